@@ -1,0 +1,103 @@
+//! Distances between embeddings, computed a tile of rows at a time.
+//!
+//! The fast path is the Gram form ‖x−y‖² = ‖x‖² + ‖y‖² − 2x·y, one matrix product a tile. Where it
+//! would cancel (the two vectors are close compared with their length) the pair is measured again
+//! by differences, so that near-duplicates keep their relative precision.
+
+mod points;
+#[cfg(test)]
+pub(crate) mod reference;
+
+pub(crate) use points::{Close, Points};
+
+use std::fmt;
+
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, named::named};
+
+/// How far apart two embeddings x and y are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distance {
+    /// ‖x − y‖₂. Its gradient at distance 0 is defined as 0.
+    #[default]
+    Euclidean,
+    /// ‖x − y‖₂².
+    SquaredEuclidean,
+    /// 1 − x·y / (‖x‖‖y‖). A zero vector has distance 1 to everything, and gradient 0.
+    Cosine,
+}
+
+impl Distance {
+    /// Every distance.
+    pub const ALL: [Self; 3] = [Self::Euclidean, Self::SquaredEuclidean, Self::Cosine];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Euclidean => "euclidean",
+            Self::SquaredEuclidean => "squared-euclidean",
+            Self::Cosine => "cosine",
+        }
+    }
+}
+
+named!(Distance, "distance");
+
+/// A [`Distance`], optionally between L2-normalised vectors x/‖x‖.
+///
+/// A zero vector stays zero when normalised, and receives gradient 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Metric {
+    /// How far apart two vectors are.
+    pub distance: Distance,
+    /// Whether vectors are L2-normalised first. Default: no.
+    pub normalize: bool,
+}
+
+impl From<Distance> for Metric {
+    fn from(distance: Distance) -> Self {
+        Self { distance, normalize: false }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.normalize {
+            f.write_str("normalised ")?;
+        }
+        f.write_str(self.distance.name())
+    }
+}
+
+impl Metric {
+    /// The distance of every query to every gallery vector.
+    ///
+    /// # Shapes
+    /// - queries: Q×D, gallery: G×D
+    /// - result: Q×G. Meant for a handful of vectors; the protocols of this crate never hold such a
+    ///   matrix.
+    ///
+    /// # Errors
+    /// Vectors that are not finite, too long, without dimensions, or of different dimensions.
+    pub fn distances(
+        self,
+        queries: ArrayView2<f32>,
+        gallery: ArrayView2<f32>,
+    ) -> Result<Array2<f32>, Error> {
+        let gallery = Points::new(gallery, self)?;
+        let queries = gallery.beside(queries)?;
+        let mut distances = Array2::zeros((queries.len(), gallery.len()));
+        if let Some(out) = distances.as_slice_mut() {
+            queries.tile(0..queries.len(), &gallery, out, None);
+        }
+        Ok(distances)
+    }
+
+    /// Whether distances are taken between unit vectors.
+    pub(crate) fn on_sphere(self) -> bool {
+        self.normalize || self.distance == Distance::Cosine
+    }
+}

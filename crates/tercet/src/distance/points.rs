@@ -1,0 +1,340 @@
+//! Vectors made ready for tiles of distances.
+
+use std::ops::Range;
+
+use ndarray::ArrayView2;
+
+use super::{Distance, Metric};
+use crate::Error;
+use crate::matrix::{Operand, product, squared_difference};
+
+/// Below this share of ‖x‖² + ‖y‖² a squared distance from the Gram form is measured again: there
+/// its rounding error, about 1e-6 of ‖x‖² at 512 dimensions, would exceed 1e-3 of the distance.
+const CANCELLATION: f32 = 1.0 / 256.0;
+
+/// Vectors are centred for the Gram form when their spread around the mean is below this share of
+/// their mean squared norm. Not always, since centring costs integer-valued data its exact ties.
+const SPREAD: f64 = 1.0 / 16.0;
+
+/// A pair that was measured by differences: row of the tile's set, column of the gallery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Close {
+    pub(crate) row: u32,
+    pub(crate) column: u32,
+}
+
+/// Checked vectors with what the Gram form needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Points {
+    metric: Metric,
+    count: usize,
+    dimensions: usize,
+    /// What the distance is taken between: normalised if the metric asks for it.
+    rows: Vec<f32>,
+    /// `rows − offset`, where an offset helps.
+    centred: Option<Vec<f32>>,
+    offset: Option<Vec<f32>>,
+    /// ‖·‖² of the rows that enter the Gram form.
+    squared_norms: Vec<f32>,
+    /// 1/‖x‖ of the vectors given, or 0 for a zero vector; only on the sphere.
+    inverse_norms: Vec<f32>,
+}
+
+impl Points {
+    pub(crate) fn new(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
+        let mut points = Self::bare(vectors, metric)?;
+        let offset = points.helpful_offset();
+        points.prepare(offset);
+        Ok(points)
+    }
+
+    /// More vectors for the same metric and offset, so that both can meet in one tile.
+    pub(crate) fn beside(&self, vectors: ArrayView2<f32>) -> Result<Self, Error> {
+        if vectors.ncols() != self.dimensions {
+            return Err(Error::DimensionMismatch {
+                queries: vectors.ncols(),
+                gallery: self.dimensions,
+            });
+        }
+        let mut points = Self::bare(vectors, self.metric)?;
+        points.prepare(self.offset.clone());
+        Ok(points)
+    }
+
+    /// The same points in another order: row `r` of the result is row `items[r]` of this.
+    pub(crate) fn reordered(&self, items: &[u32]) -> Self {
+        let d = self.dimensions;
+        let gather = |values: &[f32], width: usize| -> Vec<f32> {
+            if values.is_empty() {
+                return Vec::new();
+            }
+            let row = |&item: &u32| &values[item as usize * width..][..width];
+            items.iter().flat_map(row).copied().collect()
+        };
+        Self {
+            metric: self.metric,
+            count: items.len(),
+            dimensions: d,
+            rows: gather(&self.rows, d),
+            centred: self.centred.as_deref().map(|values| gather(values, d)),
+            offset: self.offset.clone(),
+            squared_norms: gather(&self.squared_norms, 1),
+            inverse_norms: gather(&self.inverse_norms, 1),
+        }
+    }
+
+    fn bare(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
+        let (count, dimensions) = vectors.dim();
+        if dimensions == 0 {
+            return Err(Error::NoDimensions);
+        }
+        // Four squared norms must still fit: ‖x−y‖² ≤ 2‖x‖² + 2‖y‖².
+        let limit = (f64::from(f32::MAX) / 8.0).sqrt();
+        let mut rows = Vec::with_capacity(count * dimensions);
+        let mut inverse_norms = Vec::new();
+        for (row, vector) in vectors.outer_iter().enumerate() {
+            if let Some((column, &value)) =
+                vector.iter().enumerate().find(|(_, value)| !value.is_finite())
+            {
+                return Err(Error::NotFinite { row, column, value });
+            }
+            let norm = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            if metric.on_sphere() {
+                let inverse = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+                inverse_norms.push(inverse as f32);
+                rows.extend(vector.iter().map(|&x| (f64::from(x) * inverse) as f32));
+            } else if norm > limit {
+                return Err(Error::TooLong { row, norm, limit });
+            } else {
+                rows.extend(vector.iter());
+            }
+        }
+        Ok(Self {
+            metric,
+            count,
+            dimensions,
+            rows,
+            centred: None,
+            offset: None,
+            squared_norms: Vec::new(),
+            inverse_norms,
+        })
+    }
+
+    fn helpful_offset(&self) -> Option<Vec<f32>> {
+        if self.count < 2 {
+            return None;
+        }
+        let mut sums = vec![0.0_f64; self.dimensions];
+        let mut energy = 0.0;
+        for row in self.rows.chunks_exact(self.dimensions) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum += f64::from(x);
+                energy += f64::from(x) * f64::from(x);
+            }
+        }
+        let count = self.count as f64;
+        let mean_energy: f64 = sums.iter().map(|sum| (sum / count).powi(2)).sum::<f64>() * count;
+        (energy - mean_energy < SPREAD * energy)
+            .then(|| sums.iter().map(|sum| (sum / count) as f32).collect())
+    }
+
+    fn prepare(&mut self, offset: Option<Vec<f32>>) {
+        self.centred = offset.as_ref().map(|offset| {
+            let centre = |row: &[f32]| -> Vec<f32> {
+                row.iter().zip(offset).map(|(x, mean)| x - mean).collect()
+            };
+            self.rows.chunks_exact(self.dimensions).flat_map(centre).collect()
+        });
+        self.offset = offset;
+        self.squared_norms = self
+            .gram_rows(0..self.count)
+            .chunks_exact(self.dimensions)
+            .map(|row| row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() as f32)
+            .collect();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    pub(crate) fn distance(&self) -> Distance {
+        self.metric.distance
+    }
+
+    /// The vector of one point, as the distance sees it.
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
+        &self.rows[row * self.dimensions..][..self.dimensions]
+    }
+
+    /// Rows for the Gram form: the points, up to a common offset that cancels in differences.
+    pub(crate) fn gram_rows(&self, rows: Range<usize>) -> &[f32] {
+        let values = self.centred.as_ref().unwrap_or(&self.rows);
+        &values[rows.start * self.dimensions..rows.end * self.dimensions]
+    }
+
+    /// Takes a gradient with respect to the points back to the vectors that were given:
+    /// through x̂ = x/‖x‖ it is (g − (g·x̂)x̂)/‖x‖, and 0 for a zero vector.
+    pub(crate) fn pull_back(&self, row: usize, gradient: &mut [f32]) {
+        let Some(&inverse_norm) = self.inverse_norms.get(row) else { return };
+        let unit = self.row(row);
+        let along: f64 =
+            unit.iter().zip(&*gradient).map(|(&u, &g)| f64::from(u) * f64::from(g)).sum();
+        for (g, &u) in gradient.iter_mut().zip(unit) {
+            *g = ((f64::from(*g) - along * f64::from(u)) * f64::from(inverse_norm)) as f32;
+        }
+    }
+
+    /// Writes the distances of `rows` to every point of `gallery` into `out`, row by row.
+    ///
+    /// When `gallery` is this very set, the distance of a point to itself is exactly 0. `close`
+    /// receives the pairs that the Gram form could not resolve (without self-pairs), since their
+    /// gradient would cancel in the same way.
+    pub(crate) fn tile(
+        &self,
+        rows: Range<usize>,
+        gallery: &Self,
+        out: &mut [f32],
+        mut close: Option<&mut Vec<Close>>,
+    ) {
+        let (d, columns) = (self.dimensions, gallery.count);
+        let queries = Operand::new(self.gram_rows(rows.clone()), rows.len(), d);
+        let all = Operand::new(gallery.gram_rows(0..columns), columns, d);
+        product(out, false, -2.0, queries, all.t());
+
+        let same = std::ptr::eq(self, gallery);
+        for (row, line) in rows.zip(out.chunks_exact_mut(columns.max(1))) {
+            let own = self.squared_norms[row];
+            let mut any_close = false;
+            for (value, other) in line.iter_mut().zip(&gallery.squared_norms) {
+                let sum = own + other;
+                *value += sum;
+                any_close |= *value <= CANCELLATION * sum;
+            }
+            if any_close {
+                for (column, value) in line.iter_mut().enumerate() {
+                    if *value > CANCELLATION * (own + gallery.squared_norms[column]) {
+                        continue;
+                    }
+                    if same && row == column {
+                        *value = 0.0;
+                        continue;
+                    }
+                    *value = squared_difference(self.row(row), gallery.row(column));
+                    if let Some(close) = close.as_deref_mut() {
+                        close.push(Close { row: row as u32, column: column as u32 });
+                    }
+                }
+            }
+            match self.metric.distance {
+                Distance::Euclidean => line.iter_mut().for_each(|value| *value = value.sqrt()),
+                Distance::SquaredEuclidean => {}
+                Distance::Cosine => {
+                    let zero = self.inverse_norms[row] == 0.0;
+                    for (column, value) in line.iter_mut().enumerate() {
+                        let zero = zero || gallery.inverse_norms[column] == 0.0;
+                        *value = if zero { 1.0 } else { *value / 2.0 };
+                    }
+                    if same {
+                        line[row] = 0.0;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::distance::reference;
+
+    fn check(vectors: &Array2<f32>, metric: Metric) {
+        let got = metric.distances(vectors.view(), vectors.view()).unwrap();
+        for ((i, j), &d) in got.indexed_iter() {
+            let x = vectors.row(i).to_vec();
+            let y = vectors.row(j).to_vec();
+            let expected = reference::distance(metric, &x, &y);
+            assert!(
+                (f64::from(d) - expected).abs() <= 1e-3 * expected + 1e-12,
+                "{metric}: ({i}, {j}) is {d}, expected {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn near_duplicates_keep_their_precision() {
+        for offset in [0.0, 1.0, 100.0] {
+            for exponent in [-1, -2, -3] {
+                let step = 10.0_f32.powi(exponent);
+                let vectors = Array2::from_shape_fn((6, 128), |(i, j)| {
+                    let base = ((j * 37 % 17) as f32 - 8.0) / 8.0 + offset;
+                    base * (1.0 + if j % 6 == i { step } else { 0.0 })
+                });
+                for distance in [Distance::Euclidean, Distance::SquaredEuclidean] {
+                    check(&vectors, distance.into());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zero_vectors_are_at_cosine_distance_one() {
+        let vectors = ndarray::array![[0.0_f32, 0.0], [3.0, 4.0], [0.0, 0.0]];
+        let metric = Metric::from(Distance::Cosine);
+        let d = metric.distances(vectors.view(), vectors.view()).unwrap();
+        assert_eq!(d[[0, 1]], 1.0);
+        assert_eq!(d[[0, 2]], 1.0);
+    }
+
+    #[test]
+    fn duplicates_tie_exactly_wherever_they_stand() {
+        let vectors = Array2::from_shape_fn((67, 19), |(i, j)| {
+            let i = if i % 7 == 3 { 3 } else { i };
+            ((i * 131 + j * 71) % 97) as f32 / 13.0
+        });
+        let d = Metric::default().distances(vectors.view(), vectors.view()).unwrap();
+        for row in d.outer_iter() {
+            assert!((0..67).filter(|j| j % 7 == 3).all(|j| row[j] == row[3]));
+        }
+    }
+
+    #[test]
+    fn bad_vectors_are_named() {
+        let mut vectors = Array2::<f32>::ones((4, 3));
+        vectors[[2, 1]] = f32::NAN;
+        let error = Points::new(vectors.view(), Metric::default()).unwrap_err();
+        assert_eq!(error.to_string(), "row 2, column 1 holds NaN: expected finite numbers");
+        vectors[[2, 1]] = 1e30;
+        let error = Points::new(vectors.view(), Metric::default()).unwrap_err();
+        assert!(matches!(error, Error::TooLong { row: 2, .. }), "{error}");
+        let nothing = Array2::<f32>::ones((4, 0));
+        assert_eq!(
+            Points::new(nothing.view(), Metric::default()).unwrap_err(),
+            Error::NoDimensions
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn tiles_agree_with_the_reference(
+            values in prop::collection::vec(-2.0_f32..2.0, 60),
+            dimensions in 1_usize..6,
+            normalize: bool,
+        ) {
+            let count = values.len() / dimensions;
+            let values = values[..count * dimensions].to_vec();
+            let vectors = Array2::from_shape_vec((count, dimensions), values).unwrap();
+            for distance in Distance::ALL {
+                check(&vectors, Metric { distance, normalize });
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use thiserror::Error;
+
+/// Why vectors, labels or parameters were refused.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Rows and labels must pair up one to one.
+    #[error("expected one label for each of the {rows} rows, got {labels}")]
+    LabelCount {
+        /// Rows of the embedding matrix.
+        rows: usize,
+        /// Labels given.
+        labels: usize,
+    },
+    /// NaN or infinity among the vectors.
+    #[error("row {row}, column {column} holds {value}: expected finite numbers")]
+    NotFinite {
+        /// First row with such a value, counted from 0.
+        row: usize,
+        /// Its first column with such a value.
+        column: usize,
+        /// The value itself.
+        value: f32,
+    },
+    /// A vector so long that its squared norm leaves the range of f32.
+    #[error(
+        "row {row} is too long: its norm is {norm:e}, expected at most {limit:e}; scale the vectors down"
+    )]
+    TooLong {
+        /// First such row, counted from 0.
+        row: usize,
+        /// Its Euclidean norm.
+        norm: f64,
+        /// The longest norm whose distances fit in f32.
+        limit: f64,
+    },
+    /// Vectors without any component.
+    #[error("the vectors have no dimensions: expected at least one column")]
+    NoDimensions,
+    /// Queries and gallery live in different spaces.
+    #[error("queries have {queries} dimensions and the gallery {gallery}: expected the same")]
+    DimensionMismatch {
+        /// Columns of the query matrix.
+        queries: usize,
+        /// Columns of the gallery matrix.
+        gallery: usize,
+    },
+    /// A parameter outside its range.
+    #[error("{parameter} is {got}: expected {expected}")]
+    Parameter {
+        /// Which parameter.
+        parameter: &'static str,
+        /// What was given.
+        got: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// A name that no case of a choice carries.
+    #[error("unknown {what} `{got}`: expected one of {expected}")]
+    UnknownName {
+        /// What is chosen.
+        what: &'static str,
+        /// The name given.
+        got: String,
+        /// The names accepted, separated by commas.
+        expected: String,
+    },
+    /// Labels that leave a protocol without anything to judge or a sampler without a batch.
+    #[error("{what} needs {expected}, got {got}")]
+    NotEnough {
+        /// What was asked for.
+        what: &'static str,
+        /// What it needs.
+        expected: String,
+        /// What there is.
+        got: String,
+    },
+}

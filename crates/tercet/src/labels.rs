@@ -1,0 +1,158 @@
+//! The class of each item.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::Range;
+
+/// The class index of each item of a batch or a data set, with the names of the classes.
+///
+/// Classes are numbered in the order in which they first appear.
+///
+/// ```
+/// use tercet::Labels;
+/// let labels = Labels::from_iter(["bob", "ann", "bob"]);
+/// assert_eq!(labels.classes(), [0, 1, 0]);
+/// assert_eq!(labels.name(1), "ann");
+/// assert_eq!(labels.class_sizes(), [2, 1]);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels {
+    classes: Vec<u32>,
+    names: Vec<String>,
+}
+
+impl<T: Display> FromIterator<T> for Labels {
+    fn from_iter<I: IntoIterator<Item = T>>(labels: I) -> Self {
+        let mut index = HashMap::new();
+        let mut names = Vec::new();
+        let classes = labels
+            .into_iter()
+            .map(|label| {
+                let name = label.to_string();
+                *index.entry(name).or_insert_with_key(|name| {
+                    names.push(name.clone());
+                    (names.len() - 1) as u32
+                })
+            })
+            .collect();
+        Self { classes, names }
+    }
+}
+
+impl Labels {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Whether there are no items.
+    pub fn is_empty(&self) -> bool {
+        self.classes.is_empty()
+    }
+
+    /// The class index of every item.
+    pub fn classes(&self) -> &[u32] {
+        &self.classes
+    }
+
+    /// Number of classes.
+    pub fn class_count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The name of a class.
+    ///
+    /// # Panics
+    /// If `class` is not below [`class_count`](Self::class_count).
+    pub fn name(&self, class: u32) -> &str {
+        &self.names[class as usize]
+    }
+
+    /// Number of items of every class.
+    pub fn class_sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.names.len()];
+        for &class in &self.classes {
+            sizes[class as usize] += 1;
+        }
+        sizes
+    }
+
+    /// The items of every class, in rising order.
+    pub fn items_by_class(&self) -> Vec<Vec<u32>> {
+        let mut items = vec![Vec::new(); self.names.len()];
+        for (item, &class) in self.classes.iter().enumerate() {
+            items[class as usize].push(item as u32);
+        }
+        items
+    }
+
+    /// The labels of some of the items, in the order given. Classes left without items disappear.
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn select(&self, items: &[u32]) -> Self {
+        items.iter().map(|&item| self.name(self.classes[item as usize])).collect()
+    }
+}
+
+/// Items put in class order, so that the positives of an anchor lie side by side and the row
+/// kernels need no label look-up. Stable: within a class the original order stays.
+#[derive(Debug, Clone)]
+pub(crate) struct ClassOrder {
+    /// `items[rank]` is the original index of the item at `rank`.
+    pub(crate) items: Vec<u32>,
+    /// The ranks that class `c` occupies.
+    pub(crate) ranges: Vec<Range<usize>>,
+    /// `class[rank]` is the class of the item at `rank`.
+    pub(crate) class: Vec<u32>,
+}
+
+impl ClassOrder {
+    pub(crate) fn new(labels: &Labels) -> Self {
+        let mut end = 0;
+        let ranges: Vec<Range<usize>> = labels
+            .class_sizes()
+            .into_iter()
+            .map(|size| {
+                let start = end;
+                end += size;
+                start..end
+            })
+            .collect();
+        let mut next: Vec<usize> = ranges.iter().map(|range| range.start).collect();
+        let mut items = vec![0; labels.len()];
+        let mut class = vec![0; labels.len()];
+        for (item, &c) in labels.classes().iter().enumerate() {
+            let rank = next[c as usize];
+            next[c as usize] += 1;
+            items[rank] = item as u32;
+            class[rank] = c;
+        }
+        Self { items, ranges, class }
+    }
+
+    pub(crate) fn positives_of(&self, rank: usize) -> Range<usize> {
+        self.ranges[self.class[rank] as usize].clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_order_is_stable_and_complete() {
+        let labels = Labels::from_iter([7, 3, 7, 9, 3, 7]);
+        let order = ClassOrder::new(&labels);
+        assert_eq!(order.items, [0, 2, 5, 1, 4, 3]);
+        assert_eq!(order.class, [0, 0, 0, 1, 1, 2]);
+        assert_eq!(order.positives_of(4), 3..5);
+    }
+
+    #[test]
+    fn selection_renumbers_classes() {
+        let labels = Labels::from_iter(["a", "b", "c", "b"]);
+        let some = labels.select(&[3, 2]);
+        assert_eq!(some, Labels::from_iter(["b", "c"]));
+    }
+}

@@ -1,0 +1,59 @@
+//! The mathematics of the triplet loss, free of any neural-network framework.
+//!
+//! A triplet objective needs three things: vectors, labels, and a rule. It returns a value **and
+//! the gradient with respect to the vectors**, so it serves any framework that can continue a
+//! backward pass from there.
+//!
+//! ```
+//! use ndarray::array;
+//! use tercet::{Labels, TripletLoss};
+//!
+//! let embeddings = array![[0.0_f32, 0.0], [1.0, 0.0], [0.0, 1.2], [3.0, 1.2]];
+//! let labels = Labels::from_iter(["ann", "ann", "bob", "bob"]);
+//! let outcome = TripletLoss::batch_hard().evaluate(embeddings.view(), &labels)?;
+//!
+//! assert_eq!(outcome.gradient.dim(), (4, 2));
+//! assert_eq!(outcome.census.triplets, 8);
+//! assert_eq!(outcome.census.selected, 4); // one triplet an anchor
+//! # Ok::<(), tercet::Error>(())
+//! ```
+//!
+//! Whether the vectors are any good is judged on classes that were kept apart:
+//!
+//! ```
+//! use ndarray::array;
+//! use tercet::{Labels, Metric, Retrieval};
+//!
+//! let embeddings = array![[0.0_f32, 0.0], [1.0, 0.0], [0.0, 5.0], [1.0, 5.0]];
+//! let labels = Labels::from_iter(["ann", "ann", "bob", "bob"]);
+//! let judged = Retrieval::leave_one_out(embeddings.view(), &labels, Metric::default())?;
+//! assert_eq!(judged.recall_at(1), Some(1.0));
+//! # Ok::<(), tercet::Error>(())
+//! ```
+//!
+//! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
+//! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
+//! and its gradient, [`retrieval`] and [`verification`] judge the embeddings that result, with
+//! [`bootstrap`] intervals around each figure.
+
+pub mod bootstrap;
+pub mod distance;
+mod error;
+pub mod labels;
+mod matrix;
+mod named;
+pub mod neighbors;
+pub mod objective;
+pub mod percentiles;
+pub mod retrieval;
+pub mod sampler;
+pub mod verification;
+
+pub use distance::{Distance, Metric};
+pub use error::Error;
+pub use labels::Labels;
+pub use objective::{Census, Outcome, Penalty, Preset, Reduction, Selection, TripletLoss};
+//pub use percentiles::Percentiles;
+//pub use retrieval::Retrieval;
+pub use sampler::PkSampler;
+//pub use verification::Verification;

@@ -1,0 +1,126 @@
+//! Matrix products on row-major slices: the one place that calls the GEMM kernels.
+
+/// A row-major matrix, possibly seen transposed.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Operand<'a> {
+    /// `values` holds `rows` rows of `columns` numbers.
+    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), rows * columns, "a matrix has rows × columns values");
+        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The transposed view.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// `out = keep · out + factor · left · right`, with `keep` either 0 (overwrite) or 1 (add).
+///
+/// Single-threaded: the callers already work tile by tile in parallel. `out` is row-major.
+pub(crate) fn product(out: &mut [f32], add: bool, factor: f32, left: Operand, right: Operand) {
+    let (m, k, n) = (left.rows, left.columns, right.columns);
+    assert_eq!(k, right.rows, "inner dimensions of a product agree");
+    assert_eq!(out.len(), m * n, "the product fits its destination");
+    if m == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: the three slices hold m×n, m×k and k×n values at the strides given, as asserted here
+    // and in `Operand::new`; `out` is borrowed mutably, so it overlaps neither operand.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            left.values.as_ptr(),
+            left.column_stride as isize,
+            left.row_stride as isize,
+            right.values.as_ptr(),
+            right.column_stride as isize,
+            right.row_stride as isize,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Sum of products in eight lanes: fast, and with a fixed order of additions.
+pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    lanes(left, right, |x, y| x * y)
+}
+
+/// ‖left − right‖², by differences: exact to rounding however close the two are.
+pub(crate) fn squared_difference(left: &[f32], right: &[f32]) -> f32 {
+    lanes(left, right, |x, y| (x - y) * (x - y))
+}
+
+fn lanes(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    const LANES: usize = 16;
+    let mut sums = [0.0_f32; LANES];
+    let (left_chunks, left_rest) = left.as_chunks::<LANES>();
+    let (right_chunks, right_rest) = right.as_chunks::<LANES>();
+    for (x, y) in left_chunks.iter().zip(right_chunks) {
+        for lane in 0..LANES {
+            sums[lane] += term(x[lane], y[lane]);
+        }
+    }
+    for (lane, (&x, &y)) in left_rest.iter().zip(right_rest).enumerate() {
+        sums[lane] += term(x, y);
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    sums[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_with_transposes_and_sums() {
+        let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2×3
+        let b = [1.0, 0.0, 2.0, 0.0, 1.0, 3.0]; // 2×3
+        let mut out = [10.0; 4];
+        product(&mut out, false, 2.0, Operand::new(&a, 2, 3), Operand::new(&b, 2, 3).t());
+        assert_eq!(out, [14.0, 22.0, 32.0, 46.0]);
+        product(&mut out, true, -1.0, Operand::new(&a, 2, 3), Operand::new(&b, 2, 3).t());
+        assert_eq!(out, [7.0, 11.0, 16.0, 23.0]);
+    }
+
+    #[test]
+    fn differences_do_not_cancel() {
+        let x = vec![1000.0_f32; 37];
+        let mut y = x.clone();
+        y[36] += 0.5;
+        assert_eq!(squared_difference(&x, &y), 0.25);
+        assert_eq!(dot(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
+    }
+}

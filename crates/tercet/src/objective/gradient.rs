@@ -1,0 +1,176 @@
+//! From weights on distances to a gradient with respect to the points, a tile of anchors at a time.
+
+use super::TripletLoss;
+use super::row::{Row, Tally};
+use crate::Distance;
+use crate::distance::{Close, Points};
+use crate::labels::ClassOrder;
+use crate::matrix::{Operand, product};
+
+/// Anchors a tile.
+pub(super) const TILE: usize = 64;
+
+/// One thread's share of the tiles, with its own sums.
+pub(super) struct Lane<'a> {
+    loss: &'a TripletLoss,
+    points: &'a Points,
+    order: &'a ClassOrder,
+    tally: Tally,
+    /// Σ over pairs of c·(x − y), B×D, still without the part that `diagonal` holds.
+    sums: Vec<f32>,
+    /// Σ of the coefficients c that belong to each point; times the point it completes `sums`.
+    diagonal: Vec<f32>,
+    distances: Vec<f32>,
+    weights: Vec<f32>,
+    close: Vec<Close>,
+    touched: Vec<u32>,
+}
+
+impl<'a> Lane<'a> {
+    pub(super) fn new(loss: &'a TripletLoss, points: &'a Points, order: &'a ClassOrder) -> Self {
+        let batch = points.len();
+        let tile = TILE.min(batch) * batch;
+        Self {
+            loss,
+            points,
+            order,
+            tally: Tally::default(),
+            sums: vec![0.0; batch * points.dimensions()],
+            diagonal: vec![0.0; batch],
+            distances: vec![0.0; tile],
+            weights: vec![0.0; tile],
+            close: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// Works through the anchors of one tile.
+    pub(super) fn tile(&mut self, tile: usize) {
+        let batch = self.points.len();
+        let rows = tile * TILE..((tile + 1) * TILE).min(batch);
+        let area = rows.len() * batch;
+        self.close.clear();
+        let points = self.points;
+        let distances = &mut self.distances[..area];
+        points.tile(rows.clone(), points, distances, Some(&mut self.close));
+
+        let dense = self.loss.selection.is_dense();
+        if dense {
+            self.weights[..area].fill(0.0);
+        }
+        for (index, anchor) in rows.clone().enumerate() {
+            let span = index * batch..(index + 1) * batch;
+            let class = self.order.positives_of(anchor);
+            let mut row = Row {
+                anchor,
+                distances: &self.distances[span.clone()],
+                class,
+                items: &self.order.items,
+                penalty: self.loss.penalty,
+                weights: &mut self.weights[span.clone()],
+                touched: &mut self.touched,
+                tally: &mut self.tally,
+            };
+            let within: f64 = sum(&row.distances[row.class.clone()]);
+            let total: f64 = sum(row.distances);
+            row.tally.positive_distances += within;
+            row.tally.negative_distances += total - within;
+            if row.has_triplets() {
+                self.loss.selection.weigh(&mut row);
+            }
+            if !dense {
+                self.spread_touched(anchor, span.start);
+            }
+        }
+        if dense {
+            self.spread_tile(rows);
+        }
+    }
+
+    /// c with ∂d/∂x = (c/w)·(x − y): what turns a weight on d into a force between two points.
+    fn coefficient(&self, weight: f32, distance: f32) -> f32 {
+        match self.points.distance() {
+            Distance::Euclidean if distance > 0.0 => weight / distance,
+            Distance::Euclidean => 0.0,
+            Distance::SquaredEuclidean => 2.0 * weight,
+            Distance::Cosine => weight,
+        }
+    }
+
+    /// Adds c·(x − y) to the first point and takes it from the second.
+    fn pull(&mut self, first: usize, second: usize, coefficient: f32) {
+        let d = self.points.dimensions();
+        let (x, y) = (self.points.row(first), self.points.row(second));
+        for k in 0..d {
+            let force = coefficient * (x[k] - y[k]);
+            self.sums[first * d + k] += force;
+            self.sums[second * d + k] -= force;
+        }
+    }
+
+    /// The few weights of a sparse row, pair by pair; leaves the row's weights at zero.
+    fn spread_touched(&mut self, anchor: usize, start: usize) {
+        while let Some(place) = self.touched.pop() {
+            let place = place as usize;
+            let weight = std::mem::take(&mut self.weights[start + place]);
+            let coefficient = self.coefficient(weight, self.distances[start + place]);
+            if coefficient != 0.0 {
+                self.pull(anchor, place, coefficient);
+            }
+        }
+    }
+
+    /// A dense tile C of coefficients, by two products: −C·X to the anchors, −Cᵀ·X to the batch.
+    fn spread_tile(&mut self, rows: std::ops::Range<usize>) {
+        let (batch, d) = (self.points.len(), self.points.dimensions());
+        let area = rows.len() * batch;
+        for at in 0..area {
+            self.weights[at] = self.coefficient(self.weights[at], self.distances[at]);
+        }
+        // Pairs too close for the Gram form would cancel here as well: they go one by one.
+        let close = std::mem::take(&mut self.close);
+        for pair in &close {
+            let (row, column) = (pair.row as usize, pair.column as usize);
+            let at = (row - rows.start) * batch + column;
+            let coefficient = std::mem::take(&mut self.weights[at]);
+            if coefficient != 0.0 {
+                self.pull(row, column, coefficient);
+            }
+        }
+        self.close = close;
+
+        for (anchor, line) in rows.clone().zip(self.weights[..area].chunks_exact(batch)) {
+            let mut own = 0.0;
+            for (&coefficient, diagonal) in line.iter().zip(&mut self.diagonal) {
+                own += f64::from(coefficient);
+                *diagonal += coefficient;
+            }
+            self.diagonal[anchor] += own as f32;
+        }
+        let tile = Operand::new(&self.weights[..area], rows.len(), batch);
+        let all = Operand::new(self.points.gram_rows(0..batch), batch, d);
+        let anchors = Operand::new(self.points.gram_rows(rows.clone()), rows.len(), d);
+        product(&mut self.sums[rows.start * d..rows.end * d], true, -1.0, tile, all);
+        product(&mut self.sums, true, -1.0, tile.t(), anchors);
+    }
+
+    /// The sums of this lane: tally, and ∂(Σ φ)/∂points (B×D in class order).
+    pub(super) fn finish(mut self) -> (Tally, Vec<f32>) {
+        let d = self.points.dimensions();
+        if self.loss.selection.is_dense() {
+            let points = self.points.gram_rows(0..self.points.len()).chunks_exact(d);
+            for ((sums, point), &total) in
+                self.sums.chunks_exact_mut(d).zip(points).zip(&self.diagonal)
+            {
+                for (sum, &x) in sums.iter_mut().zip(point) {
+                    *sum += total * x;
+                }
+            }
+        }
+        (self.tally, self.sums)
+    }
+}
+
+fn sum(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value)).sum()
+}

@@ -1,0 +1,176 @@
+//! Triplet objectives: value, gradient and census of a batch, for all triplets that a rule selects.
+//!
+//! A triplet is an anchor a, a positive p of the same class and a negative n of another; all three
+//! are different items. An objective is a product of four choices,
+//!
+//! ```text
+//! TripletLoss = Distance × Selection × Penalty × Reduction
+//! ```
+//!
+//! and its value is the [`Reduction`] of φ(d(a,p) − d(a,n)) over the selected triplets, where φ is
+//! the [`Penalty`] and d the [`Metric`]. [`Preset`]s name the products that papers made known.
+//!
+//! The batch is put into class order and worked through in tiles of anchors. A matrix product
+//! gives a tile of distances; its [`Selection`] turns each row into weights ∂L/∂d; the weights
+//! become gradient by two more products, or directly where only a few distances matter.
+
+mod all;
+mod census;
+mod gradient;
+mod hard;
+mod penalty;
+mod preset;
+mod reduction;
+#[cfg(test)]
+mod reference;
+mod row;
+mod selection;
+mod semi_hard;
+
+pub use census::Census;
+pub use penalty::Penalty;
+pub use preset::Preset;
+pub use reduction::Reduction;
+pub use selection::Selection;
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::distance::{Metric, Points};
+use crate::labels::ClassOrder;
+use crate::{Error, Labels};
+use gradient::Lane;
+
+/// A triplet objective. `Default` is [`TripletLoss::batch_hard`].
+///
+/// # Degenerate input
+/// Anchors without a positive or without a negative contribute nothing and are counted in the
+/// [`Census`]. Without any selected triplet (an empty batch, one class only, one item a class…) the
+/// value is 0 and so is the gradient. The gradient of a Euclidean distance at 0 is 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct TripletLoss {
+    /// How distances are measured.
+    pub metric: Metric,
+    /// Which triplets count.
+    pub selection: Selection,
+    /// What a triplet costs.
+    pub penalty: Penalty,
+    /// How the costs become one number.
+    pub reduction: Reduction,
+}
+
+/// What an objective says of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The loss.
+    pub value: f64,
+    /// ∂value/∂embeddings, of the shape of the embeddings (B×D).
+    pub gradient: Array2<f32>,
+    /// What was counted on the way.
+    pub census: Census,
+}
+
+impl TripletLoss {
+    /// Batch-hard with soft margin: [`Preset::BatchHard`].
+    pub fn batch_hard() -> Self {
+        Preset::BatchHard.loss()
+    }
+
+    /// All triplets, mean over them: [`Preset::BatchAll`].
+    pub fn batch_all() -> Self {
+        Preset::BatchAll.loss()
+    }
+
+    /// Semi-hard triplets of normalised embeddings: [`Preset::Facenet`].
+    pub fn facenet() -> Self {
+        Preset::Facenet.loss()
+    }
+
+    /// The same objective with another margin.
+    pub fn with_margin(mut self, margin: f32) -> Self {
+        self.penalty = self.penalty.with_margin(margin);
+        self
+    }
+
+    /// Whether a network can be trained on this objective.
+    ///
+    /// # Errors
+    /// A margin that is not finite or is negative for a hinge; a semi-hard band that is empty
+    /// because the margin is not above 0.
+    pub fn check_trainable(&self) -> Result<(), Error> {
+        self.penalty.check()?;
+        if self.selection == Selection::SemiHard && self.penalty.margin() <= 0.0 {
+            return Err(Error::Parameter {
+                parameter: "margin",
+                got: self.penalty.margin().to_string(),
+                expected: "a number above 0, since the semi-hard band d_ap < d_an < d_ap + margin is empty otherwise",
+            });
+        }
+        Ok(())
+    }
+
+    /// The value of the objective over a batch, its gradient, and the census of its triplets.
+    ///
+    /// Results do not depend on the number of threads beyond rounding, and are identical for the
+    /// same number of threads.
+    ///
+    /// # Shapes
+    /// - `embeddings`: B×D, `labels`: B
+    /// - gradient: B×D
+    ///
+    /// # Errors
+    /// Unequal numbers of rows and labels; values that are not finite or too long to square; a
+    /// margin out of range.
+    pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
+        self.penalty.check()?;
+        if embeddings.nrows() != labels.len() {
+            return Err(Error::LabelCount { rows: embeddings.nrows(), labels: labels.len() });
+        }
+        let given = Points::new(embeddings, self.metric)?;
+        let order = ClassOrder::new(labels);
+        let points = given.reordered(&order.items);
+
+        let tiles = points.len().div_ceil(gradient::TILE);
+        let lanes = rayon::current_num_threads().min(tiles);
+        let lane = |lane: usize| {
+            let mut work = Lane::new(self, &points, &order);
+            for tile in (lane..tiles).step_by(lanes) {
+                work.tile(tile);
+            }
+            work.finish()
+        };
+        // Each lane works through a fixed share of the tiles and the shares are added in order:
+        // the same number of threads gives the same bits.
+        let (tally, sums) = (0..lanes)
+            .into_par_iter()
+            .map(lane)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .reduce(|mut left, right| {
+                left.0.add(&right.0);
+                left.1.iter_mut().zip(&right.1).for_each(|(x, y)| *x += y);
+                left
+            })
+            .unwrap_or_default();
+
+        let census = Census::new(&order, &tally);
+        let divisor = self.reduction.divisor(self.penalty, &census);
+        let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
+
+        let mut gradient = Array2::zeros(embeddings.dim());
+        for (&item, sum) in order.items.iter().zip(sums.chunks_exact(points.dimensions())) {
+            let mut row = gradient.row_mut(item as usize);
+            for (g, &sum) in row.iter_mut().zip(sum) {
+                *g = (f64::from(sum) * scale) as f32;
+            }
+            if let Some(row) = row.as_slice_mut() {
+                given.pull_back(item as usize, row);
+            }
+        }
+        Ok(Outcome { value: tally.value * scale, gradient, census })
+    }
+}
+
+#[cfg(test)]
+mod tests;

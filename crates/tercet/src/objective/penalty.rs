@@ -1,0 +1,157 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// What a triplet costs, as a function φ of x = d(a,p) − d(a,n).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Penalty {
+    /// max(0, x + margin), with slope 0 at the kink. FaceNet, eq. 3.
+    Hinge {
+        /// How much closer the positive must be.
+        margin: f32,
+    },
+    /// ln(1 + e^{x + margin}), computed without overflow. "In Defense", section 2; its margin is 0.
+    Soft {
+        /// Shifts the curve; 0 by default.
+        margin: f32,
+    },
+    /// max(0, x + margin)².
+    SquaredHinge {
+        /// How much closer the positive must be.
+        margin: f32,
+    },
+}
+
+/// A soft penalty counts as active above this value, as in "In Defense": it never reaches 0.
+const SOFT_ACTIVE: f32 = 1e-5;
+
+impl Default for Penalty {
+    fn default() -> Self {
+        Self::Soft { margin: 0.0 }
+    }
+}
+
+impl fmt::Display for Penalty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Soft { margin: 0.0 } => f.write_str("soft margin"),
+            _ => write!(f, "{} {}", self.name(), self.margin()),
+        }
+    }
+}
+
+impl Penalty {
+    /// The names used on the command line and in files.
+    pub const NAMES: [&'static str; 3] = ["hinge", "soft", "squared-hinge"];
+
+    /// The penalty of that name.
+    ///
+    /// # Errors
+    /// A name that is none of [`Penalty::NAMES`].
+    pub fn from_name(name: &str, margin: f32) -> Result<Self, Error> {
+        match name {
+            "hinge" => Ok(Self::Hinge { margin }),
+            "soft" => Ok(Self::Soft { margin }),
+            "squared-hinge" => Ok(Self::SquaredHinge { margin }),
+            _ => Err(Error::UnknownName {
+                what: "penalty",
+                got: name.to_owned(),
+                expected: Self::NAMES.join(", "),
+            }),
+        }
+    }
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hinge { .. } => "hinge",
+            Self::Soft { .. } => "soft",
+            Self::SquaredHinge { .. } => "squared-hinge",
+        }
+    }
+
+    /// The margin, which also bounds the semi-hard band.
+    pub fn margin(self) -> f32 {
+        match self {
+            Self::Hinge { margin } | Self::Soft { margin } | Self::SquaredHinge { margin } => {
+                margin
+            }
+        }
+    }
+
+    /// The same penalty with another margin.
+    pub fn with_margin(self, margin: f32) -> Self {
+        match self {
+            Self::Hinge { .. } => Self::Hinge { margin },
+            Self::Soft { .. } => Self::Soft { margin },
+            Self::SquaredHinge { .. } => Self::SquaredHinge { margin },
+        }
+    }
+
+    /// φ and φ' at x = `excess` − margin. The margin is already added by the caller, which needs
+    /// d(a,p) + margin only once for many negatives.
+    #[inline(always)]
+    pub(super) fn of(self, excess: f32) -> (f32, f32) {
+        match self {
+            Self::Hinge { .. } => (excess.max(0.0), if excess > 0.0 { 1.0 } else { 0.0 }),
+            Self::SquaredHinge { .. } => {
+                let positive = excess.max(0.0);
+                (positive * positive, 2.0 * positive)
+            }
+            Self::Soft { .. } => {
+                let small = (-excess.abs()).exp();
+                let value = excess.max(0.0) + small.ln_1p();
+                let slope = if excess >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) };
+                (value, slope)
+            }
+        }
+    }
+
+    /// The value above which a triplet counts as active.
+    #[inline(always)]
+    pub(super) fn active_above(self) -> f32 {
+        match self {
+            Self::Soft { .. } => SOFT_ACTIVE,
+            _ => 0.0,
+        }
+    }
+
+    pub(super) fn check(self) -> Result<(), Error> {
+        let margin = self.margin();
+        let valid = margin.is_finite() && (margin >= 0.0 || matches!(self, Self::Soft { .. }));
+        if valid {
+            return Ok(());
+        }
+        Err(Error::Parameter {
+            parameter: "margin",
+            got: margin.to_string(),
+            expected: "a finite number, not negative for a hinge",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn soft_penalty_neither_overflows_nor_vanishes_early() {
+        let soft = Penalty::Soft { margin: 0.0 };
+        assert_eq!(soft.of(1e30), (1e30, 1.0));
+        assert_eq!(soft.of(-1e30), (0.0, 0.0));
+        let (value, slope) = soft.of(0.0);
+        assert!((value - std::f32::consts::LN_2).abs() < 1e-7 && slope == 0.5);
+        let (value, slope) = soft.of(-20.0);
+        assert!((value / 2.061_153_6e-9 - 1.0).abs() < 1e-5 && (slope / value - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn margins_are_checked() {
+        assert!(Penalty::Hinge { margin: -0.1 }.check().is_err());
+        assert!(Penalty::Soft { margin: -0.1 }.check().is_ok());
+        assert!(Penalty::Soft { margin: f32::NAN }.check().is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! One anchor's distances, and what its triplets add up to.
+
+use std::ops::Range;
+
+use super::Penalty;
+
+/// Sums over triplets, in f64 and u64.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    /// Σ φ over the selected triplets.
+    pub(super) value: f64,
+    pub(super) selected: u64,
+    pub(super) active: u64,
+    pub(super) violated: u64,
+    /// Σ d(a,p) and Σ d(a,n) over all pairs.
+    pub(super) positive_distances: f64,
+    pub(super) negative_distances: f64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.value += other.value;
+        self.selected += other.selected;
+        self.active += other.active;
+        self.violated += other.violated;
+        self.positive_distances += other.positive_distances;
+        self.negative_distances += other.negative_distances;
+    }
+}
+
+/// One anchor with its distances to the whole batch in class order.
+pub(super) struct Row<'a> {
+    /// The anchor's place in class order.
+    pub(super) anchor: usize,
+    /// d(anchor, ·).
+    pub(super) distances: &'a [f32],
+    /// Where the anchor's class lies, the anchor included.
+    pub(super) class: Range<usize>,
+    /// Original index of each place: ties go to the lowest.
+    pub(super) items: &'a [u32],
+    pub(super) penalty: Penalty,
+    /// ∂(Σ φ)/∂d(anchor, ·), zero on entry.
+    pub(super) weights: &'a mut [f32],
+    /// The places that got a weight, where the selection is sparse; possibly repeated.
+    pub(super) touched: &'a mut Vec<u32>,
+    pub(super) tally: &'a mut Tally,
+}
+
+impl Row<'_> {
+    /// The places of the anchor's positives, in rising order.
+    pub(super) fn positives(&self) -> impl Iterator<Item = usize> + use<> {
+        let anchor = self.anchor;
+        self.class.clone().filter(move |&place| place != anchor)
+    }
+
+    /// The places of the anchor's negatives: before and after its class.
+    pub(super) fn negatives(&self) -> [Range<usize>; 2] {
+        [0..self.class.start, self.class.end..self.distances.len()]
+    }
+
+    /// Whether the anchor is part of any valid triplet.
+    pub(super) fn has_triplets(&self) -> bool {
+        self.class.len() > 1 && self.class.len() < self.distances.len()
+    }
+
+    /// The nearest negative strictly farther than `above` (ties: lowest original index), with its
+    /// distance.
+    pub(super) fn nearest_negative(&self, above: f32) -> Option<(usize, f32)> {
+        let mut nearest = f32::INFINITY;
+        for range in self.negatives() {
+            for &d in &self.distances[range] {
+                nearest = if d > above && d < nearest { d } else { nearest };
+            }
+        }
+        if nearest == f32::INFINITY {
+            return None;
+        }
+        self.negatives()
+            .into_iter()
+            .flatten()
+            .filter(|&place| self.distances[place] == nearest)
+            .min_by_key(|&place| self.items[place])
+            .map(|place| (place, nearest))
+    }
+
+    /// Counts one triplet and weighs its two distances.
+    pub(super) fn select(&mut self, positive: usize, negative: usize) {
+        let (d_ap, d_an) = (self.distances[positive], self.distances[negative]);
+        let (value, slope) = self.penalty.of(d_ap + self.penalty.margin() - d_an);
+        self.tally.value += f64::from(value);
+        self.tally.selected += 1;
+        self.tally.active += u64::from(value > self.penalty.active_above());
+        self.tally.violated += u64::from(d_an <= d_ap);
+        if slope != 0.0 {
+            self.weights[positive] += slope;
+            self.weights[negative] -= slope;
+            self.touched.extend([positive as u32, negative as u32]);
+        }
+    }
+}

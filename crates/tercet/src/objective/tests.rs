@@ -1,0 +1,266 @@
+use ndarray::{Array2, Axis};
+use proptest::prelude::*;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::Distance;
+
+fn penalties() -> [Penalty; 4] {
+    [
+        Penalty::Hinge { margin: 0.5 },
+        Penalty::Soft { margin: 0.0 },
+        Penalty::Soft { margin: 0.25 },
+        Penalty::SquaredHinge { margin: 1.0 },
+    ]
+}
+
+fn every_loss() -> impl Iterator<Item = TripletLoss> {
+    let metrics = Distance::ALL
+        .into_iter()
+        .flat_map(|distance| [false, true].map(|normalize| Metric { distance, normalize }));
+    metrics.flat_map(|metric| {
+        Selection::ALL.into_iter().flat_map(move |selection| {
+            penalties().into_iter().flat_map(move |penalty| {
+                Reduction::ALL.map(|reduction| TripletLoss {
+                    metric,
+                    selection,
+                    penalty,
+                    reduction,
+                })
+            })
+        })
+    })
+}
+
+fn rows(vectors: &Array2<f32>) -> Vec<Vec<f64>> {
+    vectors.outer_iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect()
+}
+
+fn random(seed: u64, count: usize, dimensions: usize) -> Array2<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    Array2::from_shape_simple_fn((count, dimensions), || rng.random_range(-1.0..1.0))
+}
+
+fn check_value(loss: &TripletLoss, vectors: &Array2<f32>, classes: &[u32]) {
+    let labels = Labels::from_iter(classes);
+    let got = loss.evaluate(vectors.view(), &labels).unwrap();
+    let expected = reference::evaluate(loss, &rows(vectors), classes);
+    assert_eq!(got.census.triplets, expected.triplets, "triplets of {loss:?}");
+    assert_eq!(got.census.selected, expected.selected, "selected of {loss:?}");
+    assert_eq!(got.census.active, expected.active, "active of {loss:?}");
+    assert_eq!(got.census.violated, expected.violated, "violated of {loss:?}");
+    assert!(
+        (got.value - expected.value).abs() <= 1e-5 * expected.value.abs() + 1e-7,
+        "value of {loss:?}: {} instead of {}",
+        got.value,
+        expected.value
+    );
+}
+
+#[test]
+fn every_objective_agrees_with_the_reference_and_its_finite_differences() {
+    // More anchors than one tile holds would make the reference slow; tiles are covered below.
+    for (seed, dimensions) in [(1, 1), (2, 3), (3, 7)] {
+        let vectors = random(seed, 14, dimensions);
+        let classes = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 3, 1, 4];
+        let labels = Labels::from_iter(classes);
+        for loss in every_loss() {
+            // On a sphere of one dimension every distance is 0 or 2: nothing to differentiate.
+            if dimensions == 1 && loss.metric.on_sphere() {
+                continue;
+            }
+            check_value(&loss, &vectors, &classes);
+            let got = loss.evaluate(vectors.view(), &labels).unwrap().gradient;
+            let expected = reference::differences(&loss, &rows(&vectors), &classes);
+            let scale = expected.iter().flatten().fold(0.0_f64, |m, g| m.max(g.abs()));
+            for ((i, k), &g) in got.indexed_iter() {
+                assert!(
+                    (f64::from(g) - expected[i][k]).abs() <= 1e-4 * scale + 1e-6,
+                    "gradient of {loss:?} at ({i}, {k}): {g} instead of {}",
+                    expected[i][k]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn several_tiles_agree_with_the_reference() {
+    let vectors = random(4, 150, 5);
+    let classes: Vec<u32> = (0..150).map(|i| (i * 7 % 40) as u32).collect();
+    for loss in Preset::ALL.map(Preset::loss) {
+        check_value(&loss, &vectors, &classes);
+    }
+}
+
+#[test]
+fn dense_and_sparse_gradients_agree_on_two_items_a_class() {
+    // With one positive and one negative an anchor has one triplet: `all` and `hard` coincide.
+    let vectors = random(5, 3, 16);
+    let labels = Labels::from_iter([0, 0, 1]);
+    for normalize in [false, true] {
+        let metric = Metric { distance: Distance::Euclidean, normalize };
+        let hard = TripletLoss { metric, ..TripletLoss::batch_hard() };
+        let all = TripletLoss { selection: Selection::All, ..hard };
+        let hard = hard.evaluate(vectors.view(), &labels).unwrap();
+        let all = all.evaluate(vectors.view(), &labels).unwrap();
+        assert_eq!(hard.census, all.census);
+        for (x, y) in hard.gradient.iter().zip(&all.gradient) {
+            assert!((x - y).abs() < 1e-6, "{x} {y}");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_survives_an_offset_and_near_duplicates() {
+    // The loss depends on differences only, so a far offset must not change the gradient. On a
+    // grid of 2^-16 the offset is added exactly.
+    let grid = 2.0_f32.powi(-16);
+    let mut vectors = random(6, 40, 24).mapv(|x| (x / grid).round() * grid);
+    for i in (0..40).step_by(4) {
+        let near = &vectors.row(i) + 8.0 * grid;
+        vectors.row_mut(i + 1).assign(&near);
+    }
+    let labels = Labels::from_iter((0..40).map(|i| i / 4));
+    for loss in [TripletLoss::batch_all(), TripletLoss::batch_hard()] {
+        let here = loss.evaluate(vectors.view(), &labels).unwrap();
+        let there = loss.evaluate((&vectors + 64.0).view(), &labels).unwrap();
+        for (x, y) in here.gradient.iter().zip(&there.gradient) {
+            assert!((x - y).abs() < 1e-5, "{x} {y}");
+        }
+        // Every direction is a sum of forces between pairs: they cancel over the batch.
+        for total in here.gradient.sum_axis(Axis(0)) {
+            assert!(total.abs() < 1e-5, "{total}");
+        }
+    }
+}
+
+#[test]
+fn degenerate_batches_have_value_and_gradient_zero() {
+    let vectors = random(7, 6, 4);
+    let cases = [(vec![0, 0, 0, 0, 0, 0], 6, 0, 6), (vec![0, 1, 2, 3, 4, 5], 0, 6, 0)];
+    for (classes, alone, without_positive, without_negative) in cases {
+        let labels = Labels::from_iter(&classes);
+        for loss in every_loss() {
+            let got = loss.evaluate(vectors.view(), &labels).unwrap();
+            assert_eq!(got.value, 0.0);
+            assert!(got.gradient.iter().all(|&g| g == 0.0));
+            assert_eq!(got.census.triplets, 0);
+            assert_eq!(got.census.anchors, 0);
+            assert_eq!(got.census.anchors_without_positive, without_positive);
+            assert_eq!(got.census.anchors_without_negative, without_negative);
+        }
+        assert_eq!(labels.class_sizes().into_iter().max(), Some(alone.max(1)));
+    }
+    for loss in every_loss() {
+        let nothing = Array2::<f32>::zeros((0, 4));
+        let got = loss.evaluate(nothing.view(), &Labels::default()).unwrap();
+        assert_eq!((got.value, got.gradient.dim()), (0.0, (0, 4)));
+        // Collapsed: every distance is 0, so every direction is undefined and defined as 0.
+        let collapsed = Array2::<f32>::from_elem((6, 4), 0.3);
+        let labels = Labels::from_iter([0, 0, 1, 1, 2, 2]);
+        let got = loss.evaluate(collapsed.view(), &labels).unwrap();
+        assert!(got.value.is_finite() && got.gradient.iter().all(|g| g.is_finite()));
+        if loss.selection != Selection::SemiHard && loss.metric.distance == Distance::Euclidean {
+            assert!(got.gradient.iter().all(|&g| g == 0.0));
+            assert_eq!(got.census.violated, got.census.selected);
+        }
+    }
+}
+
+#[test]
+fn collapse_costs_ln_2_or_the_margin() {
+    let collapsed = Array2::<f32>::from_elem((8, 3), 1.5);
+    let labels = Labels::from_iter([0, 0, 1, 1, 2, 2, 3, 3]);
+    let soft = TripletLoss::batch_hard().evaluate(collapsed.view(), &labels).unwrap();
+    assert!((soft.value - std::f64::consts::LN_2).abs() < 1e-7);
+    let hinge = TripletLoss::batch_all().evaluate(collapsed.view(), &labels).unwrap();
+    assert!((hinge.value - 0.2).abs() < 1e-7);
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let vectors = random(8, 4, 2);
+    let labels = Labels::from_iter([0, 0, 1]);
+    let error = TripletLoss::default().evaluate(vectors.view(), &labels).unwrap_err();
+    assert_eq!(error, Error::LabelCount { rows: 4, labels: 3 });
+    let mut broken = vectors.clone();
+    broken[[3, 0]] = f32::INFINITY;
+    let labels = Labels::from_iter([0, 0, 1, 1]);
+    let error = TripletLoss::default().evaluate(broken.view(), &labels).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { row: 3, column: 0, .. }));
+    let error = TripletLoss::batch_all().with_margin(-1.0).evaluate(vectors.view(), &labels);
+    assert!(matches!(error, Err(Error::Parameter { parameter: "margin", .. })));
+    assert!(TripletLoss::facenet().with_margin(0.0).check_trainable().is_err());
+    assert!(TripletLoss::facenet().check_trainable().is_ok());
+}
+
+#[test]
+fn names_go_there_and_back() {
+    for preset in Preset::ALL {
+        assert_eq!(preset.name().parse::<Preset>().unwrap(), preset);
+    }
+    let error = "batch-hrad".parse::<Preset>().unwrap_err().to_string();
+    assert!(error.contains("`batch-hrad`") && error.contains("batch-hard"), "{error}");
+}
+
+proptest! {
+    /// Coordinates on a small grid: ties and duplicates everywhere, and all arithmetic exact.
+    #[test]
+    fn ties_and_duplicates_are_counted_exactly(
+        grid in prop::collection::vec(-2_i8..3, 36),
+        classes in prop::collection::vec(0_u32..4, 36),
+        dimensions in 1_usize..4,
+        margin in 0_u8..3,
+    ) {
+        let count = grid.len() / dimensions;
+        let values = grid[..count * dimensions].iter().map(|&x| f32::from(x)).collect();
+        let vectors = Array2::from_shape_vec((count, dimensions), values).unwrap();
+        for selection in Selection::ALL {
+            for distance in [Distance::Euclidean, Distance::SquaredEuclidean] {
+                let loss = TripletLoss {
+                    metric: distance.into(),
+                    selection,
+                    penalty: Penalty::Hinge { margin: f32::from(margin) },
+                    reduction: Reduction::Mean,
+                };
+                check_value(&loss, &vectors, &classes[..count]);
+            }
+        }
+    }
+
+    #[test]
+    fn permuting_the_batch_permutes_the_gradient(seed: u64, shift in 1_usize..20) {
+        let vectors = random(seed, 20, 6);
+        let classes: Vec<usize> = (0..20).map(|i| i % 6).collect();
+        let turned: Vec<usize> = (0..20).map(|i| (i * 3 + shift) % 20).collect();
+        let other = vectors.select(Axis(0), &turned);
+        let other_labels = Labels::from_iter(turned.iter().map(|&i| classes[i]));
+        for loss in Preset::ALL.map(Preset::loss) {
+            let here = loss.evaluate(vectors.view(), &Labels::from_iter(&classes)).unwrap();
+            let there = loss.evaluate(other.view(), &other_labels).unwrap();
+            prop_assert!((here.value - there.value).abs() <= 1e-6 * here.value.abs() + 1e-9);
+            prop_assert_eq!(here.census.selected, there.census.selected);
+            for (place, &i) in turned.iter().enumerate() {
+                for (x, y) in here.gradient.row(i).iter().zip(there.gradient.row(place)) {
+                    prop_assert!((x - y).abs() <= 1e-5, "{} {}", x, y);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn euclidean_gradients_do_not_change_with_scale(seed: u64, exponent in -6_i32..7) {
+        let scale = 2.0_f32.powi(exponent);
+        let vectors = random(seed, 12, 4);
+        let labels = Labels::from_iter((0..12).map(|i| i % 3));
+        let loss = TripletLoss::batch_all();
+        let here = loss.evaluate(vectors.view(), &labels).unwrap();
+        let there = loss.with_margin(0.2 * scale).evaluate((&vectors * scale).view(), &labels).unwrap();
+        prop_assert!((here.value * f64::from(scale) - there.value).abs() <= 1e-5 * there.value + 1e-12);
+        for (x, y) in here.gradient.iter().zip(&there.gradient) {
+            prop_assert!((x - y).abs() <= 1e-5);
+        }
+    }
+}
