@@ -1,1 +1,152 @@
-//! (coming)
+//! Confidence intervals by resampling classes.
+//!
+//! Queries of one class look for the same items among the same neighbours, so their results are
+//! dependent: resampling single queries would take them for so many independent observations and
+//! give intervals that are too narrow. Whole classes are drawn instead (the cluster bootstrap of
+//! Davison & Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8), which also
+//! asks the question that matters: what would other classes have given?
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use crate::Error;
+use crate::percentiles::quantile;
+
+/// Resamples drawn by default.
+pub const RESAMPLES: usize = 1_000;
+
+/// The default seed.
+pub const SEED: u64 = 0;
+
+/// The 95 % interval \[low, high\] of the mean of `values`, by the percentile bootstrap over
+/// classes.
+///
+/// Of C classes, C are drawn with replacement, and each brings all its values; the statistic of a
+/// resample is the mean of the values so gathered. The interval runs from the 2.5th to the 97.5th
+/// percentile of the statistic over `resamples` draws ([`RESAMPLES`] by default), from a ChaCha8
+/// stream started with `seed` ([`SEED`] by default): the same arguments give the same interval.
+/// With one class only, every resample is the same and the interval has no width.
+///
+/// # Shapes
+/// - values: one number a query; classes: the class of each, any numbers that tell classes apart
+///
+/// # Errors
+/// No values, another count of classes than of values, or 0 resamples.
+///
+/// ```
+/// use tercet::bootstrap;
+/// let [low, high] = bootstrap::over_classes(
+///     &[1.0, 1.0, 0.0, 0.0, 0.5],
+///     &[0, 0, 1, 1, 2],
+///     bootstrap::RESAMPLES,
+///     bootstrap::SEED,
+/// )?;
+/// assert!(low < 0.5 && 0.5 < high);
+/// # Ok::<(), tercet::Error>(())
+/// ```
+pub fn over_classes(
+    values: &[f64],
+    classes: &[u32],
+    resamples: usize,
+    seed: u64,
+) -> Result<[f64; 2], Error> {
+    if values.len() != classes.len() {
+        return Err(Error::LabelCount { rows: values.len(), labels: classes.len() });
+    }
+    if resamples == 0 {
+        return Err(Error::Parameter {
+            parameter: "resamples",
+            got: resamples.to_string(),
+            expected: "at least 1",
+        });
+    }
+    // A mean needs no more of a class than its sum and its count.
+    let totals = class_totals(values, classes);
+    if totals.is_empty() {
+        return Err(nothing());
+    }
+    let mut stream = ChaCha8Rng::seed_from_u64(seed);
+    let mut means: Vec<f64> =
+        (0..resamples).map(|_| resampled_mean(&totals, &mut stream)).collect();
+    let low = quantile(&mut means, 0.025).ok_or_else(nothing)?;
+    let high = quantile(&mut means, 0.975).ok_or_else(nothing)?;
+    Ok([low, high])
+}
+
+fn nothing() -> Error {
+    Error::NotEnough {
+        what: "a bootstrap",
+        expected: "at least one value".to_owned(),
+        got: "none".to_owned(),
+    }
+}
+
+/// Sum and count of the values of every class that occurs.
+fn class_totals(values: &[f64], classes: &[u32]) -> Vec<(f64, f64)> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by_key(|&query| classes[query]);
+    order
+        .chunk_by(|&x, &y| classes[x] == classes[y])
+        .map(|class| {
+            let sum = class.iter().map(|&query| values[query]).sum();
+            (sum, class.len() as f64)
+        })
+        .collect()
+}
+
+fn resampled_mean(totals: &[(f64, f64)], stream: &mut ChaCha8Rng) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for _ in totals {
+        let (class_sum, class_count) = totals[stream.random_range(0..totals.len())];
+        sum += class_sum;
+        count += class_count;
+    }
+    sum / count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_interval() {
+        let values: Vec<f64> = (0..60).map(|i| f64::from(i * 7 % 11) / 11.0).collect();
+        let classes: Vec<u32> = (0..60).map(|i| i / 6).collect();
+        let interval = |seed| over_classes(&values, &classes, 200, seed).unwrap();
+        assert_eq!(interval(5), interval(5));
+        assert_ne!(interval(5), interval(6));
+        let [low, high] = interval(5);
+        let mean = values.iter().sum::<f64>() / 60.0;
+        assert!(low < mean && mean < high);
+    }
+
+    #[test]
+    fn intervals_cover_the_truth_about_as_often_as_they_say() {
+        // Each class has one fair coin for all of its ten queries.
+        let classes: Vec<u32> = (0..400).map(|query| query / 10).collect();
+        let mut coins = ChaCha8Rng::seed_from_u64(1);
+        let covered = (0..200)
+            .filter(|&seed| {
+                let faces: Vec<f64> =
+                    (0..40).map(|_| f64::from(u8::from(coins.random_bool(0.5)))).collect();
+                let values: Vec<f64> = classes.iter().map(|&c| faces[c as usize]).collect();
+                let [low, high] = over_classes(&values, &classes, 200, seed).unwrap();
+                low <= 0.5 && 0.5 <= high
+            })
+            .count();
+        assert!((176..=200).contains(&covered), "{covered} of 200");
+    }
+
+    #[test]
+    fn equal_values_leave_no_width() {
+        assert_eq!(over_classes(&[0.5; 6], &[0, 0, 1, 1, 2, 2], 50, 0), Ok([0.5, 0.5]));
+        assert_eq!(over_classes(&[0.0, 1.0], &[4, 4], 50, 0), Ok([0.5, 0.5]));
+    }
+
+    #[test]
+    fn nothing_to_resample_is_an_error() {
+        assert!(matches!(over_classes(&[], &[], 10, 0), Err(Error::NotEnough { .. })));
+        assert!(matches!(over_classes(&[1.0], &[], 10, 0), Err(Error::LabelCount { .. })));
+        assert!(matches!(over_classes(&[1.0], &[0], 0, 0), Err(Error::Parameter { .. })));
+    }
+}

@@ -67,11 +67,6 @@ pub(crate) fn product(out: &mut [f32], add: bool, factor: f32, left: Operand, ri
     }
 }
 
-/// Sum of products in eight lanes: fast, and with a fixed order of additions.
-pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
-    lanes(left, right, |x, y| x * y)
-}
-
 /// ‖left − right‖², by differences: exact to rounding however close the two are.
 pub(crate) fn squared_difference(left: &[f32], right: &[f32]) -> f32 {
     lanes(left, right, |x, y| (x - y) * (x - y))
@@ -121,6 +116,5 @@ mod tests {
         let mut y = x.clone();
         y[36] += 0.5;
         assert_eq!(squared_difference(&x, &y), 0.25);
-        assert_eq!(dot(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
     }
 }

@@ -1,1 +1,142 @@
-//! (coming)
+//! How norms and distances spread.
+
+use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
+
+use crate::distance::Points;
+use crate::{Error, Metric};
+
+/// The 0th, 5th, 50th, 95th and 100th percentile of a set of values, in the unit of the values.
+///
+/// Between two values the percentile is interpolated linearly, as NumPy does by default: of n
+/// sorted values v the p-th stands at position h = p/100 · (n − 1), and is
+/// v\[⌊h⌋\] + (h − ⌊h⌋)(v\[⌊h⌋ + 1\] − v\[⌊h⌋\]).
+///
+/// ```
+/// use tercet::Percentiles;
+/// let spread = Percentiles::of((0..=100).map(|x| x as f32)).unwrap();
+/// assert_eq!((spread.p0, spread.p5, spread.p50, spread.p95), (0.0, 5.0, 50.0, 95.0));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// The least value.
+    pub p0: f64,
+    /// One value in twenty lies below.
+    pub p5: f64,
+    /// The median.
+    pub p50: f64,
+    /// One value in twenty lies above.
+    pub p95: f64,
+    /// The greatest value.
+    pub p100: f64,
+}
+
+impl Percentiles {
+    /// The percentiles of the values given; None when there are none.
+    ///
+    /// Takes time and memory in proportion to the count: values are selected, not sorted. NaN
+    /// counts as greater than every number.
+    pub fn of<T: Into<f64>>(values: impl IntoIterator<Item = T>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().map(Into::into).collect();
+        Some(Self {
+            p0: quantile(&mut values, 0.0)?,
+            p5: quantile(&mut values, 0.05)?,
+            p50: quantile(&mut values, 0.5)?,
+            p95: quantile(&mut values, 0.95)?,
+            p100: quantile(&mut values, 1.0)?,
+        })
+    }
+
+    /// The percentiles of the Euclidean norms ‖x‖₂ of the rows (N×D); None without rows.
+    pub fn norms(embeddings: ArrayView2<f32>) -> Option<Self> {
+        let norm = |row: ndarray::ArrayView1<f32>| {
+            row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+        };
+        Self::of(embeddings.outer_iter().map(norm))
+    }
+
+    /// The percentiles of the distances of all N(N−1)/2 pairs of rows (N×D); None with fewer than
+    /// two rows.
+    ///
+    /// Exact, and therefore O(N²) in memory: meant for a batch.
+    ///
+    /// # Errors
+    /// Vectors that are not finite, too long, or without dimensions.
+    pub fn pairwise_distances(
+        embeddings: ArrayView2<f32>,
+        metric: Metric,
+    ) -> Result<Option<Self>, Error> {
+        let points = Points::new(embeddings, metric)?;
+        let later = points.sweep(&points, |row, distances| distances[row + 1..].to_vec());
+        Ok(Self::of(later.into_iter().flatten()))
+    }
+}
+
+/// The value at `share` of the way from the least to the greatest, interpolated linearly; None
+/// without values. Reorders the values.
+pub(crate) fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
+    let position = share * values.len().checked_sub(1)? as f64;
+    let place = (position.floor() as usize).min(values.len() - 1);
+    let between = position - place as f64;
+    let (_, &mut lower, rest) = values.select_nth_unstable_by(place, f64::total_cmp);
+    let upper = rest.iter().copied().min_by(f64::total_cmp);
+    // Equal neighbours need no interpolation, and infinite ones survive none.
+    Some(match upper {
+        Some(upper) if between > 0.0 && upper != lower => lower + between * (upper - lower),
+        _ => lower,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_has_no_percentiles() {
+        assert_eq!(Percentiles::of(Vec::<f32>::new()), None);
+        let one_row = array![[3.0_f32, 4.0]];
+        let distances = Percentiles::pairwise_distances(one_row.view(), Metric::default());
+        assert_eq!(distances, Ok(None));
+    }
+
+    #[test]
+    fn one_value_is_every_percentile() {
+        let norms = Percentiles::norms(array![[3.0_f32, 4.0]].view()).unwrap();
+        assert_eq!((norms.p0, norms.p50, norms.p100), (5.0, 5.0, 5.0));
+    }
+
+    #[test]
+    fn values_between_are_interpolated() {
+        let spread = Percentiles::of([4.0_f32, 1.0, 3.0, 2.0]).unwrap();
+        assert!((spread.p5 - 1.15).abs() < 1e-12);
+        assert_eq!(spread.p50, 2.5);
+        assert!((spread.p95 - 3.85).abs() < 1e-12);
+    }
+
+    #[test]
+    fn every_pair_counts_once() {
+        let points = array![[0.0_f32], [1.0], [10.0]];
+        let spread = Percentiles::pairwise_distances(points.view(), Metric::default());
+        let spread = spread.unwrap().unwrap();
+        assert_eq!((spread.p0, spread.p50, spread.p100), (1.0, 9.0, 10.0));
+    }
+
+    proptest! {
+        #[test]
+        fn selection_agrees_with_sorting(
+            values in prop::collection::vec(-5_i8..5, 1..50),
+            share in 0.0_f64..=1.0,
+        ) {
+            let mut values: Vec<f64> = values.into_iter().map(f64::from).collect();
+            let got = quantile(&mut values, share).unwrap();
+            values.sort_unstable_by(f64::total_cmp);
+            let position = share * (values.len() - 1) as f64;
+            let lower = values[position.floor() as usize];
+            let upper = values[position.ceil() as usize];
+            prop_assert!((got - (lower + position.fract() * (upper - lower))).abs() < 1e-12);
+        }
+    }
+}

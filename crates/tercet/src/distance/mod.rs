@@ -7,6 +7,7 @@
 mod points;
 #[cfg(test)]
 pub(crate) mod reference;
+mod sweep;
 
 pub(crate) use points::{Close, Points};
 

@@ -189,6 +189,20 @@ impl Points {
         }
     }
 
+    /// The distance of two points of this set, by differences.
+    pub(crate) fn pair_distance(&self, left: usize, right: usize) -> f32 {
+        let squared = squared_difference(self.row(left), self.row(right));
+        match self.metric.distance {
+            Distance::Euclidean => squared.sqrt(),
+            Distance::SquaredEuclidean => squared,
+            Distance::Cosine if left == right => 0.0,
+            Distance::Cosine => {
+                let zero = self.inverse_norms[left] == 0.0 || self.inverse_norms[right] == 0.0;
+                if zero { 1.0 } else { squared / 2.0 }
+            }
+        }
+    }
+
     /// Writes the distances of `rows` to every point of `gallery` into `out`, row by row.
     ///
     /// When `gallery` is this very set, the distance of a point to itself is exactly 0. `close`
@@ -258,7 +272,10 @@ mod tests {
 
     fn check(vectors: &Array2<f32>, metric: Metric) {
         let got = metric.distances(vectors.view(), vectors.view()).unwrap();
+        let points = Points::new(vectors.view(), metric).unwrap();
         for ((i, j), &d) in got.indexed_iter() {
+            let pair = points.pair_distance(i, j);
+            assert!((d - pair).abs() <= 1e-3 * pair + 1e-12, "{metric}: {d}, listed {pair}");
             let x = vectors.row(i).to_vec();
             let y = vectors.row(j).to_vec();
             let expected = reference::distance(metric, &x, &y);
@@ -292,6 +309,9 @@ mod tests {
         let d = metric.distances(vectors.view(), vectors.view()).unwrap();
         assert_eq!(d[[0, 1]], 1.0);
         assert_eq!(d[[0, 2]], 1.0);
+        let points = Points::new(vectors.view(), metric).unwrap();
+        assert_eq!(points.pair_distance(0, 2), 1.0);
+        assert_eq!(points.pair_distance(0, 0), 0.0);
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! Every row of distances in turn, without ever holding the matrix.
+
+use rayon::prelude::*;
+
+use super::Points;
+
+/// Rows of one tile, enough to keep the matrix product busy.
+const TILE_ROWS: usize = 64;
+
+/// Distances one tile may hold (32 MiB a thread): a large gallery gets fewer rows a tile.
+const TILE_VALUES: usize = 1 << 23;
+
+impl Points {
+    /// Hands the distances of every point to all of `gallery` to `judge`, with the point's index,
+    /// and returns the answers in the order of the points, whatever the thread count.
+    ///
+    /// Tiles are measured in parallel; memory is one tile a thread. `judge` may change its row.
+    pub(crate) fn sweep<T: Send>(
+        &self,
+        gallery: &Self,
+        judge: impl Fn(usize, &mut [f32]) -> T + Sync,
+    ) -> Vec<T> {
+        let columns = gallery.len();
+        let tile_rows = (TILE_VALUES / columns.max(1)).clamp(1, TILE_ROWS);
+        let tiles: Vec<Vec<T>> = (0..self.len().div_ceil(tile_rows))
+            .into_par_iter()
+            .map_init(Vec::new, |buffer, tile| {
+                let start = tile * tile_rows;
+                let rows = start..(start + tile_rows).min(self.len());
+                buffer.resize(rows.len() * columns, 0.0);
+                self.tile(rows.clone(), gallery, buffer, None);
+                rows.enumerate()
+                    .map(|(line, row)| judge(row, &mut buffer[line * columns..][..columns]))
+                    .collect()
+            })
+            .collect();
+        tiles.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::Metric;
+
+    #[test]
+    fn rows_arrive_in_order_and_complete() {
+        let vectors = Array2::from_shape_fn((131, 3), |(i, j)| ((i * 7 + j * 3) % 11) as f32);
+        let points = Points::new(vectors.view(), Metric::default()).unwrap();
+        let rows = points.sweep(&points, |row, line| (row, line.to_vec()));
+        let all = Metric::default().distances(vectors.view(), vectors.view()).unwrap();
+        for (expected, (row, line)) in rows.iter().enumerate() {
+            assert_eq!(*row, expected);
+            let mut line = line.clone();
+            line[expected] = all[[expected, expected]];
+            assert_eq!(line, all.row(expected).to_vec());
+        }
+        assert_eq!(rows.len(), 131);
+    }
+
+    #[test]
+    fn an_empty_gallery_still_sees_every_query() {
+        let vectors = Array2::<f32>::ones((70, 2));
+        let gallery = Points::new(Array2::zeros((0, 2)).view(), Metric::default()).unwrap();
+        let queries = gallery.beside(vectors.view()).unwrap();
+        assert_eq!(queries.sweep(&gallery, |_, line| line.len()), vec![0; 70]);
+    }
+
+    #[test]
+    fn duplicates_tie_exactly_in_tiles_of_any_height() {
+        let vectors = Array2::from_shape_fn((67, 37), |(i, j)| {
+            let i = if i % 5 == 3 { 3 } else { i };
+            ((i * 131 + j * 71) % 97) as f32 / 13.0
+        });
+        for queries in [1, 2, 3, 5, 65, 67] {
+            let points = Points::new(vectors.view(), Metric::default()).unwrap();
+            let some = points.reordered(&(0..queries).collect::<Vec<u32>>());
+            let tied = some
+                .sweep(&points, |_, row| (0..67).filter(|j| j % 5 == 3).all(|j| row[j] == row[3]));
+            assert!(tied.into_iter().all(|tied| tied), "{queries} queries");
+        }
+    }
+}
