@@ -1,0 +1,48 @@
+//! Pictures inside the page: PNG bytes as a data URI.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+/// A PNG ready for an `img` element.
+#[derive(Debug, Clone)]
+pub(crate) struct Inline {
+    pub(crate) uri: String,
+    /// Whether it is smaller than it is shown, so that its pixels should stay crisp.
+    pub(crate) small: bool,
+}
+
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+
+/// Pictures up to this width and height are shown larger than they are.
+const SMALL: u32 = 96;
+
+impl Inline {
+    /// The picture in these bytes, unless they are no PNG file.
+    pub(crate) fn of(png: &[u8]) -> Option<Self> {
+        if !png.starts_with(&SIGNATURE) {
+            return None;
+        }
+        // The header chunk comes first: its length and name, then the width and the height.
+        let width = number(png.get(16..20)?)?;
+        let height = number(png.get(20..24)?)?;
+        Some(Self {
+            uri: format!("data:image/png;base64,{}", STANDARD.encode(png)),
+            small: width.max(height) <= SMALL,
+        })
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_png_is_shown() {
+        assert!(Inline::of(b"").is_none());
+        assert!(Inline::of(b"GIF89a").is_none());
+        assert!(Inline::of(&SIGNATURE).is_none());
+    }
+}

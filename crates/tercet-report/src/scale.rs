@@ -1,0 +1,282 @@
+//! From numbers to places and words: axes with round ticks, and numbers as a reader wants them.
+
+/// What the numbers of an axis mean, which decides how they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// A plain number such as a loss or a distance.
+    Plain,
+    /// A share from 0 to 1, written in percent.
+    Share,
+    /// A whole number of training steps.
+    Steps,
+}
+
+/// Where an axis may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// At zero, unless there are negative values.
+    Zero,
+    /// Wherever the values begin.
+    Free,
+    /// From 0 to 1 whatever the values are.
+    WholeShare,
+}
+
+/// A labelled place on an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tick {
+    pub(crate) value: f64,
+    pub(crate) label: String,
+}
+
+/// A range of numbers with its ticks; `from` is always below `to`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Axis {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) ticks: Vec<Tick>,
+}
+
+/// Numbers that large are noise of a diverged run; squaring or adding them must not overflow.
+const LARGEST: f64 = 1e100;
+
+/// Whether a number can be drawn at all.
+pub(crate) fn is_drawable(value: f64) -> bool {
+    value.is_finite() && value.abs() < LARGEST
+}
+
+impl Axis {
+    /// A value axis that begins and ends at a tick.
+    pub(crate) fn of_values(values: impl Iterator<Item = f64>, unit: Unit, base: Base) -> Self {
+        let (lowest, highest) = spread(values);
+        let (mut from, mut to) = (lowest, highest);
+        if base == Base::WholeShare {
+            (from, to) = (from.min(0.0), to.max(1.0));
+        } else if from >= 0.0 && (base == Base::Zero || from < to * 0.4) {
+            from = 0.0;
+        }
+        (from, to) = widen(from, to);
+        let step = round_step((to - from) / 4.0);
+        from = (from / step + 1e-6).floor() * step;
+        to = (to / step - 1e-6).ceil() * step;
+        if unit == Unit::Share {
+            // A padded axis must not promise shares beyond the possible.
+            if lowest >= 0.0 {
+                from = from.max(0.0);
+            }
+            if highest <= 1.0 {
+                to = to.min(1.0);
+            }
+        }
+        Self { ticks: ticks(from, to, step, unit), from, to }
+    }
+
+    /// An axis that ends exactly at its first and last value.
+    pub(crate) fn exact(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
+        let (mut from, mut to) = spread(values);
+        if unit == Unit::Steps && to - from < 1.0 {
+            (from, to) = ((from - 1.0).max(from.min(0.0)), to + 1.0);
+        }
+        (from, to) = widen(from, to);
+        let mut step = round_step((to - from) / 5.0);
+        if unit == Unit::Steps {
+            step = step.max(1.0);
+        }
+        Self { ticks: ticks(from, to, step, unit), from, to }
+    }
+
+    /// The place of a value, 0 at the begin of the axis and 1 at its end.
+    pub(crate) fn place(&self, value: f64) -> f64 {
+        ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
+    }
+}
+
+/// The lowest and the highest of the values; zero and one where there are none.
+fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values
+        .filter(|value| is_drawable(*value))
+        .fold(None, |range: Option<(f64, f64)>, value| {
+            Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
+        })
+        .unwrap_or((0.0, 1.0))
+}
+
+/// Makes room where all values are (nearly) the same.
+fn widen(from: f64, to: f64) -> (f64, f64) {
+    let size = from.abs().max(to.abs());
+    if size < 1e-90 {
+        (0.0, 1.0)
+    } else if to - from <= size * 1e-9 {
+        (from - size * 0.1, to + size * 0.1)
+    } else {
+        (from, to)
+    }
+}
+
+/// The next larger of 1, 2, 2.5 and 5 times a power of ten.
+fn round_step(rough: f64) -> f64 {
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = [1.0, 2.0, 2.5, 5.0]
+        .into_iter()
+        .find(|factor| factor * power >= rough * (1.0 - 1e-9))
+        .unwrap_or(10.0);
+    factor * power
+}
+
+fn ticks(from: f64, to: f64, step: f64, unit: Unit) -> Vec<Tick> {
+    let first = (from / step - 1e-6).ceil();
+    let largest = from.abs().max(to.abs());
+    let mut ticks: Vec<Tick> = Vec::new();
+    for index in 0..12 {
+        let value = (first + f64::from(index)) * step;
+        if value > to + step * 1e-6 {
+            break;
+        }
+        let label = match unit {
+            Unit::Plain => with_step(value, step, largest),
+            Unit::Share => format!("{} %", with_step(value * 100.0, step * 100.0, largest * 100.0)),
+            Unit::Steps if to >= 20_000.0 => short_steps(value, step),
+            Unit::Steps => grouped(value),
+        };
+        if ticks.last().is_none_or(|last| last.label != label) {
+            ticks.push(Tick { value, label });
+        }
+    }
+    ticks
+}
+
+/// A tick of a value axis, with as many decimals as the distance between ticks needs.
+fn with_step(value: f64, step: f64, largest: f64) -> String {
+    if value.abs() < step * 1e-6 {
+        return "0".into();
+    }
+    let decimals = (0..8).find(|decimals| {
+        let scaled = step * 10f64.powi(*decimals);
+        scaled > 0.99 && (scaled - scaled.round()).abs() < 1e-6 * scaled
+    });
+    match decimals {
+        Some(decimals) if (1e-3..1e6).contains(&largest) => {
+            signed(format!("{value:.*}", decimals.unsigned_abs() as usize))
+        }
+        _ => short_power_of_ten(value),
+    }
+}
+
+/// A tick of a long step axis: `20k`, `1.5M`, and powers of ten beyond.
+fn short_steps(value: f64, step: f64) -> String {
+    if value == 0.0 {
+        "0".into()
+    } else if value >= 1e9 {
+        short_power_of_ten(value)
+    } else if value >= 1e6 {
+        format!("{}M", with_step(value / 1e6, step / 1e6, 1.0))
+    } else {
+        format!("{}k", with_step(value / 1e3, step / 1e3, 1.0))
+    }
+}
+
+/// A number with three significant digits.
+pub(crate) fn significant(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".into();
+    }
+    let size = value.abs();
+    if size == 0.0 {
+        "0".into()
+    } else if (1e-4..1e6).contains(&size) {
+        let decimals = (2.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
+        signed(format!("{value:.decimals$}"))
+    } else {
+        power_of_ten(value)
+    }
+}
+
+/// A share in percent with one decimal, without the sign.
+pub(crate) fn percent(share: f64) -> String {
+    if share.is_finite() { signed(format!("{:.1}", share * 100.0)) } else { "–".into() }
+}
+
+/// A whole number in groups of three digits.
+pub(crate) fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && digits.len() > 4 && (digits.len() - index).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn power_of_ten(value: f64) -> String {
+    signed(format!("{value:.2e}"))
+}
+
+/// As short as three digits allow: `6e9`, `2.5e9`.
+fn short_power_of_ten(value: f64) -> String {
+    let number = format!("{value:.2e}");
+    match number.split_once('e') {
+        Some((digits, power)) => {
+            let digits = digits.trim_end_matches('0').trim_end_matches('.');
+            signed(format!("{digits}e{power}"))
+        }
+        None => signed(number),
+    }
+}
+
+/// With a true minus sign.
+fn signed(number: String) -> String {
+    number.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|tick| tick.label.as_str()).collect()
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        let axis = Axis::of_values([0.03, 0.97].into_iter(), Unit::Plain, Base::Zero);
+        assert_eq!(labels(&axis), ["0", "0.25", "0.50", "0.75", "1.00"]);
+        let axis = Axis::of_values([0.2].into_iter(), Unit::Share, Base::WholeShare);
+        assert_eq!(labels(&axis), ["0 %", "25 %", "50 %", "75 %", "100 %"]);
+        let axis = Axis::exact([0.0, 60_000.0].into_iter(), Unit::Steps);
+        assert_eq!(labels(&axis), ["0", "20k", "40k", "60k"]);
+        let axis = Axis::of_values([6e-9].into_iter(), Unit::Plain, Base::Zero);
+        assert_eq!(labels(&axis), ["0", "2e−9", "4e−9", "6e−9"]);
+    }
+
+    #[test]
+    fn an_axis_is_never_degenerate() {
+        let odd = [0.0, 1.0, -3.5, 1e-300, 1e99, -1e99, f64::NAN, 1e300, 1e-5];
+        for unit in [Unit::Plain, Unit::Share, Unit::Steps] {
+            for value in odd {
+                for base in [Base::Zero, Base::Free, Base::WholeShare] {
+                    for axis in [
+                        Axis::of_values([value].into_iter(), unit, base),
+                        Axis::of_values([value, value + 1e-7].into_iter(), unit, base),
+                        Axis::exact([value].into_iter(), unit),
+                    ] {
+                        assert!(axis.from < axis.to, "{unit:?} {base:?} {value} {axis:?}");
+                        assert!(axis.from.is_finite() && axis.to.is_finite());
+                        assert!(!axis.ticks.is_empty(), "{unit:?} {base:?} {value} {axis:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(significant(0.123456), "0.123");
+        assert_eq!(significant(-1234.6), "−1235");
+        assert_eq!(significant(1e-9), "1.00e−9");
+        assert_eq!(percent(0.8731), "87.3");
+        assert_eq!(grouped(1_234_567.0), "1\u{202f}234\u{202f}567");
+        assert_eq!(grouped(1234.0), "1234");
+    }
+}

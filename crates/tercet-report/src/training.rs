@@ -1,0 +1,137 @@
+//! The report of a training run: plain data in, one HTML page out.
+
+use serde::Serialize;
+
+use crate::page::Page;
+
+/// Everything that the page about a training run shows.
+///
+/// Each field may be empty; its part of the page is then left out.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TrainingReport {
+    /// The heading of the page, e.g. `glyphs · batch-hard`.
+    pub title: String,
+    /// Facts about the run as name and value: source, classes, encoder, objective, seed, duration.
+    pub summary: Vec<(String, String)>,
+    /// The rows of the table of judgements. The last row is the trained model, the rows before it
+    /// are the baselines that it is compared with.
+    pub judged: Vec<Judged>,
+    /// The loss by step.
+    pub loss: Vec<(u64, f64)>,
+    /// The share of triplets that still have a gradient by step, from 0 to 1.
+    pub active_share: Vec<(u64, f64)>,
+    /// Recall@1 on held-out classes by step, from 0 to 1.
+    pub recall_at_1: Vec<(u64, f64)>,
+    /// MAP@R on held-out classes by step, from 0 to 1.
+    pub map_at_r: Vec<(u64, f64)>,
+    /// The percentiles 0, 5, 50, 95 and 100 of the embedding norms by step.
+    pub norms: Vec<(u64, [f64; 5])>,
+    /// The percentiles 0, 5, 50, 95 and 100 of the pairwise distances in the batch by step.
+    pub distances: Vec<(u64, [f64; 5])>,
+    /// Distances within and between classes, usually one histogram before and one after training.
+    pub histograms: Vec<DistanceHistogram>,
+    /// The distance below which a pair counts as the same class; drawn into the last histogram.
+    pub threshold: Option<f64>,
+    /// Facts about verification as name and value: accuracy, AUC, EER, VAL at a FAR.
+    pub verification: Vec<(String, String)>,
+    /// Queries with their nearest neighbours.
+    pub strips: Vec<Strip>,
+    /// Conventions in words, warnings, skipped files.
+    pub notes: Vec<String>,
+}
+
+/// One row of the table of judgements: how well one set of embeddings retrieves.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Judged {
+    /// What was judged, e.g. `pixels`, `untrained` or `trained`.
+    pub name: String,
+    /// Share of queries whose nearest neighbour has their class.
+    pub recall_at_1: Measured,
+    /// Share of queries with at least one of their class among the five nearest.
+    pub recall_at_5: Measured,
+    /// Share of the R nearest that have the class of the query, R being the size of that class.
+    pub r_precision: Measured,
+    /// Mean average precision over the R nearest.
+    pub map_at_r: Measured,
+    /// Mean average precision over the whole ranking.
+    pub map: Measured,
+    /// Mean reciprocal rank of the first right neighbour.
+    pub mrr: Measured,
+}
+
+/// A measured share from 0 to 1, with its uncertainty where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Measured {
+    /// The value; a value that is not finite is shown as a dash.
+    pub value: f64,
+    /// The 95 % bootstrap interval, lower and upper end.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Default for Measured {
+    /// Not measured.
+    fn default() -> Self {
+        Self { value: f64::NAN, interval: None }
+    }
+}
+
+/// How the distances of pairs are spread, within classes and between them.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DistanceHistogram {
+    /// The name of the histogram, e.g. `before`.
+    pub name: String,
+    /// The lower end of the first bin.
+    pub from: f64,
+    /// The upper end of the last bin.
+    pub to: f64,
+    /// The share of same-class pairs in each of the equally wide bins.
+    pub same: Vec<f64>,
+    /// The share of different-class pairs in each of the equally wide bins.
+    pub different: Vec<f64>,
+}
+
+/// A query with its nearest neighbours, nearest first.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Strip {
+    /// The picture that was searched with.
+    pub query: Picture,
+    /// What was found, nearest first.
+    pub neighbours: Vec<Neighbour>,
+    /// The average precision of this query, from 0 to 1.
+    pub average_precision: f64,
+}
+
+/// A picture that was found for a query.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Neighbour {
+    /// The picture itself.
+    pub picture: Picture,
+    /// Its distance from the query.
+    pub distance: f64,
+    /// Whether it has the class of the query.
+    pub right: bool,
+}
+
+/// A picture with its class and its name.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Picture {
+    /// The bytes of a PNG file; anything else is shown as an empty frame. Left out when serialised.
+    #[serde(skip)]
+    pub png: Vec<u8>,
+    /// The class.
+    pub label: String,
+    /// What identifies the picture, usually its file name.
+    pub id: String,
+}
+
+/// Why a report could not be made into a page.
+#[derive(Debug, thiserror::Error)]
+#[error("the report could not be laid out as HTML")]
+pub struct ReportError(#[from] askama::Error);
+
+impl TrainingReport {
+    /// Lays the report out as one self-contained HTML page.
+    pub fn to_html(&self) -> Result<String, ReportError> {
+        Ok(askama::Template::render(&Page::of(self))?)
+    }
+}
