@@ -1,0 +1,207 @@
+//! One file to one picture.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::{DataError, jpeg};
+
+/// The longest side that is decoded, in pixels. A few bytes of header can claim more memory than
+/// any machine has, so larger pictures are refused before anything is allocated.
+pub const SIDE_LIMIT: u32 = 16_384;
+
+/// The most memory that one decoded picture may take, and the longest file that is read: 1 GiB.
+pub const ALLOCATION_LIMIT: u64 = 1 << 30;
+
+/// Decodes an image file: PNG, JPEG, WebP, BMP, PBM/PGM/PPM, or the first frame of a GIF.
+///
+/// The format is told by the content, not by the name. The orientation that a camera noted (EXIF)
+/// is applied.
+///
+/// # Errors
+/// [`DataError::Undecodable`], naming the path, if the file cannot be read, is of no known format,
+/// corrupt, truncated, or larger than [`SIDE_LIMIT`] and [`ALLOCATION_LIMIT`] allow.
+pub fn decode_file(path: &Path) -> Result<DynamicImage, DataError> {
+    read(path)
+        .and_then(|bytes| decode(&bytes))
+        .map_err(|reason| DataError::Undecodable { what: path.display().to_string(), reason })
+}
+
+/// Decodes an image that lies in memory, as [`decode_file`] does.
+///
+/// # Errors
+/// [`DataError::Undecodable`], naming `what`.
+pub fn decode_bytes(bytes: &[u8], what: &str) -> Result<DynamicImage, DataError> {
+    decode(bytes).map_err(|reason| DataError::Undecodable { what: what.to_owned(), reason })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    // Reading a pipe would wait for ever.
+    if !metadata.is_file() {
+        return Err("expected a regular file".to_owned());
+    }
+    if metadata.len() > ALLOCATION_LIMIT {
+        return Err(format!(
+            "the file has {} bytes, expected at most {ALLOCATION_LIMIT}",
+            metadata.len()
+        ));
+    }
+    fs::read(path).map_err(|error| error.to_string())
+}
+
+fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    if bytes.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_LIMIT);
+    limits.max_image_height = Some(SIDE_LIMIT);
+    limits.max_alloc = Some(ALLOCATION_LIMIT);
+
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
+    reader.limits(limits);
+    let format = reader.format().ok_or(
+        "the content is of no known image format, expected PNG, JPEG, WebP, BMP, PNM or GIF",
+    )?;
+
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(format!("the image has {width} x {height} pixels"));
+    }
+    if decoder.total_bytes() > ALLOCATION_LIMIT {
+        return Err(format!(
+            "{width} x {height} pixels take {} bytes, expected at most {ALLOCATION_LIMIT}",
+            decoder.total_bytes()
+        ));
+    }
+    // A broken note about the orientation is no reason to refuse the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+        return Err("the JPEG file ends before its end-of-image marker: it is truncated".to_owned());
+    }
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
+
+    use super::*;
+
+    /// A picture that no encoder can make tiny.
+    fn noise(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            let n = (x * 7919 + y * 104_729).wrapping_mul(2_654_435_761);
+            Rgb([n as u8, (n >> 8) as u8, (n >> 16) as u8])
+        })
+    }
+
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    const FORMATS: [ImageFormat; 6] = [
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+        ImageFormat::Pnm,
+        ImageFormat::Gif,
+    ];
+
+    #[test]
+    fn every_format_decodes() {
+        for format in FORMATS {
+            let bytes = encoded(&noise(40, 30).into(), format);
+            let image = decode(&bytes).unwrap();
+            assert_eq!((image.width(), image.height()), (40, 30), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn truncation_is_an_error_in_every_format() {
+        for format in FORMATS {
+            let bytes = encoded(&noise(64, 48).into(), format);
+            for tenths in [1, 3, 5, 7, 9] {
+                let part = &bytes[..bytes.len() * tenths / 10];
+                assert!(decode(part).is_err(), "{format:?} cut to {tenths}/10");
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_names_the_file_and_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("half.jpg");
+        let bytes = encoded(&noise(64, 48).into(), ImageFormat::Jpeg);
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let message = decode_file(&path).unwrap_err().to_string();
+        assert!(message.contains("half.jpg") && message.contains("truncated"), "{message}");
+
+        let path = folder.path().join("text.png");
+        fs::write(&path, "not a picture").unwrap();
+        let message = decode_file(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("text.png") && message.contains("no known image format"),
+            "{message}"
+        );
+
+        let message = decode_file(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("regular file"), "{message}");
+        let message = decode_file(&folder.path().join("gone.png")).unwrap_err().to_string();
+        assert!(message.contains("gone.png"), "{message}");
+    }
+
+    #[test]
+    fn the_orientation_that_a_camera_noted_is_applied() {
+        // A TIFF header with one entry: tag 0x0112, orientation 6 (turn by 90 degrees clockwise).
+        let exif = [
+            b"II*\0\x08\0\0\0\x01\0".as_slice(),
+            &[0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        let picture = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 255 } else { 0 }; 3]));
+        let mut bytes = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
+        encoder.set_exif_metadata(exif).unwrap();
+        encoder.write_image(&picture, 32, 16, ExtendedColorType::Rgb8).unwrap();
+        let turned = decode(&bytes).unwrap().to_luma8();
+        assert_eq!(turned.dimensions(), (16, 32));
+        assert!(turned.get_pixel(8, 4).0[0] > 200 && turned.get_pixel(8, 28).0[0] < 50);
+    }
+
+    #[test]
+    fn a_header_that_claims_too_much_is_refused_at_once() {
+        let mut png = encoded(&noise(4, 4).into(), ImageFormat::Png);
+        png[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
+        png[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
+        let checksum = crc32(&png[12..29]).to_be_bytes();
+        png[29..33].copy_from_slice(&checksum);
+        let start = Instant::now();
+        let reason = decode(&png).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(1));
+        assert!(reason.contains("limit"), "{reason}");
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0_u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+            })
+        })
+    }
+}

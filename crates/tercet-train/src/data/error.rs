@@ -1,0 +1,172 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// An item that cannot be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadItem {
+    /// The item's id in its catalogue.
+    pub id: String,
+    /// The path of its file, or what else it was to be read from.
+    pub path: String,
+    /// Why it cannot be decoded.
+    pub reason: String,
+}
+
+impl BadItem {
+    pub(crate) fn new(id: &str, error: DataError) -> Self {
+        let (path, reason) = match error {
+            DataError::Undecodable { what, reason } => (what, reason),
+            other => (id.to_owned(), other.to_string()),
+        };
+        Self { id: id.to_owned(), path, reason }
+    }
+}
+
+impl fmt::Display for BadItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
+/// Why data was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A source of a kind that does not exist.
+    #[error("unknown kind of source `{kind}` in `{text}`: expected {kinds}, or an existing path")]
+    UnknownKind {
+        /// The source as given.
+        text: String,
+        /// What stands before its colon.
+        kind: String,
+        /// The kinds accepted.
+        kinds: String,
+    },
+    /// A source of a known kind, written in a way the kind does not have.
+    #[error("source `{text}`: {expected}")]
+    Malformed {
+        /// The source as given.
+        text: String,
+        /// How the kind is written.
+        expected: String,
+    },
+    /// A source without a kind, whose path does not exist.
+    #[error("no such source or path `{text}`: expected {kinds}, or an existing path")]
+    MissingPath {
+        /// The source as given.
+        text: String,
+        /// The kinds accepted.
+        kinds: String,
+    },
+    /// A path that looks like none of the kinds.
+    #[error("cannot tell what kind of source `{path}` is ({found}): name the kind, one of {kinds}")]
+    Unrecognised {
+        /// The path as given.
+        path: String,
+        /// What was found there.
+        found: &'static str,
+        /// The kinds accepted.
+        kinds: String,
+    },
+    /// A file or folder that the system does not let us read.
+    #[error("cannot read {path}: {reason}", path = path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        reason: std::io::Error,
+    },
+    /// A source in which there is nothing to learn from.
+    #[error("{path} holds {found}: expected {expected}", path = path.display())]
+    Nothing {
+        /// The path of the source.
+        path: PathBuf,
+        /// What there is instead.
+        found: String,
+        /// What was looked for.
+        expected: String,
+    },
+    /// An image that cannot be decoded.
+    #[error("cannot decode {what}: {reason}")]
+    Undecodable {
+        /// The path of the file, or the id of an embedded item.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A picture that cannot be brought to the size wanted.
+    #[error("cannot resize the picture: {reason}")]
+    Unresizable {
+        /// Why.
+        reason: String,
+    },
+    /// Items that cannot be decoded, found before training starts.
+    #[error(
+        "cannot decode {first}{others}; `--skip-bad` leaves such items out",
+        others = match more {
+            0 => String::new(),
+            1 => " (and 1 more bad item)".to_owned(),
+            more => format!(" (and {more} more bad items)"),
+        }
+    )]
+    BadItems {
+        /// The first of them, in catalogue order.
+        first: BadItem,
+        /// How many more there are.
+        more: usize,
+    },
+    /// Not a single item can be decoded.
+    #[error("none of the {items} items can be decoded; the first is {first}")]
+    AllBad {
+        /// The first of them, in catalogue order.
+        first: BadItem,
+        /// How many there are.
+        items: usize,
+    },
+    /// Nothing is left to work on.
+    #[error("{what} needs at least one item, got none")]
+    NoItems {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// More pixels than this machine can address.
+    #[error("{items} items of {bytes} bytes each exceed the address space; choose smaller images")]
+    TooLarge {
+        /// Number of items.
+        items: usize,
+        /// Bytes of one of them.
+        bytes: u64,
+    },
+    /// A parameter outside its range.
+    #[error("{parameter} is {got}: expected {expected}")]
+    Parameter {
+        /// Which parameter.
+        parameter: &'static str,
+        /// What was given.
+        got: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// Too few classes to keep some of them apart.
+    #[error(
+        "cannot hold out {held_out} of {classes} classes ({pairs} of them with two items or more): \
+         {lacking}; choose another `--holdout`, or `--holdout 0` to train on everything"
+    )]
+    TooFewClasses {
+        /// Classes in all.
+        classes: usize,
+        /// Those with two items or more.
+        pairs: usize,
+        /// Classes to be held out.
+        held_out: usize,
+        /// Which side would be left with what.
+        lacking: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted while reading the data")]
+    Interrupted,
+}

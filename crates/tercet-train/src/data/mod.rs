@@ -1,0 +1,47 @@
+//! From what lies on disk to numbers: the data that an encoder is trained and judged on.
+//!
+//! A [`Source`] says where the data lies. Its [`Catalogue`] lists the items and their classes
+//! without decoding anything. [`Pixels`] decodes every item once, so that a corrupt file is found
+//! before training starts, and hands out batches of numbers. [`split_classes`] keeps whole classes
+//! apart to judge on, and [`Survey`] tells what is there.
+//!
+//! ```
+//! use tercet_train::data::{Pixels, Preprocessing, PrepareOptions, Source};
+//!
+//! let source: Source = "glyphs".parse()?;
+//! let some = source.catalogue()?.select(&[0, 1, 21]);
+//! let preprocessing = Preprocessing::new(28, 28, 1);
+//! let (pixels, bad) = Pixels::prepare(some, &preprocessing, &PrepareOptions::default(), &|_, _| {})?;
+//!
+//! assert!(bad.is_empty());
+//! assert_eq!(pixels.catalogue().labels.classes(), [0, 0, 1]);
+//! assert_eq!(pixels.batch(&[2, 0])?.len(), 2 * 28 * 28);
+//! # Ok::<(), tercet_train::data::DataError>(())
+//! ```
+//!
+//! A new kind of source is one file here with a function that returns a [`Catalogue`], one variant
+//! of [`Source`] and one line of its table of kinds; if its items are neither files nor embedded
+//! glyphs, also one variant of [`Content`].
+
+mod catalogue;
+mod decode;
+mod error;
+mod folder;
+mod glyphs;
+mod jpeg;
+mod pixels;
+mod preprocessing;
+mod source;
+mod split;
+mod survey;
+
+pub use catalogue::{Catalogue, Content, Item};
+pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
+pub use error::{BadItem, DataError};
+pub use folder::EXTENSIONS;
+pub use glyphs::Glyph;
+pub use pixels::{Pixels, PrepareOptions};
+pub use preprocessing::{Filter, Fit, Preprocessing};
+pub use source::{Kind, Source};
+pub use split::{Split, split_classes};
+pub use survey::{ClassSize, Duplicates, Spread, Survey};

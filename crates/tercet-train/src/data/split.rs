@@ -1,0 +1,137 @@
+//! Whole classes kept apart, to judge on what the encoder has never seen.
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use tercet::Labels;
+
+use super::DataError;
+
+/// The items to train on and those to judge on; no class has items in both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Items to train on, in rising order.
+    pub train: Vec<u32>,
+    /// Items kept apart, in rising order; empty if nothing is.
+    pub holdout: Vec<u32>,
+}
+
+/// Keeps a share of the classes apart, rounded to whole classes and at least two of them.
+///
+/// Which classes depends on their names and on `seed`, not on the order of the items. A share of 0
+/// keeps nothing apart.
+///
+/// # Errors
+/// - [`DataError::Parameter`] if `share` is not at least 0 and below 1;
+/// - [`DataError::TooFewClasses`] if training would be left with fewer than two classes of two
+///   items, or judging without a class of two items, or with a single class.
+pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
+    if !(0.0..1.0).contains(&share) {
+        return Err(DataError::Parameter {
+            parameter: "holdout",
+            got: share.to_string(),
+            expected: "a share of the classes, at least 0 and below 1".to_owned(),
+        });
+    }
+    if share == 0.0 {
+        return Ok(Split { train: (0..labels.len() as u32).collect(), holdout: Vec::new() });
+    }
+
+    let sizes = labels.class_sizes();
+    let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    classes.sort_by_key(|&class| labels.name(class));
+    classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    // Among the items of a single class, every neighbour would be right.
+    let held_out = ((classes.len() as f64 * share).round() as usize).max(2);
+    let apart = &classes[..held_out.min(classes.len())];
+    let rest = &classes[apart.len()..];
+
+    let pairs = |classes: &[u32]| {
+        let has_pair = |&&class: &&u32| sizes[class as usize] >= 2;
+        classes.iter().filter(has_pair).count()
+    };
+    let lacking = if pairs(rest) < 2 {
+        Some(("training needs two classes of two items or more", pairs(rest)))
+    } else if pairs(apart) < 1 {
+        Some(("judging needs a class of two items or more", pairs(apart)))
+    } else {
+        None
+    };
+    if let Some((needs, left)) = lacking {
+        return Err(DataError::TooFewClasses {
+            classes: classes.len(),
+            pairs: pairs(&classes),
+            held_out,
+            lacking: format!("{needs}, {left} would be left"),
+        });
+    }
+
+    let mut is_apart = vec![false; classes.len()];
+    for &class in apart {
+        is_apart[class as usize] = true;
+    }
+    let (holdout, train) = (0..labels.len() as u32)
+        .partition(|&item| is_apart[labels.classes()[item as usize] as usize]);
+    Ok(Split { train, holdout })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn labels(classes: usize, items: usize) -> Labels {
+        (0..classes * items).map(|item| item % classes).collect()
+    }
+
+    fn names(labels: &Labels, items: &[u32]) -> BTreeSet<String> {
+        items.iter().map(|&item| labels.name(labels.classes()[item as usize]).to_owned()).collect()
+    }
+
+    #[test]
+    fn whole_classes_and_every_item_once() {
+        let labels = labels(50, 3);
+        for (share, expected) in [(0.2, 10), (0.5, 25), (0.01, 2), (0.96, 48)] {
+            let split = split_classes(&labels, share, 7).unwrap();
+            let (train, holdout) = (names(&labels, &split.train), names(&labels, &split.holdout));
+            assert_eq!(holdout.len(), expected);
+            assert!(train.is_disjoint(&holdout));
+            assert!(split.train.is_sorted() && split.holdout.is_sorted());
+            assert_eq!(split.train.len() + split.holdout.len(), 150);
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_and_the_order_of_items_does_not() {
+        let labels = labels(50, 3);
+        let holdout = |labels: &Labels, seed| {
+            names(labels, &split_classes(labels, 0.2, seed).unwrap().holdout)
+        };
+        assert_eq!(holdout(&labels, 1), holdout(&labels, 1));
+        assert_ne!(holdout(&labels, 1), holdout(&labels, 2));
+        let backwards: Vec<u32> = (0..150).rev().collect();
+        assert_eq!(holdout(&labels, 1), holdout(&labels.select(&backwards), 1));
+    }
+
+    #[test]
+    fn share_0_trains_on_everything() {
+        let split = split_classes(&labels(2, 1), 0.0, 0).unwrap();
+        assert_eq!(split.train, [0, 1]);
+        assert!(split.holdout.is_empty());
+    }
+
+    #[test]
+    fn too_few_classes_are_refused_with_a_way_out() {
+        for classes in 0..4 {
+            let message = split_classes(&labels(classes, 5), 0.2, 0).unwrap_err().to_string();
+            assert!(message.contains(&format!("of {classes} classes")), "{message}");
+            assert!(message.contains("`--holdout 0`"), "{message}");
+        }
+        assert!(split_classes(&labels(4, 2), 0.2, 0).is_ok());
+        assert!(split_classes(&labels(100, 1), 0.2, 0).is_err());
+        for share in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
+            assert!(split_classes(&labels(9, 9), share, 0).is_err());
+        }
+    }
+}

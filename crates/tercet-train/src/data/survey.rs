@@ -1,0 +1,344 @@
+//! What a source holds and what is wrong with it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use image::DynamicImage;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::pixels::is_set;
+use super::{BadItem, Catalogue, DataError};
+use crate::fingerprint::Fingerprint;
+
+/// What a source holds and what is wrong with it. [`Display`](fmt::Display) writes a table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Survey {
+    /// The source, for example `folder:photos`.
+    pub source: String,
+    /// Its kind, for example `folder`.
+    pub kind: String,
+    /// Number of classes.
+    pub classes: usize,
+    /// Number of items, those that cannot be decoded included.
+    pub items: usize,
+    /// Items of a class.
+    pub items_per_class: Option<Spread>,
+    /// Widths of the images in pixels; none if no image can be decoded.
+    pub width: Option<Spread>,
+    /// Heights of the images in pixels; none if no image can be decoded.
+    pub height: Option<Spread>,
+    /// Share of the images that can be decoded whose every pixel is gray, 0 to 1.
+    pub gray: f64,
+    /// The five largest classes, largest first.
+    pub largest_classes: Vec<ClassSize>,
+    /// The five smallest classes, smallest first.
+    pub smallest_classes: Vec<ClassSize>,
+    /// Names of the classes with one item, which has no positive.
+    pub lone_classes: Vec<String>,
+    /// The items that cannot be decoded, in catalogue order.
+    pub unreadable: Vec<BadItem>,
+    /// Items that show exactly the same picture.
+    pub duplicates: Vec<Duplicates>,
+    /// What else is odd about the source, one line each.
+    pub problems: Vec<String>,
+}
+
+/// Smallest, middle and largest of some numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The smallest.
+    pub min: u64,
+    /// The middle one, or the mean of the two in the middle.
+    pub median: f64,
+    /// The largest.
+    pub max: u64,
+}
+
+/// A class and how many items it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassSize {
+    /// Name of the class.
+    pub class: String,
+    /// Its number of items.
+    pub items: usize,
+}
+
+/// Items that show exactly the same picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Duplicates {
+    /// Their ids, in catalogue order.
+    pub items: Vec<String>,
+    /// Number of classes they are spread over; with more than one, a label is likely wrong.
+    pub classes: usize,
+}
+
+/// What is noted of one image.
+struct Look {
+    width: u32,
+    height: u32,
+    gray: bool,
+    picture: u64,
+}
+
+impl Survey {
+    /// Decodes every item of a catalogue, on all threads, and sums up.
+    ///
+    /// `progress` is called from several threads with the number of items done and of all items.
+    /// Items that cannot be decoded are listed, not refused. Pictures are compared by a hash over
+    /// size and 8-bit colours, whatever file format they come from.
+    ///
+    /// # Errors
+    /// [`DataError::Interrupted`], once `interrupted` is set.
+    pub fn of(
+        catalogue: &Catalogue,
+        interrupted: Option<&AtomicBool>,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self, DataError> {
+        let done = AtomicUsize::new(0);
+        let looks = (0..catalogue.len())
+            .into_par_iter()
+            .map(|item| {
+                if is_set(interrupted) {
+                    return Err(DataError::Interrupted);
+                }
+                let look = catalogue.image(item).map(|image| Look::at(&image));
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, catalogue.len());
+                Ok(look.map_err(|error| BadItem::new(&catalogue.items[item].id, error)))
+            })
+            .collect::<Result<Vec<Result<Look, BadItem>>, DataError>>()?;
+
+        let sizes = catalogue.labels.class_sizes();
+        let mut by_size: Vec<ClassSize> = (0..)
+            .zip(&sizes)
+            .map(|(class, &items)| ClassSize {
+                class: catalogue.labels.name(class).to_owned(),
+                items,
+            })
+            .collect();
+        by_size.sort_by(|a, b| (a.items, &a.class).cmp(&(b.items, &b.class)));
+        let lone_classes = by_size
+            .iter()
+            .take_while(|class| class.items == 1)
+            .map(|class| class.class.clone())
+            .collect();
+        let smallest_classes = by_size.iter().take(5).cloned().collect();
+        by_size.sort_by(|a, b| (b.items, &a.class).cmp(&(a.items, &b.class)));
+        by_size.truncate(5);
+
+        let seen: Vec<&Look> = looks.iter().flatten().collect();
+        let sides = |side: fn(&Look) -> u32| {
+            Spread::of(seen.iter().map(|look| u64::from(side(look))).collect())
+        };
+        let gray = seen.iter().filter(|look| look.gray).count();
+        Ok(Self {
+            source: catalogue.source.clone(),
+            kind: catalogue.source.split(':').next().unwrap_or_default().to_owned(),
+            classes: sizes.len(),
+            items: catalogue.len(),
+            items_per_class: Spread::of(sizes.iter().map(|&size| size as u64).collect()),
+            width: sides(|look| look.width),
+            height: sides(|look| look.height),
+            gray: gray as f64 / seen.len().max(1) as f64,
+            largest_classes: by_size,
+            smallest_classes,
+            lone_classes,
+            duplicates: duplicates(catalogue, &looks),
+            unreadable: looks.into_iter().filter_map(Result::err).collect(),
+            problems: catalogue.problems.clone(),
+        })
+    }
+}
+
+impl Look {
+    fn at(image: &DynamicImage) -> Self {
+        let pixels = image.to_rgba8();
+        let mut hash = Fingerprint::new();
+        hash.number(u64::from(image.width()));
+        hash.number(u64::from(image.height()));
+        hash.bytes(pixels.as_raw());
+        Self {
+            width: image.width(),
+            height: image.height(),
+            gray: pixels.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]),
+            picture: hash.value(),
+        }
+    }
+}
+
+impl Spread {
+    /// `None` of no numbers.
+    fn of(mut numbers: Vec<u64>) -> Option<Self> {
+        numbers.sort_unstable();
+        let middle = numbers.len() / 2;
+        let median = match numbers.len() % 2 {
+            _ if numbers.is_empty() => return None,
+            0 => (numbers[middle - 1] as f64 + numbers[middle] as f64) / 2.0,
+            _ => numbers[middle] as f64,
+        };
+        Some(Self { min: *numbers.first()?, median, max: *numbers.last()? })
+    }
+}
+
+fn duplicates(catalogue: &Catalogue, looks: &[Result<Look, BadItem>]) -> Vec<Duplicates> {
+    let mut same: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (item, look) in looks.iter().enumerate() {
+        if let Ok(look) = look {
+            same.entry(look.picture).or_default().push(item);
+        }
+    }
+    let mut groups: Vec<Vec<usize>> = same.into_values().filter(|items| items.len() > 1).collect();
+    groups.sort();
+    groups
+        .into_iter()
+        .map(|items| Duplicates {
+            classes: items
+                .iter()
+                .map(|&item| catalogue.labels.classes()[item])
+                .collect::<BTreeSet<u32>>()
+                .len(),
+            items: items.into_iter().map(|item| catalogue.items[item].id.clone()).collect(),
+        })
+        .collect()
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {} / {}", self.min, self.median, self.max)
+    }
+}
+
+impl fmt::Display for ClassSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.class, self.items)
+    }
+}
+
+impl fmt::Display for Duplicates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.items.join(" = "))?;
+        match self.classes {
+            1 => Ok(()),
+            classes => write!(f, " (in {classes} classes)"),
+        }
+    }
+}
+
+impl fmt::Display for Survey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |f: &mut fmt::Formatter<'_>, name: &str, value: &dyn fmt::Display| {
+            writeln!(f, "{name:<18}{value}")
+        };
+        let spread = |spread: &Option<Spread>| match spread {
+            Some(spread) => format!("{spread} (min / median / max)"),
+            None => "-".to_owned(),
+        };
+        line(f, "source", &self.source)?;
+        line(f, "classes", &self.classes)?;
+        line(f, "items", &self.items)?;
+        line(f, "items per class", &spread(&self.items_per_class))?;
+        line(f, "width", &spread(&self.width))?;
+        line(f, "height", &spread(&self.height))?;
+        line(f, "gray", &format!("{:.1} %", 100.0 * self.gray))?;
+        line(f, "largest classes", &joined(&self.largest_classes))?;
+        line(f, "smallest classes", &joined(&self.smallest_classes))?;
+        let problems = [
+            ("classes with one item", few(&self.lone_classes)),
+            ("unreadable items", few(&self.unreadable)),
+            ("groups of equal pictures", few(&self.duplicates)),
+        ];
+        for (what, (count, list)) in problems {
+            if count > 0 {
+                writeln!(f, "\n{count} {what}\n{list}")?;
+            }
+        }
+        if !self.problems.is_empty() {
+            writeln!(f, "\nproblems\n{}", indented(&self.problems))?;
+        }
+        Ok(())
+    }
+}
+
+fn joined(values: &[impl fmt::Display]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
+
+fn indented(values: &[impl fmt::Display]) -> String {
+    let lines: Vec<String> = values.iter().map(|value| format!("  {value}")).collect();
+    lines.join("\n")
+}
+
+/// How many there are, and the first ten as lines.
+fn few(values: &[impl fmt::Display]) -> (usize, String) {
+    let shown = 10.min(values.len());
+    let mut text = indented(&values[..shown]);
+    if shown < values.len() {
+        text += &format!("\n  … and {} more", values.len() - shown);
+    }
+    (values.len(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::{GrayImage, Luma, Rgb, RgbImage};
+
+    use super::*;
+    use crate::data::Source;
+
+    #[test]
+    fn a_folder_with_a_duplicate_a_lone_class_and_a_broken_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for class in ["a", "b", "lone"] {
+            fs::create_dir(root.join(class)).unwrap();
+        }
+        let gray = GrayImage::from_fn(10, 20, |x, y| Luma([(x + y) as u8]));
+        gray.save(root.join("a/1.png")).unwrap();
+        gray.save(root.join("b/2.bmp")).unwrap();
+        RgbImage::from_pixel(30, 40, Rgb([1, 2, 3])).save(root.join("a/2.png")).unwrap();
+        GrayImage::new(11, 20).save(root.join("lone/1.png")).unwrap();
+        fs::write(root.join("b/broken.png"), "text").unwrap();
+
+        let catalogue = Source::Folder(root.into()).catalogue().unwrap();
+        let survey = Survey::of(&catalogue, None, &|_, _| {}).unwrap();
+        assert_eq!((survey.kind.as_str(), survey.classes, survey.items), ("folder", 3, 5));
+        let spread = |min, median, max| Some(Spread { min, median, max });
+        assert_eq!(survey.items_per_class, spread(1, 2.0, 2));
+        assert_eq!(survey.width, spread(10, 10.5, 30));
+        assert_eq!(survey.height, spread(20, 20.0, 40));
+        assert_eq!(survey.gray, 0.75);
+        assert_eq!(survey.lone_classes, ["lone"]);
+        assert_eq!(survey.largest_classes[0].class, "a");
+        assert_eq!(survey.smallest_classes[0].class, "lone");
+        assert_eq!(survey.unreadable.len(), 1);
+        assert_eq!(survey.unreadable[0].id, "b/broken.png");
+        let same =
+            Duplicates { items: vec!["a/1.png".to_owned(), "b/2.bmp".to_owned()], classes: 2 };
+        assert_eq!(survey.duplicates, [same]);
+
+        let table = survey.to_string();
+        for part in [
+            "items per class   1 / 2 / 2 (min",
+            "1 classes with one item\n  lone\n",
+            "  a/1.png = b/2.bmp (in 2 classes)\n",
+            "broken.png",
+        ] {
+            assert!(table.contains(part), "{part}: {table}");
+        }
+        assert_eq!(serde_json::to_value(&survey).unwrap()["width"]["median"], 10.5);
+    }
+
+    #[test]
+    fn an_interrupt_stops_and_long_lists_are_cut() {
+        let catalogue = Source::Glyphs.catalogue().unwrap();
+        let error = Survey::of(&catalogue, Some(&AtomicBool::new(true)), &|_, _| {}).unwrap_err();
+        assert!(matches!(error, DataError::Interrupted));
+        let (count, list) = few(&[0; 12]);
+        assert_eq!(count, 12);
+        assert!(list.ends_with("… and 2 more"));
+    }
+}

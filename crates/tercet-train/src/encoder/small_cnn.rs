@@ -1,0 +1,161 @@
+//! A small convolutional network: the default for images of up to about a hundred pixels a side.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{EncoderError, InputShape};
+
+/// Blocks stop halving the image once a side is at most this long: a head that still sees where
+/// things are beats global pooling.
+const SMALLEST_SIDE: usize = 4;
+
+/// Options of [`SmallCnn`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SmallCnnConfig {
+    /// Channels of every block. Default 64.
+    pub width: usize,
+    /// Number of blocks; each halves the image. 0 (default): until a side is at most 4 pixels.
+    pub depth: usize,
+    /// Components of an embedding. Default 64.
+    pub embedding_dim: usize,
+}
+
+impl Default for SmallCnnConfig {
+    fn default() -> Self {
+        Self { width: 64, depth: 0, embedding_dim: 64 }
+    }
+}
+
+/// `depth` blocks of convolution 3×3, batch norm, ReLU and max-pooling 2×2, then one linear layer
+/// on the flattened map. The embedding is not normalised (as "In Defense" advises).
+#[derive(Module, Debug)]
+pub struct SmallCnn {
+    blocks: Vec<Block>,
+    head: Linear,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    convolution: Conv2d,
+    norm: BatchNorm,
+    pool: MaxPool2d,
+}
+
+impl SmallCnnConfig {
+    /// Makes the network with fresh weights.
+    ///
+    /// # Errors
+    /// A width or embedding dimension of 0; more blocks than the image can be halved.
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<SmallCnn, EncoderError> {
+        for (option, got) in [("width", self.width), ("embedding-dim", self.embedding_dim)] {
+            if got == 0 || got > 65_536 {
+                return Err(EncoderError::Option {
+                    option,
+                    got: got.to_string(),
+                    expected: "1 to 65536".to_owned(),
+                });
+            }
+        }
+        let shorter = input.height.min(input.width);
+        let possible = shorter.checked_ilog2().unwrap_or(0) as usize;
+        let depth = match self.depth {
+            0 => {
+                (1..=possible).find(|&depth| shorter >> depth <= SMALLEST_SIDE).unwrap_or(possible)
+            }
+            depth => depth,
+        };
+        if depth == 0 || depth > possible {
+            return Err(EncoderError::Option {
+                option: "depth",
+                got: depth.to_string(),
+                expected: format!(
+                    "1 to {possible} blocks for images of {}×{} pixels",
+                    input.width, input.height
+                ),
+            });
+        }
+
+        let mut channels = input.channels;
+        let blocks = (0..depth)
+            .map(|_| {
+                let convolution = Conv2dConfig::new([channels, self.width], [3, 3])
+                    .with_padding(PaddingConfig2d::Same)
+                    .with_bias(false) // batch norm subtracts it again
+                    .init(device);
+                channels = self.width;
+                Block {
+                    convolution,
+                    norm: BatchNormConfig::new(self.width).init(device),
+                    pool: MaxPool2dConfig::new([2, 2]).init(),
+                }
+            })
+            .collect();
+        let map = (input.height >> depth) * (input.width >> depth) * self.width;
+        Ok(SmallCnn { blocks, head: LinearConfig::new(map, self.embedding_dim).init(device) })
+    }
+}
+
+impl SmallCnn {
+    /// # Shapes
+    /// - images: N×C×H×W, embeddings: N×D
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let map = self.blocks.iter().fold(images, |map, block| {
+            block.pool.forward(relu(block.norm.forward(block.convolution.forward(map))))
+        });
+        self.head.forward(map.flatten(1, 3))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(side: usize, channels: usize) -> InputShape {
+        InputShape { channels, height: side, width: side }
+    }
+
+    #[test]
+    fn parameters_are_as_counted_by_hand() {
+        let device = Device::flex();
+        let network = SmallCnnConfig::default().init(shape(28, 1), &device).unwrap();
+        let convolutions = 9 * 64 + 2 * 9 * 64 * 64;
+        let norms = 3 * 2 * 64 + 3 * 2 * 64; // scale, shift; running mean and variance
+        let head = 3 * 3 * 64 * 64 + 64;
+        assert_eq!(network.num_params(), convolutions + norms + head);
+        assert_eq!(network.blocks.len(), 3);
+    }
+
+    #[test]
+    fn depth_follows_the_image() {
+        let device = Device::flex();
+        for (side, depth) in [(2, 1), (8, 1), (28, 3), (32, 3), (64, 4), (96, 5), (128, 5)] {
+            let network = SmallCnnConfig { width: 2, ..Default::default() };
+            let network = network.init(shape(side, 3), &device).unwrap();
+            assert_eq!(network.blocks.len(), depth, "{side} pixels");
+            let out = network.forward(Tensor::zeros([2, 3, side, side], &device));
+            assert_eq!(out.dims(), [2, 64]);
+        }
+    }
+
+    #[test]
+    fn impossible_options_are_refused() {
+        let device = Device::flex();
+        let refused = |config: SmallCnnConfig, side| {
+            config.init(shape(side, 1), &device).unwrap_err().to_string()
+        };
+        let deep = SmallCnnConfig { depth: 9, ..Default::default() };
+        assert_eq!(
+            refused(deep, 28),
+            "depth is 9: expected 1 to 4 blocks for images of 28×28 pixels"
+        );
+        let empty = SmallCnnConfig { embedding_dim: 0, ..Default::default() };
+        assert!(refused(empty, 28).starts_with("embedding-dim is 0"));
+        assert!(refused(SmallCnnConfig::default(), 1).starts_with("depth is 0"));
+    }
+}

@@ -1,0 +1,55 @@
+//! What embeddings of held-out classes are worth: retrieval and verification in one go.
+
+use ndarray::ArrayView2;
+use serde::Serialize;
+use tercet::verification::{FAR_TARGETS, Pair, balanced_pairs, threshold_at_far};
+use tercet::{Error, Labels, Metric, Retrieval, Verification};
+
+/// Same pairs judged in each fold at most; there are as many different ones.
+const PAIRS_PER_FOLD: usize = 30_000;
+
+/// Retrieval figures, with verification where there are pairs for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judgement {
+    /// Leave-one-out retrieval.
+    #[serde(flatten)]
+    pub retrieval: Retrieval,
+    /// Verification on balanced pairs in class-disjoint folds; none with fewer than two classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// The pairs behind it.
+    #[serde(skip)]
+    pub pairs: Vec<Pair>,
+}
+
+impl Judgement {
+    /// Judges embeddings by leave-one-out retrieval and on pairs drawn with `seed`.
+    ///
+    /// # Errors
+    /// As [`Retrieval::leave_one_out`].
+    pub fn new(
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        metric: Metric,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let retrieval = Retrieval::leave_one_out(embeddings, labels, metric)?;
+        let pairs = match balanced_pairs(embeddings, labels, metric, PAIRS_PER_FOLD, seed) {
+            Err(Error::NotEnough { .. }) => Vec::new(),
+            pairs => pairs?,
+        };
+        let verification = match Verification::judge(&pairs) {
+            Err(Error::NotEnough { .. }) => None,
+            verification => Some(verification?),
+        };
+        Ok(Self { retrieval, verification, pairs })
+    }
+
+    /// The distance below which two items are called the same, at each of
+    /// [`FAR_TARGETS`], chosen on all pairs.
+    pub fn thresholds(&self) -> impl Iterator<Item = (&'static str, f32)> {
+        FAR_TARGETS
+            .iter()
+            .filter_map(|&(name, far)| Some((name, threshold_at_far(&self.pairs, far).ok()?)))
+    }
+}

@@ -1,0 +1,267 @@
+//! The model file: one `.safetensors` with weights, and all that is needed to use them.
+//!
+//! The tensors are the weights, named and laid out as PyTorch would (`head.weight` is D×features),
+//! so that `load_state_dict` of the same network takes them. The metadata key `tercet` holds a
+//! [`ModelCard`] as JSON.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::Array2;
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use tercet::{Distance, Metric};
+
+use crate::data::{DataError, Pixels, Preprocessing};
+use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
+use crate::files::{At, FileError, write_atomically};
+use crate::fingerprint::Fingerprint;
+
+/// The version of the file format that this build writes, and the newest it reads.
+pub const FORMAT: u32 = 1;
+
+/// The metadata key that holds the card.
+const KEY: &str = "tercet";
+
+/// Images embedded at once.
+const CHUNK: usize = 64;
+
+/// What a model file says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// Version of the file format: [`FORMAT`].
+    pub format: u32,
+    /// The architecture and its options.
+    pub encoder: EncoderConfig,
+    /// How an image becomes the encoder's input.
+    pub preprocessing: Preprocessing,
+    /// The distance in which the embeddings are compared.
+    pub distance: Distance,
+    /// Whether embeddings are L2-normalised.
+    pub normalized: bool,
+    /// Distance below which two images are the same: the most accurate one on held-out classes.
+    pub threshold: Option<f64>,
+    /// Distances below which two images are the same, by target false accept rate as text.
+    pub thresholds: BTreeMap<String, f64>,
+    /// Where the weights come from.
+    pub provenance: Provenance,
+}
+
+/// Where weights come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of Tercet that trained them.
+    pub tercet: String,
+    /// The merged configuration of the run.
+    pub config: serde_json::Value,
+    /// The seed that, with configuration and data, makes the run reproducible.
+    pub seed: u64,
+    /// Fingerprint of ids and labels of the data.
+    pub data: String,
+    /// What the judgement on held-out classes said.
+    pub results: serde_json::Value,
+}
+
+/// Why a model could not be read, written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not a safetensors file, or a damaged one.
+    #[error("{} is not a model file: {reason}", path.display())]
+    NotAModel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Written by a later version.
+    #[error("{} has model format {found}, newer than the {FORMAT} that this version reads: update Tercet", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format version.
+        found: u64,
+    },
+    /// The options in the file make no network.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The items to embed could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The weights could not be collected.
+    #[error("cannot collect the weights: {0}")]
+    Collect(String),
+    /// The network gave no finite numbers.
+    #[error("the embeddings could not be read back: {0}")]
+    Embed(String),
+}
+
+/// A trained encoder, ready to embed.
+#[derive(Debug)]
+pub struct Model {
+    /// What the file says of itself.
+    pub card: ModelCard,
+    /// Stable hash of the file's bytes: embeddings carry it, so that they are compared only with
+    /// embeddings of the same model.
+    pub fingerprint: String,
+    encoder: Encoder,
+    device: Device,
+}
+
+impl Model {
+    /// Reads a model file, to compute on the CPU.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, no Tercet model, or of a newer format; each names the file.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let device = Device::flex();
+        let bytes = fs::read(path).at("read the model", path)?;
+        let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
+        let card =
+            header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| {
+                refuse(format!(
+                    "it has no metadata `{KEY}`; expected a file written by `tercet train`"
+                ))
+            })?;
+        let card: serde_json::Value = serde_json::from_str(card)
+            .map_err(|error| refuse(format!("its metadata `{KEY}`: {error}")))?;
+        match card.get("format").and_then(serde_json::Value::as_u64) {
+            Some(found) if found > u64::from(FORMAT) => {
+                return Err(ModelError::Newer { path: path.to_owned(), found });
+            }
+            Some(_) => {}
+            None => return Err(refuse("its metadata names no format version".to_owned())),
+        }
+        let card: ModelCard = serde_json::from_value(card)
+            .map_err(|error| refuse(format!("its metadata `{KEY}`: {error}")))?;
+
+        let mut hash = Fingerprint::new();
+        hash.bytes(&bytes);
+        let fingerprint = hash.hex();
+        let mut encoder = card.encoder.init(input_shape(&card.preprocessing), &device)?;
+        let mut store = SafetensorsStore::from_bytes(Some(bytes))
+            .with_from_adapter(PyTorchToBurnAdapter)
+            .skip_enum_variants(true);
+        encoder.load_from(&mut store).map_err(|error| refuse(error.to_string()))?;
+        Ok(Self { card, fingerprint, encoder: encoder.valid(), device })
+    }
+
+    /// Whether a file is a model rather than something else in the same container.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn is_model(path: &Path) -> Result<bool, FileError> {
+        let bytes = fs::read(path).at("read", path)?;
+        let header = SafeTensors::read_metadata(&bytes);
+        Ok(header.is_ok_and(|(_, header)| {
+            header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(KEY))
+        }))
+    }
+
+    /// Writes a model file, whole or not at all. The same card and weights give the same bytes.
+    ///
+    /// # Errors
+    /// A path that cannot be written.
+    pub fn save(card: &ModelCard, encoder: &Encoder, path: &Path) -> Result<(), ModelError> {
+        let json =
+            serde_json::to_string(card).map_err(|error| ModelError::Collect(error.to_string()))?;
+        let mut store = SafetensorsStore::from_bytes(None)
+            .clear_metadata()
+            .metadata(KEY, json)
+            .with_to_adapter(BurnToPyTorchAdapter)
+            .skip_enum_variants(true);
+        let collect =
+            |error: burn::store::SafetensorsStoreError| ModelError::Collect(error.to_string());
+        encoder.valid().save_into(&mut store).map_err(collect)?;
+        let bytes = store.get_bytes().map_err(collect)?;
+        Ok(write_atomically(path, &bytes)?)
+    }
+
+    /// How embeddings of this model are compared.
+    pub fn metric(&self) -> Metric {
+        Metric { distance: self.card.distance, normalize: self.card.normalized }
+    }
+
+    /// Embeds items in the order given.
+    ///
+    /// # Shapes
+    /// - result: N×D, normalised if the card says so
+    ///
+    /// # Errors
+    /// An item that can no longer be read.
+    pub fn embed(
+        &self,
+        pixels: &Pixels,
+        items: &[u32],
+        progress: &dyn Fn(usize),
+    ) -> Result<Array2<f32>, ModelError> {
+        let mut embeddings = embed(&self.encoder, pixels, items, &self.device, progress)?;
+        if self.card.normalized {
+            normalize_rows(&mut embeddings);
+        }
+        Ok(embeddings)
+    }
+}
+
+/// The input that preprocessing makes.
+pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
+    InputShape {
+        channels: preprocessing.channels as usize,
+        height: preprocessing.height as usize,
+        width: preprocessing.width as usize,
+    }
+}
+
+/// Embeds items with a network in inference mode, chunk by chunk; `progress` hears how many are
+/// done.
+pub(crate) fn embed(
+    encoder: &Encoder,
+    pixels: &Pixels,
+    items: &[u32],
+    device: &Device,
+    progress: &dyn Fn(usize),
+) -> Result<Array2<f32>, ModelError> {
+    let shape = input_shape(pixels.preprocessing());
+    let mut rows = Vec::new();
+    for chunk in items.chunks(CHUNK) {
+        let images = images(pixels.batch(chunk)?, chunk.len(), shape, device);
+        rows.extend(values(encoder.forward(images))?);
+        progress(rows.len());
+    }
+    let dimensions = if items.is_empty() { 0 } else { rows.len() / items.len() };
+    Array2::from_shape_vec((items.len(), dimensions), rows)
+        .map_err(|error| ModelError::Embed(error.to_string()))
+}
+
+/// A batch of numbers as the encoder's input, N×C×H×W.
+pub(crate) fn images(
+    values: Vec<f32>,
+    count: usize,
+    shape: InputShape,
+    device: &Device,
+) -> Tensor<4> {
+    let shape = [count, shape.channels, shape.height, shape.width];
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The numbers of a tensor, row by row.
+pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
+    tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Embed(format!("{error:?}")))
+}
+
+fn normalize_rows(embeddings: &mut Array2<f32>) {
+    for mut row in embeddings.outer_iter_mut() {
+        let norm = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        if norm > 0.0 {
+            row.mapv_inplace(|x| (f64::from(x) / norm) as f32);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Checkpoints: a folder a step, whole or not there.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::{ModuleOptimizer, OptimizerRecord};
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::TrainError;
+use crate::encoder::Encoder;
+use crate::files::{At, sync_folder, write_atomically};
+
+const ENCODER: &str = "encoder.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const STATE: &str = "state.json";
+
+/// Checkpoints kept: the newest, and one more should it be damaged.
+const KEEP: usize = 2;
+
+/// What is needed beside weights and optimiser to go on: sampler and schedule are functions of the
+/// step alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Steps done.
+    pub(super) step: u64,
+    /// Fingerprint of the data: a run goes on with the same data only.
+    pub(super) data: String,
+    /// Threads that computed: other numbers of threads round differently.
+    pub(super) threads: usize,
+}
+
+/// A checkpoint that was read.
+pub(super) struct Checkpoint {
+    pub(super) state: State,
+    encoder: ModuleRecord,
+    optimizer: OptimizerRecord,
+}
+
+impl Checkpoint {
+    /// Writes a checkpoint of the state into `folder` and removes old ones.
+    pub(super) fn write(
+        folder: &Path,
+        state: &State,
+        encoder: &Encoder,
+        optimizer: &ModuleOptimizer,
+    ) -> Result<PathBuf, TrainError> {
+        let path = folder.join(format!("step-{:08}", state.step));
+        let scratch = folder.join(format!(".step-{:08}.tmp", state.step));
+        let bad = |error: &dyn std::fmt::Display| TrainError::BadRun {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let encoder = encoder.clone().into_record().into_bytes().map_err(|error| bad(&error))?;
+        let optimizer = optimizer.to_record().into_bytes().map_err(|error| bad(&error))?;
+        let json = serde_json::to_vec(state).map_err(|error| bad(&error))?;
+        remove(&scratch)?;
+        write_atomically(&scratch.join(ENCODER), &encoder)?;
+        write_atomically(&scratch.join(OPTIMIZER), &optimizer)?;
+        write_atomically(&scratch.join(STATE), &json)?;
+        remove(&path)?;
+        fs::rename(&scratch, &path).at("write the checkpoint", &path)?;
+        sync_folder(&path);
+
+        let all = Self::list(folder)?;
+        for old in &all[..all.len().saturating_sub(KEEP)] {
+            remove(old)?;
+        }
+        Ok(path)
+    }
+
+    /// The checkpoints of a run, oldest first.
+    pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).at("read", folder)? {
+            let entry = entry.at("read", folder)?;
+            if entry.file_name().to_string_lossy().starts_with("step-") {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self, TrainError> {
+        let bad = |error: &dyn std::fmt::Display| TrainError::BadRun {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let bytes = |name: &str| {
+            let file = path.join(name);
+            fs::read(&file).at("read the checkpoint", &file)
+        };
+        let state = serde_json::from_slice(&bytes(STATE)?).map_err(|error| bad(&error))?;
+        let encoder = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes(ENCODER)?))
+            .map_err(|error| bad(&error))?;
+        let optimizer = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes(OPTIMIZER)?))
+            .map_err(|error| bad(&error))?;
+        Ok(Self { state, encoder, optimizer })
+    }
+
+    /// Puts the state into a network and an optimiser of the same configuration.
+    pub(super) fn restore(
+        self,
+        encoder: Encoder,
+        optimizer: ModuleOptimizer,
+    ) -> Result<(Encoder, ModuleOptimizer), String> {
+        let encoder = encoder.try_load_record(self.encoder).map_err(|error| error.to_string())?;
+        Ok((encoder, optimizer.load_record(self.optimizer)))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), TrainError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).at("remove", path).map_err(TrainError::from)
+        }
+        _ => Ok(()),
+    }
+}

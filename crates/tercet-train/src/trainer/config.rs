@@ -1,0 +1,361 @@
+//! Everything that decides a run, as `config.toml` keeps it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tercet::{Penalty, Preset, TripletLoss};
+
+use crate::data::{Fit, Preprocessing, Source};
+use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
+
+/// The configuration of a training run. Every flag of `tercet train` is a key of this file, written
+/// with the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainConfig {
+    /// Where the images lie, as `kind:path`. Default `glyphs`.
+    pub source: String,
+    /// Share of the classes that is kept apart to judge on, 0 to below 1. Default 0.2.
+    pub holdout: f64,
+    /// Leave unreadable items out instead of failing. Default no.
+    pub skip_bad: bool,
+    /// Side of the square image that enters the encoder, in pixels. Default 28 for `glyphs`, else 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
+    /// 1 (grey) or 3 (RGB). Default 1 for `glyphs`, else 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u32>,
+    /// How an image of another shape is brought to the square. Default `crop`.
+    pub fit: Fit,
+    /// Number of optimiser steps. Default 600.
+    pub steps: u64,
+    /// Classes × items of a batch. Default 16x4.
+    pub batch: BatchShape,
+    /// The triplet objective. Default `batch-hard`.
+    pub objective: Preset,
+    /// A number (hinge) or `soft`; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Margin>,
+    /// The architecture. Default `small-cnn`.
+    pub encoder: String,
+    /// Channels of a block. Default 64.
+    pub width: usize,
+    /// Blocks; 0 (default) lets the image size decide.
+    pub depth: usize,
+    /// Components of an embedding. Default 64.
+    pub embedding_dim: usize,
+    /// Learning rate of Adam. Default 1e-3, as in "In Defense".
+    pub learning_rate: f64,
+    /// Share of the steps before the rate starts to fall. Default 0.6, as in "In Defense".
+    pub constant_share: f64,
+    /// Seed of every random choice. Default 0.
+    pub seed: u64,
+    /// Steps between two lines of `metrics.jsonl`. Default 10.
+    pub log_every: u64,
+    /// Steps between two judgements on the held-out classes. Default 0: a sixth of the steps.
+    pub judge_every: u64,
+    /// Steps between two checkpoints. Default 100.
+    pub checkpoint_every: u64,
+    /// Where to compute: `cpu`.
+    pub device: String,
+    /// Threads; 0 (default) takes every core. Bytes are reproducible for the same number.
+    pub threads: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        let encoder = SmallCnnConfig::default();
+        Self {
+            source: Source::Glyphs.to_string(),
+            holdout: 0.2,
+            skip_bad: false,
+            size: None,
+            channels: None,
+            fit: Fit::default(),
+            steps: 600,
+            batch: BatchShape { p: 16, k: 4 },
+            objective: Preset::default(),
+            margin: None,
+            encoder: ENCODER_NAMES[0].to_owned(),
+            width: encoder.width,
+            depth: encoder.depth,
+            embedding_dim: encoder.embedding_dim,
+            learning_rate: 1e-3,
+            constant_share: 0.6,
+            seed: 0,
+            log_every: 10,
+            judge_every: 0,
+            checkpoint_every: 100,
+            device: "cpu".to_owned(),
+            threads: 0,
+        }
+    }
+}
+
+/// A setting that makes no run.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{key} is {got}: expected {expected}")]
+pub struct ConfigError {
+    /// The flag or key.
+    pub key: &'static str,
+    /// What was given.
+    pub got: String,
+    /// What is accepted.
+    pub expected: String,
+}
+
+impl TrainConfig {
+    /// Checks every value that can be checked without looking at the data.
+    ///
+    /// # Errors
+    /// The first value outside its range, by its key.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, got: &dyn fmt::Display, expected: &str| {
+            Err(ConfigError { key, got: got.to_string(), expected: expected.to_owned() })
+        };
+        if !(0.0..1.0).contains(&self.holdout) {
+            return refuse("holdout", &self.holdout, "a share of the classes from 0 to below 1");
+        }
+        if self.steps == 0 {
+            return refuse("steps", &self.steps, "at least 1");
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return refuse("learning-rate", &self.learning_rate, "a number above 0");
+        }
+        if !(0.0..=1.0).contains(&self.constant_share) {
+            return refuse("constant-share", &self.constant_share, "a share from 0 to 1");
+        }
+        if let Some(size) = self.size.filter(|size| !(2..=1024).contains(size)) {
+            return refuse("size", &size, "2 to 1024 pixels");
+        }
+        if let Some(channels) = self.channels.filter(|channels| ![1, 3].contains(channels)) {
+            return refuse("channels", &channels, "1 (grey) or 3 (RGB)");
+        }
+        for (key, every) in
+            [("log-every", self.log_every), ("checkpoint-every", self.checkpoint_every)]
+        {
+            if every == 0 {
+                return refuse(key, &every, "at least 1 step");
+            }
+        }
+        if self.device != "cpu" {
+            return refuse("device", &self.device, "cpu, the device compiled into this build");
+        }
+        self.encoder_config()?;
+        self.loss().check_trainable().map_err(|error| ConfigError {
+            key: "margin",
+            got: self.margin.map_or_else(|| "unset".to_owned(), |margin| margin.to_string()),
+            expected: error.to_string(),
+        })
+    }
+
+    /// The objective with its margin.
+    pub fn loss(&self) -> TripletLoss {
+        let loss = self.objective.loss();
+        match self.margin {
+            None => loss,
+            Some(Margin::Soft) => TripletLoss { penalty: Penalty::Soft { margin: 0.0 }, ..loss },
+            Some(Margin::Hinge(margin)) => {
+                TripletLoss { penalty: Penalty::Hinge { margin }, ..loss }
+            }
+        }
+    }
+
+    /// The architecture with its options.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn encoder_config(&self) -> Result<EncoderConfig, ConfigError> {
+        if self.encoder != ENCODER_NAMES[0] {
+            return Err(ConfigError {
+                key: "encoder",
+                got: self.encoder.clone(),
+                expected: format!("one of {}", ENCODER_NAMES.join(", ")),
+            });
+        }
+        Ok(EncoderConfig::SmallCnn(SmallCnnConfig {
+            width: self.width,
+            depth: self.depth,
+            embedding_dim: self.embedding_dim,
+        }))
+    }
+
+    /// How the source's images enter the encoder, still without mean and standard deviation.
+    pub fn preprocessing(&self, source: &Source) -> Preprocessing {
+        let (size, channels) = source.default_input();
+        let size = self.size.unwrap_or(size);
+        let mut preprocessing = Preprocessing::new(size, size, self.channels.unwrap_or(channels));
+        preprocessing.fit = self.fit;
+        preprocessing
+    }
+
+    /// Learning rate of a step (counted from 0): constant, then falling exponentially to a
+    /// thousandth: ε₀·0.001^((t − t₀)/(T − t₀)) ("In Defense", eq. 8, scaled to T steps).
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let (step, steps) = (step as f64, self.steps as f64);
+        let start = self.constant_share * steps;
+        if step <= start {
+            return self.learning_rate;
+        }
+        self.learning_rate * 0.001_f64.powf((step - start) / (steps - start))
+    }
+
+    /// Steps between two judgements.
+    pub(super) fn judge_interval(&self) -> u64 {
+        match self.judge_every {
+            0 => self.steps.div_ceil(6),
+            every => every,
+        }
+    }
+}
+
+/// P classes × K items, written `16x4`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Classes of a batch.
+    pub p: usize,
+    /// Items of each class.
+    pub k: usize,
+}
+
+impl fmt::Display for BatchShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.p, self.k)
+    }
+}
+
+impl FromStr for BatchShape {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let shape = text
+            .split_once(['x', 'X', '×'])
+            .and_then(|(p, k)| Some(Self { p: p.trim().parse().ok()?, k: k.trim().parse().ok()? }));
+        shape
+            .filter(|shape| shape.p >= 2 && shape.k >= 2 && shape.p * shape.k <= 1 << 20)
+            .ok_or_else(|| ConfigError {
+                key: "batch",
+                got: format!("`{text}`"),
+                expected: "PxK such as 16x4: at least 2 classes and 2 items of each".to_owned(),
+            })
+    }
+}
+
+/// The margin of a run's penalty.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Margin {
+    /// ln(1 + eˣ) instead of a margin.
+    Soft,
+    /// max(0, x + margin).
+    Hinge(f32),
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Soft => f.write_str("soft"),
+            Self::Hinge(margin) => margin.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Margin {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match (text, text.parse::<f32>()) {
+            ("soft", _) => Ok(Self::Soft),
+            (_, Ok(margin)) if margin.is_finite() && margin >= 0.0 => Ok(Self::Hinge(margin)),
+            _ => Err(ConfigError {
+                key: "margin",
+                got: format!("`{text}`"),
+                expected: "a number of at least 0, or `soft`".to_owned(),
+            }),
+        }
+    }
+}
+
+/// Written and read as text; a margin may also stand as a bare number in TOML.
+macro_rules! as_text {
+    ($type:ty) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.to_string())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(untagged)]
+                enum Written {
+                    Text(String),
+                    Number(f64),
+                }
+                let text = match Written::deserialize(deserializer)? {
+                    Written::Text(text) => text,
+                    Written::Number(number) => number.to_string(),
+                };
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+as_text!(BatchShape);
+as_text!(Margin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_goes_there_and_back() {
+        let config = TrainConfig {
+            margin: Some(Margin::Hinge(0.25)),
+            batch: BatchShape { p: 7, k: 3 },
+            ..TrainConfig::default()
+        };
+        let text = toml::to_string(&config).unwrap();
+        assert!(text.contains("embedding-dim = 64") && text.contains("batch = \"7x3\""), "{text}");
+        assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config);
+        let short: TrainConfig = toml::from_str("margin = 0.5").unwrap();
+        assert_eq!(short.margin, Some(Margin::Hinge(0.5)));
+        let error = toml::from_str::<TrainConfig>("stpes = 3").unwrap_err().to_string();
+        assert!(error.contains("stpes"), "{error}");
+    }
+
+    #[test]
+    fn the_rate_is_constant_and_then_falls_to_a_thousandth() {
+        let config = TrainConfig { steps: 25_000, ..TrainConfig::default() };
+        assert_eq!(config.learning_rate_at(0), 1e-3);
+        assert_eq!(config.learning_rate_at(15_000), 1e-3);
+        assert!((config.learning_rate_at(20_000) / (1e-3 * 0.001_f64.sqrt()) - 1.0).abs() < 1e-12);
+        assert!((config.learning_rate_at(25_000) / 1e-6 - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        let cases = [
+            (TrainConfig { holdout: 1.0, ..Default::default() }, "holdout is 1"),
+            (TrainConfig { steps: 0, ..Default::default() }, "steps is 0"),
+            (TrainConfig { encoder: "vgg".into(), ..Default::default() }, "encoder is vgg"),
+            (TrainConfig { device: "cuda".into(), ..Default::default() }, "device is cuda"),
+            (
+                TrainConfig {
+                    objective: Preset::Facenet,
+                    margin: Some(Margin::Soft),
+                    ..Default::default()
+                },
+                "margin is soft",
+            ),
+        ];
+        for (config, expected) in cases {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        assert!("16".parse::<BatchShape>().is_err());
+        assert!("1x4".parse::<BatchShape>().is_err());
+        assert!("-1".parse::<Margin>().is_err());
+    }
+}

@@ -1,0 +1,598 @@
+//! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
+
+mod checkpoint;
+mod config;
+mod loader;
+mod monitor;
+mod report;
+mod run;
+
+pub use config::{BatchShape, ConfigError, Margin, TrainConfig};
+pub use monitor::{JudgedLine, Line, StepLine};
+pub use run::RunFolder;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{Array2, ArrayView2};
+use serde::Serialize;
+use tercet::{Census, Labels, Metric, Percentiles, PkSampler, Retrieval};
+
+use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
+use crate::encoder::{Encoder, EncoderError};
+use crate::files::FileError;
+use crate::judgement::Judgement;
+use crate::model::{
+    FORMAT, Model, ModelCard, ModelError, Provenance, embed, images, input_shape, values,
+};
+use checkpoint::{Checkpoint, State};
+use loader::{Batch, Loader};
+
+/// Why a run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A setting outside its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data could not be read or used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The batches, objective or judgement refused their input.
+    #[error(transparent)]
+    Core(#[from] tercet::Error),
+    /// The encoder's options fit neither each other nor the images.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The model could not be made or written.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The report could not be made.
+    #[error("cannot make the report: {0}")]
+    Report(String),
+    /// The folder is taken.
+    #[error("{path} holds a run already: go on with it by `--resume {path}`, or name another folder", path = .0.display())]
+    RunExists(PathBuf),
+    /// Files of a run that cannot be understood.
+    #[error("{} cannot be used: {reason}", path.display())]
+    BadRun {
+        /// File or folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Other data than the run began with.
+    #[error(
+        "the data of {source_name} changed since this run began (fingerprint {now}, expected {began}): restore it, or start a new run"
+    )]
+    DataChanged {
+        /// The source.
+        source_name: String,
+        /// Fingerprint at the start of the run.
+        began: String,
+        /// Fingerprint now.
+        now: String,
+    },
+    /// The embeddings left the range of numbers.
+    #[error(
+        "the network gave values that are not finite at step {step}: lower --learning-rate (now {learning_rate:e})"
+    )]
+    Diverged {
+        /// Steps done.
+        step: u64,
+        /// The learning rate then.
+        learning_rate: f64,
+    },
+}
+
+/// Numbers of classes and items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Classes.
+    pub classes: usize,
+    /// Items.
+    pub items: usize,
+}
+
+impl Count {
+    fn of(labels: &Labels) -> Self {
+        Self { classes: labels.class_count(), items: labels.len() }
+    }
+}
+
+/// What a run found before its first step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Before {
+    /// Nearest neighbours on the raw pixels, in Euclidean distance.
+    pub pixels: Option<Retrieval>,
+    /// The network with fresh weights.
+    pub untrained: Option<Retrieval>,
+}
+
+/// A finished run, as `tercet train --json` prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trained {
+    /// The model file.
+    pub model: PathBuf,
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Where the images came from.
+    pub source: String,
+    /// Steps done.
+    pub steps: u64,
+    /// Seconds that this call took.
+    pub seconds: f64,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The objective's name.
+    pub objective: String,
+    /// The architecture's name.
+    pub encoder: String,
+    /// Trainable and running numbers of the network.
+    pub parameters: usize,
+    /// What was learnt from.
+    pub train: Count,
+    /// What was kept apart.
+    pub holdout: Count,
+    /// The baselines on the held-out classes.
+    pub before: Before,
+    /// The trained network on the held-out classes; none without any.
+    pub after: Option<Judgement>,
+    /// Items left out by `skip-bad`.
+    pub skipped: Vec<BadItem>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// All steps were done.
+    Finished(Box<Trained>),
+    /// Interrupted after a checkpoint; nothing is lost.
+    Interrupted {
+        /// Steps done.
+        step: u64,
+    },
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Items are decoded and checked.
+    Preparing {
+        /// Items done.
+        done: usize,
+        /// Items in all.
+        total: usize,
+    },
+    /// Items were left out.
+    Skipped(&'a [BadItem]),
+    /// A baseline was judged on the held-out classes.
+    Baseline(&'a str, &'a Retrieval),
+    /// The first step is about to be made.
+    Started {
+        /// Steps done before.
+        step: u64,
+        /// What is learnt from.
+        train: Count,
+        /// What is kept apart.
+        holdout: Count,
+        /// Numbers in the network.
+        parameters: usize,
+    },
+    /// A step was made.
+    Step {
+        /// Steps done.
+        step: u64,
+    },
+    /// A line was written to `metrics.jsonl`.
+    Logged(&'a Line),
+    /// A checkpoint was written.
+    Checkpoint {
+        /// Steps done.
+        step: u64,
+    },
+    /// Something that a person should know.
+    Warning(String),
+}
+
+/// What a run needs beside its configuration.
+pub struct Surroundings<'a> {
+    /// Hears every [`Event`].
+    pub watch: &'a (dyn Fn(Event) + Sync),
+    /// Once true, the run stops at the next step, after a checkpoint.
+    pub stop: &'a AtomicBool,
+    /// Where the model goes beside the run folder.
+    pub out: Option<&'a Path>,
+}
+
+/// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
+/// model and report.
+///
+/// A run that was killed and resumed ends in the same bytes as an unbroken one: batches and
+/// learning rate are functions of seed and step, weights and optimiser come from the checkpoint.
+///
+/// # Errors
+/// Settings, data or files that cannot be used; nothing already written is lost.
+pub fn train(
+    config: &TrainConfig,
+    run: &RunFolder,
+    surroundings: &Surroundings,
+) -> Result<Ended, TrainError> {
+    config.check()?;
+    let Some(prepared) = Prepared::new(config, surroundings)? else {
+        return Ok(Ended::Interrupted { step: 0 });
+    };
+    let trainer = Trainer::new(config, run, prepared, surroundings)?;
+    trainer.run()
+}
+
+/// The data of a run, checked, decoded and split.
+struct Prepared {
+    pixels: Arc<Pixels>,
+    split: Split,
+    skipped: Vec<BadItem>,
+    fingerprint: String,
+}
+
+impl Prepared {
+    /// None if interrupted.
+    fn new(config: &TrainConfig, around: &Surroundings) -> Result<Option<Self>, TrainError> {
+        let source: Source = config.source.parse()?;
+        let catalogue = source.catalogue()?;
+        for problem in &catalogue.problems {
+            (around.watch)(Event::Warning(problem.clone()));
+        }
+        let options = PrepareOptions {
+            skip_bad: config.skip_bad,
+            interrupted: Some(around.stop),
+            ..PrepareOptions::default()
+        };
+        let progress = |done, total| (around.watch)(Event::Preparing { done, total });
+        let preprocessing = config.preprocessing(&source);
+        let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &progress);
+        let (pixels, skipped) = match prepared {
+            Err(DataError::Interrupted) => return Ok(None),
+            prepared => prepared?,
+        };
+        if !skipped.is_empty() {
+            (around.watch)(Event::Skipped(&skipped));
+        }
+        let split = split_classes(&pixels.catalogue().labels, config.holdout, config.seed)?;
+        let (mean, std) = pixels.channel_statistics(&split.train)?;
+        let pixels = Arc::new(pixels.with_statistics(mean, std)?);
+        let fingerprint = pixels.catalogue().fingerprint();
+        Ok(Some(Self { pixels, split, skipped, fingerprint }))
+    }
+
+    fn labels(&self, items: &[u32]) -> Labels {
+        self.pixels.catalogue().labels.select(items)
+    }
+}
+
+struct Trainer<'a> {
+    config: &'a TrainConfig,
+    run: &'a RunFolder,
+    around: &'a Surroundings<'a>,
+    prepared: Prepared,
+    holdout: Labels,
+    sampler: Arc<PkSampler>,
+    metric: Metric,
+    /// For networks that learn.
+    learning: Device,
+    /// For networks that only embed.
+    plain: Device,
+    encoder: Encoder,
+    optimizer: ModuleOptimizer,
+    /// Steps done.
+    step: u64,
+    began: Instant,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(
+        config: &'a TrainConfig,
+        run: &'a RunFolder,
+        prepared: Prepared,
+        around: &'a Surroundings<'a>,
+    ) -> Result<Self, TrainError> {
+        let began = Instant::now();
+        let train = prepared.labels(&prepared.split.train);
+        let sampler = PkSampler::new(&train, config.batch.p, config.batch.k, config.seed)?;
+        for (count, what) in [
+            (sampler.left_out(), "with a single item cannot be trained on and are left out"),
+            (sampler.repeating(), "with fewer items than K repeat items within a batch"),
+        ] {
+            if count > 0 {
+                (around.watch)(Event::Warning(format!("{count} classes {what}")));
+            }
+        }
+        let plain = Device::flex();
+        let learning = plain.clone().autodiff();
+        let encoder = fresh(config, &prepared, &learning)?;
+        // Burn's default of 1e-5 for epsilon slows small gradients; 1e-8 is Adam's own.
+        let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let holdout = prepared.labels(&prepared.split.holdout);
+        let mut trainer = Self {
+            config,
+            run,
+            around,
+            holdout,
+            sampler: Arc::new(sampler),
+            metric: config.loss().metric,
+            learning,
+            plain,
+            encoder,
+            optimizer,
+            step: 0,
+            began,
+            prepared,
+        };
+        let warn = |text| (around.watch)(Event::Warning(text));
+        if let Some(checkpoint) = run.newest_checkpoint(&warn)? {
+            trainer.restore(checkpoint)?;
+        }
+        Ok(trainer)
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
+        let State { step, data, threads } = checkpoint.state.clone();
+        if data != self.prepared.fingerprint {
+            return Err(TrainError::DataChanged {
+                source_name: self.config.source.clone(),
+                began: data,
+                now: self.prepared.fingerprint.clone(),
+            });
+        }
+        let now = rayon::current_num_threads();
+        if threads != now {
+            self.tell(Event::Warning(format!(
+                "this run began with {threads} threads and goes on with {now}: the result will differ in rounding (`--threads {threads}` keeps it)"
+            )));
+        }
+        let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let restored = checkpoint.restore(self.encoder.clone(), optimizer);
+        (self.encoder, self.optimizer) = restored
+            .map_err(|reason| TrainError::BadRun { path: self.run.checkpoints(), reason })?;
+        self.step = step;
+        Ok(())
+    }
+
+    fn run(mut self) -> Result<Ended, TrainError> {
+        let before = self.judge_baselines()?;
+        let steps = self.config.steps;
+        let mut metrics = self.run.metrics_from(self.step)?;
+        self.tell(Event::Started {
+            step: self.step,
+            train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
+            holdout: Count::of(&self.holdout),
+            parameters: self.encoder.num_params(),
+        });
+        let train: Arc<[u32]> = self.prepared.split.train.clone().into();
+        let loader = Loader::new(&self.prepared.pixels, &self.sampler, &train, self.step, steps);
+        let mut since = (Instant::now(), self.step);
+        for batch in loader {
+            if self.around.stop.load(Ordering::Relaxed) {
+                self.checkpoint()?;
+                return Ok(Ended::Interrupted { step: self.step });
+            }
+            let log = (self.step + 1).is_multiple_of(self.config.log_every)
+                || self.step == 0
+                || self.step + 1 == steps;
+            let line = self.train_step(batch?, log)?;
+            self.tell(Event::Step { step: self.step });
+            if let Some(mut line) = line {
+                let items = (self.step - since.1) as f64 * self.sampler.batch_size() as f64;
+                line.items_per_second = items / since.0.elapsed().as_secs_f64().max(1e-9);
+                let line = Line::Step(line);
+                metrics.write(&line)?;
+                self.tell(Event::Logged(&line));
+                since = (Instant::now(), self.step);
+            }
+            let last = self.step == steps;
+            if !last && self.step.is_multiple_of(self.config.judge_interval()) {
+                if let Some(line) = self.judge_along()? {
+                    metrics.write(&line)?;
+                    self.tell(Event::Logged(&line));
+                }
+                since = (Instant::now(), self.step);
+            }
+            if last || self.step.is_multiple_of(self.config.checkpoint_every) {
+                self.checkpoint()?;
+            }
+        }
+        self.finish(before, metrics).map(|trained| Ended::Finished(Box::new(trained)))
+    }
+
+    /// One step: embed with a graph, evaluate, go back from the surrogate Σ E·G, whose gradient
+    /// with respect to E is exactly the objective's G.
+    fn train_step(&mut self, batch: Batch, log: bool) -> Result<Option<StepLine>, TrainError> {
+        let learning_rate = self.config.learning_rate_at(self.step);
+        let labels = self.prepared.labels(&batch.items);
+        let shape = input_shape(self.prepared.pixels.preprocessing());
+        let images = images(batch.values, batch.items.len(), shape, &self.learning);
+        let embedded = self.encoder.forward(images);
+        let [rows, dimensions] = embedded.dims();
+        let numbers = values(embedded.clone().inner())?;
+        if numbers.iter().any(|value| !value.is_finite()) {
+            return Err(TrainError::Diverged { step: self.step, learning_rate });
+        }
+        let embeddings = Array2::from_shape_vec((rows, dimensions), numbers)
+            .map_err(|error| ModelError::Embed(error.to_string()))?;
+
+        let outcome = self.config.loss().evaluate(embeddings.view(), &labels)?;
+        let gradient = TensorData::new(outcome.gradient.into_iter().collect(), [rows, dimensions]);
+        let surrogate = (embedded * Tensor::<2>::from_data(gradient, &self.learning)).sum();
+        let gradients = GradientsParams::from_grads(surrogate.backward(), &self.encoder);
+        let encoder = self.encoder.clone();
+        self.encoder = self.optimizer.step(learning_rate, encoder, gradients);
+        self.step += 1;
+
+        let census = &outcome.census;
+        log.then(|| self.line(outcome.value, census, learning_rate, embeddings.view())).transpose()
+    }
+
+    fn line(
+        &self,
+        loss: f64,
+        census: &Census,
+        learning_rate: f64,
+        embeddings: ArrayView2<f32>,
+    ) -> Result<StepLine, TrainError> {
+        Ok(StepLine {
+            step: self.step,
+            loss,
+            active: census.active_share(),
+            selected: census.selected,
+            violated: census.violated as f64 / census.selected.max(1) as f64,
+            learning_rate,
+            norm: Percentiles::norms(embeddings),
+            distance: Percentiles::pairwise_distances(embeddings, self.metric)?,
+            items_per_second: 0.0,
+        })
+    }
+
+    fn tell(&self, event: Event) {
+        (self.around.watch)(event);
+    }
+
+    fn checkpoint(&self) -> Result<(), TrainError> {
+        let state = State {
+            step: self.step,
+            data: self.prepared.fingerprint.clone(),
+            threads: rayon::current_num_threads(),
+        };
+        Checkpoint::write(&self.run.checkpoints(), &state, &self.encoder, &self.optimizer)?;
+        self.tell(Event::Checkpoint { step: self.step });
+        Ok(())
+    }
+
+    fn has_holdout(&self) -> bool {
+        !self.prepared.split.holdout.is_empty()
+    }
+
+    fn embed_holdout(&self, encoder: &Encoder) -> Result<Array2<f32>, TrainError> {
+        let Prepared { pixels, split, .. } = &self.prepared;
+        Ok(embed(&encoder.valid(), pixels, &split.holdout, &self.plain, &|_| {})?)
+    }
+
+    /// Raw pixels and the network as it was before its first step.
+    fn judge_baselines(&self) -> Result<Before, TrainError> {
+        if !self.has_holdout() {
+            return Ok(Before::default());
+        }
+        let pixels = self.prepared.pixels.matrix(&self.prepared.split.holdout)?;
+        let pixels = Retrieval::leave_one_out(pixels.view(), &self.holdout, Metric::default())?;
+        self.tell(Event::Baseline("pixels", &pixels));
+        let untrained = self.embed_holdout(&self.untrained()?)?;
+        let untrained = Retrieval::leave_one_out(untrained.view(), &self.holdout, self.metric)?;
+        self.tell(Event::Baseline("untrained", &untrained));
+        Ok(Before { pixels: Some(pixels), untrained: Some(untrained) })
+    }
+
+    fn untrained(&self) -> Result<Encoder, TrainError> {
+        fresh(self.config, &self.prepared, &self.learning)
+    }
+
+    fn judge_along(&self) -> Result<Option<Line>, TrainError> {
+        if !self.has_holdout() {
+            return Ok(None);
+        }
+        let embeddings = self.embed_holdout(&self.encoder)?;
+        let judged = Retrieval::leave_one_out(embeddings.view(), &self.holdout, self.metric)?;
+        Ok(Some(Line::Judged(JudgedLine {
+            step: self.step,
+            recall_at_1: judged.recall_at(1).unwrap_or_default(),
+            map_at_r: judged.map_at_r,
+        })))
+    }
+
+    fn finish(self, before: Before, mut metrics: run::Metrics) -> Result<Trained, TrainError> {
+        let mut after = None;
+        if self.has_holdout() {
+            let embeddings = self.embed_holdout(&self.encoder)?;
+            let judged =
+                Judgement::new(embeddings.view(), &self.holdout, self.metric, self.config.seed)?;
+            let line = Line::Judged(JudgedLine {
+                step: self.step,
+                recall_at_1: judged.retrieval.recall_at(1).unwrap_or_default(),
+                map_at_r: judged.retrieval.map_at_r,
+            });
+            metrics.write(&line)?;
+            self.tell(Event::Logged(&line));
+            after = Some((judged, embeddings));
+        }
+
+        let card = self.card(&before, after.as_ref().map(|(judged, _)| judged))?;
+        Model::save(&card, &self.encoder, &self.run.model_file())?;
+        if let Some(out) = self.around.out {
+            Model::save(&card, &self.encoder, out)?;
+        }
+        let mut trained = Trained {
+            model: self.around.out.map_or_else(|| self.run.model_file(), Path::to_owned),
+            run: self.run.path().to_owned(),
+            source: self.config.source.clone(),
+            steps: self.step,
+            seconds: self.began.elapsed().as_secs_f64(),
+            seed: self.config.seed,
+            objective: self.config.objective.to_string(),
+            encoder: self.config.encoder.clone(),
+            parameters: self.encoder.num_params(),
+            train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
+            holdout: Count::of(&self.holdout),
+            before,
+            after: None,
+            skipped: self.prepared.skipped.clone(),
+        };
+        let (judged, embeddings) = after.unzip();
+        trained.after = judged;
+        self.write_report(&trained, embeddings)?;
+        trained.seconds = self.began.elapsed().as_secs_f64();
+        Ok(trained)
+    }
+
+    /// What the model file says; no times and no paths, so that equal runs give equal bytes.
+    fn card(&self, before: &Before, after: Option<&Judgement>) -> Result<ModelCard, TrainError> {
+        let verification = after.and_then(|after| after.verification.as_ref());
+        Ok(ModelCard {
+            format: FORMAT,
+            encoder: self.config.encoder_config()?,
+            preprocessing: self.prepared.pixels.preprocessing().clone(),
+            distance: self.metric.distance,
+            normalized: self.metric.normalize,
+            threshold: verification.map(|judged| f64::from(judged.threshold)),
+            thresholds: after
+                .map(|after| {
+                    after.thresholds().map(|(far, t)| (far.to_owned(), f64::from(t))).collect()
+                })
+                .unwrap_or_default(),
+            provenance: Provenance {
+                tercet: env!("CARGO_PKG_VERSION").to_owned(),
+                config: json(self.config)?,
+                seed: self.config.seed,
+                data: self.prepared.fingerprint.clone(),
+                results: serde_json::json!({ "before": json(before)?, "after": json(&after)? }),
+            },
+        })
+    }
+}
+
+fn fresh(
+    config: &TrainConfig,
+    prepared: &Prepared,
+    device: &Device,
+) -> Result<Encoder, TrainError> {
+    device.seed(config.seed);
+    let shape = input_shape(prepared.pixels.preprocessing());
+    Ok(config.encoder_config()?.init(shape, device)?)
+}
+
+fn json(value: &impl Serialize) -> Result<serde_json::Value, TrainError> {
+    serde_json::to_value(value).map_err(|error| ModelError::Collect(error.to_string()).into())
+}

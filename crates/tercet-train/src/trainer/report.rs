@@ -1,0 +1,279 @@
+//! What `report.html` of a run shows.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use ndarray::{Array2, ArrayView2};
+use tercet::neighbors::nearest_leave_one_out;
+use tercet::{Metric, Percentiles, Retrieval};
+use tercet_report::{
+    DistanceHistogram, Judged, Measured, Neighbour, Picture, Strip, TrainingReport,
+};
+
+use super::{Line, TrainError, Trained, Trainer};
+use crate::data::Preprocessing;
+use crate::files::write_atomically;
+use crate::judgement::Judgement;
+
+/// Queries shown, from the best to the worst.
+const STRIPS: usize = 12;
+
+/// Neighbours shown of each.
+const NEIGHBORS: usize = 10;
+
+/// Bars of a histogram.
+const BINS: usize = 60;
+
+impl Trainer<'_> {
+    pub(super) fn write_report(
+        &self,
+        trained: &Trained,
+        embeddings: Option<Array2<f32>>,
+    ) -> Result<(), TrainError> {
+        let mut report = TrainingReport {
+            title: format!("{} · {}", trained.source, trained.objective),
+            summary: self.facts(trained),
+            notes: self.notes(trained),
+            ..TrainingReport::default()
+        };
+        self.add_history(&mut report, trained)?;
+        for (name, retrieval) in [
+            ("pixels", trained.before.pixels.as_ref()),
+            ("untrained", trained.before.untrained.as_ref()),
+            ("trained", trained.after.as_ref().map(|after| &after.retrieval)),
+        ] {
+            report.judged.extend(retrieval.map(|retrieval| judged(name, retrieval)));
+        }
+        if let (Some(after), Some(embeddings)) = (&trained.after, embeddings) {
+            self.add_histograms(&mut report, after)?;
+            add_verification(&mut report, after);
+            report.strips = self.strips(after, embeddings.view())?;
+        }
+        let page = report.to_html().map_err(|error| TrainError::Report(error.to_string()))?;
+        Ok(write_atomically(&self.run.report_file(), page.as_bytes())?)
+    }
+
+    fn facts(&self, trained: &Trained) -> Vec<(String, String)> {
+        let config = self.config;
+        let loss = config.loss();
+        let Preprocessing { width, height, channels, .. } = self.prepared.pixels.preprocessing();
+        let count =
+            |count: &super::Count| format!("{} classes, {} items", count.classes, count.items);
+        [
+            ("source", trained.source.clone()),
+            ("learnt from", count(&trained.train)),
+            ("judged on", count(&trained.holdout)),
+            (
+                "images",
+                format!("{width}×{height}, {}", if *channels == 1 { "grey" } else { "RGB" }),
+            ),
+            ("encoder", format!("{}, {} parameters", trained.encoder, trained.parameters)),
+            ("embedding", format!("{} dimensions, {} distance", config.embedding_dim, loss.metric)),
+            (
+                "objective",
+                format!(
+                    "{}: {}, {}, {}",
+                    trained.objective, loss.selection, loss.penalty, loss.reduction
+                ),
+            ),
+            ("batch", format!("{} classes × {} items", config.batch.p, config.batch.k)),
+            ("steps", trained.steps.to_string()),
+            (
+                "learning rate",
+                format!(
+                    "{} (Adam), falling from step {:.0}",
+                    config.learning_rate,
+                    config.constant_share * config.steps as f64
+                ),
+            ),
+            ("seed", trained.seed.to_string()),
+            ("duration", format!("{:.0} s", trained.seconds)),
+            ("data fingerprint", self.prepared.fingerprint.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    fn notes(&self, trained: &Trained) -> Vec<String> {
+        let mut notes = vec![
+            "Judged by leave-one-out: each held-out item queries all others, and is never its own match. No held-out class was seen in training.".to_owned(),
+            "Ties in distance count with their expected value over all orderings. Intervals are 95 % bootstrap intervals over classes.".to_owned(),
+            "Verification uses as many same as different pairs, in folds that share no class; a pair is the same below the threshold chosen on the other folds.".to_owned(),
+        ];
+        if let Some(after) =
+            trained.after.as_ref().filter(|after| after.retrieval.skipped_queries > 0)
+        {
+            notes.push(format!(
+                "{} held-out items are alone in their class and query nothing.",
+                after.retrieval.skipped_queries
+            ));
+        }
+        notes.extend(
+            trained.skipped.iter().map(|bad| format!("left out: {}: {}", bad.path, bad.reason)),
+        );
+        notes
+    }
+
+    fn add_history(
+        &self,
+        report: &mut TrainingReport,
+        trained: &Trained,
+    ) -> Result<(), TrainError> {
+        if let Some(untrained) = &trained.before.untrained {
+            report.recall_at_1.extend(untrained.recall_at(1).map(|recall| (0, recall)));
+            report.map_at_r.push((0, untrained.map_at_r));
+        }
+        for line in self.run.lines()? {
+            match line {
+                Line::Step(line) => {
+                    report.loss.push((line.step, line.loss));
+                    report.active_share.push((line.step, line.active));
+                    let five = |p: Percentiles| [p.p0, p.p5, p.p50, p.p95, p.p100];
+                    report.norms.extend(line.norm.map(|norm| (line.step, five(norm))));
+                    report.distances.extend(line.distance.map(|d| (line.step, five(d))));
+                }
+                Line::Judged(line) => {
+                    report.recall_at_1.push((line.step, line.recall_at_1));
+                    report.map_at_r.push((line.step, line.map_at_r));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Distances of the same pairs before and after, each in its own unit.
+    fn add_histograms(
+        &self,
+        report: &mut TrainingReport,
+        after: &Judgement,
+    ) -> Result<(), TrainError> {
+        let pixels = self.prepared.pixels.matrix(&self.prepared.split.holdout)?;
+        let before =
+            Judgement::new(pixels.view(), &self.holdout, Metric::default(), self.config.seed)?;
+        report.histograms = [("pixels", &before), ("trained", after)]
+            .into_iter()
+            .filter(|(_, judged)| !judged.pairs.is_empty())
+            .map(|(name, judged)| histogram(name, judged))
+            .collect();
+        report.threshold =
+            after.verification.as_ref().map(|verification| f64::from(verification.threshold));
+        Ok(())
+    }
+
+    /// Queries spread evenly from the best ranking to the worst.
+    fn strips(
+        &self,
+        after: &Judgement,
+        embeddings: ArrayView2<f32>,
+    ) -> Result<Vec<Strip>, TrainError> {
+        let mut queries: Vec<_> = after.retrieval.per_query.iter().collect();
+        queries.sort_by(|x, y| {
+            y.average_precision.total_cmp(&x.average_precision).then(x.query.cmp(&y.query))
+        });
+        let shown = STRIPS.min(queries.len());
+        let chosen: Vec<_> = (0..shown)
+            .map(|i| queries[i * (queries.len() - 1) / shown.saturating_sub(1).max(1)])
+            .collect();
+        let rows: Vec<u32> = chosen.iter().map(|query| query.query).collect();
+        let found = nearest_leave_one_out(embeddings, &rows, NEIGHBORS, self.metric)?;
+        let classes = self.holdout.classes();
+        chosen
+            .iter()
+            .zip(found)
+            .map(|(query, found)| {
+                let neighbours = found.iter().map(|neighbor| {
+                    Ok(Neighbour {
+                        picture: self.picture(neighbor.index)?,
+                        distance: f64::from(neighbor.distance),
+                        right: classes[neighbor.index as usize] == classes[query.query as usize],
+                    })
+                });
+                Ok(Strip {
+                    query: self.picture(query.query)?,
+                    neighbours: neighbours.collect::<Result<_, TrainError>>()?,
+                    average_precision: query.average_precision,
+                })
+            })
+            .collect()
+    }
+
+    /// A held-out item as the encoder sees it.
+    fn picture(&self, holdout: u32) -> Result<Picture, TrainError> {
+        let item = self.prepared.split.holdout[holdout as usize] as usize;
+        let catalogue = self.prepared.pixels.catalogue();
+        let pixels = self.prepared.pixels.item(item)?;
+        Ok(Picture {
+            png: png(&pixels, self.prepared.pixels.preprocessing())?,
+            label: self.holdout.name(self.holdout.classes()[holdout as usize]).to_owned(),
+            id: catalogue.items[item].id.clone(),
+        })
+    }
+}
+
+fn judged(name: &str, retrieval: &Retrieval) -> Judged {
+    let with = |value, interval| Measured { value, interval: Some(interval) };
+    let ci95 = &retrieval.ci95;
+    Judged {
+        name: name.to_owned(),
+        recall_at_1: with(retrieval.recall_at(1).unwrap_or(f64::NAN), ci95.recall_at_1),
+        recall_at_5: Measured { value: retrieval.recall_at(5).unwrap_or(f64::NAN), interval: None },
+        r_precision: with(retrieval.r_precision, ci95.r_precision),
+        map_at_r: with(retrieval.map_at_r, ci95.map_at_r),
+        map: with(retrieval.map, ci95.map),
+        mrr: with(retrieval.mrr, ci95.mrr),
+    }
+}
+
+fn histogram(name: &str, judged: &Judgement) -> DistanceHistogram {
+    let to = judged.pairs.iter().map(|pair| pair.distance).fold(f32::MIN_POSITIVE, f32::max);
+    let mut counts = [[0_u64; BINS]; 2];
+    for pair in &judged.pairs {
+        let bin = (pair.distance / to * BINS as f32) as usize;
+        counts[usize::from(pair.same)][bin.min(BINS - 1)] += 1;
+    }
+    let shares = |counts: &[u64; BINS]| {
+        let total = counts.iter().sum::<u64>().max(1) as f64;
+        counts.iter().map(|&count| count as f64 / total).collect()
+    };
+    DistanceHistogram {
+        name: name.to_owned(),
+        from: 0.0,
+        to: f64::from(to),
+        same: shares(&counts[1]),
+        different: shares(&counts[0]),
+    }
+}
+
+fn add_verification(report: &mut TrainingReport, after: &Judgement) {
+    let Some(judged) = &after.verification else { return };
+    let mut add = |name: String, value: String| report.verification.push((name, value));
+    add("accuracy".into(), format!("{:.4} ± {:.4}", judged.accuracy.mean, judged.accuracy.std));
+    add("AUC".into(), format!("{:.4}", judged.auc));
+    add("equal error rate".into(), format!("{:.4}", judged.eer));
+    for (far, val) in judged.val_at_far.iter().rev() {
+        add(format!("VAL at FAR {far}"), format!("{:.4} ± {:.4}", val.val, val.std));
+    }
+    add("threshold".into(), format!("{:.4}", judged.threshold));
+    add("pairs".into(), judged.pairs.to_string());
+}
+
+fn png(pixels: &[u8], preprocessing: &Preprocessing) -> Result<Vec<u8>, TrainError> {
+    let Preprocessing { width, height, channels, .. } = *preprocessing;
+    let image = if channels == 1 {
+        GrayImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::from)
+    } else {
+        // The encoder's planes become the picture's triples.
+        let plane = (width * height) as usize;
+        let triples =
+            (0..plane).flat_map(|at| [pixels[at], pixels[plane + at], pixels[2 * plane + at]]);
+        RgbImage::from_raw(width, height, triples.collect()).map(DynamicImage::from)
+    };
+    let mut bytes = Cursor::new(Vec::new());
+    image
+        .ok_or_else(|| "a picture of unexpected size".to_owned())
+        .and_then(|image| {
+            image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| error.to_string())
+        })
+        .map_err(TrainError::Report)?;
+    Ok(bytes.into_inner())
+}
