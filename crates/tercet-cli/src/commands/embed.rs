@@ -1,0 +1,76 @@
+//! `tercet embed`: turn the items of a source into embeddings.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use tercet_train::data::Source;
+use tercet_train::embeddings::Embeddings;
+use tercet_train::model::Model;
+
+use crate::General;
+use crate::table::count;
+
+#[derive(Debug, Args)]
+pub(crate) struct Embed {
+    /// A model file of `tercet train`.
+    model: PathBuf,
+    /// `kind:PATH`, or a path whose kind is recognised.
+    source: String,
+    /// Where the embeddings go: `.safetensors` (with labels and ids) or `.npy` (numbers alone).
+    #[arg(long, short)]
+    out: PathBuf,
+    /// Leave unreadable items out instead of failing.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Threads; 0 takes every core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl Embed {
+    pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
+        super::use_threads(self.threads)?;
+        Embeddings::check_name(&self.out)?;
+        let model = Model::load(&self.model)?;
+        let catalogue = self.source.parse::<Source>()?.catalogue()?;
+        let (pixels, skipped) = super::prepare(general, &model, catalogue, self.skip_bad)?;
+        let items: Vec<u32> = (0..pixels.len() as u32).collect();
+        let vectors = super::embed(general, &model, &pixels, &items)?;
+
+        let catalogue = pixels.catalogue();
+        let labels = &catalogue.labels;
+        let (rows, dimensions) = vectors.dim();
+        let embeddings = Embeddings {
+            vectors,
+            labels: Some(
+                labels.classes().iter().map(|&class| labels.name(class).to_owned()).collect(),
+            ),
+            ids: Some(catalogue.items.iter().map(|item| item.id.clone()).collect()),
+            model: Some(model.fingerprint.clone()),
+        };
+        embeddings.save(&self.out)?;
+        let result = json!({
+            "out": self.out,
+            "model": self.model,
+            "fingerprint": model.fingerprint,
+            "source": catalogue.source,
+            "items": rows,
+            "classes": labels.class_count(),
+            "dimensions": dimensions,
+            "normalized": model.card.normalized,
+            "skipped": skipped,
+        });
+        super::print(general, &result, || {
+            format!(
+                "{} embeddings of {} dimensions from {} in {}",
+                count(rows),
+                dimensions,
+                catalogue.source,
+                self.out.display()
+            )
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

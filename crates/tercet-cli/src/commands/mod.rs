@@ -1,0 +1,79 @@
+//! One file a command.
+
+pub(crate) mod data;
+pub(crate) mod embed;
+pub(crate) mod eval;
+pub(crate) mod train;
+
+use anyhow::Context;
+use serde::Serialize;
+use tercet_train::data::{Catalogue, Pixels, PrepareOptions};
+use tercet_train::model::Model;
+
+use crate::{General, interrupt, progress};
+
+/// Prints a result: one JSON document, or the text that a person reads.
+pub(crate) fn print(
+    general: &General,
+    result: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    if general.json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(result).context("cannot write the result as JSON")?
+        );
+    } else {
+        println!("{}", text());
+    }
+    Ok(())
+}
+
+/// Uses `threads` threads, or every core for 0.
+pub(crate) fn use_threads(threads: usize) -> anyhow::Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .with_context(|| format!("cannot start {threads} threads"))
+}
+
+/// Decodes the items of a catalogue the way a model wants them, with a bar; items left out are
+/// told.
+pub(crate) fn prepare(
+    general: &General,
+    model: &Model,
+    catalogue: Catalogue,
+    skip_bad: bool,
+) -> anyhow::Result<(Pixels, Vec<tercet_train::data::BadItem>)> {
+    let bar = progress::bar(general, "reading", catalogue.len());
+    for problem in &catalogue.problems {
+        progress::remark(general, format!("note: {problem}"));
+    }
+    let options = PrepareOptions {
+        skip_bad,
+        interrupted: Some(interrupt::watch()?),
+        ..PrepareOptions::default()
+    };
+    let prepared = Pixels::prepare(catalogue, &model.card.preprocessing, &options, &|done, _| {
+        bar.set_position(done as u64)
+    });
+    bar.finish_and_clear();
+    let (pixels, skipped) = prepared?;
+    for item in &skipped {
+        progress::remark(general, format!("left out {item}"));
+    }
+    Ok((pixels, skipped))
+}
+
+/// Embeds items with a bar.
+pub(crate) fn embed(
+    general: &General,
+    model: &Model,
+    pixels: &Pixels,
+    items: &[u32],
+) -> anyhow::Result<ndarray::Array2<f32>> {
+    let bar = progress::bar(general, "embedding", items.len());
+    let embeddings = model.embed(pixels, items, &|done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    Ok(embeddings?)
+}

@@ -1,0 +1,270 @@
+//! `tercet train`: from images to a judged model.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::Serialize;
+use tercet::Preset;
+use tercet_train::data::{Fit, Source};
+use tercet_train::trainer::{
+    BatchShape, Ended, Margin, RunFolder, Surroundings, TrainConfig, Trained, train,
+};
+
+use crate::General;
+use crate::interrupt::{self, Interrupted};
+use crate::progress::TrainingDisplay;
+use crate::table::{self, count};
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    settings: Settings,
+    /// Where the model goes beside the run folder.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Folder of this run [default: the first free of runs/SOURCE-1, runs/SOURCE-2…].
+    #[arg(long)]
+    run: Option<PathBuf>,
+    /// Go on from the newest checkpoint of a run.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "config"])]
+    resume: Option<PathBuf>,
+    /// A file with the same keys as the flags; flags win.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Print the merged configuration and do nothing else.
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// The flags that are also keys of the configuration file, by the same names.
+#[derive(Debug, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Settings {
+    /// `kind:PATH`, or a path whose kind is recognised [default: glyphs, embedded].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    /// Share of the classes kept apart to judge on [default: 0.2].
+    #[arg(long, value_name = "F")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holdout: Option<f64>,
+    /// Leave unreadable items out instead of failing.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    skip_bad: bool,
+    /// Side of the square image that enters the encoder [default: 28 for glyphs, else 64].
+    #[arg(long, value_name = "PIXELS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u32>,
+    /// 1 (grey) or 3 (RGB) [default: 1 for glyphs, else 3].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<u32>,
+    /// How images of another shape are brought to the square: crop, pad, stretch [default: crop].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fit: Option<Fit>,
+    /// Optimiser steps [default: 600].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<u64>,
+    /// Classes × items of a batch [default: 16x4].
+    #[arg(long, value_name = "PxK")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<BatchShape>,
+    /// facenet, batch-hard, batch-all, batch-all-nonzero [default: batch-hard].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objective: Option<Preset>,
+    /// A number (hinge) or `soft` [default: the objective's own].
+    #[arg(long, value_name = "M|soft")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin: Option<Margin>,
+    /// The architecture [default: small-cnn].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder: Option<String>,
+    /// Channels of a block [default: 64].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<usize>,
+    /// Blocks [default: as the image size asks].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<usize>,
+    /// Components of an embedding [default: 64].
+    #[arg(long, value_name = "D")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedding_dim: Option<usize>,
+    /// Learning rate of Adam [default: 0.001].
+    #[arg(long, value_name = "RATE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning_rate: Option<f64>,
+    /// Share of the steps before the rate falls [default: 0.6].
+    #[arg(long, value_name = "F")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    constant_share: Option<f64>,
+    /// Seed of every random choice [default: 0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    /// Steps between two lines of metrics [default: 10].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_every: Option<u64>,
+    /// Steps between two judgements on the held-out classes [default: a sixth of the steps].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judge_every: Option<u64>,
+    /// Steps between two checkpoints [default: 100].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint_every: Option<u64>,
+    /// Where to compute: cpu [default: cpu].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    /// Threads; 0 takes every core. Bytes are reproducible for the same number [default: 0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<usize>,
+}
+
+impl Train {
+    pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
+        let (config, resumed) = match &self.resume {
+            None => (self.merged()?, None),
+            Some(path) => {
+                let (run, config) = RunFolder::open(path)?;
+                (self.unchanged(config)?, Some(run))
+            }
+        };
+        config.check()?;
+        if self.print_config {
+            let text = toml::to_string(&config).context("cannot write the configuration")?;
+            super::print(general, &config, || text.trim_end().to_owned())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        super::use_threads(config.threads)?;
+        if let Some(out) = &self.out {
+            check_writable(out)?;
+        }
+        let run = match resumed {
+            Some(run) => run,
+            None => RunFolder::create(&self.run_path(&config)?, &config)?,
+        };
+
+        let display = TrainingDisplay::new(general, config.steps);
+        let surroundings = Surroundings {
+            watch: &|event| display.show(event),
+            stop: interrupt::watch()?,
+            out: self.out.as_deref(),
+        };
+        let ended = train(&config, &run, &surroundings);
+        display.finish();
+        match ended? {
+            Ended::Finished(trained) => {
+                super::print(general, &trained, || summary(&trained, &run))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Ended::Interrupted { step } => Err(Interrupted(format!(
+                "interrupted after step {step} of {}; go on with: tercet train --resume {}",
+                config.steps,
+                run.path().display()
+            ))
+            .into()),
+        }
+    }
+
+    /// Defaults, then the file, then the flags.
+    fn merged(&self) -> anyhow::Result<TrainConfig> {
+        let mut merged = toml::Table::new();
+        if let Some(path) = &self.config {
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            // Read as a configuration first: its errors name line and key.
+            toml::from_str::<TrainConfig>(&text)
+                .with_context(|| format!("{} is no configuration", path.display()))?;
+            merged = toml::from_str(&text)?;
+        }
+        merged.extend(toml::Table::try_from(&self.settings)?);
+        Ok(merged.try_into()?)
+    }
+
+    /// A resumed run keeps its settings.
+    fn unchanged(&self, mut config: TrainConfig) -> anyhow::Result<TrainConfig> {
+        let mut flags = toml::Table::try_from(&self.settings)?;
+        if let Some(threads) = flags.remove("threads") {
+            config.threads = threads.try_into()?;
+        }
+        if let Some((key, _)) = flags.into_iter().next() {
+            bail!(
+                "--resume goes on with the settings of the run: drop `{key}`, or start a new run"
+            );
+        }
+        Ok(config)
+    }
+
+    fn run_path(&self, config: &TrainConfig) -> anyhow::Result<PathBuf> {
+        if let Some(path) = &self.run {
+            return Ok(path.clone());
+        }
+        let name = match config.source.parse::<Source>()? {
+            Source::Folder(path) => path
+                .canonicalize()
+                .ok()
+                .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+                .unwrap_or_else(|| "folder".to_owned()),
+            source => source.to_string(),
+        };
+        Ok(RunFolder::free_path(Path::new("runs"), &name))
+    }
+}
+
+/// Long work should not end in a path that cannot be written.
+fn check_writable(out: &Path) -> anyhow::Result<()> {
+    let folder = match out.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    if out.is_dir() {
+        bail!(
+            "--out {} is a folder: name a file, such as {}",
+            out.display(),
+            out.join("model.safetensors").display()
+        );
+    }
+    let probe = folder.join(format!(".tercet-{}.tmp", std::process::id()));
+    fs::write(&probe, b"")
+        .and_then(|()| fs::remove_file(&probe))
+        .with_context(|| format!("cannot write to {}", folder.display()))
+}
+
+fn summary(trained: &Trained, run: &RunFolder) -> String {
+    let mut text = String::new();
+    if let Some(after) = &trained.after {
+        let rows: Vec<_> = [
+            ("pixels", trained.before.pixels.as_ref()),
+            ("untrained", trained.before.untrained.as_ref()),
+            ("trained", Some(&after.retrieval)),
+        ]
+        .into_iter()
+        .filter_map(|(name, judged)| Some((name, judged?)))
+        .collect();
+        text += &format!(
+            "{} classes never seen in training, {} images, leave-one-out\n\n{}\n",
+            count(trained.holdout.classes),
+            count(trained.holdout.items),
+            table::retrieval(&rows)
+        );
+        if let Some(judged) = &after.verification {
+            text += &format!("\nverification  {}\n", table::verification(judged));
+        }
+        text += "\n";
+    }
+    text + &format!("model   {}\nreport  {}", trained.model.display(), run.report_file().display())
+}
