@@ -132,8 +132,8 @@ impl<'report> Page<'report> {
             training: [
                 curves("Loss", &[("loss", &report.loss)], Unit::Plain, Base::Zero),
                 curves(
-                    "Active share",
-                    &[("active triplets", &report.active_share)],
+                    "Active and violated share",
+                    &[("active", &report.active_share), ("violated", &report.violated_share)],
                     Unit::Share,
                     Base::WholeShare,
                 ),

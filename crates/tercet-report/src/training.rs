@@ -20,6 +20,8 @@ pub struct TrainingReport {
     pub loss: Vec<(u64, f64)>,
     /// The share of triplets that still have a gradient by step, from 0 to 1.
     pub active_share: Vec<(u64, f64)>,
+    /// The share of triplets whose negative is not farther than the positive by step, from 0 to 1.
+    pub violated_share: Vec<(u64, f64)>,
     /// Recall@1 on held-out classes by step, from 0 to 1.
     pub recall_at_1: Vec<(u64, f64)>,
     /// MAP@R on held-out classes by step, from 0 to 1.

@@ -54,6 +54,9 @@ impl Checkpoint {
             path: path.clone(),
             reason: error.to_string(),
         };
+        // Batch norm keeps its newest running statistics apart until they are next asked for, and a
+        // record does not ask: `valid` does, for all who share them.
+        encoder.valid();
         let encoder = encoder.clone().into_record().into_bytes().map_err(|error| bad(&error))?;
         let optimizer = optimizer.to_record().into_bytes().map_err(|error| bad(&error))?;
         let json = serde_json::to_vec(state).map_err(|error| bad(&error))?;

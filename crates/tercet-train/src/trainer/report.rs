@@ -128,6 +128,7 @@ impl Trainer<'_> {
                 Line::Step(line) => {
                     report.loss.push((line.step, line.loss));
                     report.active_share.push((line.step, line.active));
+                    report.violated_share.push((line.step, line.violated));
                     let five = |p: Percentiles| [p.p0, p.p5, p.p50, p.p95, p.p100];
                     report.norms.extend(line.norm.map(|norm| (line.step, five(norm))));
                     report.distances.extend(line.distance.map(|d| (line.step, five(d))));
@@ -160,7 +161,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Queries spread evenly from the best ranking to the worst.
+    /// Queries from the best ranking to the worst, closer together towards the worst, which have
+    /// more to show.
     fn strips(
         &self,
         after: &Judgement,
@@ -171,9 +173,13 @@ impl Trainer<'_> {
             y.average_precision.total_cmp(&x.average_precision).then(x.query.cmp(&y.query))
         });
         let shown = STRIPS.min(queries.len());
-        let chosen: Vec<_> = (0..shown)
-            .map(|i| queries[i * (queries.len() - 1) / shown.saturating_sub(1).max(1)])
+        let last = shown.saturating_sub(1).max(1) as f64;
+        let mut places: Vec<usize> = (0..shown)
+            .map(|i| 1.0 - (1.0 - i as f64 / last).powi(2))
+            .map(|share| (share * queries.len().saturating_sub(1) as f64).round() as usize)
             .collect();
+        places.dedup();
+        let chosen: Vec<_> = places.into_iter().map(|place| queries[place]).collect();
         let rows: Vec<u32> = chosen.iter().map(|query| query.query).collect();
         let found = nearest_leave_one_out(embeddings, &rows, NEIGHBORS, self.metric)?;
         let classes = self.holdout.classes();

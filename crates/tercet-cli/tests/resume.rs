@@ -1,0 +1,97 @@
+//! Runs that are killed or interrupted lose nothing.
+
+#![allow(clippy::unwrap_used)] // tests may panic
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use common::{TINY, pictures, stderr, succeed, tercet};
+
+/// A run with settings that give it 400 steps and a checkpoint every tenth.
+fn start(source: &str, run: &Path) -> Child {
+    let run = run.to_str().unwrap();
+    let arguments = ["train", source, "--run", run, "--steps", "400", "--checkpoint-every", "10"];
+    tercet(&[&arguments[..], &TINY[..]].concat())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until `child` has written a checkpoint beyond `step` and is still at work.
+fn wait_for_checkpoint(child: &mut Child, run: &Path, step: u64) {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(120) {
+        let reached =
+            fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten().any(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.strip_prefix("step-").is_some_and(|at| at.parse::<u64>().unwrap() > step)
+            });
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be stopped");
+        if reached {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("no checkpoint beyond step {step} in two minutes");
+}
+
+#[test]
+fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+
+    let whole = folder.path().join("whole");
+    assert!(start(&source, &whole).wait_with_output().unwrap().status.success());
+
+    let broken = folder.path().join("broken");
+    let mut child = start(&source, &broken);
+    wait_for_checkpoint(&mut child, &broken, 40);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A second kill, this time of the resumed run.
+    let mut child =
+        tercet(&["train", "--resume", broken.to_str().unwrap(), "--quiet"]).spawn().unwrap();
+    wait_for_checkpoint(&mut child, &broken, 120);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What a kill in the middle of a write may leave behind.
+    fs::create_dir_all(broken.join("checkpoints/.step-00000390.tmp")).unwrap();
+    fs::create_dir_all(broken.join("checkpoints/step-00000395")).unwrap();
+    succeed(&["train", "--resume", broken.to_str().unwrap(), "--quiet"]);
+
+    let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&whole) == model(&broken), "the models differ");
+    let steps = |run: &Path| -> Vec<String> {
+        let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        text.lines().map(|text| format!("{} {}", line(text)["step"], line(text)["loss"])).collect()
+    };
+    assert_eq!(steps(&whole), steps(&broken));
+}
+
+#[test]
+fn ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let run = folder.path().join("run");
+    let mut child = start(&format!("folder:{}", data.display()), &run);
+    wait_for_checkpoint(&mut child, &run, 5);
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupted.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let expected = format!("tercet train --resume {}", run.display());
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+    succeed(&["train", "--resume", run.to_str().unwrap(), "--quiet"]);
+}

@@ -1,0 +1,191 @@
+//! `tercet train`, `eval` and `embed` on folders of pictures.
+
+#![allow(clippy::unwrap_used)] // tests may panic
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{TINY, fail, json, pictures, run, stderr, succeed};
+
+fn train<'a>(source: &'a str, run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", source, "--run", run, "--quiet"], &TINY[..], more].concat()
+}
+
+#[test]
+fn a_folder_of_pictures_becomes_a_judged_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let run = folder.path().join("run");
+    let run = run.to_str().unwrap();
+    let out = folder.path().join("deep/model.safetensors");
+    let out = out.to_str().unwrap();
+
+    let trained = json(&train(&source, run, &["--steps", "30", "--json", "--out", out]));
+    assert_eq!(trained["model"], out);
+    assert_eq!(trained["steps"], 30);
+    assert_eq!(trained["seed"], 0);
+    assert_eq!(trained["objective"], "batch-hard");
+    assert_eq!(trained["encoder"], "small-cnn");
+    assert_eq!(trained["train"], serde_json::json!({ "classes": 6, "items": 36 }));
+    assert_eq!(trained["holdout"], serde_json::json!({ "classes": 2, "items": 12 }));
+    let objects =
+        [&trained["before"]["pixels"], &trained["before"]["untrained"], &trained["after"]];
+    for judged in objects {
+        assert_eq!(judged["queries"], 12);
+        assert_eq!(judged["skipped_queries"], 0);
+        for metric in ["r_precision", "map_at_r", "map", "mrr"] {
+            let value = judged[metric].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&value));
+            let interval = &judged["ci95"][metric];
+            assert!(interval[0].as_f64().unwrap() <= interval[1].as_f64().unwrap());
+        }
+        assert!(judged["recall_at_k"]["1"].is_f64());
+    }
+    assert!(trained["after"]["verification"]["accuracy"]["mean"].is_f64());
+    assert!(
+        trained["after"]["map_at_r"].as_f64() > trained["before"]["untrained"]["map_at_r"].as_f64()
+    );
+    for file in ["config.toml", "metrics.jsonl", "report.html", "model.safetensors"] {
+        assert!(Path::new(run).join(file).is_file(), "{file}");
+    }
+
+    // Judged again from its file, on the very classes that were kept apart.
+    let judged = json(&["eval", out, &source, "--protocol", "retrieval", "--json", "--quiet"]);
+    assert_eq!(judged["judged_classes"], "held-out");
+    for key in ["queries", "recall_at_k", "r_precision", "map_at_r", "map", "mrr", "ci95"] {
+        assert_eq!(judged[key], trained["after"][key], "{key}");
+    }
+
+    // Embedded into both kinds of file, and judged from there.
+    let vectors = folder.path().join("e.safetensors");
+    let vectors = vectors.to_str().unwrap();
+    let plain = folder.path().join("e.npy");
+    let plain = plain.to_str().unwrap();
+    let embedded = json(&["embed", out, &source, "--out", vectors, "--json", "--quiet"]);
+    assert_eq!((&embedded["items"], &embedded["dimensions"]), (&48.into(), &8.into()));
+    succeed(&["embed", out, &source, "--out", plain, "--quiet"]);
+    let labels = folder.path().join("labels.txt");
+    let text: String = (0..8).flat_map(|class| vec![format!("{class}\n"); 6]).collect();
+    fs::write(&labels, text).unwrap();
+    let from_model = json(&["eval", out, &source, "--all-classes", "--json", "--quiet"]);
+    let from_vectors = json(&["eval", vectors, "--json"]);
+    let from_plain = json(&["eval", plain, "--labels", labels.to_str().unwrap(), "--json"]);
+    for judged in [&from_vectors, &from_plain] {
+        assert_eq!(judged["map_at_r"], from_model["map_at_r"]);
+        assert_eq!(judged["recall_at_k"], from_model["recall_at_k"]);
+    }
+}
+
+#[test]
+fn a_truncated_picture_stops_training_or_is_left_out_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path());
+    let bad = folder.path().join("class 3/1.jpg");
+    let bytes = fs::read(&bad).unwrap();
+    fs::write(&bad, &bytes[..bytes.len() / 2]).unwrap();
+    let source = format!("folder:{}", folder.path().display());
+    let runs = tempfile::tempdir().unwrap();
+    let run_folder = runs.path().join("run");
+    let run_folder = run_folder.to_str().unwrap();
+
+    let error = fail(&train(&source, run_folder, &["--steps", "2"]), 1);
+    assert!(error.contains("class 3/1.jpg") && error.contains("--skip-bad"), "{error}");
+
+    let other = format!("{run_folder}-2");
+    let arguments: Vec<&str> = train(&source, &other, &["--steps", "2", "--skip-bad", "--json"])
+        .into_iter()
+        .filter(|argument| *argument != "--quiet")
+        .collect();
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("class 3/1.jpg"), "{}", stderr(&output));
+    let trained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(trained["skipped"][0]["id"], "class 3/1.jpg");
+    assert_eq!(
+        trained["train"]["items"].as_u64().unwrap() + trained["holdout"]["items"].as_u64().unwrap(),
+        47
+    );
+
+    let survey = json(&["data", "info", &source, "--json"]);
+    assert_eq!((&survey["classes"], &survey["items"]), (&8.into(), &48.into()));
+    assert_eq!(survey["unreadable"][0]["id"], "class 3/1.jpg");
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_merged_configuration_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("train.toml");
+    fs::write(&file, "steps = 7\nmargin = 0.5\nembedding-dim = 16\n").unwrap();
+    let file = file.to_str().unwrap();
+    let merged = json(&["train", "--config", file, "--steps", "9", "--print-config", "--json"]);
+    assert_eq!(merged["steps"], 9);
+    assert_eq!(merged["margin"], "0.5");
+    assert_eq!(merged["embedding-dim"], 16);
+    assert_eq!(merged["source"], "glyphs");
+
+    fs::write(file, "steps = 7\nstpes = 8\n").unwrap();
+    let error = fail(&["train", "--config", file, "--print-config"], 1);
+    assert!(error.contains("stpes") && error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn wrong_input_is_named_and_costs_no_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let expect = |arguments: &[&str], status: i32, words: &[&str]| {
+        let error = fail(arguments, status);
+        for word in words {
+            assert!(error.contains(word), "{arguments:?} does not say `{word}`: {error}");
+        }
+        assert!(error.lines().count() <= 4 || status == 2, "{error}");
+    };
+
+    expect(&["train", "photos:x", "--run", &path("r")], 1, &["photos", "folder:DIR"]);
+    expect(&["train", &path("nowhere"), "--run", &path("r")], 1, &["nowhere"]);
+    fs::create_dir(path("empty")).unwrap();
+    expect(&["train", &format!("folder:{}", path("empty")), "--run", &path("r")], 1, &["empty"]);
+    expect(&["train", "--batch", "1x4"], 2, &["1x4", "16x4"]);
+    expect(&["train", "--objective", "batch-hrad"], 2, &["batch-hrad", "batch-hard"]);
+    expect(&["train", "--margin", "-1"], 2, &["--margin"]);
+    expect(&["train", "--encoder", "vgg", "--run", &path("r")], 1, &["vgg", "small-cnn"]);
+    expect(&["train", "--batch", "600x2", "--run", &path("r2")], 1, &["600", "400"]);
+    expect(
+        &["train", "--out", folder.path().to_str().unwrap(), "--run", &path("r3")],
+        1,
+        &["is a folder"],
+    );
+    expect(&["train", "--resume", &path("no-run")], 1, &["no-run", "config.toml"]);
+    expect(&["train", "--device", "tpu"], 1, &["tpu", "cpu"]);
+
+    fs::write(path("text.safetensors"), "not a model").unwrap();
+    expect(
+        &["embed", &path("text.safetensors"), "glyphs", "--out", &path("e.npy")],
+        1,
+        &["text.safetensors"],
+    );
+    expect(
+        &["embed", &path("none.safetensors"), "glyphs", "--out", &path("e.npy")],
+        1,
+        &["none.safetensors"],
+    );
+    expect(
+        &["embed", &path("text.safetensors"), "glyphs", "--out", &path("e.csv")],
+        1,
+        &["e.csv", ".npy"],
+    );
+    expect(&["eval", &path("none.npy")], 1, &["none.npy"]);
+    expect(&["eval", &path("text.safetensors")], 1, &["text.safetensors"]);
+    expect(&["frobnicate"], 2, &["frobnicate"]);
+}
+
+#[test]
+fn data_lists_the_kinds_of_sources() {
+    let kinds = succeed(&["data", "list"]);
+    assert!(kinds.contains("glyphs") && kinds.contains("folder:DIR"));
+    let survey = json(&["data", "info", "quickstart", "--json"]);
+    assert_eq!((&survey["classes"], &survey["items"]), (&500.into(), &10_500.into()));
+}
