@@ -32,6 +32,7 @@ fn hostile() -> TrainingReport {
         judged: vec![judged(0.4), judged(0.9)],
         loss: (0..300).map(|step| (step, 1.0 / (step as f64 + 1.0))).collect(),
         active_share: vec![(0, 1.0), (100, 0.5)],
+        violated_share: vec![(0, 0.6), (100, 0.1)],
         recall_at_1: vec![(0, 0.4), (100, 0.9)],
         map_at_r: vec![(0, 0.3)],
         norms: vec![(0, [0.0, 1.0, 2.0, 3.0, 4.0]); 3],

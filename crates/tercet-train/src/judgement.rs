@@ -34,10 +34,7 @@ impl Judgement {
         seed: u64,
     ) -> Result<Self, Error> {
         let retrieval = Retrieval::leave_one_out(embeddings, labels, metric)?;
-        let pairs = match balanced_pairs(embeddings, labels, metric, PAIRS_PER_FOLD, seed) {
-            Err(Error::NotEnough { .. }) => Vec::new(),
-            pairs => pairs?,
-        };
+        let pairs = pairs(embeddings, labels, metric, seed)?;
         let verification = match Verification::judge(&pairs) {
             Err(Error::NotEnough { .. }) => None,
             verification => Some(verification?),
@@ -51,5 +48,21 @@ impl Judgement {
         FAR_TARGETS
             .iter()
             .filter_map(|&(name, far)| Some((name, threshold_at_far(&self.pairs, far).ok()?)))
+    }
+}
+
+/// The pairs that verification is judged on; none where the classes leave none.
+///
+/// # Errors
+/// Vectors that are refused as by [`Retrieval::leave_one_out`].
+pub fn pairs(
+    embeddings: ArrayView2<f32>,
+    labels: &Labels,
+    metric: Metric,
+    seed: u64,
+) -> Result<Vec<Pair>, Error> {
+    match balanced_pairs(embeddings, labels, metric, PAIRS_PER_FOLD, seed) {
+        Err(Error::NotEnough { .. }) => Ok(Vec::new()),
+        pairs => pairs,
     }
 }

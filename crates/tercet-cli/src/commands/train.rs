@@ -79,7 +79,7 @@ struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Preset>,
     /// A number (hinge) or `soft` [default: the objective's own].
-    #[arg(long, value_name = "M|soft")]
+    #[arg(long, value_name = "M|soft", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     margin: Option<Margin>,
     /// The architecture [default: small-cnn].
@@ -153,7 +153,7 @@ impl Train {
         }
         let run = match resumed {
             Some(run) => run,
-            None => RunFolder::create(&self.run_path(&config)?, &config)?,
+            None => RunFolder::fresh(&self.run_path(&config)?)?,
         };
 
         let display = TrainingDisplay::new(general, config.steps);
@@ -168,6 +168,9 @@ impl Train {
             Ended::Finished(trained) => {
                 super::print(general, &trained, || summary(&trained, &run))?;
                 Ok(ExitCode::SUCCESS)
+            }
+            Ended::Interrupted { .. } if !run.has_begun() => {
+                Err(Interrupted("interrupted before the first step".to_owned()).into())
             }
             Ended::Interrupted { step } => Err(Interrupted(format!(
                 "interrupted after step {step} of {}; go on with: tercet train --resume {}",

@@ -9,30 +9,30 @@ use std::process::{Command, Output, Stdio};
 use image::{DynamicImage, Rgb, RgbImage};
 
 /// The binary with its arguments, not yet started.
-pub fn tercet(arguments: &[&str]) -> Command {
+pub(crate) fn tercet(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tercet"));
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     tercet(arguments).output().unwrap()
 }
 
 /// What a command prints that must succeed.
-pub fn succeed(arguments: &[&str]) -> String {
+pub(crate) fn succeed(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// The JSON that a command prints that must succeed.
-pub fn json(arguments: &[&str]) -> serde_json::Value {
+pub(crate) fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(&succeed(arguments)).unwrap()
 }
 
 /// What a command says on stderr that must fail with `status`.
-pub fn fail(arguments: &[&str], status: i32) -> String {
+pub(crate) fn fail(arguments: &[&str], status: i32) -> String {
     let output = run(arguments);
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
@@ -40,13 +40,13 @@ pub fn fail(arguments: &[&str], status: i32) -> String {
     text
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Eight classes of six images: stripes whose angle and colour tell the class, as PNG and JPEG of
 /// many sizes.
-pub fn pictures(folder: &Path) {
+pub(crate) fn pictures(folder: &Path) {
     for class in 0..8_u32 {
         let directory = folder.join(format!("class {class}"));
         fs::create_dir_all(&directory).unwrap();
@@ -65,5 +65,5 @@ pub fn pictures(folder: &Path) {
 }
 
 /// Settings that make a run take a second.
-pub const TINY: [&str; 10] =
+pub(crate) const TINY: [&str; 10] =
     ["--batch", "3x2", "--size", "16", "--width", "4", "--embedding-dim", "8", "--holdout", "0.25"];

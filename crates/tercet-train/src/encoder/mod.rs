@@ -31,13 +31,13 @@ pub enum EncoderConfig {
 }
 
 /// The names that [`EncoderConfig`] knows.
-pub const ENCODER_NAMES: [&str; 1] = ["small-cnn"];
+pub const ENCODER_NAMES: [&str; 1] = [SmallCnnConfig::NAME];
 
 impl EncoderConfig {
     /// The name used on the command line and in files.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::SmallCnn(_) => ENCODER_NAMES[0],
+            Self::SmallCnn(_) => SmallCnnConfig::NAME,
         }
     }
 

@@ -48,17 +48,20 @@ struct Block {
 }
 
 impl SmallCnnConfig {
+    /// The name used on the command line and in files.
+    pub const NAME: &str = "small-cnn";
+
     /// Makes the network with fresh weights.
     ///
     /// # Errors
     /// A width or embedding dimension of 0; more blocks than the image can be halved.
     pub fn init(&self, input: InputShape, device: &Device) -> Result<SmallCnn, EncoderError> {
         for (option, got) in [("width", self.width), ("embedding-dim", self.embedding_dim)] {
-            if got == 0 || got > 65_536 {
+            if !(1..=4096).contains(&got) {
                 return Err(EncoderError::Option {
                     option,
                     got: got.to_string(),
-                    expected: "1 to 65536".to_owned(),
+                    expected: "1 to 4096".to_owned(),
                 });
             }
         }

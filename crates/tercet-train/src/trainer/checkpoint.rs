@@ -78,6 +78,9 @@ impl Checkpoint {
     /// The checkpoints of a run, oldest first.
     pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
         let mut found = Vec::new();
+        if !folder.exists() {
+            return Ok(found);
+        }
         for entry in fs::read_dir(folder).at("read", folder)? {
             let entry = entry.at("read", folder)?;
             if entry.file_name().to_string_lossy().starts_with("step-") {

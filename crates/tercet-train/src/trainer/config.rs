@@ -77,7 +77,7 @@ impl Default for TrainConfig {
             batch: BatchShape { p: 16, k: 4 },
             objective: Preset::default(),
             margin: None,
-            encoder: ENCODER_NAMES[0].to_owned(),
+            encoder: SmallCnnConfig::NAME.to_owned(),
             width: encoder.width,
             depth: encoder.depth,
             embedding_dim: encoder.embedding_dim,
@@ -167,7 +167,7 @@ impl TrainConfig {
     /// # Errors
     /// An unknown name.
     pub fn encoder_config(&self) -> Result<EncoderConfig, ConfigError> {
-        if self.encoder != ENCODER_NAMES[0] {
+        if self.encoder != SmallCnnConfig::NAME {
             return Err(ConfigError {
                 key: "encoder",
                 got: self.encoder.clone(),

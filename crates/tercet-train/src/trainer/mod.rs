@@ -80,6 +80,12 @@ pub enum TrainError {
         /// Fingerprint now.
         now: String,
     },
+    /// A loader thread ended without a word.
+    #[error("the loader stopped after step {step}: go on with `--resume`")]
+    LoaderStopped {
+        /// Steps done.
+        step: u64,
+    },
     /// The embeddings left the range of numbers.
     #[error(
         "the network gave values that are not finite at step {step}: lower --learning-rate (now {learning_rate:e})"
@@ -365,6 +371,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn run(mut self) -> Result<Ended, TrainError> {
+        self.run.begin(self.config)?;
         let before = self.judge_baselines()?;
         let steps = self.config.steps;
         let mut metrics = self.run.metrics_from(self.step)?;
@@ -385,7 +392,14 @@ impl<'a> Trainer<'a> {
             let log = (self.step + 1).is_multiple_of(self.config.log_every)
                 || self.step == 0
                 || self.step + 1 == steps;
-            let line = self.train_step(batch?, log)?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    self.checkpoint()?; // a file that went missing must not cost the steps so far
+                    return Err(error.into());
+                }
+            };
+            let line = self.train_step(batch, log)?;
             self.tell(Event::Step { step: self.step });
             if let Some(mut line) = line {
                 let items = (self.step - since.1) as f64 * self.sampler.batch_size() as f64;
@@ -406,6 +420,9 @@ impl<'a> Trainer<'a> {
             if last || self.step.is_multiple_of(self.config.checkpoint_every) {
                 self.checkpoint()?;
             }
+        }
+        if self.step < steps {
+            return Err(TrainError::LoaderStopped { step: self.step });
         }
         self.finish(before, metrics).map(|trained| Ended::Finished(Box::new(trained)))
     }

@@ -5,6 +5,7 @@ use std::io::Cursor;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use ndarray::{Array2, ArrayView2};
 use tercet::neighbors::nearest_leave_one_out;
+use tercet::verification::Pair;
 use tercet::{Metric, Percentiles, Retrieval};
 use tercet_report::{
     DistanceHistogram, Judged, Measured, Neighbour, Picture, Strip, TrainingReport,
@@ -13,7 +14,7 @@ use tercet_report::{
 use super::{Line, TrainError, Trained, Trainer};
 use crate::data::Preprocessing;
 use crate::files::write_atomically;
-use crate::judgement::Judgement;
+use crate::judgement::{self, Judgement};
 
 /// Queries shown, from the best to the worst.
 const STRIPS: usize = 12;
@@ -150,11 +151,11 @@ impl Trainer<'_> {
     ) -> Result<(), TrainError> {
         let pixels = self.prepared.pixels.matrix(&self.prepared.split.holdout)?;
         let before =
-            Judgement::new(pixels.view(), &self.holdout, Metric::default(), self.config.seed)?;
-        report.histograms = [("pixels", &before), ("trained", after)]
+            judgement::pairs(pixels.view(), &self.holdout, Metric::default(), self.config.seed)?;
+        report.histograms = [("pixels", &before), ("trained", &after.pairs)]
             .into_iter()
-            .filter(|(_, judged)| !judged.pairs.is_empty())
-            .map(|(name, judged)| histogram(name, judged))
+            .filter(|(_, pairs)| !pairs.is_empty())
+            .map(|(name, pairs)| histogram(name, pairs))
             .collect();
         report.threshold =
             after.verification.as_ref().map(|verification| f64::from(verification.threshold));
@@ -230,10 +231,10 @@ fn judged(name: &str, retrieval: &Retrieval) -> Judged {
     }
 }
 
-fn histogram(name: &str, judged: &Judgement) -> DistanceHistogram {
-    let to = judged.pairs.iter().map(|pair| pair.distance).fold(f32::MIN_POSITIVE, f32::max);
+fn histogram(name: &str, pairs: &[Pair]) -> DistanceHistogram {
+    let to = pairs.iter().map(|pair| pair.distance).fold(f32::MIN_POSITIVE, f32::max);
     let mut counts = [[0_u64; BINS]; 2];
-    for pair in &judged.pairs {
+    for pair in pairs {
         let bin = (pair.distance / to * BINS as f32) as usize;
         counts[usize::from(pair.same)][bin.min(BINS - 1)] += 1;
     }

@@ -16,22 +16,36 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a fresh run folder and writes its `config.toml`.
+    /// Names the folder of a fresh run. It is made once the run's data and settings have proved
+    /// usable, so that a start that fails leaves nothing behind.
     ///
     /// # Errors
-    /// A folder that holds a run already, or cannot be written.
-    pub fn create(path: &Path, config: &TrainConfig) -> Result<Self, TrainError> {
+    /// A folder that holds a run already.
+    pub fn fresh(path: &Path) -> Result<Self, TrainError> {
         let run = Self { path: path.to_owned() };
-        if run.config_file().exists() {
+        if run.has_begun() {
             return Err(TrainError::RunExists(path.to_owned()));
         }
+        Ok(run)
+    }
+
+    /// Whether there is a run to go on with.
+    pub fn has_begun(&self) -> bool {
+        self.config_file().exists()
+    }
+
+    /// Makes the folder with its `config.toml`, unless the run has begun before.
+    pub(super) fn begin(&self, config: &TrainConfig) -> Result<(), TrainError> {
+        let checkpoints = self.checkpoints();
+        fs::create_dir_all(&checkpoints).at("make the folder", &checkpoints)?;
+        if self.has_begun() {
+            return Ok(());
+        }
         let text = toml::to_string(config).map_err(|error| TrainError::BadRun {
-            path: path.to_owned(),
+            path: self.config_file(),
             reason: error.to_string(),
         })?;
-        fs::create_dir_all(run.checkpoints()).at("make the folder", &run.checkpoints())?;
-        write_atomically(&run.config_file(), text.as_bytes())?;
-        Ok(run)
+        Ok(write_atomically(&self.config_file(), text.as_bytes())?)
     }
 
     /// Opens the folder of an earlier run with its configuration.
