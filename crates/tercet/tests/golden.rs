@@ -100,7 +100,8 @@ fn disagreement(case: &Case, loss: &TripletLoss, arrays: &[f32]) -> Result<(), S
             let error = (f64::from(got) - f64::from(expected)).abs();
             if error > GRADIENT_TOLERANCE * largest {
                 return Err(format!(
-                    "gradient at {place:?} is {got} instead of {expected}, off by {:.1e} of the largest component",
+                    "gradient at {place:?} is {got} instead of {expected}: off by {:.1e} of the \
+                     largest component",
                     error / largest
                 ));
             }

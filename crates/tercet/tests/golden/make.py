@@ -109,8 +109,16 @@ DEGENERATE = [
     (ST, Config(EU, PLAIN, "all", "hinge", 1.0, "mean-active"), ["grid-line", "one-class"]),
     (ST, Config(COS, PLAIN, "all", "hinge", 0.3, "mean-active"), ["zero-vector", "all-lone"]),
     (ST, Config(EU, PLAIN, "hard", "hinge", 1.0, "mean"), ["grid-line", "grid", "doubled"]),
-    (ST, Config(EU, PLAIN, "hard", "hinge", 0.5, "mean"), ["lone-classes", "one-class", "all-lone"]),
-    (ST, Config(EU, PLAIN, "hard", "soft", 0.0, "mean"), ["lone-classes", "one-class", "collapsed"]),
+    (
+        ST,
+        Config(EU, PLAIN, "hard", "hinge", 0.5, "mean"),
+        ["lone-classes", "one-class", "all-lone"],
+    ),
+    (
+        ST,
+        Config(EU, PLAIN, "hard", "soft", 0.0, "mean"),
+        ["lone-classes", "one-class", "collapsed"],
+    ),
     (
         ST,
         Config(EU, PLAIN, "semi-hard-fallback", "hinge", 1.0, "mean"),
@@ -118,7 +126,11 @@ DEGENERATE = [
     ),
     (REID, Config(EU, PLAIN, "hard", "soft", 0.0, "mean"), ["lone-classes", "grid", "collapsed"]),
     (REID, Config(EU, PLAIN, "all", "hinge", 1.0, "mean"), ["all-lone", "grid-line", "collapsed"]),
-    (REID, Config(EU, PLAIN, "lifted", "hinge", 1.0, "sum"), ["pk-8x4", "unbalanced", "grid", "k-50"]),
+    (
+        REID,
+        Config(EU, PLAIN, "lifted", "hinge", 1.0, "sum"),
+        ["pk-8x4", "unbalanced", "grid", "k-50"],
+    ),
     (FACENET, Config(SQ, UNIT, "semi-hard", "hinge", 0.2, "mean"), ["lone-classes", "collapsed"]),
     (DEFINITION, Config(EU, PLAIN, "semi-hard", "hinge", 2.0, "mean"), ["grid-line", "doubled"]),
     (DEFINITION, Config(SQ, PLAIN, "hard", "hinge", 2.0, "mean-anchors"), ["grid", "doubled"]),

@@ -119,8 +119,11 @@ def pml_draws(x, labels, config, times=20):
     torch.manual_seed(0)
     miner = DistanceWeightedMiner(distance=pml_distance(config)[0])
     classes, points = torch.tensor(labels), torch.tensor(x, dtype=torch.float64)
-    drawn = (miner(points, classes) for _ in range(times))
-    return {(a, n) for found in drawn for a, n in zip(*(t.tolist() for t in found[::2]), strict=True)}
+    drawn = set()
+    for _ in range(times):
+        a, _, n = miner(points, classes)
+        drawn.update(zip(a.tolist(), n.tolist(), strict=True))
+    return drawn
 
 
 def sentence_transformers(x, labels, config):
