@@ -1,6 +1,7 @@
 //! `tercet`: train embeddings on triplets, judge them, put them to use.
 
 mod commands;
+mod exit;
 mod interrupt;
 mod progress;
 mod table;
@@ -66,12 +67,5 @@ fn main() -> ExitCode {
         Command::Embed(embed) => embed.run(&general),
         Command::Data(data) => data.run(&general),
     };
-    done.unwrap_or_else(|error| {
-        if error.is::<interrupt::Interrupted>() {
-            eprintln!("{error:#}");
-            return ExitCode::from(interrupt::EXIT);
-        }
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|error| exit::report(&error))
 }

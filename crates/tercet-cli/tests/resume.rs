@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use common::{TINY, pictures, stderr, succeed, tercet};
+use common::{TINY, fail, pictures, stderr, succeed, tercet};
 
 /// A run with settings that give it 400 steps and a checkpoint every tenth.
 fn start(source: &str, run: &Path) -> Child {
@@ -74,6 +74,45 @@ fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
         text.lines().map(|text| format!("{} {}", line(text)["step"], line(text)["loss"])).collect()
     };
     assert_eq!(steps(&whole), steps(&broken));
+
+    // Damage is told, and never ends in a silent start from scratch.
+    let broken = broken.to_str().unwrap();
+    let damage = |step: &str| {
+        let file = Path::new(broken).join("checkpoints").join(step).join("encoder.bpk");
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(file, bytes).unwrap();
+    };
+    damage("step-00000400");
+    let output = tercet(&["train", "--resume", broken]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("trying the checkpoint before"), "{}", stderr(&output));
+    assert!(model(&whole) == model(Path::new(broken)), "the models differ");
+    damage("step-00000400");
+    damage("step-00000390");
+    let error = fail(&["train", "--resume", broken], 1);
+    assert!(error.contains("none of its 2 checkpoints can be read"), "{error}");
+}
+
+#[test]
+fn a_resumed_run_still_knows_where_its_model_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let (run, out) = (folder.path().join("run"), folder.path().join("out.safetensors"));
+    let [run, out] = [&run, &out].map(|path| path.to_str().unwrap());
+    let arguments = ["train", &source, "--run", run, "--out", out, "--steps", "3", "--quiet"];
+    succeed(&[&arguments[..], &TINY[..]].concat());
+    fs::remove_file(out).unwrap();
+    succeed(&["train", "--resume", run, "--quiet"]);
+    assert_eq!(fs::read(out).unwrap(), fs::read(Path::new(run).join("model.safetensors")).unwrap());
+
+    let error = fail(&["train", "--resume", run, "--steps", "9"], 2);
+    assert!(error.contains("steps"), "{error}");
+    let error = fail(&["train", &source, "--run", run], 1);
+    assert!(error.contains("holds a run already"), "{error}");
 }
 
 #[test]

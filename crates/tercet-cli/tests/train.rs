@@ -151,15 +151,15 @@ fn wrong_input_is_named_and_costs_no_work() {
     expect(&["train", "--batch", "1x4"], 2, &["1x4", "16x4"]);
     expect(&["train", "--objective", "batch-hrad"], 2, &["batch-hrad", "batch-hard"]);
     expect(&["train", "--margin", "-1"], 2, &["--margin"]);
-    expect(&["train", "--encoder", "vgg", "--run", &path("r")], 1, &["vgg", "small-cnn"]);
-    expect(&["train", "--batch", "600x2", "--run", &path("r2")], 1, &["600", "400"]);
+    expect(&["train", "--encoder", "vgg", "--run", &path("r")], 2, &["vgg", "small-cnn"]);
+    expect(&["train", "--batch", "600x2", "--run", &path("r2")], 2, &["600", "400x2"]);
     expect(
         &["train", "--out", folder.path().to_str().unwrap(), "--run", &path("r3")],
         1,
         &["is a folder"],
     );
     expect(&["train", "--resume", &path("no-run")], 1, &["no-run", "config.toml"]);
-    expect(&["train", "--device", "tpu"], 1, &["tpu", "cpu"]);
+    expect(&["train", "--device", "tpu"], 2, &["tpu", "cpu"]);
 
     fs::write(path("text.safetensors"), "not a model").unwrap();
     expect(
@@ -174,7 +174,7 @@ fn wrong_input_is_named_and_costs_no_work() {
     );
     expect(
         &["embed", &path("text.safetensors"), "glyphs", "--out", &path("e.csv")],
-        1,
+        2,
         &["e.csv", ".npy"],
     );
     expect(&["eval", &path("none.npy")], 1, &["none.npy"]);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -97,8 +98,8 @@ pub enum ModelError {
     /// The weights could not be collected.
     #[error("cannot collect the weights: {0}")]
     Collect(String),
-    /// The network gave no finite numbers.
-    #[error("the embeddings could not be read back: {0}")]
+    /// The network gave no numbers, or none that are finite.
+    #[error("no embeddings: {0}")]
     Embed(String),
 }
 
@@ -146,6 +147,7 @@ impl Model {
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
+        card.preprocessing.check()?;
         let mut encoder = card.encoder.init(input_shape(&card.preprocessing), &device)?;
         let mut store = SafetensorsStore::from_bytes(Some(bytes))
             .with_from_adapter(PyTorchToBurnAdapter)
@@ -195,13 +197,16 @@ impl Model {
     /// # Shapes
     /// - result: N×D, normalised if the card says so
     ///
+    /// `progress` hears how many are done and may break off.
+    ///
     /// # Errors
-    /// An item that can no longer be read.
+    /// An item that can no longer be read; embeddings that are not finite;
+    /// [`DataError::Interrupted`] if broken off.
     pub fn embed(
         &self,
         pixels: &Pixels,
         items: &[u32],
-        progress: &dyn Fn(usize),
+        progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
         let mut embeddings = embed(&self.encoder, pixels, items, &self.device, progress)?;
         if self.card.normalized {
@@ -227,14 +232,20 @@ pub(crate) fn embed(
     pixels: &Pixels,
     items: &[u32],
     device: &Device,
-    progress: &dyn Fn(usize),
+    progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
     let shape = input_shape(pixels.preprocessing());
-    let mut rows = Vec::new();
+    let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
         let images = images(pixels.batch(chunk)?, chunk.len(), shape, device);
         rows.extend(values(encoder.forward(images))?);
-        progress(rows.len());
+        done += chunk.len();
+        if progress(done).is_break() {
+            return Err(DataError::Interrupted.into());
+        }
+    }
+    if rows.iter().any(|value| !value.is_finite()) {
+        return Err(ModelError::Embed("the network gave values that are not finite".to_owned()));
     }
     let dimensions = if items.is_empty() { 0 } else { rows.len() / items.len() };
     Array2::from_shape_vec((items.len(), dimensions), rows)

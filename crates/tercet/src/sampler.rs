@@ -1,5 +1,7 @@
 //! P×K batches: P classes, K items of each.
 
+use std::fmt;
+
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -110,6 +112,12 @@ impl PkSampler {
         key[8..16].copy_from_slice(&purpose.to_le_bytes());
         key[16..24].copy_from_slice(&counter.to_le_bytes());
         ChaCha8Rng::from_seed(key)
+    }
+}
+
+impl fmt::Display for PkSampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} classes × {} items", self.p, self.k)
     }
 }
 

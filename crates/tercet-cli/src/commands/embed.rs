@@ -33,6 +33,7 @@ impl Embed {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
         Embeddings::check_name(&self.out)?;
+        super::check_writable(&self.out)?;
         let model = Model::load(&self.model)?;
         let catalogue = self.source.parse::<Source>()?.catalogue()?;
         let (pixels, skipped) = super::prepare(general, &model, catalogue, self.skip_bad)?;

@@ -13,6 +13,7 @@ use tercet_train::embeddings::Embeddings;
 use tercet_train::model::Model;
 use tercet_train::trainer::TrainConfig;
 
+use crate::exit::Usage;
 use crate::table::{self, count};
 use crate::{General, progress};
 
@@ -124,21 +125,21 @@ impl Eval {
 
     fn embed(&self, general: &General) -> anyhow::Result<Judged> {
         if self.distance.is_some() || self.normalize || self.labels.is_some() {
-            bail!(
+            bail!(Usage(format!(
                 "--distance, --normalize and --labels are for files of embeddings: {} is a model and knows its own",
                 self.judged.display()
-            );
+            )));
         }
         let Some(source) = &self.source else {
-            bail!(
+            bail!(Usage(format!(
                 "a model needs a source to be judged on: tercet eval {} SOURCE",
                 self.judged.display()
-            );
+            )));
         };
         let model = Model::load(&self.judged)?;
         let catalogue = source.parse::<Source>()?.catalogue()?;
         let (pixels, skipped) = super::prepare(general, &model, catalogue, self.skip_bad)?;
-        let (items, which) = self.choose(&model, &pixels)?;
+        let (items, which) = self.choose(general, &model, &pixels)?;
         if which == "held-out" {
             progress::remark(
                 general,
@@ -158,7 +159,12 @@ impl Eval {
     }
 
     /// On the very data of its training a model is judged on the classes that were kept apart.
-    fn choose(&self, model: &Model, pixels: &Pixels) -> anyhow::Result<(Vec<u32>, &'static str)> {
+    fn choose(
+        &self,
+        general: &General,
+        model: &Model,
+        pixels: &Pixels,
+    ) -> anyhow::Result<(Vec<u32>, &'static str)> {
         let provenance = &model.card.provenance;
         let labels = &pixels.catalogue().labels;
         if !self.all_classes && pixels.catalogue().fingerprint() == provenance.data {
@@ -170,15 +176,25 @@ impl Eval {
                 return Ok((held_out, "held-out"));
             }
         }
+        let trained_on = provenance.config.get("source").and_then(|source| source.as_str());
+        let same_place = trained_on
+            .and_then(|source| source.parse::<Source>().ok())
+            .is_some_and(|source| source.to_string() == pixels.catalogue().source);
+        if same_place && !self.all_classes {
+            progress::remark(
+                general,
+                "note: the model was trained on this source, which has changed since: most of these classes are not new to it",
+            );
+        }
         Ok(((0..labels.len() as u32).collect(), "all"))
     }
 
     fn read(&self) -> anyhow::Result<Judged> {
         if let Some(source) = &self.source {
-            bail!(
+            bail!(Usage(format!(
                 "{} holds embeddings, which need no source: drop `{source}`",
                 self.judged.display()
-            );
+            )));
         }
         let mut embeddings = Embeddings::load(&self.judged)?;
         if let Some(labels) = &self.labels {

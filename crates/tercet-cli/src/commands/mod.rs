@@ -5,7 +5,11 @@ pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod train;
 
-use anyhow::Context;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
 use serde::Serialize;
 use tercet_train::data::{Catalogue, Pixels, PrepareOptions};
 use tercet_train::model::Model;
@@ -18,15 +22,16 @@ pub(crate) fn print(
     result: &impl Serialize,
     text: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
-    if general.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(result).context("cannot write the result as JSON")?
-        );
+    let text = if general.json {
+        serde_json::to_string_pretty(result).context("cannot write the result as JSON")?
     } else {
-        println!("{}", text());
+        text()
+    };
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write the result"),
     }
-    Ok(())
 }
 
 /// Uses `threads` threads, or every core for 0.
@@ -73,7 +78,27 @@ pub(crate) fn embed(
     items: &[u32],
 ) -> anyhow::Result<ndarray::Array2<f32>> {
     let bar = progress::bar(general, "embedding", items.len());
-    let embeddings = model.embed(pixels, items, &|done| bar.set_position(done as u64));
+    let embeddings = model.embed(pixels, items, &|done| {
+        bar.set_position(done as u64);
+        interrupt::asked()
+    });
     bar.finish_and_clear();
     Ok(embeddings?)
+}
+
+/// Long work should not end in a path that cannot be written.
+pub(crate) fn check_writable(out: &Path) -> anyhow::Result<()> {
+    let folder = match out.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    if out.is_dir() {
+        bail!("--out {} is a folder: name a file in it", out.display());
+    }
+    let probe = folder.join(format!(".tercet-{}.tmp", std::process::id()));
+    fs::write(&probe, b"")
+        .and_then(|()| fs::remove_file(&probe))
+        .with_context(|| format!("cannot write to {}", folder.display()))
 }

@@ -14,7 +14,8 @@ use tercet_train::trainer::{
 };
 
 use crate::General;
-use crate::interrupt::{self, Interrupted};
+use crate::exit::{Interrupted, Usage};
+use crate::interrupt;
 use crate::progress::TrainingDisplay;
 use crate::table::{self, count};
 
@@ -22,9 +23,6 @@ use crate::table::{self, count};
 pub(crate) struct Train {
     #[command(flatten)]
     settings: Settings,
-    /// Where the model goes beside the run folder.
-    #[arg(long)]
-    out: Option<PathBuf>,
     /// Folder of this run [default: the first free of runs/SOURCE-1, runs/SOURCE-2…].
     #[arg(long)]
     run: Option<PathBuf>,
@@ -67,10 +65,10 @@ struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
     /// Optimiser steps [default: 600].
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
-    /// Classes × items of a batch [default: 16x4].
+    /// Classes × items of a batch [default: 16x4, with fewer classes where there are fewer].
     #[arg(long, value_name = "PxK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchShape>,
@@ -107,7 +105,7 @@ struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     constant_share: Option<f64>,
     /// Seed of every random choice [default: 0].
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     /// Steps between two lines of metrics [default: 10].
@@ -122,6 +120,10 @@ struct Settings {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint_every: Option<u64>,
+    /// Where the model goes beside the run folder.
+    #[arg(long, value_name = "MODEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<PathBuf>,
     /// Where to compute: cpu [default: cpu].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,8 +150,8 @@ impl Train {
             return Ok(ExitCode::SUCCESS);
         }
         super::use_threads(config.threads)?;
-        if let Some(out) = &self.out {
-            check_writable(out)?;
+        if let Some(out) = &config.out {
+            super::check_writable(out)?;
         }
         let run = match resumed {
             Some(run) => run,
@@ -157,11 +159,8 @@ impl Train {
         };
 
         let display = TrainingDisplay::new(general, config.steps);
-        let surroundings = Surroundings {
-            watch: &|event| display.show(event),
-            stop: interrupt::watch()?,
-            out: self.out.as_deref(),
-        };
+        let surroundings =
+            Surroundings { watch: &|event| display.show(event), stop: interrupt::watch()? };
         let ended = train(&config, &run, &surroundings);
         display.finish();
         match ended? {
@@ -172,12 +171,16 @@ impl Train {
             Ended::Interrupted { .. } if !run.has_begun() => {
                 Err(Interrupted("interrupted before the first step".to_owned()).into())
             }
-            Ended::Interrupted { step } => Err(Interrupted(format!(
-                "interrupted after step {step} of {}; go on with: tercet train --resume {}",
-                config.steps,
-                run.path().display()
-            ))
-            .into()),
+            Ended::Interrupted { step } => {
+                let after = step.map_or_else(String::new, |step| {
+                    format!(" after step {step} of {}", config.steps)
+                });
+                Err(Interrupted(format!(
+                    "interrupted{after}; go on with: tercet train --resume {}",
+                    run.path().display()
+                ))
+                .into())
+            }
         }
     }
 
@@ -202,10 +205,13 @@ impl Train {
         if let Some(threads) = flags.remove("threads") {
             config.threads = threads.try_into()?;
         }
+        if let Some(out) = flags.remove("out") {
+            config.out = Some(out.try_into()?);
+        }
         if let Some((key, _)) = flags.into_iter().next() {
-            bail!(
+            bail!(Usage(format!(
                 "--resume goes on with the settings of the run: drop `{key}`, or start a new run"
-            );
+            )));
         }
         Ok(config)
     }
@@ -224,27 +230,6 @@ impl Train {
         };
         Ok(RunFolder::free_path(Path::new("runs"), &name))
     }
-}
-
-/// Long work should not end in a path that cannot be written.
-fn check_writable(out: &Path) -> anyhow::Result<()> {
-    let folder = match out.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    if out.is_dir() {
-        bail!(
-            "--out {} is a folder: name a file, such as {}",
-            out.display(),
-            out.join("model.safetensors").display()
-        );
-    }
-    let probe = folder.join(format!(".tercet-{}.tmp", std::process::id()));
-    fs::write(&probe, b"")
-        .and_then(|()| fs::remove_file(&probe))
-        .with_context(|| format!("cannot write to {}", folder.display()))
 }
 
 fn summary(trained: &Trained, run: &RunFolder) -> String {

@@ -36,6 +36,9 @@ pub struct Pixels {
     cache: Option<Vec<u8>>,
 }
 
+/// The most values that a picture has as a row of [`Pixels::matrix`].
+pub const MATRIX_COLUMNS: usize = 1 << 14;
+
 impl Pixels {
     /// Decodes every item once, on all threads, so that a corrupt file is found now and not hours
     /// into training.
@@ -186,8 +189,11 @@ impl Pixels {
         self.values(items, mean, std)
     }
 
-    /// Items as vectors: N rows of C·H·W values between 0 and 1, not standardised. What an encoder
-    /// has to beat.
+    /// Items as vectors of values between 0 and 1, not standardised: what an encoder has to beat.
+    ///
+    /// A row holds C·H·W values. Larger pictures than [`MATRIX_COLUMNS`] values are averaged over
+    /// squares of f×f pixels first, with the least f that fits, so that the memory of the baseline
+    /// stays bounded.
     ///
     /// # Errors
     /// As [`item`](Self::item).
@@ -195,9 +201,27 @@ impl Pixels {
     /// # Panics
     /// If an item is not below [`len`](Self::len).
     pub fn matrix(&self, items: &[u32]) -> Result<Array2<f32>, DataError> {
-        let channels = self.preprocessing.channels as usize;
-        let values = self.values(items, &vec![0.0; channels], &vec![1.0; channels])?;
-        let shape = (items.len(), self.preprocessing.item_len());
+        let Preprocessing { channels, height, width, .. } = self.preprocessing;
+        let (channels, height, width) = (channels as usize, height as usize, width as usize);
+        let columns = |f: usize| channels * height.div_ceil(f) * width.div_ceil(f);
+        let f =
+            (1..).find(|&f| columns(f) <= MATRIX_COLUMNS || f >= height.max(width)).unwrap_or(1);
+        let shape = (items.len(), columns(f));
+        let mut values = vec![0.0_f32; shape.0 * shape.1];
+        values.par_chunks_exact_mut(shape.1).zip(items).try_for_each(|(row, &item)| {
+            let pixels = self.item(item as usize)?;
+            let rows = pixels.chunks_exact(width).enumerate();
+            for (line, pixels) in rows {
+                let (channel, y) = (line / height, line % height);
+                let start = (channel * height.div_ceil(f) + y / f) * width.div_ceil(f);
+                let tall = f.min(height - y / f * f);
+                for (x, &pixel) in pixels.iter().enumerate() {
+                    let wide = f.min(width - x / f * f);
+                    row[start + x / f] += f32::from(pixel) / 255.0 / (tall * wide) as f32;
+                }
+            }
+            Ok::<(), DataError>(())
+        })?;
         Array2::from_shape_vec(shape, values)
             .map_err(|_| DataError::TooLarge { items: shape.0, bytes: 4 * shape.1 as u64 })
     }
@@ -398,6 +422,28 @@ mod tests {
         assert!(message.contains("a/1.png") && message.contains("empty"), "{message}");
         let none = catalogue(&folder).select(&[]);
         assert!(Pixels::prepare(none, &preprocessing, &options, &quiet).is_err());
+    }
+
+    #[test]
+    fn large_pictures_are_averaged_for_the_baseline() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        // 140×140×3 exceed the columns; halved to 70×70×3 they do not. The stripes average out.
+        RgbImage::from_fn(140, 140, |x, _| Rgb([if x % 2 == 0 { 255 } else { 0 }, 255, 0]))
+            .save_with_format(folder.path().join("a/1.png"), ImageFormat::Png)
+            .unwrap();
+        let (pixels, _) = Pixels::prepare(
+            catalogue(&folder),
+            &Preprocessing::new(140, 140, 3),
+            &PrepareOptions::default(),
+            &|_, _| {},
+        )
+        .unwrap();
+        let matrix = pixels.matrix(&[0]).unwrap();
+        assert_eq!(matrix.dim(), (1, 3 * 70 * 70));
+        for (column, &value) in matrix.iter().enumerate() {
+            assert!((value - [0.5, 1.0, 0.0][column / (70 * 70)]).abs() < 1e-6);
+        }
     }
 
     #[test]

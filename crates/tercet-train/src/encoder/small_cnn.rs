@@ -14,6 +14,9 @@ use super::{EncoderError, InputShape};
 /// things are beats global pooling.
 const SMALLEST_SIDE: usize = 4;
 
+/// More weights than this are a mistake in the options: a gigabyte of them.
+const LARGEST: usize = 1 << 28;
+
 /// Options of [`SmallCnn`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -84,6 +87,15 @@ impl SmallCnnConfig {
             });
         }
 
+        let map = (input.height >> depth) * (input.width >> depth) * self.width;
+        let weights = map * self.embedding_dim + depth * 9 * self.width * self.width;
+        if weights > LARGEST {
+            return Err(EncoderError::Option {
+                option: "width × embedding-dim",
+                got: format!("{weights} weights"),
+                expected: format!("at most {LARGEST}: more blocks, or smaller numbers"),
+            });
+        }
         let mut channels = input.channels;
         let blocks = (0..depth)
             .map(|_| {
@@ -99,7 +111,6 @@ impl SmallCnnConfig {
                 }
             })
             .collect();
-        let map = (input.height >> depth) * (input.width >> depth) * self.width;
         Ok(SmallCnn { blocks, head: LinearConfig::new(map, self.embedding_dim).init(device) })
     }
 }

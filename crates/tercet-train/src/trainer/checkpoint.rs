@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use crate::encoder::Encoder;
 use crate::files::{At, sync_folder, write_atomically};
+use crate::fingerprint::Fingerprint;
 
 const ENCODER: &str = "encoder.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
@@ -29,6 +30,8 @@ pub(super) struct State {
     pub(super) step: u64,
     /// Fingerprint of the data: a run goes on with the same data only.
     pub(super) data: String,
+    /// Mean and standard deviation that standardise the pixels.
+    pub(super) statistics: Vec<f32>,
     /// Threads that computed: other numbers of threads round differently.
     pub(super) threads: usize,
 }
@@ -41,7 +44,8 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint of the state into `folder` and removes old ones.
+    /// Writes a checkpoint of the state into `folder` and removes old ones. One of that step that
+    /// can be read is the same already and stays.
     pub(super) fn write(
         folder: &Path,
         state: &State,
@@ -50,6 +54,9 @@ impl Checkpoint {
     ) -> Result<PathBuf, TrainError> {
         let path = folder.join(format!("step-{:08}", state.step));
         let scratch = folder.join(format!(".step-{:08}.tmp", state.step));
+        if Self::read(&path).is_ok_and(|written| written.state == *state) {
+            return Ok(path);
+        }
         let bad = |error: &dyn std::fmt::Display| TrainError::BadRun {
             path: path.clone(),
             reason: error.to_string(),
@@ -59,7 +66,9 @@ impl Checkpoint {
         encoder.valid();
         let encoder = encoder.clone().into_record().into_bytes().map_err(|error| bad(&error))?;
         let optimizer = optimizer.to_record().into_bytes().map_err(|error| bad(&error))?;
-        let json = serde_json::to_vec(state).map_err(|error| bad(&error))?;
+        let seal = seal(&encoder, &optimizer);
+        let json = serde_json::to_vec(&Sealed { state: state.clone(), seal })
+            .map_err(|error| bad(&error))?;
         remove(&scratch)?;
         write_atomically(&scratch.join(ENCODER), &encoder)?;
         write_atomically(&scratch.join(OPTIMIZER), &optimizer)?;
@@ -68,24 +77,27 @@ impl Checkpoint {
         fs::rename(&scratch, &path).at("write the checkpoint", &path)?;
         sync_folder(&path);
 
-        let all = Self::list(folder)?;
-        for old in &all[..all.len().saturating_sub(KEEP)] {
-            remove(old)?;
+        // Later steps than this one are what a resumed run could not read.
+        let (kept, useless): (Vec<_>, Vec<_>) =
+            Self::list(folder)?.into_iter().partition(|(step, _)| *step <= state.step);
+        let old = &kept[..kept.len().saturating_sub(KEEP)];
+        for (_, path) in old.iter().chain(&useless) {
+            remove(path)?;
         }
         Ok(path)
     }
 
-    /// The checkpoints of a run, oldest first.
-    pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    /// The checkpoints of a run with their steps, oldest first.
+    pub(super) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
         let mut found = Vec::new();
         if !folder.exists() {
             return Ok(found);
         }
         for entry in fs::read_dir(folder).at("read", folder)? {
             let entry = entry.at("read", folder)?;
-            if entry.file_name().to_string_lossy().starts_with("step-") {
-                found.push(entry.path());
-            }
+            let name = entry.file_name();
+            let step = name.to_str().and_then(|name| name.strip_prefix("step-")?.parse().ok());
+            found.extend(step.map(|step| (step, entry.path())));
         }
         found.sort();
         Ok(found)
@@ -100,10 +112,16 @@ impl Checkpoint {
             let file = path.join(name);
             fs::read(&file).at("read the checkpoint", &file)
         };
-        let state = serde_json::from_slice(&bytes(STATE)?).map_err(|error| bad(&error))?;
-        let encoder = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes(ENCODER)?))
+        let sealed: Sealed = serde_json::from_slice(&bytes(STATE)?).map_err(|error| bad(&error))?;
+        let (encoder, optimizer) = (bytes(ENCODER)?, bytes(OPTIMIZER)?);
+        // Burn would quietly start afresh what it cannot find in a damaged record.
+        if seal(&encoder, &optimizer) != sealed.seal {
+            return Err(bad(&"its files are damaged"));
+        }
+        let state = sealed.state;
+        let encoder = ModuleRecord::from_bytes(Bytes::from_bytes_vec(encoder))
             .map_err(|error| bad(&error))?;
-        let optimizer = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes(OPTIMIZER)?))
+        let optimizer = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer))
             .map_err(|error| bad(&error))?;
         Ok(Self { state, encoder, optimizer })
     }
@@ -117,6 +135,22 @@ impl Checkpoint {
         let encoder = encoder.try_load_record(self.encoder).map_err(|error| error.to_string())?;
         Ok((encoder, optimizer.load_record(self.optimizer)))
     }
+}
+
+/// `state.json`: the state, and what tells whether the files beside it are whole.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    #[serde(flatten)]
+    state: State,
+    seal: String,
+}
+
+fn seal(encoder: &[u8], optimizer: &[u8]) -> String {
+    let mut hash = Fingerprint::new();
+    hash.bytes(encoder);
+    hash.number(encoder.len() as u64);
+    hash.bytes(optimizer);
+    hash.hex()
 }
 
 fn remove(path: &Path) -> Result<(), TrainError> {

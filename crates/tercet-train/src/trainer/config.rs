@@ -1,6 +1,7 @@
 //! Everything that decides a run, as `config.toml` keeps it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -30,8 +31,9 @@ pub struct TrainConfig {
     pub fit: Fit,
     /// Number of optimiser steps. Default 600.
     pub steps: u64,
-    /// Classes × items of a batch. Default 16x4.
-    pub batch: BatchShape,
+    /// Classes × items of a batch. Default 16x4, with fewer classes where there are fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchShape>,
     /// The triplet objective. Default `batch-hard`.
     pub objective: Preset,
     /// A number (hinge) or `soft`; the objective's own by default.
@@ -57,6 +59,9 @@ pub struct TrainConfig {
     pub judge_every: u64,
     /// Steps between two checkpoints. Default 100.
     pub checkpoint_every: u64,
+    /// Where the model goes beside the run folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<PathBuf>,
     /// Where to compute: `cpu`.
     pub device: String,
     /// Threads; 0 (default) takes every core. Bytes are reproducible for the same number.
@@ -74,7 +79,7 @@ impl Default for TrainConfig {
             channels: None,
             fit: Fit::default(),
             steps: 600,
-            batch: BatchShape { p: 16, k: 4 },
+            batch: None,
             objective: Preset::default(),
             margin: None,
             encoder: SmallCnnConfig::NAME.to_owned(),
@@ -87,6 +92,7 @@ impl Default for TrainConfig {
             log_every: 10,
             judge_every: 0,
             checkpoint_every: 100,
+            out: None,
             device: "cpu".to_owned(),
             threads: 0,
         }
@@ -219,6 +225,15 @@ pub struct BatchShape {
     pub k: usize,
 }
 
+impl Default for BatchShape {
+    fn default() -> Self {
+        Self { p: 16, k: 4 }
+    }
+}
+
+/// More items than this in one batch are a slip of the pen.
+const LARGEST_BATCH: usize = 1 << 14;
+
 impl fmt::Display for BatchShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.p, self.k)
@@ -233,11 +248,11 @@ impl FromStr for BatchShape {
             .split_once(['x', 'X', '×'])
             .and_then(|(p, k)| Some(Self { p: p.trim().parse().ok()?, k: k.trim().parse().ok()? }));
         shape
-            .filter(|shape| shape.p >= 2 && shape.k >= 2 && shape.p * shape.k <= 1 << 20)
+            .filter(|shape: &Self| shape.p >= 2 && shape.k >= 2 && shape.p.checked_mul(shape.k).is_some_and(|items| items <= LARGEST_BATCH))
             .ok_or_else(|| ConfigError {
                 key: "batch",
                 got: format!("`{text}`"),
-                expected: "PxK such as 16x4: at least 2 classes and 2 items of each".to_owned(),
+                expected: format!("PxK such as 16x4: at least 2 classes and 2 items of each, at most {LARGEST_BATCH} items"),
             })
     }
 }
@@ -313,7 +328,7 @@ mod tests {
     fn configuration_goes_there_and_back() {
         let config = TrainConfig {
             margin: Some(Margin::Hinge(0.25)),
-            batch: BatchShape { p: 7, k: 3 },
+            batch: Some(BatchShape { p: 7, k: 3 }),
             ..TrainConfig::default()
         };
         let text = toml::to_string(&config).unwrap();

@@ -11,7 +11,8 @@ pub use config::{BatchShape, ConfigError, Margin, TrainConfig};
 pub use monitor::{JudgedLine, Line, StepLine};
 pub use run::RunFolder;
 
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -162,8 +163,8 @@ pub enum Ended {
     Finished(Box<Trained>),
     /// Interrupted after a checkpoint; nothing is lost.
     Interrupted {
-        /// Steps done.
-        step: u64,
+        /// Steps done; none if the run had not begun or not yet gone on.
+        step: Option<u64>,
     },
 }
 
@@ -214,8 +215,6 @@ pub struct Surroundings<'a> {
     pub watch: &'a (dyn Fn(Event) + Sync),
     /// Once true, the run stops at the next step, after a checkpoint.
     pub stop: &'a AtomicBool,
-    /// Where the model goes beside the run folder.
-    pub out: Option<&'a Path>,
 }
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
@@ -231,11 +230,12 @@ pub fn train(
     run: &RunFolder,
     surroundings: &Surroundings,
 ) -> Result<Ended, TrainError> {
+    let began = Instant::now();
     config.check()?;
     let Some(prepared) = Prepared::new(config, surroundings)? else {
-        return Ok(Ended::Interrupted { step: 0 });
+        return Ok(Ended::Interrupted { step: None });
     };
-    let trainer = Trainer::new(config, run, prepared, surroundings)?;
+    let trainer = Trainer::new(config, run, prepared, surroundings, began)?;
     trainer.run()
 }
 
@@ -252,6 +252,9 @@ impl Prepared {
     fn new(config: &TrainConfig, around: &Surroundings) -> Result<Option<Self>, TrainError> {
         let source: Source = config.source.parse()?;
         let catalogue = source.catalogue()?;
+        // Batches that the classes cannot give are told before the images are decoded.
+        let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
+        sampler(config, &catalogue.labels.select(&split.train))?;
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
         }
@@ -275,6 +278,12 @@ impl Prepared {
         let pixels = Arc::new(pixels.with_statistics(mean, std)?);
         let fingerprint = pixels.catalogue().fingerprint();
         Ok(Some(Self { pixels, split, skipped, fingerprint }))
+    }
+
+    /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
+    fn statistics(&self) -> Vec<f32> {
+        let preprocessing = self.pixels.preprocessing();
+        [&preprocessing.mean[..], &preprocessing.std[..]].concat()
     }
 
     fn labels(&self, items: &[u32]) -> Labels {
@@ -307,10 +316,9 @@ impl<'a> Trainer<'a> {
         run: &'a RunFolder,
         prepared: Prepared,
         around: &'a Surroundings<'a>,
+        began: Instant,
     ) -> Result<Self, TrainError> {
-        let began = Instant::now();
-        let train = prepared.labels(&prepared.split.train);
-        let sampler = PkSampler::new(&train, config.batch.p, config.batch.k, config.seed)?;
+        let sampler = sampler(config, &prepared.labels(&prepared.split.train))?;
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -341,15 +349,19 @@ impl<'a> Trainer<'a> {
             prepared,
         };
         let warn = |text| (around.watch)(Event::Warning(text));
-        if let Some(checkpoint) = run.newest_checkpoint(&warn)? {
-            trainer.restore(checkpoint)?;
+        if let Some(restored) = run.restore_newest(|found| trainer.restored(found), &warn)? {
+            (trainer.step, trainer.encoder, trainer.optimizer) = restored;
         }
         Ok(trainer)
     }
 
-    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
-        let State { step, data, threads } = checkpoint.state.clone();
-        if data != self.prepared.fingerprint {
+    /// Steps, network and optimiser of a checkpoint.
+    fn restored(
+        &self,
+        checkpoint: Checkpoint,
+    ) -> Result<(u64, Encoder, ModuleOptimizer), TrainError> {
+        let State { step, data, statistics, threads } = checkpoint.state.clone();
+        if data != self.prepared.fingerprint || statistics != self.prepared.statistics() {
             return Err(TrainError::DataChanged {
                 source_name: self.config.source.clone(),
                 began: data,
@@ -362,19 +374,21 @@ impl<'a> Trainer<'a> {
                 "this run began with {threads} threads and goes on with {now}: the result will differ in rounding (`--threads {threads}` keeps it)"
             )));
         }
+        // Loading a record changes running statistics that clones share: load into a network of
+        // its own.
+        let encoder = fresh(self.config, &self.prepared, &self.learning)?;
         let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
-        let restored = checkpoint.restore(self.encoder.clone(), optimizer);
-        (self.encoder, self.optimizer) = restored
+        let (encoder, optimizer) = checkpoint
+            .restore(encoder, optimizer)
             .map_err(|reason| TrainError::BadRun { path: self.run.checkpoints(), reason })?;
-        self.step = step;
-        Ok(())
+        Ok((step, encoder, optimizer))
     }
 
     fn run(mut self) -> Result<Ended, TrainError> {
         self.run.begin(self.config)?;
         let before = self.judge_baselines()?;
         let steps = self.config.steps;
-        let mut metrics = self.run.metrics_from(self.step)?;
+        let mut metrics = self.run.metrics_from(self.step, steps)?;
         self.tell(Event::Started {
             step: self.step,
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
@@ -387,7 +401,7 @@ impl<'a> Trainer<'a> {
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {
                 self.checkpoint()?;
-                return Ok(Ended::Interrupted { step: self.step });
+                return Ok(Ended::Interrupted { step: Some(self.step) });
             }
             let log = (self.step + 1).is_multiple_of(self.config.log_every)
                 || self.step == 0
@@ -483,6 +497,7 @@ impl<'a> Trainer<'a> {
         let state = State {
             step: self.step,
             data: self.prepared.fingerprint.clone(),
+            statistics: self.prepared.statistics(),
             threads: rayon::current_num_threads(),
         };
         Checkpoint::write(&self.run.checkpoints(), &state, &self.encoder, &self.optimizer)?;
@@ -496,7 +511,9 @@ impl<'a> Trainer<'a> {
 
     fn embed_holdout(&self, encoder: &Encoder) -> Result<Array2<f32>, TrainError> {
         let Prepared { pixels, split, .. } = &self.prepared;
-        Ok(embed(&encoder.valid(), pixels, &split.holdout, &self.plain, &|_| {})?)
+        Ok(embed(&encoder.valid(), pixels, &split.holdout, &self.plain, &|_| {
+            ControlFlow::Continue(())
+        })?)
     }
 
     /// Raw pixels and the network as it was before its first step.
@@ -548,13 +565,13 @@ impl<'a> Trainer<'a> {
 
         let card = self.card(&before, after.as_ref().map(|(judged, _)| judged))?;
         Model::save(&card, &self.encoder, &self.run.model_file())?;
-        if let Some(out) = self.around.out {
+        if let Some(out) = &self.config.out {
             Model::save(&card, &self.encoder, out)?;
         }
         let mut trained = Trained {
-            model: self.around.out.map_or_else(|| self.run.model_file(), Path::to_owned),
+            model: self.config.out.clone().unwrap_or_else(|| self.run.model_file()),
             run: self.run.path().to_owned(),
-            source: self.config.source.clone(),
+            source: self.prepared.pixels.catalogue().source.clone(),
             steps: self.step,
             seconds: self.began.elapsed().as_secs_f64(),
             seed: self.config.seed,
@@ -574,7 +591,8 @@ impl<'a> Trainer<'a> {
         Ok(trained)
     }
 
-    /// What the model file says; no times and no paths, so that equal runs give equal bytes.
+    /// What the model file says; nothing of this machine or moment, so that equal runs give equal
+    /// bytes.
     fn card(&self, before: &Before, after: Option<&Judgement>) -> Result<ModelCard, TrainError> {
         let verification = after.and_then(|after| after.verification.as_ref());
         Ok(ModelCard {
@@ -591,13 +609,29 @@ impl<'a> Trainer<'a> {
                 .unwrap_or_default(),
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
-                config: json(self.config)?,
+                config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,
                 seed: self.config.seed,
                 data: self.prepared.fingerprint.clone(),
                 results: serde_json::json!({ "before": json(before)?, "after": json(&after)? }),
             },
         })
     }
+}
+
+/// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
+fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
+    let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
+    let default = BatchShape::default();
+    let shape = config.batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
+    PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
+        error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
+            key: "batch",
+            got: shape.to_string(),
+            expected: format!("fewer classes, such as {usable}x{}: {error}", shape.k),
+        }
+        .into(),
+        error => error.into(),
+    })
 }
 
 fn fresh(

@@ -48,14 +48,6 @@ pub struct JudgedLine {
 }
 
 impl Line {
-    /// Steps done when the line was written.
-    pub fn step(&self) -> u64 {
-        match self {
-            Self::Step(line) => line.step,
-            Self::Judged(line) => line.step,
-        }
-    }
-
     /// The line as JSON with its line end.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec(self).unwrap_or_default();

@@ -77,7 +77,7 @@ impl Trainer<'_> {
                     trained.objective, loss.selection, loss.penalty, loss.reduction
                 ),
             ),
-            ("batch", format!("{} classes × {} items", config.batch.p, config.batch.k)),
+            ("batch", self.sampler.to_string()),
             ("steps", trained.steps.to_string()),
             (
                 "learning rate",

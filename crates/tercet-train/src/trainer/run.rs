@@ -1,7 +1,7 @@
 //! The folder of a run: configuration, metrics, checkpoints, report, model.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
@@ -13,6 +13,8 @@ use crate::files::{At, FileError, write_atomically};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Whether the run began earlier, so that it goes on from its checkpoints.
+    resumed: bool,
 }
 
 impl RunFolder {
@@ -20,10 +22,10 @@ impl RunFolder {
     /// usable, so that a start that fails leaves nothing behind.
     ///
     /// # Errors
-    /// A folder that holds a run already.
+    /// A folder that holds a run, or checkpoints of one, already.
     pub fn fresh(path: &Path) -> Result<Self, TrainError> {
-        let run = Self { path: path.to_owned() };
-        if run.has_begun() {
+        let run = Self { path: path.to_owned(), resumed: false };
+        if run.has_begun() || !Checkpoint::list(&run.checkpoints())?.is_empty() {
             return Err(TrainError::RunExists(path.to_owned()));
         }
         Ok(run)
@@ -34,18 +36,28 @@ impl RunFolder {
         self.config_file().exists()
     }
 
-    /// Makes the folder with its `config.toml`, unless the run has begun before.
+    /// Makes the folder of a fresh run with its `config.toml`. Two runs that start at the same time
+    /// cannot both get it.
     pub(super) fn begin(&self, config: &TrainConfig) -> Result<(), TrainError> {
-        let checkpoints = self.checkpoints();
-        fs::create_dir_all(&checkpoints).at("make the folder", &checkpoints)?;
-        if self.has_begun() {
+        if self.resumed {
             return Ok(());
         }
+        let checkpoints = self.checkpoints();
+        fs::create_dir_all(&checkpoints).at("make the folder", &checkpoints)?;
+        let file = self.config_file();
         let text = toml::to_string(config).map_err(|error| TrainError::BadRun {
-            path: self.config_file(),
+            path: file.clone(),
             reason: error.to_string(),
         })?;
-        Ok(write_atomically(&self.config_file(), text.as_bytes())?)
+        match File::create_new(&file).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        }) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(TrainError::RunExists(self.path.clone()))
+            }
+            written => Ok(written.at("write", &file)?),
+        }
     }
 
     /// Opens the folder of an earlier run with its configuration.
@@ -53,7 +65,7 @@ impl RunFolder {
     /// # Errors
     /// No run there, or a `config.toml` that cannot be understood.
     pub fn open(path: &Path) -> Result<(Self, TrainConfig), TrainError> {
-        let run = Self { path: path.to_owned() };
+        let run = Self { path: path.to_owned(), resumed: true };
         let file = run.config_file();
         let text = fs::read_to_string(&file).at("read", &file)?;
         let config = toml::from_str(&text)
@@ -100,18 +112,34 @@ impl RunFolder {
         self.path.join("checkpoints")
     }
 
-    /// The newest checkpoint that can be read; damaged ones are told to `warn` and passed over.
-    pub(super) fn newest_checkpoint(
+    /// Tries the checkpoints of a resumed run, newest first, until `restore` takes one; those that
+    /// cannot be used are told to `warn`. None where the run has no checkpoint yet.
+    ///
+    /// # Errors
+    /// Checkpoints of which none can be used: starting over would throw their work away.
+    pub(super) fn restore_newest<T>(
         &self,
+        restore: impl Fn(Checkpoint) -> Result<T, TrainError>,
         warn: &dyn Fn(String),
-    ) -> Result<Option<Checkpoint>, TrainError> {
-        for path in Checkpoint::list(&self.checkpoints())?.into_iter().rev() {
-            match Checkpoint::read(&path) {
-                Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(error) => warn(format!("{error}; trying the one before")),
+    ) -> Result<Option<T>, TrainError> {
+        if !self.resumed {
+            return Ok(None);
+        }
+        let all = Checkpoint::list(&self.checkpoints())?;
+        for (_, path) in all.iter().rev() {
+            match Checkpoint::read(path).and_then(&restore) {
+                Ok(restored) => return Ok(Some(restored)),
+                Err(error @ TrainError::DataChanged { .. }) => return Err(error),
+                Err(error) => warn(format!("{error}; trying the checkpoint before")),
             }
         }
-        Ok(None)
+        if all.is_empty() {
+            return Ok(None);
+        }
+        Err(TrainError::BadRun {
+            path: self.checkpoints(),
+            reason: format!("none of its {} checkpoints can be read", all.len()),
+        })
     }
 
     /// All lines of `metrics.jsonl` that can be read: a killed run may leave half a line.
@@ -127,12 +155,16 @@ impl RunFolder {
         Ok(lines)
     }
 
-    /// Opens `metrics.jsonl` to go on after `step` steps: lines of later steps, which the run will
-    /// do again, are dropped.
-    pub(super) fn metrics_from(&self, step: u64) -> Result<Metrics, TrainError> {
+    /// Opens `metrics.jsonl` to go on after `step` steps of `steps`: lines of what the run will do
+    /// again, later steps and the last judgement, are dropped.
+    pub(super) fn metrics_from(&self, step: u64, steps: u64) -> Result<Metrics, TrainError> {
+        let done = |line: &&Line| match line {
+            Line::Step(line) => line.step <= step,
+            Line::Judged(line) => line.step <= step && line.step < steps,
+        };
         let path = self.metrics_file();
         let mut kept = Vec::new();
-        for line in self.lines()?.iter().filter(|line| line.step() <= step) {
+        for line in self.lines()?.iter().filter(done) {
             kept.extend(line.to_json());
         }
         write_atomically(&path, &kept)?;
