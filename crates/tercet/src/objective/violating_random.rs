@@ -1,0 +1,22 @@
+//! A random violator, as davidsandberg/facenet selects: for each pair (a, p) with p later than a,
+//! one of the negatives with d(a,n) − d(a,p) < margin, each with the same probability.
+
+use rand::RngExt;
+
+use super::candidates::{Candidates, Purpose};
+
+pub(super) fn choose(candidates: &Candidates, seed: u64, take: &mut dyn FnMut(usize, usize)) {
+    let own = candidates.items[candidates.anchor];
+    let negatives = candidates.negatives_by_item();
+    let mut violators = Vec::new();
+    for positive in candidates.positives().filter(|&place| candidates.items[place] > own) {
+        let d_ap = candidates.distances[positive];
+        violators.clear();
+        let violates = |&&place: &&usize| candidates.distances[place] - d_ap < candidates.margin;
+        violators.extend(negatives.iter().filter(violates));
+        if !violators.is_empty() {
+            let mut stream = candidates.stream(seed, Purpose::ViolatingRandom, Some(positive));
+            take(positive, violators[stream.random_range(0..violators.len())]);
+        }
+    }
+}
