@@ -58,6 +58,18 @@ impl<'a> Candidates<'a> {
         negatives
     }
 
+    /// The places of the negatives from the nearest to the farthest; ties by original index.
+    pub(super) fn negatives_by_distance(&self) -> Vec<usize> {
+        // No distance is negative, so that bits rise with values and one integer holds the order.
+        let key = |place: usize| {
+            u64::from(self.distances[place].to_bits()) << 32 | u64::from(self.items[place])
+        };
+        let mut keyed: Vec<(u64, usize)> =
+            self.negatives().map(|place| (key(place), place)).collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, place)| place).collect()
+    }
+
     /// The nearest of some places; ties go to the lowest original index.
     pub(super) fn nearest(&self, places: impl Iterator<Item = usize>) -> Option<usize> {
         places.min_by(|&x, &y| {

@@ -22,6 +22,9 @@ use crate::{Distance, Error, Labels, Metric};
 /// Anchors a tile.
 const TILE: usize = 64;
 
+/// Distances one tile may hold (32 MiB a thread): many candidates get fewer anchors a tile.
+const TILE_VALUES: usize = 1 << 23;
+
 /// A batch and, behind it, frozen candidates.
 pub(super) struct Field {
     /// The batch, in its own order.
@@ -54,13 +57,15 @@ impl Field {
         if batch != labels.len() {
             return Err(Error::LabelCount { rows: batch, labels: labels.len() });
         }
+        if let Some((vectors, frozen_labels)) = frozen
+            && vectors.nrows() != frozen_labels.len()
+        {
+            let (rows, labels) = (vectors.nrows(), frozen_labels.len());
+            return Err(Error::Frozen(Box::new(Error::LabelCount { rows, labels })));
+        }
         let (all, order) = match frozen.filter(|(vectors, _)| vectors.nrows() > 0) {
             None => (Points::new(embeddings, metric)?, ClassOrder::new(labels)),
             Some((vectors, frozen_labels)) => {
-                if vectors.nrows() != frozen_labels.len() {
-                    let (rows, labels) = (vectors.nrows(), frozen_labels.len());
-                    return Err(Error::Frozen(Box::new(Error::LabelCount { rows, labels })));
-                }
                 let all = concatenate(Axis(0), &[embeddings, vectors]).map_err(|_| {
                     Error::DimensionMismatch {
                         queries: embeddings.ncols(),
@@ -83,6 +88,11 @@ impl Field {
             order,
             places,
         })
+    }
+
+    /// Anchors of a tile.
+    pub(super) fn tile_rows(&self) -> usize {
+        (TILE_VALUES / self.candidates.len().max(1)).clamp(1, TILE)
     }
 
     /// What a selection looks at for one anchor, given its distances in class order.
@@ -115,7 +125,7 @@ impl Field {
         dense: bool,
         weigh: impl Fn(&mut Row) -> bool + Sync,
     ) -> Sums {
-        let tiles = self.anchors.len().div_ceil(TILE);
+        let tiles = self.anchors.len().div_ceil(self.tile_rows());
         let lanes = rayon::current_num_threads().min(tiles);
         // A fixed share of the tiles for each lane, and the shares added in order: the same number
         // of threads gives the same bits.
@@ -203,7 +213,7 @@ struct Lane<'a> {
 impl<'a> Lane<'a> {
     fn new(field: &'a Field, penalty: Penalty, dense: bool) -> Self {
         let (batch, columns) = (field.anchors.len(), field.candidates.len());
-        let rows = TILE.min(batch);
+        let rows = field.tile_rows().min(batch);
         Self {
             field,
             penalty,
@@ -223,7 +233,8 @@ impl<'a> Lane<'a> {
     fn tile(&mut self, tile: usize, weigh: &impl Fn(&mut Row) -> bool) {
         let field = self.field;
         let columns = field.candidates.len();
-        let rows = tile * TILE..((tile + 1) * TILE).min(field.anchors.len());
+        let height = field.tile_rows();
+        let rows = tile * height..((tile + 1) * height).min(field.anchors.len());
         let area = rows.len() * columns;
         self.close.clear();
         let distances = &mut self.distances[..area];

@@ -101,8 +101,8 @@ pub(super) fn select(
             }
             Selection::ViolatingRandom { seed } => {
                 for &p in positives.iter().filter(|&&p| p > a) {
-                    let violators: Vec<usize> =
-                        negatives.iter().copied().filter(|&j| d[j] - d[p] < margin).collect();
+                    let mut violators = ranked(&negatives, |j| d[j]);
+                    violators.retain(|&j| d[j] - d[p] < margin);
                     if !violators.is_empty() {
                         let purpose = Purpose::ViolatingRandom;
                         let mut draws = stream(seed, purpose, a as u32, Some(p as u32));

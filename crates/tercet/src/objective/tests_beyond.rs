@@ -197,6 +197,22 @@ fn too_many_triplets_are_visited_but_not_listed() {
 }
 
 #[test]
+fn classes_of_many_positives_agree_with_the_reference() {
+    let vectors = random(23, 45, 2).mapv(|x| (x * 4.0).round());
+    let classes: Vec<u32> = (0..45).map(|i| u32::from(i % 3 == 0)).collect();
+    let labels = Labels::from_iter(&classes);
+    for selection in selections() {
+        if matches!(selection, Selection::DistanceWeighted { .. }) {
+            continue;
+        }
+        let loss = TripletLoss { selection, ..TripletLoss::batch_all() }.with_margin(1.0);
+        let triplets = selection.triplets(vectors.view(), &labels, Metric::default(), 1.0).unwrap();
+        let expected = reference::select(&loss, &rows(&vectors), &classes, 45);
+        assert_eq!(names(&triplets), expected, "{selection}");
+    }
+}
+
+#[test]
 fn lifted_agrees_with_the_reference_and_its_finite_differences() {
     let vectors = random(15, 14, 3);
     let labels = Labels::from_iter(CLASSES);

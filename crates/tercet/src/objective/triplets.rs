@@ -112,13 +112,12 @@ impl Selection {
         margin: f32,
         mut visit: impl FnMut(Triplet),
     ) -> Result<(), Error> {
-        const TILE: usize = 64;
         self.check(metric)?;
         let field = Field::new(metric, embeddings, labels, None)?;
         let (anchors, columns) = (field.anchors.len(), field.candidates.len());
-        let mut buffer = vec![0.0; TILE * columns];
-        for start in (0..anchors).step_by(TILE) {
-            let rows = start..(start + TILE).min(anchors);
+        let mut buffer = vec![0.0; field.tile_rows() * columns];
+        for start in (0..anchors).step_by(field.tile_rows()) {
+            let rows = start..(start + field.tile_rows()).min(anchors);
             let distances = &mut buffer[..rows.len() * columns];
             field.anchors.tile(rows.clone(), &field.candidates, distances, None);
             for (anchor, line) in rows.zip(distances.chunks_exact(columns)) {

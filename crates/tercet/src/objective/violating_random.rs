@@ -7,16 +7,14 @@ use super::candidates::{Candidates, Purpose};
 
 pub(super) fn choose(candidates: &Candidates, seed: u64, take: &mut dyn FnMut(usize, usize)) {
     let own = candidates.items[candidates.anchor];
-    let negatives = candidates.negatives_by_item();
-    let mut violators = Vec::new();
+    let negatives = candidates.negatives_by_distance();
     for positive in candidates.positives().filter(|&place| candidates.items[place] > own) {
         let d_ap = candidates.distances[positive];
-        violators.clear();
-        let violates = |&&place: &&usize| candidates.distances[place] - d_ap < candidates.margin;
-        violators.extend(negatives.iter().filter(violates));
-        if !violators.is_empty() {
+        let violators = negatives
+            .partition_point(|&place| candidates.distances[place] - d_ap < candidates.margin);
+        if violators > 0 {
             let mut stream = candidates.stream(seed, Purpose::ViolatingRandom, Some(positive));
-            take(positive, violators[stream.random_range(0..violators.len())]);
+            take(positive, negatives[stream.random_range(0..violators)]);
         }
     }
 }
