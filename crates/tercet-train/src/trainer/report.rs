@@ -68,14 +68,11 @@ impl Trainer<'_> {
                 format!("{width}×{height}, {}", if *channels == 1 { "grey" } else { "RGB" }),
             ),
             ("encoder", format!("{}, {} parameters", trained.encoder, trained.parameters)),
-            ("embedding", format!("{} dimensions, {} distance", config.embedding_dim, loss.metric)),
             (
-                "objective",
-                format!(
-                    "{}: {}, {}, {}",
-                    trained.objective, loss.selection, loss.penalty, loss.reduction
-                ),
+                "embedding",
+                format!("{} dimensions, {} distance", config.embedding_dim, loss.metric()),
             ),
+            ("objective", format!("{}: {loss}", trained.objective)),
             ("batch", format!("{} classes × {} items", config.batch.p, config.batch.k)),
             ("steps", trained.steps.to_string()),
             (
