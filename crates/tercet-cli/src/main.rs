@@ -54,6 +54,8 @@ enum Command {
     Eval(commands::eval::Eval),
     /// Turn the items of a source into embeddings.
     Embed(commands::embed::Embed),
+    /// Exact value, gradient and triplet census of given vectors.
+    Loss(Box<commands::loss::Loss>),
     /// Look at sources.
     Data(commands::data::Data),
 }
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
+        Command::Loss(loss) => loss.run(&general),
         Command::Data(data) => data.run(&general),
     };
     done.unwrap_or_else(|error| exit::report(&error))

@@ -65,6 +65,29 @@ pub enum Error {
         /// The names accepted, separated by commas.
         expected: String,
     },
+    /// Something is wrong with the frozen vectors beside a batch; rows are counted from their first.
+    #[error("among the frozen vectors: {0}")]
+    Frozen(Box<Error>),
+    /// A given triplet that is none.
+    #[error(
+        "triplet {place} is {triplet:?}: expected three different rows of the {rows}, counted from 0"
+    )]
+    Triplet {
+        /// Which of the triplets given, counted from 0.
+        place: usize,
+        /// Its anchor, positive and negative.
+        triplet: [u32; 3],
+        /// Rows of the embedding matrix.
+        rows: usize,
+    },
+    /// More triplets than a list should hold.
+    #[error(
+        "the selection takes more than {limit} triplets: visit them one by one, or evaluate the objective, which needs no list"
+    )]
+    TooManyTriplets {
+        /// The most that are listed.
+        limit: u64,
+    },
     /// Labels that leave a protocol without anything to judge or a sampler without a batch.
     #[error("{what} needs {expected}, got {got}")]
     NotEnough {

@@ -93,6 +93,25 @@ impl Labels {
     pub fn select(&self, items: &[u32]) -> Self {
         items.iter().map(|&item| self.name(self.classes[item as usize])).collect()
     }
+
+    /// The labels of these items and, behind them, those of `other`: equal names are one class.
+    pub fn chain(&self, other: &Self) -> Self {
+        let mut names = self.names.clone();
+        let mut index: HashMap<&str, u32> =
+            self.names.iter().map(String::as_str).zip(0..).collect();
+        let renumbered: Vec<u32> = other
+            .names
+            .iter()
+            .map(|name| {
+                *index.entry(name).or_insert_with(|| {
+                    names.push(name.clone());
+                    (names.len() - 1) as u32
+                })
+            })
+            .collect();
+        let others = other.classes.iter().map(|&class| renumbered[class as usize]);
+        Self { classes: self.classes.iter().copied().chain(others).collect(), names }
+    }
 }
 
 /// Items put in class order, so that the positives of an anchor lie side by side and the row
@@ -147,6 +166,15 @@ mod tests {
         assert_eq!(order.items, [0, 2, 5, 1, 4, 3]);
         assert_eq!(order.class, [0, 0, 0, 1, 1, 2]);
         assert_eq!(order.positives_of(4), 3..5);
+    }
+
+    #[test]
+    fn chaining_keeps_names() {
+        let first = Labels::from_iter(["a", "b", "a"]);
+        let second = Labels::from_iter(["c", "b", "c", "d"]);
+        let both = Labels::from_iter(["a", "b", "a", "c", "b", "c", "d"]);
+        assert_eq!(first.chain(&second), both);
+        assert_eq!(Labels::default().chain(&second), second);
     }
 
     #[test]

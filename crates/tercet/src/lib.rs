@@ -53,7 +53,10 @@ pub mod verification;
 pub use distance::{Distance, Metric};
 pub use error::Error;
 pub use labels::Labels;
-pub use objective::{Census, Outcome, Penalty, Preset, Reduction, Selection, TripletLoss};
+pub use objective::{
+    Census, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction, Selection,
+    Triplet, TripletLoss,
+};
 pub use percentiles::Percentiles;
 pub use retrieval::Retrieval;
 pub use sampler::PkSampler;

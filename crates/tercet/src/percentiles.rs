@@ -58,7 +58,9 @@ impl Percentiles {
     /// The percentiles of the distances of all N(N−1)/2 pairs of rows (N×D); None with fewer than
     /// two rows.
     ///
-    /// Exact, and therefore O(N²) in memory: meant for a batch.
+    /// Exact for any N. Up to 4096 rows all distances are held at once; beyond, two sweeps over
+    /// tiles count them by the bits of their f32 values, so that memory stays at one tile and a few
+    /// MiB of counters a thread.
     ///
     /// # Errors
     /// Vectors that are not finite, too long, or without dimensions.
@@ -67,9 +69,94 @@ impl Percentiles {
         metric: Metric,
     ) -> Result<Option<Self>, Error> {
         let points = Points::new(embeddings, metric)?;
+        if points.len() > HELD_ROWS {
+            return Ok(Self::counted(&points));
+        }
         let later = points.sweep(&points, |row, distances| distances[row + 1..].to_vec());
         Ok(Self::of(later.into_iter().flatten()))
     }
+
+    /// Radix selection: the bits of non-negative floats rise with their values. One sweep counts
+    /// the upper halves of the bits; the halves that hold the wanted ranks are resolved by a second.
+    fn counted(points: &Points) -> Option<Self> {
+        let rows = points.len() as u64;
+        let last = (rows * rows.checked_sub(1)? / 2).checked_sub(1)?;
+        let all = |row: usize, distances: &[f32], count: &mut dyn FnMut(usize, usize)| {
+            for &distance in &distances[row + 1..] {
+                // Adding 0 turns −0 into 0.
+                let bits = (distance + 0.0).to_bits() as usize;
+                count(bits >> 16, bits & 0xffff);
+            }
+        };
+        let upper = added(points.sweep_into(
+            points,
+            || vec![0_u64; 1 << 16],
+            |counts, row, distances| all(row, distances, &mut |high, _| counts[high] += 1),
+        ));
+
+        // Each share lies between two ranks: the values at both are wanted.
+        let positions = [0.0, 0.05, 0.5, 0.95, 1.0].map(|share| share * last as f64);
+        let mut ranks: Vec<u64> = positions
+            .iter()
+            .flat_map(|position| [position.floor() as u64, (position.floor() as u64 + 1).min(last)])
+            .collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        let found: Vec<(usize, u64)> = ranks.iter().map(|&rank| place(&upper, rank)).collect();
+        let mut highs: Vec<usize> = found.iter().map(|&(high, _)| high).collect();
+        highs.dedup();
+        let mut table = vec![usize::MAX; 1 << 16];
+        for (slot, &high) in highs.iter().enumerate() {
+            table[high] = slot << 16;
+        }
+        let lower = added(points.sweep_into(
+            points,
+            || vec![0_u64; highs.len() << 16],
+            |counts, row, distances| {
+                all(row, distances, &mut |high, low| {
+                    if let Some(count) = counts.get_mut(table[high].saturating_add(low)) {
+                        *count += 1;
+                    }
+                });
+            },
+        ));
+
+        let value = |rank: u64| {
+            let (high, within) = place(&upper, rank);
+            let (low, _) = place(&lower[table[high]..][..1 << 16], within);
+            f64::from(f32::from_bits((high << 16 | low) as u32))
+        };
+        let [p0, p5, p50, p95, p100] = positions.map(|position| {
+            let rank = position.floor() as u64;
+            let (lower, upper) = (value(rank), value((rank + 1).min(last)));
+            lower + (position - position.floor()) * (upper - lower)
+        });
+        Some(Self { p0, p5, p50, p95, p100 })
+    }
+}
+
+/// Rows whose distances are held all at once.
+const HELD_ROWS: usize = 4096;
+
+fn added(counts: Vec<Vec<u64>>) -> Vec<u64> {
+    counts
+        .into_iter()
+        .reduce(|mut left, right| {
+            left.iter_mut().zip(&right).for_each(|(x, y)| *x += y);
+            left
+        })
+        .unwrap_or_default()
+}
+
+/// The bucket that holds the value of a rank, and the value's rank within it.
+fn place(counts: &[u64], mut rank: u64) -> (usize, u64) {
+    for (bucket, &count) in counts.iter().enumerate() {
+        if rank < count {
+            return (bucket, rank);
+        }
+        rank -= count;
+    }
+    (counts.len().saturating_sub(1), 0)
 }
 
 /// The value at `share` of the way from the least to the greatest, interpolated linearly; None
@@ -122,6 +209,20 @@ mod tests {
         let spread = Percentiles::pairwise_distances(points.view(), Metric::default());
         let spread = spread.unwrap().unwrap();
         assert_eq!((spread.p0, spread.p50, spread.p100), (1.0, 9.0, 10.0));
+    }
+
+    #[test]
+    fn counting_agrees_with_holding_all() {
+        for (rows, step) in [(2, 1.0_f32), (3, 0.37), (150, 1.7e-3), (150, 0.0), (151, 1e4)] {
+            let vectors = ndarray::Array2::from_shape_fn((rows, 3), |(i, j)| {
+                ((i * 71 + j * 37) % 101) as f32 * step
+            });
+            for metric in [Metric::default(), crate::Distance::Cosine.into()] {
+                let points = Points::new(vectors.view(), metric).unwrap();
+                let held = Percentiles::pairwise_distances(vectors.view(), metric).unwrap();
+                assert_eq!(Percentiles::counted(&points), held, "{rows} rows, step {step}");
+            }
+        }
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
+pub(crate) mod loss;
 pub(crate) mod train;
 
 use std::fs;

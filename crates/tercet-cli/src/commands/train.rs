@@ -72,7 +72,7 @@ struct Settings {
     #[arg(long, value_name = "PxK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchShape>,
-    /// facenet, batch-hard, batch-all, batch-all-nonzero [default: batch-hard].
+    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: batch-hard].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Preset>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tercet::{Penalty, Preset, TripletLoss};
+use tercet::{Objective, Penalty, Preset, TripletLoss};
 
 use crate::data::{Fit, Preprocessing, Source};
 use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
@@ -34,7 +34,7 @@ pub struct TrainConfig {
     /// Classes × items of a batch. Default 16x4, with fewer classes where there are fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchShape>,
-    /// The triplet objective. Default `batch-hard`.
+    /// The objective. Default `batch-hard`.
     pub objective: Preset,
     /// A number (hinge) or `soft`; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +149,9 @@ impl TrainConfig {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
         self.encoder_config()?;
+        if self.objective == Preset::Lifted && self.margin == Some(Margin::Soft) {
+            return refuse("margin", &Margin::Soft, "a number, since lifted has no soft margin");
+        }
         self.loss().check_trainable().map_err(|error| ConfigError {
             key: "margin",
             got: self.margin.map_or_else(|| "unset".to_owned(), |margin| margin.to_string()),
@@ -157,14 +160,16 @@ impl TrainConfig {
     }
 
     /// The objective with its margin.
-    pub fn loss(&self) -> TripletLoss {
-        let loss = self.objective.loss();
-        match self.margin {
-            None => loss,
-            Some(Margin::Soft) => TripletLoss { penalty: Penalty::Soft { margin: 0.0 }, ..loss },
-            Some(Margin::Hinge(margin)) => {
-                TripletLoss { penalty: Penalty::Hinge { margin }, ..loss }
-            }
+    pub fn loss(&self) -> Objective {
+        let penalty = match self.margin {
+            None => return self.objective.loss(),
+            Some(Margin::Soft) => Penalty::Soft { margin: 0.0 },
+            Some(Margin::Hinge(margin)) => Penalty::Hinge { margin },
+        };
+        match self.objective.loss() {
+            Objective::Triplet(loss) => TripletLoss { penalty, ..loss }.into(),
+            // It has a margin, but no soft one: `check` refuses that.
+            lifted => lifted.with_margin(penalty.margin()),
         }
     }
 
@@ -363,6 +368,14 @@ mod tests {
                     ..Default::default()
                 },
                 "margin is soft",
+            ),
+            (
+                TrainConfig {
+                    objective: Preset::Lifted,
+                    margin: Some(Margin::Soft),
+                    ..Default::default()
+                },
+                "margin is soft: expected a number",
             ),
         ];
         for (config, expected) in cases {

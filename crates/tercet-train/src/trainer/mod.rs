@@ -339,7 +339,7 @@ impl<'a> Trainer<'a> {
             around,
             holdout,
             sampler: Arc::new(sampler),
-            metric: config.loss().metric,
+            metric: config.loss().metric(),
             learning,
             plain,
             encoder,

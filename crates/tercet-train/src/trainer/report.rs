@@ -69,14 +69,11 @@ impl Trainer<'_> {
                 format!("{width}×{height}, {}", if *channels == 1 { "grey" } else { "RGB" }),
             ),
             ("encoder", format!("{}, {} parameters", trained.encoder, trained.parameters)),
-            ("embedding", format!("{} dimensions, {} distance", config.embedding_dim, loss.metric)),
             (
-                "objective",
-                format!(
-                    "{}: {}, {}, {}",
-                    trained.objective, loss.selection, loss.penalty, loss.reduction
-                ),
+                "embedding",
+                format!("{} dimensions, {} distance", config.embedding_dim, loss.metric()),
             ),
+            ("objective", format!("{}: {loss}", trained.objective)),
             ("batch", self.sampler.to_string()),
             ("steps", trained.steps.to_string()),
             (

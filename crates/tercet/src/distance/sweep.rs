@@ -38,6 +38,37 @@ impl Points {
     }
 }
 
+impl Points {
+    /// Hands the distances of every point to all of `gallery` to `judge`, each with the state of
+    /// the thread at work, and returns the states, for sums whose order does not matter.
+    pub(crate) fn sweep_into<S: Send>(
+        &self,
+        gallery: &Self,
+        new: impl Fn() -> S + Sync + Send,
+        judge: impl Fn(&mut S, usize, &[f32]) + Sync + Send,
+    ) -> Vec<S> {
+        let columns = gallery.len();
+        let tile_rows = (TILE_VALUES / columns.max(1)).clamp(1, TILE_ROWS);
+        let tiles = self.len().div_ceil(tile_rows);
+        let lanes = rayon::current_num_threads().min(tiles);
+        (0..lanes)
+            .into_par_iter()
+            .map(|lane| {
+                let (mut state, mut buffer) = (new(), Vec::new());
+                for start in (lane..tiles).step_by(lanes).map(|tile| tile * tile_rows) {
+                    let rows = start..(start + tile_rows).min(self.len());
+                    buffer.resize(rows.len() * columns, 0.0);
+                    self.tile(rows.clone(), gallery, &mut buffer, None);
+                    for (row, line) in rows.zip(buffer.chunks_exact(columns)) {
+                        judge(&mut state, row, line);
+                    }
+                }
+                state
+            })
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::Array2;

@@ -76,7 +76,7 @@ impl<'a> Lane<'a> {
             row.tally.positive_distances += within;
             row.tally.negative_distances += total - within;
             if row.has_triplets() {
-                self.loss.selection.weigh(&mut row);
+                self.loss.selection.weigh(&mut row, self.points);
             }
             if !dense {
                 self.spread_touched(anchor, span.start);

@@ -10,28 +10,51 @@
 //! and its value is the [`Reduction`] of φ(d(a,p) − d(a,n)) over the selected triplets, where φ is
 //! the [`Penalty`] and d the [`Metric`]. [`Preset`]s name the products that papers made known.
 //!
+//! What no such product expresses stands beside it with the same interface: [`Lifted`] structure,
+//! and candidates that carry no gradient ([`Objective::evaluate_with_frozen`], [`Memory`]).
+//! [`Objective`] is any of them. For a loss of one's own, [`Selection::triplets`] names the
+//! triplets, and [`TripletLoss::evaluate_triplets`] takes triplets that were chosen elsewhere.
+//!
 //! The batch is put into class order and worked through in tiles of anchors. A matrix product
 //! gives a tile of distances; its [`Selection`] turns each row into weights ∂L/∂d; the weights
 //! become gradient by two more products, or directly where only a few distances matter.
 
 mod all;
+mod any;
+mod candidates;
 mod census;
+mod distance_weighted;
+mod easy_positive;
+mod field;
 mod gradient;
 mod hard;
+mod lifted;
+mod memory;
+mod n_hard;
 mod penalty;
 mod preset;
+mod random;
 mod reduction;
 #[cfg(test)]
 mod reference;
 mod row;
 mod selection;
 mod semi_hard;
+mod semi_hard_all;
+mod semi_hard_fallback;
+mod triplets;
+mod violating_random;
 
+pub use any::Objective;
 pub use census::Census;
+pub use lifted::Lifted;
+pub use memory::Memory;
+pub use n_hard::Ranks;
 pub use penalty::Penalty;
 pub use preset::Preset;
 pub use reduction::Reduction;
 pub use selection::Selection;
+pub use triplets::{TRIPLET_LIMIT, Triplet};
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -40,6 +63,7 @@ use serde::{Deserialize, Serialize};
 use crate::distance::{Metric, Points};
 use crate::labels::ClassOrder;
 use crate::{Error, Labels};
+use field::Field;
 use gradient::Lane;
 
 /// A triplet objective. `Default` is [`TripletLoss::batch_hard`].
@@ -72,24 +96,15 @@ pub struct Outcome {
 }
 
 impl TripletLoss {
-    /// Batch-hard with soft margin: [`Preset::BatchHard`].
-    pub fn batch_hard() -> Self {
-        Preset::BatchHard.loss()
-    }
-
-    /// All triplets, mean over them: [`Preset::BatchAll`].
-    pub fn batch_all() -> Self {
-        Preset::BatchAll.loss()
-    }
-
-    /// Semi-hard triplets of normalised embeddings: [`Preset::Facenet`].
-    pub fn facenet() -> Self {
-        Preset::Facenet.loss()
-    }
-
     /// The same objective with another margin.
     pub fn with_margin(mut self, margin: f32) -> Self {
         self.penalty = self.penalty.with_margin(margin);
+        self
+    }
+
+    /// The same objective with another seed of its selection; see [`Selection::with_seed`].
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.selection = self.selection.with_seed(seed);
         self
     }
 
@@ -97,10 +112,11 @@ impl TripletLoss {
     ///
     /// # Errors
     /// A margin that is not finite or is negative for a hinge; a semi-hard band that is empty
-    /// because the margin is not above 0.
+    /// because the margin is not above 0; parameters of the selection out of range.
     pub fn check_trainable(&self) -> Result<(), Error> {
         self.penalty.check()?;
-        if self.selection == Selection::SemiHard && self.penalty.margin() <= 0.0 {
+        self.selection.check(self.metric)?;
+        if self.selection.is_empty_at(self.penalty.margin()) {
             return Err(Error::Parameter {
                 parameter: "margin",
                 got: self.penalty.margin().to_string(),
@@ -121,9 +137,11 @@ impl TripletLoss {
     ///
     /// # Errors
     /// Unequal numbers of rows and labels; values that are not finite or too long to square; a
-    /// margin out of range.
+    /// margin or a parameter of the selection out of range; distance-weighted selection between
+    /// vectors that are not normalised.
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
         self.penalty.check()?;
+        self.selection.check(self.metric)?;
         if embeddings.nrows() != labels.len() {
             return Err(Error::LabelCount { rows: embeddings.nrows(), labels: labels.len() });
         }
@@ -170,7 +188,33 @@ impl TripletLoss {
         }
         Ok(Outcome { value: tally.value * scale, gradient, census })
     }
+
+    /// As [`evaluate`](Self::evaluate), with frozen vectors (M×D) as further positives and
+    /// negatives of the batch's anchors; see [`Objective::evaluate_with_frozen`].
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), also for the frozen vectors; other dimensions than the
+    /// batch's.
+    pub fn evaluate_with_frozen(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        frozen: ArrayView2<f32>,
+        frozen_labels: &Labels,
+    ) -> Result<Outcome, Error> {
+        self.penalty.check()?;
+        self.selection.check(self.metric)?;
+        let field = Field::new(self.metric, embeddings, labels, Some((frozen, frozen_labels)))?;
+        let sums = field.sums(self.penalty, self.selection.is_dense(), |row| {
+            let before = row.tally.active;
+            self.selection.weigh(row, &field.candidates);
+            row.tally.active > before
+        });
+        Ok(field.outcome(&sums, self.reduction.divisor(self.penalty, &sums.census)))
+    }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_beyond;

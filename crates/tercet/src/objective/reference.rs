@@ -1,7 +1,11 @@
 //! The definitions, in f64 and triplet by triplet: what the objectives are tested against.
 
-use super::{Penalty, Reduction, Selection, TripletLoss};
+use rand::RngExt;
+
+use super::candidates::{Purpose, stream};
+use super::{Lifted, Penalty, Reduction, Selection, TripletLoss, distance_weighted, random};
 use crate::distance::reference::distance_f64;
+use crate::{Distance, Metric};
 
 pub(super) struct Reference {
     pub(super) value: f64,
@@ -11,61 +15,187 @@ pub(super) struct Reference {
     pub(super) violated: u64,
 }
 
-pub(super) fn evaluate(loss: &TripletLoss, vectors: &[Vec<f64>], classes: &[u32]) -> Reference {
+/// The distances of all pairs.
+fn distances(metric: Metric, vectors: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let points: Vec<Vec<f64>> = vectors
         .iter()
         .map(|v| {
             let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-            let scale = if loss.metric.on_sphere() && norm > 0.0 { 1.0 / norm } else { 1.0 };
+            let scale = if metric.on_sphere() && norm > 0.0 { 1.0 / norm } else { 1.0 };
             v.iter().map(|x| x * scale).collect()
         })
         .collect();
-    let d = |i: usize, j: usize| distance_f64(loss.metric.distance, &points[i], &points[j]);
-    let margin = f64::from(loss.penalty.margin());
-    let n = points.len();
-    let lowest = |best: Option<usize>, better: bool, j: usize| {
-        if best.is_none() || better { Some(j) } else { best }
-    };
+    let from = |x: &Vec<f64>| points.iter().map(|y| distance_f64(metric.distance, x, y)).collect();
+    points.iter().map(from).collect()
+}
 
-    let (mut triplets, mut anchors) = (0, 0);
+/// The first of some items that no other one beats.
+fn first_best(items: &[usize], beats: impl Fn(usize, usize) -> bool) -> Option<usize> {
+    items.iter().copied().find(|&x| !items.iter().any(|&y| beats(y, x)))
+}
+
+/// Items by rank, stable.
+fn ranked(items: &[usize], key: impl Fn(usize) -> f64) -> Vec<usize> {
+    let mut items = items.to_vec();
+    items.sort_by(|&x, &y| key(x).total_cmp(&key(y)));
+    items
+}
+
+/// Positives and negatives of an anchor, in rising order.
+fn sides(a: usize, classes: &[u32]) -> (Vec<usize>, Vec<usize>) {
+    let items = 0..classes.len();
+    (
+        items.clone().filter(|&p| p != a && classes[p] == classes[a]).collect(),
+        items.filter(|&j| classes[j] != classes[a]).collect(),
+    )
+}
+
+/// The triplets that the selection takes for the first `anchors` items.
+pub(super) fn select(
+    loss: &TripletLoss,
+    vectors: &[Vec<f64>],
+    classes: &[u32],
+    anchors: usize,
+) -> Vec<[usize; 3]> {
+    let distances = distances(loss.metric, vectors);
+    let margin = f64::from(loss.penalty.margin());
     let mut selected = Vec::new();
-    for a in 0..n {
-        let positives: Vec<usize> =
-            (0..n).filter(|&p| p != a && classes[p] == classes[a]).collect();
-        let negatives: Vec<usize> = (0..n).filter(|&j| classes[j] != classes[a]).collect();
-        triplets += (positives.len() * negatives.len()) as u64;
+    for (a, d) in distances.iter().enumerate().take(anchors) {
+        let (positives, negatives) = sides(a, classes);
         if positives.is_empty() || negatives.is_empty() {
             continue;
         }
-        anchors += 1;
+        let farther = |x: usize, y: usize| d[x] > d[y];
+        let nearer = |x: usize, y: usize| d[x] < d[y];
+        let above = |p: usize| -> Option<usize> {
+            let above: Vec<usize> = negatives.iter().copied().filter(|&j| d[j] > d[p]).collect();
+            first_best(&above, nearer)
+        };
         match loss.selection {
             Selection::All => {
                 for &p in &positives {
-                    selected.extend(negatives.iter().map(|&j| (d(a, p), d(a, j))));
+                    selected.extend(negatives.iter().map(|&j| [a, p, j]));
                 }
             }
             Selection::Hard => {
-                let p = positives.iter().fold(None, |best: Option<usize>, &p| {
-                    lowest(best, best.is_some_and(|b| d(a, p) > d(a, b)), p)
-                });
-                let j = negatives.iter().fold(None, |best: Option<usize>, &j| {
-                    lowest(best, best.is_some_and(|b| d(a, j) < d(a, b)), j)
-                });
-                selected.push((d(a, p.unwrap()), d(a, j.unwrap())));
+                let p = first_best(&positives, farther).unwrap();
+                selected.push([a, p, first_best(&negatives, nearer).unwrap()]);
             }
             Selection::SemiHard => {
                 for &p in &positives {
-                    let band = negatives
-                        .iter()
-                        .filter(|&&j| d(a, p) < d(a, j) && d(a, j) < d(a, p) + margin)
-                        .fold(None, |best: Option<usize>, &j| {
-                            lowest(best, best.is_some_and(|b| d(a, j) < d(a, b)), j)
-                        });
-                    selected.extend(band.map(|j| (d(a, p), d(a, j))));
+                    let band = above(p).filter(|&j| d[j] < d[p] + margin);
+                    selected.extend(band.map(|j| [a, p, j]));
                 }
+            }
+            Selection::SemiHardAll => {
+                for &p in &positives {
+                    let band = negatives.iter().filter(|&&j| d[p] < d[j] && d[j] <= d[p] + margin);
+                    selected.extend(band.map(|&j| [a, p, j]));
+                }
+            }
+            Selection::SemiHardFallback => {
+                for &p in &positives {
+                    let j = above(p).or_else(|| first_best(&negatives, farther));
+                    selected.push([a, p, j.unwrap()]);
+                }
+            }
+            Selection::ViolatingRandom { seed } => {
+                for &p in positives.iter().filter(|&&p| p > a) {
+                    let mut violators = ranked(&negatives, |j| d[j]);
+                    violators.retain(|&j| d[j] - d[p] < margin);
+                    if !violators.is_empty() {
+                        let purpose = Purpose::ViolatingRandom;
+                        let mut draws = stream(seed, purpose, a as u32, Some(p as u32));
+                        selected.push([a, p, violators[draws.random_range(0..violators.len())]]);
+                    }
+                }
+            }
+            Selection::EasyPositive => {
+                let p = first_best(&positives, nearer).unwrap();
+                selected.push([a, p, first_best(&negatives, nearer).unwrap()]);
+            }
+            Selection::EasyPositiveSemiHard => {
+                let p = first_best(&positives, nearer).unwrap();
+                selected.extend(above(p).map(|j| [a, p, j]));
+            }
+            Selection::DistanceWeighted { cutoff, nonzero_loss_cutoff, seed } => {
+                let euclidean = |j: usize| match loss.metric.distance {
+                    Distance::Euclidean => d[j],
+                    Distance::SquaredEuclidean => d[j].sqrt(),
+                    Distance::Cosine => (2.0 * d[j]).max(0.0).sqrt(),
+                };
+                let limit = f64::from(nonzero_loss_cutoff);
+                let near: Vec<usize> =
+                    negatives.iter().copied().filter(|&j| euclidean(j) < limit).collect();
+                let dimensions = vectors[a].len() as f64;
+                let weight = |&j: &usize| {
+                    let cutoff = f64::from(cutoff);
+                    distance_weighted::log_weight(euclidean(j), dimensions, cutoff).exp()
+                };
+                let total: f64 = near.iter().map(weight).sum();
+                for &p in positives.iter().filter(|_| !near.is_empty()) {
+                    let purpose = Purpose::DistanceWeighted;
+                    let mut left =
+                        stream(seed, purpose, a as u32, Some(p as u32)).random::<f64>() * total;
+                    let mut drawn = near[near.len() - 1];
+                    for j in &near {
+                        left -= weight(j);
+                        if left < 0.0 {
+                            drawn = *j;
+                            break;
+                        }
+                    }
+                    selected.push([a, p, drawn]);
+                }
+            }
+            Selection::NHard { positives: by_far, negatives: by_near } => {
+                let far = ranked(&positives, |p| -d[p]);
+                let near = ranked(&negatives, |j| d[j]);
+                for p in far.iter().take(by_far.to as usize).skip(by_far.from as usize) {
+                    for j in near.iter().take(by_near.to as usize).skip(by_near.from as usize) {
+                        selected.push([a, *p, *j]);
+                    }
+                }
+            }
+            Selection::Random { triplets, seed } => {
+                let pairs: Vec<[usize; 3]> = positives
+                    .iter()
+                    .flat_map(|&p| negatives.iter().map(move |&j| [a, p, j]))
+                    .collect();
+                let mut draws = stream(seed, Purpose::Random, a as u32, None);
+                let drawn = random::distinct(&mut draws, pairs.len() as u64, u64::from(triplets));
+                selected.extend(drawn.into_iter().map(|number| pairs[number as usize]));
             }
         }
     }
+    selected.sort_unstable();
+    selected
+}
+
+pub(super) fn evaluate(loss: &TripletLoss, vectors: &[Vec<f64>], classes: &[u32]) -> Reference {
+    evaluate_anchors(loss, vectors, classes, vectors.len())
+}
+
+/// Over the first `anchors` items, with all of them as candidates.
+pub(super) fn evaluate_anchors(
+    loss: &TripletLoss,
+    vectors: &[Vec<f64>],
+    classes: &[u32],
+    anchors: usize,
+) -> Reference {
+    let d = distances(loss.metric, vectors);
+    let selected: Vec<(f64, f64)> = select(loss, vectors, classes, anchors)
+        .into_iter()
+        .map(|[a, p, j]| (d[a][p], d[a][j]))
+        .collect();
+    let margin = f64::from(loss.penalty.margin());
+    let (mut triplets, mut anchors_with_triplets) = (0, 0);
+    for a in 0..anchors {
+        let (positives, negatives) = sides(a, classes);
+        triplets += (positives.len() * negatives.len()) as u64;
+        anchors_with_triplets += u64::from(!positives.is_empty() && !negatives.is_empty());
+    }
+    let anchors = anchors_with_triplets;
 
     let penalty = |(ap, an): &(f64, f64)| {
         let excess = ap - an + margin;
@@ -95,20 +225,57 @@ pub(super) fn evaluate(loss: &TripletLoss, vectors: &[Vec<f64>], classes: &[u32]
     }
 }
 
-/// ∂value/∂vectors by central differences.
-pub(super) fn differences(
-    loss: &TripletLoss,
+/// The generalised lifted structure loss of the first `anchors` items, term by term.
+pub(super) fn evaluate_lifted(
+    loss: &Lifted,
     vectors: &[Vec<f64>],
     classes: &[u32],
+    anchors: usize,
+) -> Reference {
+    let distances = distances(loss.metric, vectors);
+    let margin = f64::from(loss.margin);
+    let (mut value, mut terms, mut positive_terms) = (0.0, 0_u64, 0_u64);
+    let (mut triplets, mut active, mut violated) = (0, 0, 0);
+    for (a, d) in distances.iter().enumerate().take(anchors) {
+        let (positives, negatives) = sides(a, classes);
+        let count = (positives.len() * negatives.len()) as u64;
+        if count == 0 {
+            continue;
+        }
+        let pull: f64 = positives.iter().map(|&p| d[p].exp()).sum();
+        let push: f64 = negatives.iter().map(|&j| (margin - d[j]).exp()).sum();
+        let term = (pull.ln() + push.ln()).max(0.0);
+        value += term;
+        terms += 1;
+        positive_terms += u64::from(term > 0.0);
+        triplets += count;
+        active += if term > 0.0 { count } else { 0 };
+        let later = |&p: &usize| negatives.iter().filter(|&&j| d[j] <= d[p]).count() as u64;
+        violated += positives.iter().map(later).sum::<u64>();
+    }
+    let divisor = match loss.reduction {
+        Reduction::Mean | Reduction::MeanAnchors => terms,
+        Reduction::MeanActive => positive_terms,
+        Reduction::Sum => 1,
+    };
+    let value = if divisor == 0 { 0.0 } else { value / divisor as f64 };
+    Reference { value, triplets, selected: triplets, active, violated }
+}
+
+/// ∂value/∂vectors by central differences, for the first `count` vectors.
+pub(super) fn differences(
+    vectors: &[Vec<f64>],
+    count: usize,
+    value: impl Fn(&[Vec<f64>]) -> f64,
 ) -> Vec<Vec<f64>> {
     const STEP: f64 = 1e-6;
     let mut moved = vectors.to_vec();
-    let mut gradient = vectors.to_vec();
-    for i in 0..vectors.len() {
+    let mut gradient = vectors[..count].to_vec();
+    for i in 0..count {
         for k in 0..vectors[i].len() {
             let mut at = |offset: f64| {
                 moved[i][k] = vectors[i][k] + offset;
-                evaluate(loss, &moved, classes).value
+                value(&moved)
             };
             gradient[i][k] = (at(STEP) - at(-STEP)) / (2.0 * STEP);
             moved[i][k] = vectors[i][k];

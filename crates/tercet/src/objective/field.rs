@@ -1,0 +1,352 @@
+//! Anchors against candidates: the general path, for objectives that are no [`TripletLoss`] and for
+//! candidates without gradient.
+//!
+//! The anchors are the rows of a batch. The candidates are the same rows and, behind them, frozen
+//! ones: positives and negatives that cannot be moved. As in the batch's own path, a tile of
+//! anchors meets all candidates in one matrix product, and its weights go back by two more, or pair
+//! by pair where few of them matter.
+//!
+//! [`TripletLoss`]: super::TripletLoss
+
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use rayon::prelude::*;
+
+use super::candidates::Candidates;
+use super::row::{Row, Tally};
+use super::{Census, Outcome, Penalty};
+use crate::distance::{Close, Points};
+use crate::labels::ClassOrder;
+use crate::matrix::{Operand, product};
+use crate::{Distance, Error, Labels, Metric};
+
+/// Anchors a tile.
+const TILE: usize = 64;
+
+/// Distances one tile may hold (32 MiB a thread): many candidates get fewer anchors a tile.
+const TILE_VALUES: usize = 1 << 23;
+
+/// A batch and, behind it, frozen candidates.
+pub(super) struct Field {
+    /// The batch, in its own order.
+    pub(super) anchors: Points,
+    /// Batch and frozen vectors, in class order.
+    pub(super) candidates: Points,
+    pub(super) order: ClassOrder,
+    /// The place in class order of each item.
+    pub(super) places: Vec<usize>,
+}
+
+/// What the anchors of a field add up to.
+pub(super) struct Sums {
+    pub(super) tally: Tally,
+    pub(super) census: Census,
+    /// Anchors of which `weigh` said that they still teach.
+    pub(super) teaching_anchors: u64,
+    /// ∂(Σ φ)/∂points of the batch, B×D.
+    gradient: Vec<f32>,
+}
+
+impl Field {
+    pub(super) fn new(
+        metric: Metric,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        frozen: Option<(ArrayView2<f32>, &Labels)>,
+    ) -> Result<Self, Error> {
+        let batch = embeddings.nrows();
+        if batch != labels.len() {
+            return Err(Error::LabelCount { rows: batch, labels: labels.len() });
+        }
+        if let Some((vectors, frozen_labels)) = frozen
+            && vectors.nrows() != frozen_labels.len()
+        {
+            let (rows, labels) = (vectors.nrows(), frozen_labels.len());
+            return Err(Error::Frozen(Box::new(Error::LabelCount { rows, labels })));
+        }
+        let (all, order) = match frozen.filter(|(vectors, _)| vectors.nrows() > 0) {
+            None => (Points::new(embeddings, metric)?, ClassOrder::new(labels)),
+            Some((vectors, frozen_labels)) => {
+                let all = concatenate(Axis(0), &[embeddings, vectors]).map_err(|_| {
+                    Error::DimensionMismatch {
+                        queries: embeddings.ncols(),
+                        gallery: vectors.ncols(),
+                    }
+                })?;
+                let points =
+                    Points::new(all.view(), metric).map_err(|error| among(error, batch))?;
+                (points, ClassOrder::new(&labels.chain(frozen_labels)))
+            }
+        };
+        let mut places = vec![0; order.items.len()];
+        for (place, &item) in order.items.iter().enumerate() {
+            places[item as usize] = place;
+        }
+        let rows: Vec<u32> = (0..batch as u32).collect();
+        Ok(Self {
+            anchors: all.reordered(&rows),
+            candidates: all.reordered(&order.items),
+            order,
+            places,
+        })
+    }
+
+    /// Anchors of a tile.
+    pub(super) fn tile_rows(&self) -> usize {
+        (TILE_VALUES / self.candidates.len().max(1)).clamp(1, TILE)
+    }
+
+    /// What a selection looks at for one anchor, given its distances in class order.
+    pub(super) fn candidates_of<'a>(
+        &'a self,
+        anchor: usize,
+        distances: &'a [f32],
+        margin: f32,
+    ) -> Candidates<'a> {
+        let place = self.places[anchor];
+        Candidates {
+            anchor: place,
+            distances,
+            class: self.order.positives_of(place),
+            items: &self.order.items,
+            margin,
+            distance: self.candidates.distance(),
+            dimensions: self.candidates.dimensions(),
+        }
+    }
+
+    /// Lets `weigh` turn each anchor's distances into weights, and the weights into a gradient.
+    ///
+    /// `weigh` returns whether the anchor still teaches. It is asked only about anchors with a
+    /// positive and a negative. `dense` says that any weight of a row may differ from 0; otherwise
+    /// only the touched ones do.
+    pub(super) fn sums(
+        &self,
+        penalty: Penalty,
+        dense: bool,
+        weigh: impl Fn(&mut Row) -> bool + Sync,
+    ) -> Sums {
+        let tiles = self.anchors.len().div_ceil(self.tile_rows());
+        let lanes = rayon::current_num_threads().min(tiles);
+        // A fixed share of the tiles for each lane, and the shares added in order: the same number
+        // of threads gives the same bits.
+        let (tally, teaching_anchors, gradient) = (0..lanes)
+            .into_par_iter()
+            .map(|lane| {
+                let mut work = Lane::new(self, penalty, dense);
+                for tile in (lane..tiles).step_by(lanes) {
+                    work.tile(tile, &weigh);
+                }
+                work.finish()
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .reduce(|mut left, right| {
+                left.0.add(&right.0);
+                left.1 += right.1;
+                left.2.iter_mut().zip(&right.2).for_each(|(x, y)| *x += y);
+                left
+            })
+            .unwrap_or_default();
+        let census = Census::of_anchors(&self.order, &self.places[..self.anchors.len()], &tally);
+        Sums { tally, census, teaching_anchors, gradient }
+    }
+
+    /// The outcome of a sum over `divisor` terms.
+    pub(super) fn outcome(&self, sums: &Sums, divisor: u64) -> Outcome {
+        let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
+        let mut gradient = Array2::zeros((self.anchors.len(), self.anchors.dimensions()));
+        let rows = sums.gradient.chunks_exact(self.anchors.dimensions());
+        for (item, (mut row, sum)) in gradient.outer_iter_mut().zip(rows).enumerate() {
+            for (g, &sum) in row.iter_mut().zip(sum) {
+                *g = (f64::from(sum) * scale) as f32;
+            }
+            if let Some(row) = row.as_slice_mut() {
+                self.anchors.pull_back(item, row);
+            }
+        }
+        Outcome { value: sums.tally.value * scale, gradient, census: sums.census }
+    }
+}
+
+/// Errors that name a row behind the batch speak of the frozen vectors.
+fn among(error: Error, batch: usize) -> Error {
+    match error {
+        Error::NotFinite { row, column, value } if row >= batch => {
+            Error::Frozen(Box::new(Error::NotFinite { row: row - batch, column, value }))
+        }
+        Error::TooLong { row, norm, limit } if row >= batch => {
+            Error::Frozen(Box::new(Error::TooLong { row: row - batch, norm, limit }))
+        }
+        error => error,
+    }
+}
+
+/// c with ∂d/∂x = (c/w)·(x − y): what turns a weight on d into a force between two points.
+pub(super) fn coefficient(kind: Distance, weight: f32, distance: f32) -> f32 {
+    match kind {
+        Distance::Euclidean if distance > 0.0 => weight / distance,
+        Distance::Euclidean => 0.0,
+        Distance::SquaredEuclidean => 2.0 * weight,
+        Distance::Cosine => weight,
+    }
+}
+
+/// One thread's share of the tiles, with its own sums.
+struct Lane<'a> {
+    field: &'a Field,
+    penalty: Penalty,
+    dense: bool,
+    tally: Tally,
+    teaching_anchors: u64,
+    /// Σ over pairs of c·(x − y), B×D, still without the part that `diagonal` holds.
+    sums: Vec<f32>,
+    /// Σ of the coefficients c that belong to each row of the batch.
+    diagonal: Vec<f32>,
+    distances: Vec<f32>,
+    weights: Vec<f32>,
+    /// The columns of the weights that belong to the batch, in its order.
+    batch_weights: Vec<f32>,
+    close: Vec<Close>,
+    touched: Vec<u32>,
+}
+
+impl<'a> Lane<'a> {
+    fn new(field: &'a Field, penalty: Penalty, dense: bool) -> Self {
+        let (batch, columns) = (field.anchors.len(), field.candidates.len());
+        let rows = field.tile_rows().min(batch);
+        Self {
+            field,
+            penalty,
+            dense,
+            tally: Tally::default(),
+            teaching_anchors: 0,
+            sums: vec![0.0; batch * field.anchors.dimensions()],
+            diagonal: vec![0.0; batch],
+            distances: vec![0.0; rows * columns],
+            weights: vec![0.0; rows * columns],
+            batch_weights: if dense { vec![0.0; rows * batch] } else { Vec::new() },
+            close: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    fn tile(&mut self, tile: usize, weigh: &impl Fn(&mut Row) -> bool) {
+        let field = self.field;
+        let columns = field.candidates.len();
+        let height = field.tile_rows();
+        let rows = tile * height..((tile + 1) * height).min(field.anchors.len());
+        let area = rows.len() * columns;
+        self.close.clear();
+        let distances = &mut self.distances[..area];
+        field.anchors.tile(rows.clone(), &field.candidates, distances, Some(&mut self.close));
+        if self.dense {
+            self.weights[..area].fill(0.0);
+        }
+        for (index, anchor) in rows.clone().enumerate() {
+            let start = index * columns;
+            let place = field.places[anchor];
+            // Of a zero vector the cosine distance to itself is 1: it is no pair and counts not.
+            self.distances[start + place] = 0.0;
+            let mut row = Row {
+                anchor: place,
+                distances: &self.distances[start..start + columns],
+                class: field.order.positives_of(place),
+                items: &field.order.items,
+                penalty: self.penalty,
+                weights: &mut self.weights[start..start + columns],
+                touched: &mut self.touched,
+                tally: &mut self.tally,
+            };
+            let within = sum(&row.distances[row.class.clone()]);
+            let total = sum(row.distances);
+            row.tally.positive_distances += within;
+            row.tally.negative_distances += total - within;
+            if row.has_triplets() {
+                self.teaching_anchors += u64::from(weigh(&mut row));
+            }
+            if !self.dense {
+                while let Some(touched) = self.touched.pop() {
+                    self.pull(anchor, start, touched as usize);
+                }
+            }
+        }
+        if self.dense {
+            self.spread_tile(rows);
+        }
+    }
+
+    /// Takes one weight of an anchor's row and moves both ends of its pair.
+    fn pull(&mut self, anchor: usize, start: usize, place: usize) {
+        let weight = std::mem::take(&mut self.weights[start + place]);
+        let kind = self.field.anchors.distance();
+        let c = coefficient(kind, weight, self.distances[start + place]);
+        if c == 0.0 {
+            return;
+        }
+        let d = self.field.anchors.dimensions();
+        let (x, y) = (self.field.anchors.row(anchor), self.field.candidates.row(place));
+        let item = self.field.order.items[place] as usize;
+        let moves = item < self.field.anchors.len();
+        for k in 0..d {
+            let force = c * (x[k] - y[k]);
+            self.sums[anchor * d + k] += force;
+            if moves {
+                self.sums[item * d + k] -= force;
+            }
+        }
+    }
+
+    /// A dense tile C of coefficients, by two products: −C·X to its anchors, and from those of its
+    /// columns that belong to the batch −Cᵀ·X to the batch.
+    fn spread_tile(&mut self, rows: std::ops::Range<usize>) {
+        let field = self.field;
+        let (batch, columns) = (field.anchors.len(), field.candidates.len());
+        let (d, area) = (field.anchors.dimensions(), rows.len() * columns);
+        // Pairs too close for the Gram form would cancel here as well: they go one by one.
+        let close = std::mem::take(&mut self.close);
+        for pair in &close {
+            let anchor = pair.row as usize;
+            self.pull(anchor, (anchor - rows.start) * columns, pair.column as usize);
+        }
+        self.close = close;
+
+        let kind = field.anchors.distance();
+        for (weight, &distance) in self.weights[..area].iter_mut().zip(&self.distances) {
+            *weight = coefficient(kind, *weight, distance);
+        }
+        for (index, anchor) in rows.clone().enumerate() {
+            let line = &self.weights[index * columns..][..columns];
+            self.diagonal[anchor] += sum(line) as f32;
+            let gathered = &mut self.batch_weights[index * batch..][..batch];
+            for ((gathered, &place), diagonal) in
+                gathered.iter_mut().zip(&field.places).zip(&mut self.diagonal)
+            {
+                *gathered = line[place];
+                *diagonal += line[place];
+            }
+        }
+        let tile = Operand::new(&self.weights[..area], rows.len(), columns);
+        let all = Operand::new(field.candidates.gram_rows(0..columns), columns, d);
+        product(&mut self.sums[rows.start * d..rows.end * d], true, -1.0, tile, all);
+        let height = rows.len();
+        let back = Operand::new(&self.batch_weights[..height * batch], height, batch);
+        let anchors = Operand::new(field.anchors.gram_rows(rows), height, d);
+        product(&mut self.sums, true, -1.0, back.t(), anchors);
+    }
+
+    fn finish(mut self) -> (Tally, u64, Vec<f32>) {
+        let (batch, d) = (self.field.anchors.len(), self.field.anchors.dimensions());
+        let points = self.field.anchors.gram_rows(0..batch).chunks_exact(d);
+        for ((sums, point), &total) in self.sums.chunks_exact_mut(d).zip(points).zip(&self.diagonal)
+        {
+            for (sum, &x) in sums.iter_mut().zip(point) {
+                *sum += total * x;
+            }
+        }
+        (self.tally, self.teaching_anchors, self.sums)
+    }
+}
+
+fn sum(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value)).sum()
+}

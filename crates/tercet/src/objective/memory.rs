@@ -1,0 +1,178 @@
+//! Cross-batch memory: Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020.
+
+use std::collections::HashSet;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::{Objective, Outcome};
+use crate::{Error, Labels};
+
+/// A bank of past embeddings, which serve as further positives and negatives of later batches.
+///
+/// Embeddings drift slowly once training is under way, so those of the last steps are almost
+/// current, and far more of them fit than a batch can hold. The gradient goes to the current batch
+/// alone. When the bank is full the oldest entries make room.
+///
+/// Each entry remembers which item it shows. Entries of items that are in the current batch are
+/// left out of an evaluation, since the batch holds their fresh embeddings: no item ever meets its
+/// own shadow as a positive.
+///
+/// ```
+/// use ndarray::array;
+/// use tercet::{Labels, Memory, TripletLoss};
+/// let mut memory = Memory::new(1024, 2);
+/// let labels = Labels::from_iter(["ann", "bob"]);
+/// for step in 0..3 {
+///     let items = [2 * step, 2 * step + 1];
+///     let embeddings = array![[0.0_f32, step as f32], [1.0, step as f32]];
+///     let outcome = memory.evaluate(TripletLoss::batch_hard(), embeddings.view(), &labels, &items)?;
+///     assert_eq!(outcome.census.anchors, if step == 0 { 0 } else { 2 });
+///     memory.push(embeddings.view(), &labels, &items)?;
+/// }
+/// assert_eq!(memory.len(), 6);
+/// # Ok::<(), tercet::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Memory {
+    capacity: usize,
+    dimensions: usize,
+    /// Slot by slot.
+    values: Vec<f32>,
+    labels: Vec<String>,
+    items: Vec<u64>,
+    /// The slot of the next entry once the bank is full: the oldest.
+    next: usize,
+}
+
+impl Memory {
+    /// An empty bank for so many embeddings of so many components.
+    pub fn new(capacity: usize, dimensions: usize) -> Self {
+        Self {
+            capacity,
+            dimensions,
+            values: Vec::new(),
+            labels: Vec::new(),
+            items: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// Number of embeddings in the bank.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether the bank holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Embeddings the bank can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets everything, as after a change of the learning rate that makes embeddings jump.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.capacity, self.dimensions);
+    }
+
+    /// Adds a batch; of more than the capacity only the last rows stay.
+    ///
+    /// # Shapes
+    /// - `embeddings`: B×D, `labels`: B, `items`: B, any number that tells items apart
+    ///
+    /// # Errors
+    /// Unequal numbers of rows, labels and items; other dimensions than the bank's; values that are
+    /// not finite.
+    pub fn push(
+        &mut self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        items: &[u64],
+    ) -> Result<(), Error> {
+        self.check(embeddings, labels, items)?;
+        for (row, vector) in embeddings.outer_iter().enumerate() {
+            if let Some((column, &value)) =
+                vector.iter().enumerate().find(|(_, value)| !value.is_finite())
+            {
+                return Err(Error::NotFinite { row, column, value });
+            }
+        }
+        let skipped = embeddings.nrows().saturating_sub(self.capacity);
+        for (row, vector) in embeddings.outer_iter().enumerate().skip(skipped) {
+            let label = labels.name(labels.classes()[row]).to_owned();
+            if self.len() < self.capacity {
+                self.values.extend(vector.iter());
+                self.labels.push(label);
+                self.items.push(items[row]);
+            } else {
+                let slot = &mut self.values[self.next * self.dimensions..][..self.dimensions];
+                slot.iter_mut().zip(vector).for_each(|(old, &new)| *old = new);
+                self.labels[self.next] = label;
+                self.items[self.next] = items[row];
+                self.next = (self.next + 1) % self.capacity;
+            }
+        }
+        Ok(())
+    }
+
+    /// The embeddings of the bank (M×D) with their labels, the oldest first, without the entries of
+    /// some items.
+    pub fn without(&self, items: &[u64]) -> (Array2<f32>, Labels) {
+        let current: HashSet<u64> = items.iter().copied().collect();
+        let slots: Vec<usize> = (self.next..self.len())
+            .chain(0..self.next)
+            .filter(|&slot| !current.contains(&self.items[slot]))
+            .collect();
+        let vectors = Array2::from_shape_fn((slots.len(), self.dimensions), |(row, column)| {
+            self.values[slots[row] * self.dimensions + column]
+        });
+        (vectors, slots.iter().map(|&slot| &self.labels[slot]).collect())
+    }
+
+    /// Evaluates an objective over a batch with the bank as further candidates, by
+    /// [`Objective::evaluate_with_frozen`]. The bank stays as it is: [`push`](Self::push) the batch
+    /// afterwards.
+    ///
+    /// # Shapes
+    /// - `embeddings`: B×D, `labels`: B, `items`: B
+    /// - gradient: B×D
+    ///
+    /// # Errors
+    /// As [`push`](Self::push) and [`Objective::evaluate`].
+    pub fn evaluate(
+        &self,
+        objective: impl Into<Objective>,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        items: &[u64],
+    ) -> Result<Outcome, Error> {
+        self.check(embeddings, labels, items)?;
+        let (frozen, frozen_labels) = self.without(items);
+        objective.into().evaluate_with_frozen(embeddings, labels, frozen.view(), &frozen_labels)
+    }
+
+    fn check(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        items: &[u64],
+    ) -> Result<(), Error> {
+        let (rows, dimensions) = embeddings.dim();
+        if rows != labels.len() {
+            return Err(Error::LabelCount { rows, labels: labels.len() });
+        }
+        if rows != items.len() {
+            return Err(Error::NotEnough {
+                what: "a memory",
+                expected: format!("one item for each of the {rows} rows"),
+                got: items.len().to_string(),
+            });
+        }
+        if dimensions != self.dimensions {
+            return Err(Error::DimensionMismatch { queries: dimensions, gallery: self.dimensions });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! Triplets by name: what a selection takes, for a loss of one's own, and a loss over given ones.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::field::{Field, coefficient};
+use super::row::Tally;
+use super::{Census, Outcome, Selection, TripletLoss};
+use crate::distance::Points;
+use crate::{Error, Labels, Metric};
+
+/// Three items of a batch, by their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Triplet {
+    /// The item that is compared.
+    pub anchor: u32,
+    /// An item that should be near.
+    pub positive: u32,
+    /// An item that should be farther away.
+    pub negative: u32,
+}
+
+impl From<[u32; 3]> for Triplet {
+    fn from([anchor, positive, negative]: [u32; 3]) -> Self {
+        Self { anchor, positive, negative }
+    }
+}
+
+impl From<&[u32; 3]> for Triplet {
+    fn from(&rows: &[u32; 3]) -> Self {
+        rows.into()
+    }
+}
+
+impl From<&Triplet> for Triplet {
+    fn from(&triplet: &Triplet) -> Self {
+        triplet
+    }
+}
+
+/// Triplets that [`Selection::triplets`] returns at most: 2^28, 3 GiB of them.
+pub const TRIPLET_LIMIT: u64 = 1 << 28;
+
+impl Selection {
+    /// The triplets that this selection takes of a batch, sorted by anchor, positive and negative:
+    /// the very ones that a [`TripletLoss`] with this selection evaluates. `margin` is the
+    /// penalty's, which bounds the semi-hard band.
+    ///
+    /// # Shapes
+    /// - `embeddings`: B×D, `labels`: B
+    ///
+    /// # Errors
+    /// More than [`TRIPLET_LIMIT`] triplets: meet them one by one with
+    /// [`visit_triplets`](Self::visit_triplets). Also what [`TripletLoss::evaluate`] refuses.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use tercet::{Labels, Metric, Selection};
+    /// let embeddings = array![[0.0_f32], [1.0], [1.5], [9.0]];
+    /// let labels = Labels::from_iter(["ann", "ann", "bob", "bob"]);
+    /// let metric = Metric::default();
+    /// let triplets = Selection::Hard.triplets(embeddings.view(), &labels, metric, 0.2)?;
+    /// assert_eq!(triplets[1], [1, 0, 2].into());
+    /// # Ok::<(), tercet::Error>(())
+    /// ```
+    pub fn triplets(
+        self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        metric: Metric,
+        margin: f32,
+    ) -> Result<Vec<Triplet>, Error> {
+        self.check(metric)?;
+        let field = Field::new(metric, embeddings, labels, None)?;
+        let too_many = Err(Error::TooManyTriplets { limit: TRIPLET_LIMIT });
+        if self == Self::All && field.all_triplets() > TRIPLET_LIMIT {
+            return too_many;
+        }
+        let count = AtomicU64::new(0);
+        let chosen = field.anchors.sweep(&field.candidates, |anchor, distances| {
+            let mut triplets = Vec::new();
+            if count.load(Ordering::Relaxed) <= TRIPLET_LIMIT {
+                self.triplets_of(&field, anchor, distances, margin, &mut |triplet| {
+                    triplets.push(triplet);
+                });
+                count.fetch_add(triplets.len() as u64, Ordering::Relaxed);
+                triplets.sort_unstable();
+            }
+            triplets
+        });
+        if count.into_inner() > TRIPLET_LIMIT {
+            return too_many;
+        }
+        Ok(chosen.into_iter().flatten().collect())
+    }
+
+    /// Hands the triplets that this selection takes to `visit`, however many there are: anchor by
+    /// anchor in rising order, in no particular order within an anchor. Memory is one tile of
+    /// distances; one thread.
+    ///
+    /// # Errors
+    /// What [`TripletLoss::evaluate`] refuses.
+    pub fn visit_triplets(
+        self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        metric: Metric,
+        margin: f32,
+        mut visit: impl FnMut(Triplet),
+    ) -> Result<(), Error> {
+        self.check(metric)?;
+        let field = Field::new(metric, embeddings, labels, None)?;
+        let (anchors, columns) = (field.anchors.len(), field.candidates.len());
+        let mut buffer = vec![0.0; field.tile_rows() * columns];
+        for start in (0..anchors).step_by(field.tile_rows()) {
+            let rows = start..(start + field.tile_rows()).min(anchors);
+            let distances = &mut buffer[..rows.len() * columns];
+            field.anchors.tile(rows.clone(), &field.candidates, distances, None);
+            for (anchor, line) in rows.zip(distances.chunks_exact(columns)) {
+                self.triplets_of(&field, anchor, line, margin, &mut visit);
+            }
+        }
+        Ok(())
+    }
+
+    fn triplets_of(
+        self,
+        field: &Field,
+        anchor: usize,
+        distances: &[f32],
+        margin: f32,
+        visit: &mut dyn FnMut(Triplet),
+    ) {
+        let candidates = field.candidates_of(anchor, distances, margin);
+        let size = candidates.class.len();
+        if size < 2 || size == distances.len() {
+            return;
+        }
+        let items = candidates.items;
+        self.choose(&candidates, &mut |positive, negative| {
+            visit([anchor as u32, items[positive], items[negative]].into());
+        });
+    }
+}
+
+impl Field {
+    /// Σ over classes of n(n−1)(N−n).
+    fn all_triplets(&self) -> u64 {
+        let total = self.order.items.len() as u64;
+        let sizes = self.order.ranges.iter().map(|range| range.len() as u64);
+        sizes.map(|size| size * size.saturating_sub(1) * (total - size)).sum()
+    }
+}
+
+impl TripletLoss {
+    /// The value and gradient of this objective over given triplets, in place of its selection:
+    /// `explicit` selection. A triplet given twice counts twice.
+    ///
+    /// In the [`Census`] `triplets` and `selected` are the triplets given, `anchors` the different
+    /// anchors among them, and the mean distances are taken over them.
+    ///
+    /// # Shapes
+    /// - `embeddings`: B×D
+    /// - gradient: B×D
+    ///
+    /// # Errors
+    /// The first triplet that names a row which does not exist, or one row twice; values that are
+    /// not finite or too long to square; a margin out of range.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use tercet::TripletLoss;
+    /// let embeddings = array![[0.0_f32], [1.0], [1.1]];
+    /// let outcome = TripletLoss::batch_all().evaluate_triplets(embeddings.view(), [[0, 1, 2]])?;
+    /// assert!((outcome.value - 0.1).abs() < 1e-6);
+    /// # Ok::<(), tercet::Error>(())
+    /// ```
+    pub fn evaluate_triplets<T: Into<Triplet>>(
+        &self,
+        embeddings: ArrayView2<f32>,
+        triplets: impl IntoIterator<Item = T>,
+    ) -> Result<Outcome, Error> {
+        /// Triplets of one share of the work.
+        const SHARE: usize = 1 << 12;
+
+        self.penalty.check()?;
+        let points = Points::new(embeddings, self.metric)?;
+        let rows = points.len();
+        let mut given: Vec<Triplet> = Vec::new();
+        for (place, triplet) in triplets.into_iter().map(Into::into).enumerate() {
+            let Triplet { anchor, positive, negative } = triplet;
+            let largest = anchor.max(positive).max(negative) as usize;
+            if largest >= rows || anchor == positive || anchor == negative || positive == negative {
+                let triplet = [anchor, positive, negative];
+                return Err(Error::Triplet { place, triplet, rows });
+            }
+            given.push(triplet);
+        }
+
+        let d = points.dimensions();
+        let shares: Vec<&[Triplet]> = given.chunks(SHARE).collect();
+        let lanes = rayon::current_num_threads().min(shares.len());
+        let (tally, sums) = (0..lanes)
+            .into_par_iter()
+            .map(|lane| {
+                let mut tally = Tally::default();
+                let mut sums = vec![0.0_f32; rows * d];
+                for share in shares.iter().skip(lane).step_by(lanes) {
+                    for triplet in *share {
+                        self.one(&points, triplet, &mut tally, &mut sums);
+                    }
+                }
+                (tally, sums)
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .reduce(|mut left, right| {
+                left.0.add(&right.0);
+                left.1.iter_mut().zip(&right.1).for_each(|(x, y)| *x += y);
+                left
+            })
+            .unwrap_or_default();
+
+        let anchors: BTreeSet<u32> = given.iter().map(|triplet| triplet.anchor).collect();
+        let count = given.len() as u64;
+        let mean = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
+        let census = Census {
+            triplets: count,
+            selected: count,
+            active: tally.active,
+            violated: tally.violated,
+            anchors: anchors.len() as u64,
+            mean_positive_distance: mean(tally.positive_distances),
+            mean_negative_distance: mean(tally.negative_distances),
+            ..Census::default()
+        };
+        let divisor = self.reduction.divisor(self.penalty, &census);
+        let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
+        let mut gradient = Array2::zeros(embeddings.dim());
+        for (item, (mut row, sum)) in
+            gradient.outer_iter_mut().zip(sums.chunks_exact(d)).enumerate()
+        {
+            for (g, &sum) in row.iter_mut().zip(sum) {
+                *g = (f64::from(sum) * scale) as f32;
+            }
+            if let Some(row) = row.as_slice_mut() {
+                points.pull_back(item, row);
+            }
+        }
+        Ok(Outcome { value: tally.value * scale, gradient, census })
+    }
+
+    fn one(&self, points: &Points, triplet: &Triplet, tally: &mut Tally, sums: &mut [f32]) {
+        let [a, p, n] =
+            [triplet.anchor, triplet.positive, triplet.negative].map(|item| item as usize);
+        let (d_ap, d_an) = (points.pair_distance(a, p), points.pair_distance(a, n));
+        let (value, slope) = self.penalty.of(d_ap + self.penalty.margin() - d_an);
+        tally.value += f64::from(value);
+        tally.active += u64::from(value > self.penalty.active_above());
+        tally.violated += u64::from(d_an <= d_ap);
+        tally.positive_distances += f64::from(d_ap);
+        tally.negative_distances += f64::from(d_an);
+        if slope == 0.0 {
+            return;
+        }
+        let d = points.dimensions();
+        let kind = points.distance();
+        let pull = coefficient(kind, slope, d_ap);
+        let push = coefficient(kind, slope, d_an);
+        for k in 0..d {
+            let (x, y, z) = (points.row(a)[k], points.row(p)[k], points.row(n)[k]);
+            sums[a * d + k] += pull * (x - y) - push * (x - z);
+            sums[p * d + k] -= pull * (x - y);
+            sums[n * d + k] += push * (x - z);
+        }
+    }
+}
