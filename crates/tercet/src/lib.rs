@@ -36,6 +36,7 @@
 //! and its gradient, [`retrieval`] and [`verification`] judge the embeddings that result, with
 //! [`bootstrap`] intervals around each figure.
 
+pub mod bench;
 pub mod bootstrap;
 pub mod distance;
 mod error;
