@@ -53,6 +53,8 @@ enum Command {
     Eval(commands::eval::Eval),
     /// Turn the items of a source into embeddings.
     Embed(commands::embed::Embed),
+    /// Measure the objectives against the matrix products they need.
+    Bench(commands::bench::Bench),
     /// Look at sources.
     Data(commands::data::Data),
 }
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
+        Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),
     };
     done.unwrap_or_else(|error| {

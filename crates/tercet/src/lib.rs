@@ -49,6 +49,7 @@ pub mod percentiles;
 mod ranking;
 pub mod retrieval;
 pub mod sampler;
+mod simd;
 pub mod verification;
 
 pub use distance::{Distance, Metric};

@@ -19,13 +19,16 @@ mod census;
 mod gradient;
 mod hard;
 mod penalty;
+mod places;
 mod preset;
+mod ranked;
 mod reduction;
 #[cfg(test)]
 mod reference;
 mod row;
 mod selection;
 mod semi_hard;
+mod symmetric;
 
 pub use census::Census;
 pub use penalty::Penalty;
@@ -34,13 +37,11 @@ pub use reduction::Reduction;
 pub use selection::Selection;
 
 use ndarray::{Array2, ArrayView2};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::distance::{Metric, Points};
 use crate::labels::ClassOrder;
 use crate::{Error, Labels};
-use gradient::Lane;
 
 /// A triplet objective. `Default` is [`TripletLoss::batch_hard`].
 ///
@@ -131,28 +132,11 @@ impl TripletLoss {
         let order = ClassOrder::new(labels);
         let points = given.reordered(&order.items);
 
-        let tiles = points.len().div_ceil(gradient::TILE);
-        let lanes = rayon::current_num_threads().min(tiles);
-        let lane = |lane: usize| {
-            let mut work = Lane::new(self, &points, &order);
-            for tile in (lane..tiles).step_by(lanes) {
-                work.tile(tile);
-            }
-            work.finish()
+        let (tally, sums) = if points.len() <= symmetric::MOST {
+            symmetric::evaluate(self, &points, &order)
+        } else {
+            gradient::evaluate(self, &points, &order)
         };
-        // Each lane works through a fixed share of the tiles and the shares are added in order:
-        // the same number of threads gives the same bits.
-        let (tally, sums) = (0..lanes)
-            .into_par_iter()
-            .map(lane)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .reduce(|mut left, right| {
-                left.0.add(&right.0);
-                left.1.iter_mut().zip(&right.1).for_each(|(x, y)| *x += y);
-                left
-            })
-            .unwrap_or_default();
 
         let census = Census::new(&order, &tally);
         let divisor = self.reduction.divisor(self.penalty, &census);

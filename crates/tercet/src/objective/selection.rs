@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::Row;
 use super::{all, hard, semi_hard};
+use crate::labels::ClassOrder;
 use crate::named::named;
 
 /// Which triplets of a batch count. Training lives or dies by this choice.
@@ -18,6 +19,9 @@ pub enum Selection {
     SemiHard,
 }
 
+/// Items of a class from which matrix products spread a row's pulls faster than one by one.
+const MANY_PULLS: usize = 32;
+
 named!(Selection, "selection");
 
 impl Selection {
@@ -33,9 +37,14 @@ impl Selection {
         }
     }
 
-    /// Whether every distance of a row may matter, so that the gradient goes by matrix products.
-    pub(super) fn is_dense(self) -> bool {
-        self == Self::All
+    /// Whether so many distances of a row may matter that the gradient goes by matrix products.
+    pub(super) fn is_dense(self, order: &ClassOrder) -> bool {
+        match self {
+            Self::All => true,
+            Self::Hard => false,
+            // A pair and its negative may pull for every positive.
+            Self::SemiHard => order.ranges.iter().any(|class| class.len() > MANY_PULLS),
+        }
     }
 
     /// Turns one anchor's distances into weights.
