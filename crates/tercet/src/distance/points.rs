@@ -70,8 +70,11 @@ impl Points {
             if values.is_empty() {
                 return Vec::new();
             }
-            let row = |&item: &u32| &values[item as usize * width..][..width];
-            items.iter().flat_map(row).copied().collect()
+            let mut gathered = Vec::with_capacity(items.len() * width);
+            for &item in items {
+                gathered.extend_from_slice(&values[item as usize * width..][..width]);
+            }
+            gathered
         };
         Self {
             metric: self.metric,
@@ -111,7 +114,7 @@ impl Points {
             } else if norm > limit {
                 return Err(Error::TooLong { row, norm, limit });
             } else {
-                rows.extend(vector.iter());
+                rows.extend_from_slice(&vector);
             }
         }
         Ok(Self {

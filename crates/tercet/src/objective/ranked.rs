@@ -7,6 +7,9 @@
 
 use super::row::Row;
 
+/// Counters for each place: neighbours often share a place, and would wait for each other's count.
+const WAYS: usize = 4;
+
 /// The thresholds of a row in rising order, twice: t_p, and the smallest number above d_ap, which
 /// is > d_an exactly where the triplet is violated.
 ///
@@ -31,19 +34,19 @@ pub(super) fn hinge(row: &mut Row) {
         active[k] = active[k + 1] + u32::from((ids[k] as usize) < count);
     }
     let slopes: Vec<f32> = active.iter().map(|&count| -(count as f32)).collect();
-    let mut histogram = vec![[0_u32; 2]; ids.len() + 1];
+    let mut histogram = vec![[0_u32; WAYS]; ids.len() + 1];
     let mut value = 0.0;
     for range in row.negatives() {
         let (distances, weights) = (&row.distances[range.clone()], &mut row.weights[range]);
         row.places.each(distances, |index, k| {
-            histogram[k][index & 1] += 1;
+            histogram[k][index % WAYS] += 1;
             weights[index] = slopes[k];
         });
         value += crate::simd::dot(distances, weights);
     }
     let mut negatives = 0_u64;
     for (k, &id) in row.places.ids.iter().enumerate() {
-        negatives += u64::from(histogram[k][0]) + u64::from(histogram[k][1]);
+        negatives += histogram[k].iter().map(|&count| u64::from(count)).sum::<u64>();
         let id = id as usize;
         if id < count {
             row.weights[positives[id]] = negatives as f32;
