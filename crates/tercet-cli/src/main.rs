@@ -56,6 +56,8 @@ enum Command {
     Embed(commands::embed::Embed),
     /// Exact value, gradient and triplet census of given vectors.
     Loss(Box<commands::loss::Loss>),
+    /// Measure the objectives against the matrix products they need.
+    Bench(commands::bench::Bench),
     /// Look at sources.
     Data(commands::data::Data),
 }
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
         Command::Loss(loss) => loss.run(&general),
+        Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),
     };
     done.unwrap_or_else(|error| exit::report(&error))

@@ -36,6 +36,7 @@
 //! and its gradient, [`retrieval`] and [`verification`] judge the embeddings that result, with
 //! [`bootstrap`] intervals around each figure.
 
+pub mod bench;
 pub mod bootstrap;
 pub mod distance;
 mod error;
@@ -48,6 +49,7 @@ pub mod percentiles;
 mod ranking;
 pub mod retrieval;
 pub mod sampler;
+mod simd;
 pub mod verification;
 
 pub use distance::{Distance, Metric};

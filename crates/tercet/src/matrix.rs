@@ -29,16 +29,40 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// `out = keep · out + factor · left · right`, with `keep` either 0 (overwrite) or 1 (add).
-///
-/// Single-threaded: the callers already work tile by tile in parallel. `out` is row-major.
+/// How many threads one product may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// For callers that already work tile by tile in parallel.
+    One,
+    /// Those of the current rayon pool.
+    All,
+}
+
+/// `out = keep · out + factor · left · right`, with `keep` either 0 (overwrite) or 1 (add), on one
+/// thread. `out` is row-major.
 pub(crate) fn product(out: &mut [f32], add: bool, factor: f32, left: Operand, right: Operand) {
+    product_by(Threads::One, out, add, factor, left, right);
+}
+
+/// [`product`] on as many threads as allowed.
+pub(crate) fn product_by(
+    threads: Threads,
+    out: &mut [f32],
+    add: bool,
+    factor: f32,
+    left: Operand,
+    right: Operand,
+) {
     let (m, k, n) = (left.rows, left.columns, right.columns);
     assert_eq!(k, right.rows, "inner dimensions of a product agree");
     assert_eq!(out.len(), m * n, "the product fits its destination");
     if m == 0 || n == 0 {
         return;
     }
+    let parallelism = match threads {
+        Threads::One => gemm::Parallelism::None,
+        Threads::All => gemm::Parallelism::Rayon(0),
+    };
     // SAFETY: the three slices hold m×n, m×k and k×n values at the strides given, as asserted here
     // and in `Operand::new`; `out` is borrowed mutably, so it overlaps neither operand.
     #[allow(unsafe_code)]
@@ -62,7 +86,7 @@ pub(crate) fn product(out: &mut [f32], add: bool, factor: f32, left: Operand, ri
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            parallelism,
         );
     }
 }

@@ -1,5 +1,6 @@
 //! Vectors made ready for tiles of distances.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ndarray::ArrayView2;
@@ -7,6 +8,7 @@ use ndarray::ArrayView2;
 use super::{Distance, Metric};
 use crate::Error;
 use crate::matrix::{Operand, product, squared_difference};
+use crate::simd::{dot, vectorised};
 
 /// Below this share of ‖x‖² + ‖y‖² a squared distance from the Gram form is measured again: there
 /// its rounding error, about 1e-6 of ‖x‖² at 512 dimensions, would exceed 1e-3 of the distance.
@@ -68,8 +70,11 @@ impl Points {
             if values.is_empty() {
                 return Vec::new();
             }
-            let row = |&item: &u32| &values[item as usize * width..][..width];
-            items.iter().flat_map(row).copied().collect()
+            let mut gathered = Vec::with_capacity(items.len() * width);
+            for &item in items {
+                gathered.extend_from_slice(&values[item as usize * width..][..width]);
+            }
+            gathered
         };
         Self {
             metric: self.metric,
@@ -93,12 +98,15 @@ impl Points {
         let mut rows = Vec::with_capacity(count * dimensions);
         let mut inverse_norms = Vec::new();
         for (row, vector) in vectors.outer_iter().enumerate() {
-            if let Some((column, &value)) =
-                vector.iter().enumerate().find(|(_, value)| !value.is_finite())
+            let vector = vector.as_slice().map_or_else(|| vector.to_vec().into(), Cow::from);
+            // A sum of squares of f32 in f64 is finite exactly if they all are.
+            let norm = dot(&vector, &vector).sqrt();
+            if !norm.is_finite()
+                && let Some((column, &value)) =
+                    vector.iter().enumerate().find(|(_, value)| !value.is_finite())
             {
                 return Err(Error::NotFinite { row, column, value });
             }
-            let norm = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
             if metric.on_sphere() {
                 let inverse = if norm > 0.0 { 1.0 / norm } else { 0.0 };
                 inverse_norms.push(inverse as f32);
@@ -106,7 +114,7 @@ impl Points {
             } else if norm > limit {
                 return Err(Error::TooLong { row, norm, limit });
             } else {
-                rows.extend(vector.iter());
+                rows.extend_from_slice(&vector);
             }
         }
         Ok(Self {
@@ -130,8 +138,8 @@ impl Points {
         for row in self.rows.chunks_exact(self.dimensions) {
             for (sum, &x) in sums.iter_mut().zip(row) {
                 *sum += f64::from(x);
-                energy += f64::from(x) * f64::from(x);
             }
+            energy += dot(row, row);
         }
         let count = self.count as f64;
         let mean_energy: f64 = sums.iter().map(|sum| (sum / count).powi(2)).sum::<f64>() * count;
@@ -150,7 +158,7 @@ impl Points {
         self.squared_norms = self
             .gram_rows(0..self.count)
             .chunks_exact(self.dimensions)
-            .map(|row| row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() as f32)
+            .map(|row| dot(row, row) as f32)
             .collect();
     }
 
@@ -160,10 +168,6 @@ impl Points {
 
     pub(crate) fn dimensions(&self) -> usize {
         self.dimensions
-    }
-
-    pub(crate) fn distance(&self) -> Distance {
-        self.metric.distance
     }
 
     /// The vector of one point, as the distance sees it.
@@ -203,6 +207,29 @@ impl Points {
         }
     }
 
+    pub(crate) fn distance(&self) -> Distance {
+        self.metric.distance
+    }
+
+    /// c with ∂d/∂x = (c/w)·(x − y): what turns a weight on d into a force between two points.
+    pub(crate) fn coefficient(&self, weight: f32, distance: f32) -> f32 {
+        match self.metric.distance {
+            Distance::Euclidean if distance > 0.0 => weight / distance,
+            Distance::Euclidean => 0.0,
+            Distance::SquaredEuclidean => 2.0 * weight,
+            Distance::Cosine => weight,
+        }
+    }
+
+    /// [`coefficient`](Self::coefficient) of many pairs, in place of their weights.
+    pub(crate) fn to_coefficients(&self, weights: &mut [f32], distances: &[f32]) {
+        match self.metric.distance {
+            Distance::Euclidean => divide(weights, distances),
+            Distance::SquaredEuclidean => weights.iter_mut().for_each(|weight| *weight *= 2.0),
+            Distance::Cosine => {}
+        }
+    }
+
     /// Writes the distances of `rows` to every point of `gallery` into `out`, row by row.
     ///
     /// When `gallery` is this very set, the distance of a point to itself is exactly 0. `close`
@@ -213,29 +240,38 @@ impl Points {
         rows: Range<usize>,
         gallery: &Self,
         out: &mut [f32],
+        close: Option<&mut Vec<Close>>,
+    ) {
+        self.part(rows, gallery, 0..gallery.count, out, close);
+    }
+
+    /// [`tile`](Self::tile) for some of the gallery's points only.
+    pub(crate) fn part(
+        &self,
+        rows: Range<usize>,
+        gallery: &Self,
+        columns: Range<usize>,
+        out: &mut [f32],
         mut close: Option<&mut Vec<Close>>,
     ) {
-        let (d, columns) = (self.dimensions, gallery.count);
+        let (d, width) = (self.dimensions, columns.len());
         let queries = Operand::new(self.gram_rows(rows.clone()), rows.len(), d);
-        let all = Operand::new(gallery.gram_rows(0..columns), columns, d);
-        product(out, false, -2.0, queries, all.t());
+        let others = Operand::new(gallery.gram_rows(columns.clone()), width, d);
+        product(out, false, -2.0, queries, others.t());
 
+        let norms = &gallery.squared_norms[columns.clone()];
         let same = std::ptr::eq(self, gallery);
-        for (row, line) in rows.zip(out.chunks_exact_mut(columns.max(1))) {
+        for (row, line) in rows.zip(out.chunks_exact_mut(width.max(1))) {
             let own = self.squared_norms[row];
-            let mut any_close = false;
-            for (value, other) in line.iter_mut().zip(&gallery.squared_norms) {
-                let sum = own + other;
-                *value += sum;
-                any_close |= *value <= CANCELLATION * sum;
+            // The self-pair always cancels: it must not send every row down the slow path.
+            let diagonal = (same && columns.contains(&row)).then(|| row - columns.start);
+            if let Some(diagonal) = diagonal {
+                line[diagonal] = own;
             }
-            if any_close {
-                for (column, value) in line.iter_mut().enumerate() {
-                    if *value > CANCELLATION * (own + gallery.squared_norms[column]) {
-                        continue;
-                    }
-                    if same && row == column {
-                        *value = 0.0;
+            if from_gram(line, norms, own) {
+                for (place, value) in line.iter_mut().enumerate() {
+                    let column = columns.start + place;
+                    if *value > CANCELLATION * (own + norms[place]) || diagonal == Some(place) {
                         continue;
                     }
                     *value = squared_difference(self.row(row), gallery.row(column));
@@ -245,20 +281,50 @@ impl Points {
                 }
             }
             match self.metric.distance {
-                Distance::Euclidean => line.iter_mut().for_each(|value| *value = value.sqrt()),
+                Distance::Euclidean => root(line),
                 Distance::SquaredEuclidean => {}
                 Distance::Cosine => {
                     let zero = self.inverse_norms[row] == 0.0;
-                    for (column, value) in line.iter_mut().enumerate() {
-                        let zero = zero || gallery.inverse_norms[column] == 0.0;
-                        *value = if zero { 1.0 } else { *value / 2.0 };
-                    }
-                    if same {
-                        line[row] = 0.0;
+                    for (value, &inverse) in
+                        line.iter_mut().zip(&gallery.inverse_norms[columns.clone()])
+                    {
+                        *value = if zero || inverse == 0.0 { 1.0 } else { *value / 2.0 };
                     }
                 }
             }
+            if let Some(diagonal) = diagonal {
+                line[diagonal] = 0.0;
+            }
         }
+    }
+}
+
+vectorised! {
+    /// Adds ‖x‖² = `own` and ‖y‖² to −2x·y; returns whether any result has cancelled.
+    fn from_gram(line: &mut [f32], norms: &[f32], own: f32) -> bool {
+        let mut close = 0_u32;
+        for (value, &norm) in line.iter_mut().zip(norms) {
+            let sum = own + norm;
+            *value += sum;
+            close |= u32::from(*value <= CANCELLATION * sum);
+        }
+        close != 0
+    }
+}
+
+vectorised! {
+    /// Weights over distances, and 0 at distance 0.
+    fn divide(weights: &mut [f32], distances: &[f32]) {
+        for (weight, &distance) in weights.iter_mut().zip(distances) {
+            let quotient = *weight / distance;
+            *weight = if distance > 0.0 { quotient } else { 0.0 };
+        }
+    }
+}
+
+vectorised! {
+    fn root(line: &mut [f32]) {
+        line.iter_mut().for_each(|value| *value = value.sqrt());
     }
 }
 

@@ -12,12 +12,13 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
 use super::candidates::Candidates;
+use super::places::Places;
 use super::row::{Row, Tally};
 use super::{Census, Outcome, Penalty};
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
-use crate::{Distance, Error, Labels, Metric};
+use crate::{Error, Labels, Metric};
 
 /// Anchors a tile.
 const TILE: usize = 64;
@@ -181,16 +182,6 @@ fn among(error: Error, batch: usize) -> Error {
     }
 }
 
-/// c with ∂d/∂x = (c/w)·(x − y): what turns a weight on d into a force between two points.
-pub(super) fn coefficient(kind: Distance, weight: f32, distance: f32) -> f32 {
-    match kind {
-        Distance::Euclidean if distance > 0.0 => weight / distance,
-        Distance::Euclidean => 0.0,
-        Distance::SquaredEuclidean => 2.0 * weight,
-        Distance::Cosine => weight,
-    }
-}
-
 /// One thread's share of the tiles, with its own sums.
 struct Lane<'a> {
     field: &'a Field,
@@ -208,6 +199,7 @@ struct Lane<'a> {
     batch_weights: Vec<f32>,
     close: Vec<Close>,
     touched: Vec<u32>,
+    thresholds: Places,
 }
 
 impl<'a> Lane<'a> {
@@ -227,6 +219,7 @@ impl<'a> Lane<'a> {
             batch_weights: if dense { vec![0.0; rows * batch] } else { Vec::new() },
             close: Vec::new(),
             touched: Vec::new(),
+            thresholds: Places::default(),
         }
     }
 
@@ -256,6 +249,7 @@ impl<'a> Lane<'a> {
                 weights: &mut self.weights[start..start + columns],
                 touched: &mut self.touched,
                 tally: &mut self.tally,
+                places: &mut self.thresholds,
             };
             let within = sum(&row.distances[row.class.clone()]);
             let total = sum(row.distances);
@@ -270,6 +264,7 @@ impl<'a> Lane<'a> {
                 }
             }
         }
+        self.touched.clear();
         if self.dense {
             self.spread_tile(rows);
         }
@@ -278,8 +273,7 @@ impl<'a> Lane<'a> {
     /// Takes one weight of an anchor's row and moves both ends of its pair.
     fn pull(&mut self, anchor: usize, start: usize, place: usize) {
         let weight = std::mem::take(&mut self.weights[start + place]);
-        let kind = self.field.anchors.distance();
-        let c = coefficient(kind, weight, self.distances[start + place]);
+        let c = self.field.anchors.coefficient(weight, self.distances[start + place]);
         if c == 0.0 {
             return;
         }
@@ -310,10 +304,7 @@ impl<'a> Lane<'a> {
         }
         self.close = close;
 
-        let kind = field.anchors.distance();
-        for (weight, &distance) in self.weights[..area].iter_mut().zip(&self.distances) {
-            *weight = coefficient(kind, *weight, distance);
-        }
+        field.anchors.to_coefficients(&mut self.weights[..area], &self.distances[..area]);
         for (index, anchor) in rows.clone().enumerate() {
             let line = &self.weights[index * columns..][..columns];
             self.diagonal[anchor] += sum(line) as f32;

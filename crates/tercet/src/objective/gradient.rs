@@ -1,17 +1,50 @@
 //! From weights on distances to a gradient with respect to the points, a tile of anchors at a time.
 
+use rayon::prelude::*;
+
 use super::TripletLoss;
+use super::places::Places;
 use super::row::{Row, Tally};
-use crate::Distance;
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
+use crate::simd::{add, sum};
 
 /// Anchors a tile.
-pub(super) const TILE: usize = 64;
+const TILE: usize = 64;
+
+/// Σ φ with its census and ∂(Σ φ)/∂points (B×D in class order).
+pub(super) fn evaluate(
+    loss: &TripletLoss,
+    points: &Points,
+    order: &ClassOrder,
+) -> (Tally, Vec<f32>) {
+    let tiles = points.len().div_ceil(TILE);
+    let lanes = rayon::current_num_threads().min(tiles);
+    let lane = |lane: usize| {
+        let mut work = Lane::new(loss, points, order);
+        for tile in (lane..tiles).step_by(lanes) {
+            work.tile(tile);
+        }
+        work.finish()
+    };
+    // Each lane works through a fixed share of the tiles and the shares are added in order: the
+    // same number of threads gives the same bits.
+    (0..lanes)
+        .into_par_iter()
+        .map(lane)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .reduce(|mut left, right| {
+            left.0.add(&right.0);
+            add(&mut left.1, &right.1);
+            left
+        })
+        .unwrap_or_default()
+}
 
 /// One thread's share of the tiles, with its own sums.
-pub(super) struct Lane<'a> {
+struct Lane<'a> {
     loss: &'a TripletLoss,
     points: &'a Points,
     order: &'a ClassOrder,
@@ -24,10 +57,11 @@ pub(super) struct Lane<'a> {
     weights: Vec<f32>,
     close: Vec<Close>,
     touched: Vec<u32>,
+    places: Places,
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(loss: &'a TripletLoss, points: &'a Points, order: &'a ClassOrder) -> Self {
+    fn new(loss: &'a TripletLoss, points: &'a Points, order: &'a ClassOrder) -> Self {
         let batch = points.len();
         let tile = TILE.min(batch) * batch;
         Self {
@@ -41,11 +75,12 @@ impl<'a> Lane<'a> {
             weights: vec![0.0; tile],
             close: Vec::new(),
             touched: Vec::new(),
+            places: Places::default(),
         }
     }
 
     /// Works through the anchors of one tile.
-    pub(super) fn tile(&mut self, tile: usize) {
+    fn tile(&mut self, tile: usize) {
         let batch = self.points.len();
         let rows = tile * TILE..((tile + 1) * TILE).min(batch);
         let area = rows.len() * batch;
@@ -54,7 +89,7 @@ impl<'a> Lane<'a> {
         let distances = &mut self.distances[..area];
         points.tile(rows.clone(), points, distances, Some(&mut self.close));
 
-        let dense = self.loss.selection.is_dense();
+        let dense = self.loss.selection.is_dense(self.order);
         if dense {
             self.weights[..area].fill(0.0);
         }
@@ -70,6 +105,7 @@ impl<'a> Lane<'a> {
                 weights: &mut self.weights[span.clone()],
                 touched: &mut self.touched,
                 tally: &mut self.tally,
+                places: &mut self.places,
             };
             let within: f64 = sum(&row.distances[row.class.clone()]);
             let total: f64 = sum(row.distances);
@@ -78,22 +114,14 @@ impl<'a> Lane<'a> {
             if row.has_triplets() {
                 self.loss.selection.weigh(&mut row, self.points);
             }
-            if !dense {
+            if dense {
+                self.touched.clear();
+            } else {
                 self.spread_touched(anchor, span.start);
             }
         }
         if dense {
             self.spread_tile(rows);
-        }
-    }
-
-    /// c with ∂d/∂x = (c/w)·(x − y): what turns a weight on d into a force between two points.
-    fn coefficient(&self, weight: f32, distance: f32) -> f32 {
-        match self.points.distance() {
-            Distance::Euclidean if distance > 0.0 => weight / distance,
-            Distance::Euclidean => 0.0,
-            Distance::SquaredEuclidean => 2.0 * weight,
-            Distance::Cosine => weight,
         }
     }
 
@@ -113,7 +141,7 @@ impl<'a> Lane<'a> {
         while let Some(place) = self.touched.pop() {
             let place = place as usize;
             let weight = std::mem::take(&mut self.weights[start + place]);
-            let coefficient = self.coefficient(weight, self.distances[start + place]);
+            let coefficient = self.points.coefficient(weight, self.distances[start + place]);
             if coefficient != 0.0 {
                 self.pull(anchor, place, coefficient);
             }
@@ -124,9 +152,7 @@ impl<'a> Lane<'a> {
     fn spread_tile(&mut self, rows: std::ops::Range<usize>) {
         let (batch, d) = (self.points.len(), self.points.dimensions());
         let area = rows.len() * batch;
-        for at in 0..area {
-            self.weights[at] = self.coefficient(self.weights[at], self.distances[at]);
-        }
+        self.points.to_coefficients(&mut self.weights[..area], &self.distances[..area]);
         // Pairs too close for the Gram form would cancel here as well: they go one by one.
         let close = std::mem::take(&mut self.close);
         for pair in &close {
@@ -140,12 +166,8 @@ impl<'a> Lane<'a> {
         self.close = close;
 
         for (anchor, line) in rows.clone().zip(self.weights[..area].chunks_exact(batch)) {
-            let mut own = 0.0;
-            for (&coefficient, diagonal) in line.iter().zip(&mut self.diagonal) {
-                own += f64::from(coefficient);
-                *diagonal += coefficient;
-            }
-            self.diagonal[anchor] += own as f32;
+            add(&mut self.diagonal, line);
+            self.diagonal[anchor] += sum(line) as f32;
         }
         let tile = Operand::new(&self.weights[..area], rows.len(), batch);
         let all = Operand::new(self.points.gram_rows(0..batch), batch, d);
@@ -155,9 +177,9 @@ impl<'a> Lane<'a> {
     }
 
     /// The sums of this lane: tally, and ∂(Σ φ)/∂points (B×D in class order).
-    pub(super) fn finish(mut self) -> (Tally, Vec<f32>) {
+    fn finish(mut self) -> (Tally, Vec<f32>) {
         let d = self.points.dimensions();
-        if self.loss.selection.is_dense() {
+        if self.loss.selection.is_dense(self.order) {
             let points = self.points.gram_rows(0..self.points.len()).chunks_exact(d);
             for ((sums, point), &total) in
                 self.sums.chunks_exact_mut(d).zip(points).zip(&self.diagonal)
@@ -169,8 +191,4 @@ impl<'a> Lane<'a> {
         }
         (self.tally, self.sums)
     }
-}
-
-fn sum(values: &[f32]) -> f64 {
-    values.iter().map(|&value| f64::from(value)).sum()
 }

@@ -1,14 +1,15 @@
 //! Batch-hard: "In Defense", eq. 5.
 
 use super::row::Row;
+use crate::simd::largest;
 
 pub(super) fn weigh(row: &mut Row) {
-    let mut farthest: Option<usize> = None;
-    for positive in row.positives() {
-        if farthest.is_none_or(|best| row.distances[positive] > row.distances[best]) {
-            farthest = Some(positive);
-        }
-    }
+    let positives = [row.class.start..row.anchor, row.anchor + 1..row.class.end];
+    let most = positives
+        .iter()
+        .map(|range| largest(&row.distances[range.clone()]))
+        .fold(f32::NEG_INFINITY, f32::max);
+    let farthest = row.lowest_at(positives, most);
     if let (Some(positive), Some((negative, _))) = (farthest, row.nearest_negative(-1.0)) {
         row.select(positive, negative);
     }

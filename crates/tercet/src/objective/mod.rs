@@ -32,8 +32,10 @@ mod lifted;
 mod memory;
 mod n_hard;
 mod penalty;
+mod places;
 mod preset;
 mod random;
+mod ranked;
 mod reduction;
 #[cfg(test)]
 mod reference;
@@ -42,6 +44,7 @@ mod selection;
 mod semi_hard;
 mod semi_hard_all;
 mod semi_hard_fallback;
+mod symmetric;
 mod triplets;
 mod violating_random;
 
@@ -57,14 +60,12 @@ pub use selection::Selection;
 pub use triplets::{TRIPLET_LIMIT, Triplet};
 
 use ndarray::{Array2, ArrayView2};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::distance::{Metric, Points};
 use crate::labels::ClassOrder;
 use crate::{Error, Labels};
 use field::Field;
-use gradient::Lane;
 
 /// A triplet objective. `Default` is [`TripletLoss::batch_hard`].
 ///
@@ -149,28 +150,11 @@ impl TripletLoss {
         let order = ClassOrder::new(labels);
         let points = given.reordered(&order.items);
 
-        let tiles = points.len().div_ceil(gradient::TILE);
-        let lanes = rayon::current_num_threads().min(tiles);
-        let lane = |lane: usize| {
-            let mut work = Lane::new(self, &points, &order);
-            for tile in (lane..tiles).step_by(lanes) {
-                work.tile(tile);
-            }
-            work.finish()
+        let (tally, sums) = if points.len() <= symmetric::MOST {
+            symmetric::evaluate(self, &points, &order)
+        } else {
+            gradient::evaluate(self, &points, &order)
         };
-        // Each lane works through a fixed share of the tiles and the shares are added in order:
-        // the same number of threads gives the same bits.
-        let (tally, sums) = (0..lanes)
-            .into_par_iter()
-            .map(lane)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .reduce(|mut left, right| {
-                left.0.add(&right.0);
-                left.1.iter_mut().zip(&right.1).for_each(|(x, y)| *x += y);
-                left
-            })
-            .unwrap_or_default();
 
         let census = Census::new(&order, &tally);
         let divisor = self.reduction.divisor(self.penalty, &census);
@@ -205,7 +189,7 @@ impl TripletLoss {
         self.penalty.check()?;
         self.selection.check(self.metric)?;
         let field = Field::new(self.metric, embeddings, labels, Some((frozen, frozen_labels)))?;
-        let sums = field.sums(self.penalty, self.selection.is_dense(), |row| {
+        let sums = field.sums(self.penalty, self.selection.is_dense(&field.order), |row| {
             let before = row.tally.active;
             self.selection.weigh(row, &field.candidates);
             row.tally.active > before

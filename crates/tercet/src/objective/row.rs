@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use super::Penalty;
+use super::places::Places;
+use crate::simd::{find, smallest_above};
 
 /// Sums over triplets, in f64 and u64.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,6 +46,8 @@ pub(super) struct Row<'a> {
     /// The places that got a weight, where the selection is sparse; possibly repeated.
     pub(super) touched: &'a mut Vec<u32>,
     pub(super) tally: &'a mut Tally,
+    /// Room for the thresholds of a row with many positives.
+    pub(super) places: &'a mut Places,
 }
 
 impl Row<'_> {
@@ -66,21 +70,36 @@ impl Row<'_> {
     /// The nearest negative strictly farther than `above` (ties: lowest original index), with its
     /// distance.
     pub(super) fn nearest_negative(&self, above: f32) -> Option<(usize, f32)> {
-        let mut nearest = f32::INFINITY;
-        for range in self.negatives() {
-            for &d in &self.distances[range] {
-                nearest = if d > above && d < nearest { d } else { nearest };
+        let nearest = self
+            .negatives()
+            .into_iter()
+            .map(|range| smallest_above(&self.distances[range], above))
+            .fold(f32::INFINITY, f32::min);
+        (nearest < f32::INFINITY)
+            .then(|| self.lowest_at(self.negatives(), nearest))
+            .flatten()
+            .map(|place| (place, nearest))
+    }
+
+    /// Of the places whose distance is `distance`, that of the lowest original index.
+    pub(super) fn lowest_at(
+        &self,
+        ranges: impl IntoIterator<Item = Range<usize>>,
+        distance: f32,
+    ) -> Option<usize> {
+        let mut lowest: Option<usize> = None;
+        for range in ranges {
+            let distances = &self.distances[range.clone()];
+            let mut from = 0;
+            while let Some(at) = find(distances, distance, from) {
+                let place = range.start + at;
+                if lowest.is_none_or(|lowest| self.items[place] < self.items[lowest]) {
+                    lowest = Some(place);
+                }
+                from = at + 1;
             }
         }
-        if nearest == f32::INFINITY {
-            return None;
-        }
-        self.negatives()
-            .into_iter()
-            .flatten()
-            .filter(|&place| self.distances[place] == nearest)
-            .min_by_key(|&place| self.items[place])
-            .map(|place| (place, nearest))
+        lowest
     }
 
     /// Counts one triplet and weighs its two distances.

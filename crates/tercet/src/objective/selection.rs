@@ -11,6 +11,7 @@ use super::{
     semi_hard_fallback, violating_random,
 };
 use crate::distance::Points;
+use crate::labels::ClassOrder;
 use crate::{Error, Metric};
 
 /// Which triplets of a batch count. Training lives or dies by this choice.
@@ -89,6 +90,9 @@ pub enum Selection {
     },
 }
 
+/// Items of a class from which matrix products spread a row's pulls faster than one by one.
+const MANY_PULLS: usize = 32;
+
 impl Selection {
     /// Every selection, with the default parameters.
     pub const ALL: [Self; 11] = [
@@ -139,9 +143,16 @@ impl Selection {
         matches!(self, Self::SemiHard | Self::SemiHardAll) && margin <= 0.0
     }
 
-    /// Whether every distance of a row may matter, so that the gradient goes by matrix products.
-    pub(super) fn is_dense(self) -> bool {
-        matches!(self, Self::All | Self::SemiHardAll)
+    /// Whether so many distances of a row may matter that the gradient goes by matrix products.
+    pub(super) fn is_dense(self, order: &ClassOrder) -> bool {
+        match self {
+            Self::All | Self::SemiHardAll => true,
+            // A pair and its negative may pull for every positive.
+            Self::SemiHard | Self::SemiHardFallback => {
+                order.ranges.iter().any(|class| class.len() > MANY_PULLS)
+            }
+            _ => false,
+        }
     }
 
     /// Refuses parameters out of range, and distances that the selection is not made for.

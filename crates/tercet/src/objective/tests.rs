@@ -142,6 +142,73 @@ fn several_tiles_agree_with_the_reference() {
 }
 
 #[test]
+fn many_positives_agree_with_the_reference() {
+    // Two classes of 75: every hinge and semi-hard rank instead of comparing.
+    let classes: Vec<u32> = (0..150).map(|i| (i * 7 % 2) as u32).collect();
+    let labels = Labels::from_iter(&classes);
+    for dimensions in [2, 5] {
+        let vectors = random(9, 150, dimensions);
+        for selection in [Selection::All, Selection::SemiHard, Selection::SemiHardFallback] {
+            for penalty in penalties() {
+                let loss = TripletLoss {
+                    metric: Distance::Euclidean.into(),
+                    selection,
+                    penalty,
+                    reduction: Reduction::Mean,
+                };
+                check_value(&loss, &vectors, &classes);
+                // Along a direction, the value changes as the gradient says.
+                let got = loss.evaluate(vectors.view(), &labels).unwrap();
+                let direction = random(10, 150, dimensions);
+                let moved = |step: f64| -> Vec<Vec<f64>> {
+                    let there = rows(&vectors).into_iter().zip(rows(&direction));
+                    there
+                        .map(|(x, d)| x.iter().zip(d).map(|(x, d)| x + step * d).collect())
+                        .collect()
+                };
+                let at = |step| reference::evaluate(&loss, &moved(step), &classes).value;
+                // So small that no triplet changes its side.
+                let expected = (at(1e-7) - at(-1e-7)) / 2e-7;
+                let slope: f64 = got
+                    .gradient
+                    .iter()
+                    .zip(&direction)
+                    .map(|(&g, &d)| f64::from(g) * f64::from(d))
+                    .sum();
+                assert!(
+                    (slope - expected).abs() <= 1e-4 * expected.abs() + 1e-6,
+                    "slope of {loss:?}: {slope} instead of {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn batches_in_tiles_and_in_memory_agree() {
+    let vectors = random(11, 150, 6);
+    for classes in [3, 37] {
+        let labels = Labels::from_iter((0..150).map(|i| i % classes));
+        for loss in every_loss().filter(|loss| loss.reduction == Reduction::Mean) {
+            let points = Points::new(vectors.view(), loss.metric).unwrap();
+            let order = ClassOrder::new(&labels);
+            let points = points.reordered(&order.items);
+            let (here, forces) = symmetric::evaluate(&loss, &points, &order);
+            let (there, others) = gradient::evaluate(&loss, &points, &order);
+            assert_eq!(
+                (here.selected, here.active, here.violated),
+                (there.selected, there.active, there.violated)
+            );
+            assert!((here.value - there.value).abs() <= 1e-6 * there.value.abs());
+            let scale = others.iter().fold(0.0_f32, |most, g| most.max(g.abs()));
+            for (x, y) in forces.iter().zip(&others) {
+                assert!((x - y).abs() <= 1e-5 * scale, "{x} {y} of {loss:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn dense_and_sparse_gradients_agree_on_two_items_a_class() {
     // With one positive and one negative an anchor has one triplet: `all` and `hard` coincide.
     let vectors = random(5, 3, 16);

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::field::{Field, coefficient};
+use super::field::Field;
 use super::row::Tally;
 use super::{Census, Outcome, Selection, TripletLoss};
 use crate::distance::Points;
@@ -268,9 +268,8 @@ impl TripletLoss {
             return;
         }
         let d = points.dimensions();
-        let kind = points.distance();
-        let pull = coefficient(kind, slope, d_ap);
-        let push = coefficient(kind, slope, d_an);
+        let pull = points.coefficient(slope, d_ap);
+        let push = points.coefficient(slope, d_an);
         for k in 0..d {
             let (x, y, z) = (points.row(a)[k], points.row(p)[k], points.row(n)[k]);
             sums[a * d + k] += pull * (x - y) - push * (x - z);

@@ -1,0 +1,76 @@
+//! `tercet bench`: how fast the objectives are, as ratios to the matrix products they need.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tercet::bench::{Extent, Measured, cases};
+
+use crate::{General, progress, table};
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// A few small batches only.
+    #[arg(long)]
+    quick: bool,
+    /// Also batches that take seconds each.
+    #[arg(long, conflicts_with = "quick")]
+    large: bool,
+    /// Only objectives whose name contains this text.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Threads to use (0: every core).
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+impl Bench {
+    pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
+        super::use_threads(self.threads)?;
+        let budget = Duration::from_millis(if self.quick { 100 } else { 500 });
+        let mut cases = cases(Extent { quick: self.quick, large: self.large });
+        if let Some(text) = &self.only {
+            cases.retain(|case| case.name.contains(text));
+        }
+        let bar = progress::bar(general, "measuring", cases.len());
+        let measured: Vec<Measured> = cases
+            .iter()
+            .map(|case| {
+                let measured = case.measure(budget).with_context(|| case.name.to_owned());
+                bar.inc(1);
+                measured
+            })
+            .collect::<anyhow::Result<_>>()?;
+        bar.finish_and_clear();
+        super::print(general, &measured, || text(&measured))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn text(measured: &[Measured]) -> String {
+    let mut lines = vec![format!(
+        "{:<24} {:>6} {:>7} {:>11} {:>11} {:>6} {:>6} {:>15} {:>8}",
+        "objective", "batch", "classes", "ms", "floor ms", "ratio", "least", "triplets", "peak MiB"
+    )];
+    lines.extend(measured.iter().map(|case| {
+        format!(
+            "{:<24} {:>6} {:>7} {:>11.3} {:>11.3} {:>6.2} {:>6.2} {:>15} {:>8}",
+            case.objective,
+            case.batch,
+            case.classes,
+            case.seconds * 1e3,
+            case.floor_seconds * 1e3,
+            case.ratio,
+            case.least_ratio,
+            table::count(case.triplets as usize),
+            case.peak_bytes.map_or_else(|| "–".to_owned(), |bytes| (bytes >> 20).to_string()),
+        )
+    }));
+    lines.push(
+        "floor: the B×B×D products of the definition by the same kernels in the same run, 3 for \
+         batch-all, 1 otherwise;\nratio: of medians; least: of the shortest times"
+            .to_owned(),
+    );
+    lines.join("\n")
+}
