@@ -154,10 +154,11 @@ def time_peer(objective, x, labels):
 
 
 def time_tercet(options, objective, folder):
-    """Seconds that the kernel took, as `tercet loss` tells, and the value."""
+    """Median seconds that the kernel took, as `tercet loss` tells, and the value."""
     command = [options.tercet, "loss", str(folder / "x.npy"), "--labels", str(folder / "y.npy")]
     command += objective.tercet
-    command += ["--gradient", str(folder / "g.npy"), "--threads", str(options.threads), "--json"]
+    command += ["--gradient", str(folder / "g.npy"), "--threads", str(options.threads)]
+    command += ["--repeat", "5", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
