@@ -230,9 +230,9 @@ fn wrong_input_is_named() {
         ("e.npy --labels l.txt --distance l2", 2, "squared-euclidean"),
         ("e.npy --labels l.txt --preset facenet --selection all", 2, "cannot be used with"),
         ("e.npy --labels l.txt --selection distance-weighted", 1, "normalised vectors"),
-        ("e.npy --labels l.txt --preset lifted --margin soft", 1, "lifted has no soft margin"),
-        ("e.npy --labels l.txt --penalty hinge --margin soft", 1, "contradicts --penalty hinge"),
-        ("e.npy --labels l.txt --gradient g.txt", 1, "ends in .npy"),
+        ("e.npy --labels l.txt --preset lifted --margin soft", 2, "lifted has no soft margin"),
+        ("e.npy --labels l.txt --penalty hinge --margin soft", 2, "contradicts --penalty hinge"),
+        ("e.npy --labels l.txt --gradient g.txt", 2, "ends in .npy"),
         ("e.npy --labels l.txt --gradient e.npy/g.npy", 1, "e.npy"),
     ] {
         let (got, errors) = bench.fails(arguments);

@@ -109,6 +109,11 @@ fn a_resumed_run_still_knows_where_its_model_goes() {
     succeed(&["train", "--resume", run, "--quiet"]);
     assert_eq!(fs::read(out).unwrap(), fs::read(Path::new(run).join("model.safetensors")).unwrap());
 
+    // Another picture under an old name is other data.
+    fs::copy(data.join("class 0/0.png"), data.join("class 7/2.png")).unwrap();
+    let error = fail(&["train", "--resume", run], 1);
+    assert!(error.contains("changed since this run began"), "{error}");
+
     let error = fail(&["train", "--resume", run, "--steps", "9"], 2);
     assert!(error.contains("steps"), "{error}");
     let error = fail(&["train", &source, "--run", run], 1);

@@ -150,7 +150,9 @@ impl Loss {
                     None => Ok(lifted),
                     Some(Margin::Hinge(margin)) => Ok(lifted.with_margin(margin)),
                     Some(Margin::Soft) => {
-                        bail!("--margin soft: lifted has no soft margin, give a number")
+                        bail!(Usage(
+                            "--margin soft: lifted has no soft margin, give a number".to_owned()
+                        ))
                     }
                 };
             }
@@ -159,7 +161,7 @@ impl Loss {
             (None, None) => base.penalty,
             (None | Some("soft"), Some(Margin::Soft)) => Penalty::Soft { margin: 0.0 },
             (Some(name), Some(Margin::Soft)) => {
-                bail!("--margin soft contradicts --penalty {name}: give a number")
+                bail!(Usage(format!("--margin soft contradicts --penalty {name}: give a number")))
             }
             (name, Some(Margin::Hinge(margin))) => {
                 Penalty::from_name(name.unwrap_or("hinge"), margin)?

@@ -2,19 +2,24 @@
 
 mod checkpoint;
 mod config;
+mod error;
 mod loader;
 mod monitor;
+mod outcome;
 mod report;
 mod run;
+mod watch;
 
 pub use config::{BatchShape, ConfigError, Margin, TrainConfig};
+pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
+pub use outcome::{Before, Count, Ended, Trained};
 pub use run::RunFolder;
+pub use watch::{Event, Surroundings};
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -25,197 +30,13 @@ use serde::Serialize;
 use tercet::{Census, Labels, Metric, Percentiles, PkSampler, Retrieval};
 
 use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
-use crate::encoder::{Encoder, EncoderError};
-use crate::files::FileError;
+use crate::encoder::Encoder;
 use crate::judgement::Judgement;
 use crate::model::{
     FORMAT, Model, ModelCard, ModelError, Provenance, embed, images, input_shape, values,
 };
 use checkpoint::{Checkpoint, State};
 use loader::{Batch, Loader};
-
-/// Why a run could not start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// A setting outside its range.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The data could not be read or used.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The batches, objective or judgement refused their input.
-    #[error(transparent)]
-    Core(#[from] tercet::Error),
-    /// The encoder's options fit neither each other nor the images.
-    #[error(transparent)]
-    Encoder(#[from] EncoderError),
-    /// The model could not be made or written.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A file could not be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The report could not be made.
-    #[error("cannot make the report: {0}")]
-    Report(String),
-    /// The folder is taken.
-    #[error("{path} holds a run already: go on with it by `--resume {path}`, or name another folder", path = .0.display())]
-    RunExists(PathBuf),
-    /// Files of a run that cannot be understood.
-    #[error("{} cannot be used: {reason}", path.display())]
-    BadRun {
-        /// File or folder.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Other data than the run began with.
-    #[error(
-        "the data of {source_name} changed since this run began (fingerprint {now}, expected {began}): restore it, or start a new run"
-    )]
-    DataChanged {
-        /// The source.
-        source_name: String,
-        /// Fingerprint at the start of the run.
-        began: String,
-        /// Fingerprint now.
-        now: String,
-    },
-    /// A loader thread ended without a word.
-    #[error("the loader stopped after step {step}: go on with `--resume`")]
-    LoaderStopped {
-        /// Steps done.
-        step: u64,
-    },
-    /// The embeddings left the range of numbers.
-    #[error(
-        "the network gave values that are not finite at step {step}: lower --learning-rate (now {learning_rate:e})"
-    )]
-    Diverged {
-        /// Steps done.
-        step: u64,
-        /// The learning rate then.
-        learning_rate: f64,
-    },
-}
-
-/// Numbers of classes and items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Count {
-    /// Classes.
-    pub classes: usize,
-    /// Items.
-    pub items: usize,
-}
-
-impl Count {
-    fn of(labels: &Labels) -> Self {
-        Self { classes: labels.class_count(), items: labels.len() }
-    }
-}
-
-/// What a run found before its first step.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Before {
-    /// Nearest neighbours on the raw pixels, in Euclidean distance.
-    pub pixels: Option<Retrieval>,
-    /// The network with fresh weights.
-    pub untrained: Option<Retrieval>,
-}
-
-/// A finished run, as `tercet train --json` prints it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Trained {
-    /// The model file.
-    pub model: PathBuf,
-    /// The run's folder.
-    pub run: PathBuf,
-    /// Where the images came from.
-    pub source: String,
-    /// Steps done.
-    pub steps: u64,
-    /// Seconds that this call took.
-    pub seconds: f64,
-    /// Seed of every random choice.
-    pub seed: u64,
-    /// The objective's name.
-    pub objective: String,
-    /// The architecture's name.
-    pub encoder: String,
-    /// Trainable and running numbers of the network.
-    pub parameters: usize,
-    /// What was learnt from.
-    pub train: Count,
-    /// What was kept apart.
-    pub holdout: Count,
-    /// The baselines on the held-out classes.
-    pub before: Before,
-    /// The trained network on the held-out classes; none without any.
-    pub after: Option<Judgement>,
-    /// Items left out by `skip-bad`.
-    pub skipped: Vec<BadItem>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// All steps were done.
-    Finished(Box<Trained>),
-    /// Interrupted after a checkpoint; nothing is lost.
-    Interrupted {
-        /// Steps done; none if the run had not begun or not yet gone on.
-        step: Option<u64>,
-    },
-}
-
-/// What a run tells while it goes on.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Items are decoded and checked.
-    Preparing {
-        /// Items done.
-        done: usize,
-        /// Items in all.
-        total: usize,
-    },
-    /// Items were left out.
-    Skipped(&'a [BadItem]),
-    /// A baseline was judged on the held-out classes.
-    Baseline(&'a str, &'a Retrieval),
-    /// The first step is about to be made.
-    Started {
-        /// Steps done before.
-        step: u64,
-        /// What is learnt from.
-        train: Count,
-        /// What is kept apart.
-        holdout: Count,
-        /// Numbers in the network.
-        parameters: usize,
-    },
-    /// A step was made.
-    Step {
-        /// Steps done.
-        step: u64,
-    },
-    /// A line was written to `metrics.jsonl`.
-    Logged(&'a Line),
-    /// A checkpoint was written.
-    Checkpoint {
-        /// Steps done.
-        step: u64,
-    },
-    /// Something that a person should know.
-    Warning(String),
-}
-
-/// What a run needs beside its configuration.
-pub struct Surroundings<'a> {
-    /// Hears every [`Event`].
-    pub watch: &'a (dyn Fn(Event) + Sync),
-    /// Once true, the run stops at the next step, after a checkpoint.
-    pub stop: &'a AtomicBool,
-}
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
 /// model and report.
@@ -330,8 +151,6 @@ impl<'a> Trainer<'a> {
         let plain = Device::flex();
         let learning = plain.clone().autodiff();
         let encoder = fresh(config, &prepared, &learning)?;
-        // Burn's default of 1e-5 for epsilon slows small gradients; 1e-8 is Adam's own.
-        let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
         let holdout = prepared.labels(&prepared.split.holdout);
         let mut trainer = Self {
             config,
@@ -343,7 +162,7 @@ impl<'a> Trainer<'a> {
             learning,
             plain,
             encoder,
-            optimizer,
+            optimizer: adam(),
             step: 0,
             began,
             prepared,
@@ -362,11 +181,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<(u64, Encoder, ModuleOptimizer), TrainError> {
         let State { step, data, statistics, threads } = checkpoint.state.clone();
         if data != self.prepared.fingerprint || statistics != self.prepared.statistics() {
-            return Err(TrainError::DataChanged {
-                source_name: self.config.source.clone(),
-                began: data,
-                now: self.prepared.fingerprint.clone(),
-            });
+            return Err(TrainError::DataChanged(self.config.source.clone()));
         }
         let now = rayon::current_num_threads();
         if threads != now {
@@ -377,9 +192,8 @@ impl<'a> Trainer<'a> {
         // Loading a record changes running statistics that clones share: load into a network of
         // its own.
         let encoder = fresh(self.config, &self.prepared, &self.learning)?;
-        let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
         let (encoder, optimizer) = checkpoint
-            .restore(encoder, optimizer)
+            .restore(encoder, adam())
             .map_err(|reason| TrainError::BadRun { path: self.run.checkpoints(), reason })?;
         Ok((step, encoder, optimizer))
     }
@@ -616,6 +430,11 @@ impl<'a> Trainer<'a> {
             },
         })
     }
+}
+
+/// Burn's default of 1e-5 for epsilon slows small gradients; 1e-8 is Adam's own.
+fn adam() -> ModuleOptimizer {
+    AdamConfig::new().with_epsilon(1e-8).init()
 }
 
 /// The batches of a run. Without a batch asked for, small data gets as many classes as it has.

@@ -129,7 +129,7 @@ impl RunFolder {
         for (_, path) in all.iter().rev() {
             match Checkpoint::read(path).and_then(&restore) {
                 Ok(restored) => return Ok(Some(restored)),
-                Err(error @ TrainError::DataChanged { .. }) => return Err(error),
+                Err(error @ TrainError::DataChanged(_)) => return Err(error),
                 Err(error) => warn(format!("{error}; trying the checkpoint before")),
             }
         }

@@ -1,0 +1,78 @@
+//! What a run leaves behind, as `tercet train --json` prints it.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use tercet::{Labels, Retrieval};
+
+use crate::data::BadItem;
+use crate::judgement::Judgement;
+
+/// Numbers of classes and items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Classes.
+    pub classes: usize,
+    /// Items.
+    pub items: usize,
+}
+
+impl Count {
+    pub(super) fn of(labels: &Labels) -> Self {
+        Self { classes: labels.class_count(), items: labels.len() }
+    }
+}
+
+/// What a run found before its first step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Before {
+    /// Nearest neighbours on the raw pixels, in Euclidean distance.
+    pub pixels: Option<Retrieval>,
+    /// The network with fresh weights.
+    pub untrained: Option<Retrieval>,
+}
+
+/// A finished run, as `tercet train --json` prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trained {
+    /// The model file.
+    pub model: PathBuf,
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Where the images came from.
+    pub source: String,
+    /// Steps done.
+    pub steps: u64,
+    /// Seconds that this call took.
+    pub seconds: f64,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The objective's name.
+    pub objective: String,
+    /// The architecture's name.
+    pub encoder: String,
+    /// Trainable and running numbers of the network.
+    pub parameters: usize,
+    /// What was learnt from.
+    pub train: Count,
+    /// What was kept apart.
+    pub holdout: Count,
+    /// The baselines on the held-out classes.
+    pub before: Before,
+    /// The trained network on the held-out classes; none without any.
+    pub after: Option<Judgement>,
+    /// Items left out by `skip-bad`.
+    pub skipped: Vec<BadItem>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// All steps were done.
+    Finished(Box<Trained>),
+    /// Interrupted after a checkpoint; nothing is lost.
+    Interrupted {
+        /// Steps done; none if the run had not begun or not yet gone on.
+        step: Option<u64>,
+    },
+}

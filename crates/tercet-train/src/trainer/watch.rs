@@ -1,0 +1,57 @@
+//! What a run tells while it goes on, and how it is stopped.
+
+use std::sync::atomic::AtomicBool;
+
+use tercet::Retrieval;
+
+use super::{Count, Line};
+use crate::data::BadItem;
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Items are decoded and checked.
+    Preparing {
+        /// Items done.
+        done: usize,
+        /// Items in all.
+        total: usize,
+    },
+    /// Items were left out.
+    Skipped(&'a [BadItem]),
+    /// A baseline was judged on the held-out classes.
+    Baseline(&'a str, &'a Retrieval),
+    /// The first step is about to be made.
+    Started {
+        /// Steps done before.
+        step: u64,
+        /// What is learnt from.
+        train: Count,
+        /// What is kept apart.
+        holdout: Count,
+        /// Numbers in the network.
+        parameters: usize,
+    },
+    /// A step was made.
+    Step {
+        /// Steps done.
+        step: u64,
+    },
+    /// A line was written to `metrics.jsonl`.
+    Logged(&'a Line),
+    /// A checkpoint was written.
+    Checkpoint {
+        /// Steps done.
+        step: u64,
+    },
+    /// Something that a person should know.
+    Warning(String),
+}
+
+/// What a run needs beside its configuration.
+pub struct Surroundings<'a> {
+    /// Hears every [`Event`].
+    pub watch: &'a (dyn Fn(Event) + Sync),
+    /// Once true, the run stops at the next step, after a checkpoint.
+    pub stop: &'a AtomicBool,
+}
