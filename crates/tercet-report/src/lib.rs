@@ -28,6 +28,7 @@ mod scale;
 mod series;
 mod training;
 
+pub use page::ReportError;
 pub use training::{
-    DistanceHistogram, Judged, Measured, Neighbour, Picture, ReportError, Strip, TrainingReport,
+    DistanceHistogram, Judged, Measured, Neighbour, Picture, Strip, TrainingReport,
 };

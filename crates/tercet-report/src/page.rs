@@ -7,6 +7,18 @@ use crate::picture::Inline;
 use crate::scale::{Base, Unit, grouped, percent, significant};
 use crate::training::{Judged, Measured, Picture, Strip, TrainingReport};
 
+/// Why a report could not be made into a page.
+#[derive(Debug, thiserror::Error)]
+#[error("the report could not be laid out as HTML")]
+pub struct ReportError(#[from] askama::Error);
+
+impl TrainingReport {
+    /// Lays the report out as one self-contained HTML page.
+    pub fn to_html(&self) -> Result<String, ReportError> {
+        Ok(Page::of(self).render()?)
+    }
+}
+
 /// The whole page.
 #[derive(Debug, Template)]
 #[template(path = "page.html")]

@@ -1,8 +1,6 @@
-//! The report of a training run: plain data in, one HTML page out.
+//! What the report of a training run shows, as plain data.
 
 use serde::Serialize;
-
-use crate::page::Page;
 
 /// Everything that the page about a training run shows.
 ///
@@ -124,16 +122,4 @@ pub struct Picture {
     pub label: String,
     /// What identifies the picture, usually its file name.
     pub id: String,
-}
-
-/// Why a report could not be made into a page.
-#[derive(Debug, thiserror::Error)]
-#[error("the report could not be laid out as HTML")]
-pub struct ReportError(#[from] askama::Error);
-
-impl TrainingReport {
-    /// Lays the report out as one self-contained HTML page.
-    pub fn to_html(&self) -> Result<String, ReportError> {
-        Ok(askama::Template::render(&Page::of(self))?)
-    }
 }
