@@ -250,7 +250,7 @@ impl fmt::Display for Survey {
         ];
         for (what, (count, list)) in problems {
             if count > 0 {
-                writeln!(f, "\n{count} {what}\n{list}")?;
+                writeln!(f, "\n{what}: {count}\n{list}")?;
             }
         }
         if !self.problems.is_empty() {
@@ -323,7 +323,7 @@ mod tests {
         let table = survey.to_string();
         for part in [
             "items per class   1 / 2 / 2 (min",
-            "1 classes with one item\n  lone\n",
+            "classes with one item: 1\n  lone\n",
             "  a/1.png = b/2.bmp (in 2 classes)\n",
             "broken.png",
         ] {
