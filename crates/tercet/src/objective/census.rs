@@ -27,32 +27,17 @@ pub struct Census {
 }
 
 impl Census {
+    /// The census of a whole batch.
     pub(super) fn new(order: &ClassOrder, tally: &Tally) -> Self {
-        let total = order.items.len() as u64;
-        let mut census = Self {
-            selected: tally.selected,
-            active: tally.active,
-            violated: tally.violated,
-            ..Self::default()
-        };
-        let (mut positive_pairs, mut negative_pairs) = (0_u64, 0_u64);
-        for size in order.ranges.iter().map(|range| range.len() as u64) {
-            let (pairs, others) = (size * size.saturating_sub(1), total - size);
-            positive_pairs += pairs;
-            negative_pairs += size * others;
-            census.triplets += pairs * others;
-            census.anchors += if pairs > 0 && others > 0 { size } else { 0 };
-            census.anchors_without_positive += if size == 1 { 1 } else { 0 };
-            census.anchors_without_negative += if others == 0 { size } else { 0 };
-        }
-        let mean = |sum: f64, count: u64| if count == 0 { 0.0 } else { sum / count as f64 };
-        census.mean_positive_distance = mean(tally.positive_distances, positive_pairs);
-        census.mean_negative_distance = mean(tally.negative_distances, negative_pairs);
-        census
+        Self::of_anchors(order, 0..order.items.len(), tally)
     }
 
     /// The census of some anchors only, given by their places, among all items as candidates.
-    pub(super) fn of_anchors(order: &ClassOrder, anchors: &[usize], tally: &Tally) -> Self {
+    pub(super) fn of_anchors(
+        order: &ClassOrder,
+        anchors: impl IntoIterator<Item = usize>,
+        tally: &Tally,
+    ) -> Self {
         let total = order.items.len() as u64;
         let mut census = Self {
             selected: tally.selected,
@@ -61,7 +46,7 @@ impl Census {
             ..Self::default()
         };
         let (mut positive_pairs, mut negative_pairs) = (0_u64, 0_u64);
-        for &place in anchors {
+        for place in anchors {
             let size = order.positives_of(place).len() as u64;
             let (positives, negatives) = (size - 1, total - size);
             positive_pairs += positives;

@@ -148,7 +148,8 @@ impl Field {
                 left
             })
             .unwrap_or_default();
-        let census = Census::of_anchors(&self.order, &self.places[..self.anchors.len()], &tally);
+        let anchors = self.places[..self.anchors.len()].iter().copied();
+        let census = Census::of_anchors(&self.order, anchors, &tally);
         Sums { tally, census, teaching_anchors, gradient }
     }
 
