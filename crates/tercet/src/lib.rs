@@ -49,6 +49,7 @@ pub mod percentiles;
 mod ranking;
 pub mod retrieval;
 pub mod sampler;
+pub mod scan;
 mod simd;
 pub mod verification;
 

@@ -97,8 +97,31 @@ impl Metric {
         Ok(distances)
     }
 
+    /// The vectors that the distance is taken between: checked, and of unit length where the metric
+    /// looks at directions only. There a zero vector stays zero.
+    ///
+    /// # Shapes
+    /// - vectors and result: N×D
+    ///
+    /// # Errors
+    /// Vectors that are not finite, too long, or without dimensions.
+    pub fn rows(self, vectors: ArrayView2<f32>) -> Result<Array2<f32>, Error> {
+        Points::checked(vectors, self)
+    }
+
+    /// The distance of two of those [`rows`](Self::rows) that lie ‖x − y‖² = `squared` apart.
+    ///
+    /// Rising in `squared`, so that the nearest are the same for every metric over the same rows.
+    pub fn from_squared(self, squared: f32) -> f32 {
+        match self.distance {
+            Distance::Euclidean => squared.sqrt(),
+            Distance::SquaredEuclidean => squared,
+            Distance::Cosine => squared / 2.0,
+        }
+    }
+
     /// Whether distances are taken between unit vectors.
-    pub(crate) fn on_sphere(self) -> bool {
+    pub fn on_sphere(self) -> bool {
         self.normalize || self.distance == Distance::Cosine
     }
 }

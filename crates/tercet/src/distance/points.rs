@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
 use super::{Distance, Metric};
 use crate::Error;
@@ -48,6 +48,13 @@ impl Points {
         let offset = points.helpful_offset();
         points.prepare(offset);
         Ok(points)
+    }
+
+    /// The vectors alone, as the distance sees them.
+    pub(crate) fn checked(vectors: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
+        let rows = Self::bare(vectors, metric)?.rows;
+        // As many rows as came in, of the same length: the shape fits.
+        Ok(Array2::from_shape_vec(vectors.dim(), rows).unwrap_or_default())
     }
 
     /// More vectors for the same metric and offset, so that both can meet in one tile.

@@ -1,0 +1,61 @@
+//! The room of removed items, given back.
+
+use ndarray::ArrayView2;
+
+use super::catalogue::at;
+use super::segment::{self, Segment};
+use super::writer::Writer;
+use crate::{Compacted, Error};
+
+/// Writes what lives in segments with removed rows to new segments, commits, and removes the old
+/// files. Segments without removed rows stay as they are. A graph speaks of places that are gone:
+/// it is dropped with them.
+pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
+    let folder = writer.folder.clone();
+    let (done, moved) = writer.catalogue.change(|catalogue| {
+        let mut head = catalogue.head()?;
+        head.generation += 1;
+        let dimensions = head.settings.dimensions;
+        let mut done = Compacted { rows: 0, bytes: 0 };
+        // New segments only: the old ones must stay readable until the commit.
+        let mut last = None;
+        let first_new = head.segments;
+        for listed in catalogue.segments()? {
+            let extent = listed.extent;
+            let living = catalogue.places(extent.number)?;
+            if living.len() == extent.rows {
+                continue;
+            }
+            let old = Segment::open(&folder, extent, dimensions, None)?;
+            let mut rows = Vec::with_capacity(living.len() * dimensions);
+            for &(place, _) in &living {
+                rows.extend_from_slice(old.row(at(place).1));
+            }
+            // As many rows as items, by the line before.
+            let rows =
+                ArrayView2::from_shape((living.len(), dimensions), &rows).unwrap_or_default();
+            let places = Writer::append(&folder, catalogue, &mut head, last, rows)?;
+            for (&(from, key), &to) in living.iter().zip(&places) {
+                catalogue.move_item(key, from, to)?;
+            }
+            catalogue.drop_segment(extent.number)?;
+            if head.segments > first_new {
+                last = catalogue.segments()?.last().map(|listed| listed.extent);
+            }
+            done.rows += (extent.rows - living.len()) as u64;
+            done.bytes += segment::length(dimensions, extent.rows);
+        }
+        if done.rows > 0 {
+            catalogue.set_graph(None)?;
+            catalogue.set_head(&head)?;
+        }
+        let new = catalogue.segments()?.into_iter().filter(|new| new.extent.number >= first_new);
+        let new: u64 = new.map(|new| segment::length(dimensions, new.extent.rows)).sum();
+        done.bytes = done.bytes.saturating_sub(new);
+        Ok((done, done.rows > 0))
+    })?;
+    if moved {
+        writer.clear_leftovers()?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,221 @@
+//! The many who ask.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use tercet::scan::Found;
+
+use super::catalogue::Catalogue;
+use super::combine::Combiner;
+use super::segment;
+use super::snapshot::Snapshot;
+use super::verify;
+use crate::error::AtPath;
+use crate::item::at_least_one;
+use crate::{
+    Answer, Error, Hit, Info, Item, Method, Page, ReadGallery, Search, Settings, Vectors, Verified,
+};
+
+/// Reads a gallery in a folder, from as many threads and processes as there are.
+///
+/// A reader sees the gallery as it was when it was opened or last [refreshed](Reader::refresh),
+/// whatever a writer does meanwhile. Opening reads every vector once: it compares the checksums and
+/// leaves the data in memory, ready to be searched. Searches that arrive at the same time share
+/// one pass over the vectors.
+pub struct Reader {
+    folder: PathBuf,
+    settings: Settings,
+    view: RwLock<Arc<View>>,
+}
+
+/// A snapshot and those who wait for an answer from it.
+struct View {
+    snapshot: Snapshot,
+    combiner: Combiner<Question, Result<Found_, Arc<Error>>>,
+}
+
+type Found_ = (Vec<Vec<Found>>, Method);
+
+struct Question {
+    queries: Array2<f32>,
+    search: Search,
+}
+
+impl Reader {
+    /// Opens a gallery to read it.
+    ///
+    /// # Errors
+    /// There is none; a newer format; a file that is missing, too short or not what was written.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        let snapshot = take(folder, None)?;
+        let settings = snapshot.head.settings.clone();
+        let view = RwLock::new(Arc::new(View { snapshot, combiner: Combiner::default() }));
+        Ok(Self { folder: folder.to_owned(), settings, view })
+    }
+
+    fn view(&self) -> Arc<View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A snapshot. A file that compaction removes between the catalogue and its opening means that
+/// there is a newer one.
+pub(super) fn take(folder: &Path, before: Option<&Snapshot>) -> Result<Snapshot, Error> {
+    let generation = || Catalogue::open(folder, false)?.head().map(|head| head.generation);
+    let mut seen = generation()?;
+    loop {
+        match Snapshot::take(folder, before) {
+            Err(Error::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
+                let now = generation()?;
+                if now == seen {
+                    return Err(Error::damaged(&path, "the file is not there"));
+                }
+                seen = now;
+            }
+            other => return other,
+        }
+    }
+}
+
+impl View {
+    /// Answers those who ask for the same kind of thing by one scan.
+    fn answer(&self, questions: &[&Question]) -> Vec<Result<Found_, Arc<Error>>> {
+        let mut answers: Vec<Option<Result<Found_, Arc<Error>>>> =
+            questions.iter().map(|_| None).collect();
+        for first in 0..questions.len() {
+            if answers[first].is_some() {
+                continue;
+            }
+            let search = &questions[first].search;
+            let alike: Vec<usize> =
+                (first..questions.len()).filter(|&of| questions[of].search == *search).collect();
+            let rows: Vec<ArrayView2<f32>> =
+                alike.iter().map(|&of| questions[of].queries.view()).collect();
+            // All have the gallery's dimensions.
+            let rows = concatenate(Axis(0), &rows).unwrap_or_default();
+            match self.snapshot.nearest(rows.view(), search) {
+                Ok((found, method)) => {
+                    let mut found = found.into_iter();
+                    for of in alike {
+                        let own = found.by_ref().take(questions[of].queries.nrows()).collect();
+                        answers[of] = Some(Ok((own, method)));
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    alike.iter().for_each(|&of| answers[of] = Some(Err(error.clone())));
+                }
+            }
+        }
+        answers.into_iter().flatten().collect()
+    }
+}
+
+impl ReadGallery for Reader {
+    fn info(&self) -> Result<Info, Error> {
+        let view = self.view();
+        let snapshot = &view.snapshot;
+        let catalogue = snapshot.catalogue();
+        let dimensions = self.settings.dimensions;
+        let extents = snapshot.parts.iter().map(|part| part.segment.extent);
+        let mut bytes: u64 = extents.map(|extent| segment::length(dimensions, extent.rows)).sum();
+        bytes += catalogue.path().metadata().at(catalogue.path())?.len();
+        if let Some(graph) = &snapshot.graph {
+            // A newer writer may have replaced it.
+            bytes += self.folder.join(&graph.file).metadata().map_or(0, |file| file.len());
+        }
+        let items = snapshot.head.items as u64;
+        Ok(Info {
+            location: self.folder.display().to_string(),
+            settings: self.settings.clone(),
+            items,
+            removed: snapshot.rows() as u64 - items,
+            labels: catalogue.labels()?.into_iter().collect(),
+            bytes,
+            generation: snapshot.head.generation,
+            index: snapshot.graph.as_ref().map(|graph| graph.index.clone()),
+        })
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn refresh(&self) -> Result<bool, Error> {
+        let before = self.view();
+        let now = Catalogue::open(&self.folder, false)?.head()?.generation;
+        if now == before.snapshot.head.generation {
+            return Ok(false);
+        }
+        let snapshot = take(&self.folder, Some(&before.snapshot))?;
+        let view = Arc::new(View { snapshot, combiner: Combiner::default() });
+        let mut current = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have refreshed too, and seen more.
+        if view.snapshot.head.generation > current.snapshot.head.generation {
+            *current = view;
+        }
+        Ok(true)
+    }
+
+    fn search(&self, queries: Vectors, search: &Search) -> Result<Answer, Error> {
+        let queries = self.settings.accept(queries)?;
+        at_least_one(search.k)?;
+        let view = self.view();
+        let question = Question { queries, search: search.clone() };
+        let (found, method) = view
+            .combiner
+            .ask(question, |questions| view.answer(questions))
+            .ok_or(Error::Missing {
+                what: "an answer",
+                needs: "a search that was not interrupted",
+            })?
+            .map_err(|error| Arc::try_unwrap(error).unwrap_or_else(Error::Shared))?;
+        let parts = &view.snapshot.parts;
+        let catalogue = view.snapshot.catalogue();
+        let hit = |found: Found| {
+            let key = parts[found.block as usize].live.keys[found.row as usize];
+            let distance = self.settings.metric.from_squared(found.distance);
+            Ok(Hit { item: catalogue.item(key)?, distance })
+        };
+        let hits = found.into_iter().map(|found| found.into_iter().map(hit).collect());
+        Ok(Answer { hits: hits.collect::<Result<_, Error>>()?, method })
+    }
+
+    fn item(&self, id: &str) -> Result<Option<Item>, Error> {
+        let view = self.view();
+        let catalogue = view.snapshot.catalogue();
+        let Some((key, _)) = catalogue.find(id)? else { return Ok(None) };
+        Ok(Some(Item { thumbnail: catalogue.thumbnail(key)?, ..catalogue.item(key)? }))
+    }
+
+    fn items(&self, from: Option<i64>, limit: usize) -> Result<Page, Error> {
+        let view = self.view();
+        let catalogue = view.snapshot.catalogue();
+        let mut keys = catalogue.keys(from.unwrap_or(0), limit.saturating_add(1))?;
+        let next = (keys.len() > limit).then(|| keys.pop()).flatten();
+        let items = keys.into_iter().map(|key| catalogue.item(key));
+        Ok(Page { items: items.collect::<Result<_, Error>>()?, next })
+    }
+
+    fn vectors(&self, ids: &[&str]) -> Result<Array2<f32>, Error> {
+        let view = self.view();
+        let catalogue = view.snapshot.catalogue();
+        let mut vectors = Array2::zeros((ids.len(), self.settings.dimensions));
+        for (mut out, &id) in vectors.outer_iter_mut().zip(ids) {
+            let place = catalogue.find(id)?.and_then(|(_, place)| view.snapshot.row_at(place));
+            let Some((part, row)) = place else {
+                return Err(Error::UnknownId { id: id.into() });
+            };
+            let row = view.snapshot.parts[part].segment.row(row);
+            out.iter_mut().zip(row).for_each(|(out, &x)| *out = x);
+        }
+        Ok(vectors)
+    }
+
+    fn verify(&self) -> Result<Verified, Error> {
+        verify::verify(&self.folder)
+    }
+}

@@ -1,0 +1,213 @@
+//! Files of vectors: appended to, never changed.
+//!
+//! A segment is a header of 64 bytes and then rows of little-endian f32. How many rows count and
+//! their checksum stand in the catalogue, whose commit makes them count: bytes beyond them are the
+//! leftovers of a writer that was stopped, and the next one writes over them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use tercet::scan::squared_norms;
+
+use crate::Error;
+use crate::error::AtPath;
+
+#[cfg(target_endian = "big")]
+compile_error!("segments are mapped as little-endian numbers");
+
+const MAGIC: &[u8; 8] = b"tercetV1";
+
+/// Keeps the rows aligned to cache lines.
+const HEADER: usize = 64;
+
+/// Vectors of a segment before the next one is begun, in bytes: what damage is narrowed down to,
+/// what a refresh may have to look at again, what compaction rewrites at least.
+const CAPACITY: usize = 64 << 20;
+
+/// Bytes that are checked and then measured while they are in the cache.
+const CHUNK: usize = 256 << 10;
+
+/// Which part of a segment's file counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) number: u32,
+    pub(super) rows: usize,
+    /// CRC-32C of the rows.
+    pub(super) checksum: u32,
+}
+
+/// Rows that a segment may hold.
+pub(super) fn capacity(dimensions: usize) -> usize {
+    (CAPACITY / (4 * dimensions)).max(1)
+}
+
+pub(super) fn path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("vectors-{number:06}.f32"))
+}
+
+/// The number of a segment by its file's name.
+pub(super) fn number(name: &str) -> Option<u32> {
+    name.strip_prefix("vectors-")?.strip_suffix(".f32")?.parse().ok()
+}
+
+/// Bytes of the file that count.
+pub(super) fn length(dimensions: usize, rows: usize) -> u64 {
+    (HEADER + 4 * dimensions * rows) as u64
+}
+
+fn header(number: u32, dimensions: usize) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&number.to_le_bytes());
+    header[12..16].copy_from_slice(&(dimensions as u32).to_le_bytes());
+    header
+}
+
+fn check_header(file: &File, path: &Path, number: u32, dimensions: usize) -> Result<(), Error> {
+    let mut found = [0; HEADER];
+    match file.read_exact_at(&mut found, 0) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            return Err(Error::damaged(path, "it is shorter than its header"));
+        }
+        other => other.at(path)?,
+    }
+    if found != header(number, dimensions) {
+        let what = format!("expected the header of segment {number} of {dimensions} dimensions");
+        return Err(Error::damaged(path, what));
+    }
+    Ok(())
+}
+
+fn check_length(file: &File, path: &Path, extent: Extent, dimensions: usize) -> Result<(), Error> {
+    let (got, expected) = (file.metadata().at(path)?.len(), length(dimensions, extent.rows));
+    if got < expected {
+        let what = format!("expected at least {expected} bytes, got {got}");
+        return Err(Error::damaged(path, what));
+    }
+    Ok(())
+}
+
+/// Begins a segment; what a stopped writer left under its name is overwritten.
+pub(super) fn begin(folder: &Path, number: u32, dimensions: usize) -> Result<Extent, Error> {
+    let path = path(folder, number);
+    let mut file = File::create(&path).at(&path)?;
+    file.write_all(&header(number, dimensions)).at(&path)?;
+    file.sync_all().at(&path)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).at(folder)?;
+    Ok(Extent { number, rows: 0, checksum: 0 })
+}
+
+/// Writes rows behind those that count, and waits until they are on disk. They count once the
+/// extent that is returned stands in the catalogue.
+pub(super) fn append(
+    folder: &Path,
+    extent: Extent,
+    dimensions: usize,
+    rows: &[f32],
+) -> Result<Extent, Error> {
+    let path = path(folder, extent.number);
+    let file = OpenOptions::new().read(true).write(true).open(&path).at(&path)?;
+    check_header(&file, &path, extent.number, dimensions)?;
+    check_length(&file, &path, extent, dimensions)?;
+    let end = length(dimensions, extent.rows);
+    file.set_len(end).at(&path)?;
+    let bytes: &[u8] = bytemuck::cast_slice(rows);
+    file.write_all_at(bytes, end).at(&path)?;
+    file.sync_data().at(&path)?;
+    Ok(Extent {
+        rows: extent.rows + rows.len() / dimensions,
+        checksum: crc32c::crc32c_append(extent.checksum, bytes),
+        ..extent
+    })
+}
+
+/// A segment in memory, as far as it counts, with what searching it needs.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) extent: Extent,
+    dimensions: usize,
+    map: Mmap,
+    pub(super) squared_norms: Vec<f32>,
+}
+
+impl Segment {
+    /// Maps the file and reads all that counts: once, for the checksum and the norms. What `before`
+    /// has read of the same segment is not read again.
+    pub(super) fn open(
+        folder: &Path,
+        extent: Extent,
+        dimensions: usize,
+        before: Option<&Self>,
+    ) -> Result<Self, Error> {
+        let path = path(folder, extent.number);
+        let file = File::open(&path).at(&path)?;
+        check_header(&file, &path, extent.number, dimensions)?;
+        check_length(&file, &path, extent, dimensions)?;
+        let length = length(dimensions, extent.rows) as usize;
+        // SAFETY: the bytes that are mapped belong to a gallery; its writers only append behind
+        // them, and remove the file by its name alone, which leaves the mapping as it is.
+        #[allow(unsafe_code)]
+        let map = unsafe { memmap2::MmapOptions::new().len(length).map(&file) }.at(&path)?;
+        let before = before.filter(|before| before.extent.rows <= extent.rows);
+        let (mut checksum, mut squared_norms_) = before.map_or_else(
+            || (0, Vec::new()),
+            |before| (before.extent.checksum, before.squared_norms.clone()),
+        );
+        squared_norms_.reserve_exact(extent.rows - squared_norms_.len());
+        let segment = Self { extent, dimensions, map, squared_norms: Vec::new() };
+        let rows = &segment.rows()[squared_norms_.len() * dimensions..];
+        for rows in rows.chunks((CHUNK / 4 / dimensions).max(1) * dimensions) {
+            checksum = crc32c::crc32c_append(checksum, bytemuck::cast_slice(rows));
+            squared_norms_.extend(squared_norms(rows, dimensions));
+        }
+        if checksum != extent.checksum {
+            let what = format!(
+                "the checksum of its {} vectors is {checksum:08x}, expected {:08x}",
+                extent.rows, extent.checksum
+            );
+            return Err(Error::damaged(&path, what));
+        }
+        Ok(Self { squared_norms: squared_norms_, ..segment })
+    }
+
+    pub(super) fn rows(&self) -> &[f32] {
+        // The mapping begins at a page and holds whole rows behind the header.
+        bytemuck::cast_slice(&self.map[HEADER..])
+    }
+
+    pub(super) fn row(&self, row: usize) -> &[f32] {
+        &self.rows()[row * self.dimensions..][..self.dimensions]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_behind_the_extent_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = begin(folder.path(), 7, 2).unwrap();
+        let one = append(folder.path(), empty, 2, &[1.0, 2.0]).unwrap();
+        // A second append that was never committed, and then another from the same extent.
+        append(folder.path(), one, 2, &[9.0, 9.0, 9.0, 9.0]).unwrap();
+        let two = append(folder.path(), one, 2, &[3.0, 4.0]).unwrap();
+        let segment = Segment::open(folder.path(), two, 2, None).unwrap();
+        assert_eq!(segment.rows(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(segment.squared_norms, [5.0, 25.0]);
+        let earlier = Segment::open(folder.path(), one, 2, None).unwrap();
+        let again = Segment::open(folder.path(), two, 2, Some(&earlier)).unwrap();
+        assert_eq!(again.squared_norms, [5.0, 25.0]);
+    }
+
+    #[test]
+    fn names_are_numbers() {
+        let folder = Path::new("g");
+        assert_eq!(number(path(folder, 12).file_name().unwrap().to_str().unwrap()), Some(12));
+        assert_eq!(number("vectors-.f32"), None);
+        assert_eq!(number("catalogue.sqlite"), None);
+    }
+}

@@ -1,0 +1,327 @@
+//! A gallery as it was at one moment, whatever is written meanwhile.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+use tercet::scan::{self, Block, CodedBlock, Codes, Found, Quantizer};
+
+use super::catalogue::{Catalogue, Graph, Head, Listed, at};
+use super::segment::Segment;
+use crate::{Error, Filter, Method, Search};
+
+/// Rows that a quantizer learns from, spread over the gallery.
+const SAMPLE: usize = 4096;
+
+pub(super) struct Snapshot {
+    pub(super) head: Head,
+    pub(super) parts: Vec<Part>,
+    /// A connection that sees the catalogue as it was. Taken for single look-ups.
+    catalogue: Mutex<Catalogue>,
+    quantizer: Option<Arc<Learned>>,
+    pub(super) graph: Option<Graph>,
+    #[cfg(feature = "hnsw")]
+    loaded: Option<Arc<super::hnsw::Loaded>>,
+}
+
+/// A segment with the items that live in it.
+#[derive(Clone)]
+pub(super) struct Part {
+    generation: i64,
+    pub(super) segment: Arc<Segment>,
+    pub(super) live: Arc<Live>,
+    codes: Option<Arc<Codes>>,
+}
+
+pub(super) struct Live {
+    /// The key of each row's item, or 0 for a row that was removed.
+    pub(super) keys: Vec<i64>,
+    /// A bit a row; nothing if all rows live.
+    pub(super) bits: Option<Vec<u64>>,
+    pub(super) count: usize,
+}
+
+struct Learned {
+    quantizer: Quantizer,
+    /// Rows there were, so that it learns again when there are many more.
+    rows: usize,
+}
+
+impl Live {
+    fn read(catalogue: &Catalogue, segment: &Segment) -> Result<Self, Error> {
+        let places = catalogue.places(segment.extent.number)?;
+        let count = places.len();
+        let mut keys = vec![0; segment.extent.rows];
+        let mut bits = vec![0_u64; segment.extent.rows.div_ceil(64)];
+        for (place, key) in places {
+            let row = at(place).1;
+            let Some(slot) = keys.get_mut(row) else {
+                let what = format!("item {key} lies behind the end of its segment, at row {row}");
+                return Err(Error::damaged(catalogue.path(), what));
+            };
+            *slot = key;
+            bits[row / 64] |= 1 << (row % 64);
+        }
+        let all = count == segment.extent.rows;
+        Ok(Self { keys, bits: (!all).then_some(bits), count })
+    }
+}
+
+impl Snapshot {
+    /// Sees the gallery as it is now. What `before` has read already is not read again.
+    pub(super) fn take(folder: &Path, before: Option<&Self>) -> Result<Self, Error> {
+        let catalogue = Catalogue::open(folder, false)?;
+        catalogue.freeze()?;
+        let head = catalogue.head()?;
+        let dimensions = head.settings.dimensions;
+        let listed = catalogue.segments()?;
+        let known: HashMap<u32, &Part> = before
+            .iter()
+            .flat_map(|before| &before.parts)
+            .map(|part| (part.segment.extent.number, part))
+            .collect();
+        let segments: Vec<Arc<Segment>> = listed
+            .par_iter()
+            .map(|Listed { extent, .. }| match known.get(&extent.number) {
+                Some(part) if part.segment.extent == *extent => Ok(part.segment.clone()),
+                known => {
+                    let before = known.map(|part| &*part.segment);
+                    Segment::open(folder, *extent, dimensions, before).map(Arc::new)
+                }
+            })
+            .collect::<Result<_, Error>>()?;
+        let mut parts = Vec::with_capacity(listed.len());
+        for (listed, segment) in listed.iter().zip(segments) {
+            let known = known.get(&listed.extent.number);
+            let live = match known {
+                Some(part) if part.generation == listed.generation => part.live.clone(),
+                _ => Arc::new(Live::read(&catalogue, &segment)?),
+            };
+            let same = known.filter(|part| Arc::ptr_eq(&part.segment, &segment));
+            let codes = same.and_then(|part| part.codes.clone());
+            parts.push(Part { generation: listed.generation, segment, live, codes });
+        }
+        let living: usize = parts.iter().map(|part| part.live.count).sum();
+        if living as i64 != head.items {
+            let what = format!("{living} items have a vector, expected {}", head.items);
+            return Err(Error::damaged(catalogue.path(), what));
+        }
+        let graph = catalogue.graph()?;
+        #[cfg(feature = "hnsw")]
+        let loaded = match (&graph, before) {
+            (None, _) => None,
+            (Some(graph), Some(before)) if before.graph.as_ref() == Some(graph) => {
+                before.loaded.clone()
+            }
+            (Some(graph), _) => {
+                Some(Arc::new(super::hnsw::Loaded::open(folder, graph, &head.settings)?))
+            }
+        };
+        let mut snapshot = Self {
+            head,
+            parts,
+            catalogue: Mutex::new(catalogue),
+            quantizer: before.and_then(|before| before.quantizer.clone()),
+            graph,
+            #[cfg(feature = "hnsw")]
+            loaded,
+        };
+        snapshot.encode();
+        Ok(snapshot)
+    }
+
+    /// Gives every segment its codes, if the gallery is quantised.
+    fn encode(&mut self) {
+        let Some(kind) = self.head.settings.quantization else { return };
+        let dimensions = self.head.settings.dimensions;
+        let rows = self.rows();
+        let learned = match self.quantizer.take() {
+            Some(learned) if rows <= 2 * learned.rows => learned,
+            _ => {
+                self.parts.iter_mut().for_each(|part| part.codes = None);
+                let step = rows.div_ceil(SAMPLE).max(1);
+                let sample: Vec<f32> = self
+                    .parts
+                    .iter()
+                    .flat_map(|part| part.segment.rows().chunks_exact(dimensions))
+                    .step_by(step)
+                    .flatten()
+                    .copied()
+                    .collect();
+                let quantizer = Quantizer::fit(kind, &sample, dimensions);
+                Arc::new(Learned { quantizer, rows })
+            }
+        };
+        self.parts.par_iter_mut().filter(|part| part.codes.is_none()).for_each(|part| {
+            part.codes = Some(Arc::new(learned.quantizer.encode(part.segment.rows())));
+        });
+        self.quantizer = Some(learned);
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.segment.extent.rows).sum()
+    }
+
+    pub(super) fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
+        // The connection only reads, so that a panic beside it leaves nothing half done.
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The nearest rows of each query, by squared distance, and how they were found.
+    pub(super) fn nearest(
+        &self,
+        queries: ArrayView2<f32>,
+        search: &Search,
+    ) -> Result<(Vec<Vec<Found>>, Method), Error> {
+        let kept = self.kept(&search.filter)?;
+        let blocks = self.blocks(&kept)?;
+        #[cfg(feature = "hnsw")]
+        if let (false, Some(loaded), Some(graph)) = (search.exact, &self.loaded, &self.graph)
+            && self.keeps_many(&kept)
+        {
+            let found =
+                self.nearest_by_graph(queries, search.k, (loaded, graph), &kept, &blocks)?;
+            return Ok((found, Method::Hnsw));
+        }
+        match &self.quantizer {
+            Some(learned) if !search.exact => {
+                let pairs = blocks.iter().zip(&self.parts);
+                let coded: Vec<CodedBlock> = pairs
+                    .filter_map(|(&block, part)| {
+                        Some(CodedBlock { block, codes: part.codes.as_deref()? })
+                    })
+                    .collect();
+                let candidates = self
+                    .head
+                    .settings
+                    .quantization
+                    .map_or(search.k, |kind| kind.candidates(search.k));
+                let quantizer = &learned.quantizer;
+                let found = scan::nearest_coded(queries, &coded, quantizer, search.k, candidates)?;
+                Ok((found, Method::Quantized))
+            }
+            _ => Ok((scan::nearest(queries, &blocks, search.k)?, Method::Exact)),
+        }
+    }
+
+    /// Whether a walk through the graph would often meet rows that pass. Otherwise measuring those
+    /// that do is both exact and faster.
+    #[cfg(feature = "hnsw")]
+    fn keeps_many(&self, kept: &[Option<Vec<u64>>]) -> bool {
+        let count = |(part, kept): (&Part, &Option<Vec<u64>>)| match kept {
+            None => part.segment.extent.rows,
+            Some(bits) => bits.iter().map(|word| word.count_ones() as usize).sum(),
+        };
+        20 * self.parts.iter().zip(kept).map(count).sum::<usize>() >= self.rows()
+    }
+
+    /// The graph's proposals among the rows that it has seen, and all of the rows added since.
+    #[cfg(feature = "hnsw")]
+    fn nearest_by_graph(
+        &self,
+        queries: ArrayView2<f32>,
+        k: usize,
+        (loaded, graph): (&super::hnsw::Loaded, &Graph),
+        kept: &[Option<Vec<u64>>],
+        blocks: &[Block],
+    ) -> Result<Vec<Vec<Found>>, Error> {
+        let later: Vec<Option<Vec<u64>>> = self
+            .parts
+            .iter()
+            .zip(kept)
+            .map(|(part, kept)| Some(without_first(part, kept, graph.seen(part.segment.extent))))
+            .collect();
+        let mut found = scan::nearest(queries, &self.blocks(&later)?, k)?;
+        let keeps = |place: i64| match self.row_at(place) {
+            Some((part, row)) => {
+                kept[part].as_ref().is_none_or(|bits| bits[row / 64] >> (row % 64) & 1 == 1)
+            }
+            None => false,
+        };
+        let proposed = loaded.propose(queries, k, keeps)?;
+        for ((query, found), proposed) in queries.outer_iter().zip(&mut found).zip(proposed) {
+            let places = proposed.into_iter().filter_map(|place| self.row_at(place));
+            let places = places.map(|(part, row)| (part as u32, row as u32));
+            found.extend(scan::nearest_among(query, blocks, places, k)?);
+            found.sort_unstable();
+            found.truncate(k);
+        }
+        Ok(found)
+    }
+
+    /// Part and row of a place.
+    pub(super) fn row_at(&self, place: i64) -> Option<(usize, usize)> {
+        let (number, row) = at(place);
+        let part =
+            self.parts.binary_search_by_key(&number, |part| part.segment.extent.number).ok()?;
+        (row < self.parts[part].segment.extent.rows).then_some((part, row))
+    }
+
+    fn blocks<'a>(&'a self, kept: &'a [Option<Vec<u64>>]) -> Result<Vec<Block<'a>>, Error> {
+        let dimensions = self.head.settings.dimensions;
+        let block = |(part, kept): (&'a Part, &'a Option<Vec<u64>>)| {
+            let segment = &part.segment;
+            let kept = kept.as_deref();
+            Ok(Block::new(segment.rows(), &segment.squared_norms, dimensions, kept)?)
+        };
+        self.parts.iter().zip(kept).map(block).collect()
+    }
+
+    /// A bit for each row of each segment that lives and passes; nothing where all do.
+    fn kept(&self, filter: &Filter) -> Result<Vec<Option<Vec<u64>>>, Error> {
+        let mut kept: Vec<Option<Vec<u64>>> =
+            self.parts.iter().map(|part| part.live.bits.clone()).collect();
+        let catalogue = self.catalogue();
+        if !filter.labels.is_empty() {
+            let mut places = Vec::new();
+            for label in &filter.labels {
+                places.extend(catalogue.places_labelled(label)?);
+            }
+            self.keep_only(&mut kept, &places);
+        }
+        for (name, value) in &filter.attributes {
+            self.keep_only(&mut kept, &catalogue.places_with(name, value)?);
+        }
+        for id in &filter.without {
+            let Some((_, place)) = catalogue.find(id)? else { continue };
+            let Some((part, row)) = self.row_at(place) else { continue };
+            let words = self.parts[part].words();
+            kept[part].get_or_insert_with(|| vec![!0; words])[row / 64] &= !(1 << (row % 64));
+        }
+        Ok(kept)
+    }
+
+    fn keep_only(&self, kept: &mut [Option<Vec<u64>>], places: &[i64]) {
+        let mut wanted: Vec<Vec<u64>> =
+            self.parts.iter().map(|part| vec![0; part.words()]).collect();
+        for (part, row) in places.iter().filter_map(|&place| self.row_at(place)) {
+            wanted[part][row / 64] |= 1 << (row % 64);
+        }
+        for (kept, mut wanted) in kept.iter_mut().zip(wanted) {
+            if let Some(kept) = kept {
+                wanted.iter_mut().zip(kept).for_each(|(wanted, kept)| *wanted &= *kept);
+            }
+            *kept = Some(wanted);
+        }
+    }
+}
+
+impl Part {
+    /// Words of a set of its rows.
+    fn words(&self) -> usize {
+        self.segment.extent.rows.div_ceil(64)
+    }
+}
+
+/// The rows that are kept, without the first ones.
+#[cfg(feature = "hnsw")]
+fn without_first(part: &Part, kept: &Option<Vec<u64>>, first: usize) -> Vec<u64> {
+    let mut bits = kept.clone().unwrap_or_else(|| vec![!0; part.words()]);
+    bits[..first / 64].fill(0);
+    if let Some(word) = bits.get_mut(first / 64) {
+        *word &= !0 << (first % 64);
+    }
+    bits
+}
