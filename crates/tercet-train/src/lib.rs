@@ -18,6 +18,8 @@ mod fingerprint;
 pub mod judgement;
 pub mod model;
 pub mod trainer;
+pub mod views;
 
 pub use model::Model;
 pub use trainer::{TrainConfig, train};
+pub use views::Views;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use tercet_train::Views;
 use tercet_train::data::Source;
 use tercet_train::embeddings::Embeddings;
 use tercet_train::model::Model;
@@ -21,6 +22,10 @@ pub(crate) struct Embed {
     /// Where the embeddings go: `.safetensors` (with labels and ids) or `.npy` (numbers alone).
     #[arg(long, short)]
     out: PathBuf,
+    /// Embed the mean of several views of a picture: single, flip, crops, crops-flip (1, 2, 5, 10
+    /// views).
+    #[arg(long, default_value_t)]
+    views: Views,
     /// Leave unreadable items out instead of failing.
     #[arg(long)]
     skip_bad: bool,
@@ -36,9 +41,10 @@ impl Embed {
         super::check_writable(&self.out)?;
         let model = Model::load(&self.model)?;
         let catalogue = self.source.parse::<Source>()?.catalogue()?;
-        let (pixels, skipped) = super::prepare(general, &model, catalogue, self.skip_bad)?;
+        let (pixels, skipped) =
+            super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
         let items: Vec<u32> = (0..pixels.len() as u32).collect();
-        let vectors = super::embed(general, &model, &pixels, &items)?;
+        let vectors = super::embed(general, &model, &pixels, &items, self.views)?;
 
         let catalogue = pixels.catalogue();
         let labels = &catalogue.labels;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use ndarray::Array2;
 use serde::Serialize;
 use tercet::{Distance, Labels, Metric, Retrieval};
+use tercet_train::Views;
 use tercet_train::data::{BadItem, Pixels, Source, split_classes};
 use tercet_train::embeddings::Embeddings;
 use tercet_train::model::Model;
@@ -38,6 +39,10 @@ pub(crate) struct Eval {
     /// For embeddings: L2-normalise them first.
     #[arg(long)]
     normalize: bool,
+    /// Embed the mean of several views of a picture: single, flip, crops, crops-flip (1, 2, 5, 10
+    /// views).
+    #[arg(long, default_value_t)]
+    views: Views,
     /// Leave unreadable items out instead of failing.
     #[arg(long)]
     skip_bad: bool,
@@ -138,7 +143,8 @@ impl Eval {
         };
         let model = Model::load(&self.judged)?;
         let catalogue = source.parse::<Source>()?.catalogue()?;
-        let (pixels, skipped) = super::prepare(general, &model, catalogue, self.skip_bad)?;
+        let (pixels, skipped) =
+            super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
         let (items, which) = self.choose(general, &model, &pixels)?;
         if which == "held-out" {
             progress::remark(
@@ -146,7 +152,7 @@ impl Eval {
                 "the model was trained on this source: judging the classes that were kept apart (--all-classes judges all)",
             );
         }
-        let vectors = super::embed(general, &model, &pixels, &items)?;
+        let vectors = super::embed(general, &model, &pixels, &items, self.views)?;
         let catalogue = pixels.catalogue();
         Ok(Judged {
             vectors,

@@ -40,7 +40,7 @@ pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
 pub use error::{BadItem, DataError};
 pub use folder::EXTENSIONS;
 pub use glyphs::Glyph;
-pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions};
+pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions, Window};
 pub use preprocessing::{Filter, Fit, Preprocessing};
 pub use source::{Kind, Source};
 pub use split::{Split, split_classes};
