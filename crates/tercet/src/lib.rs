@@ -33,8 +33,8 @@
 //!
 //! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
 //! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
-//! and its gradient, [`retrieval`] and [`verification`] judge the embeddings that result, with
-//! [`bootstrap`] intervals around each figure.
+//! and its gradient, [`retrieval`], [`reidentification`] and [`verification`] judge the embeddings that
+//! result, with [`bootstrap`] intervals around each figure.
 
 pub mod bench;
 pub mod bootstrap;
@@ -47,6 +47,7 @@ pub mod neighbors;
 pub mod objective;
 pub mod percentiles;
 mod ranking;
+pub mod reidentification;
 pub mod retrieval;
 pub mod sampler;
 mod simd;
@@ -60,6 +61,7 @@ pub use objective::{
     Triplet, TripletLoss,
 };
 pub use percentiles::Percentiles;
+pub use reidentification::Reidentification;
 pub use retrieval::Retrieval;
 pub use sampler::PkSampler;
 pub use verification::Verification;
