@@ -88,6 +88,16 @@ pub enum Error {
         /// The most that are listed.
         limit: u64,
     },
+    /// More items than memory is meant for.
+    #[error("{what}, takes up to {limit} items, got {got}")]
+    TooManyItems {
+        /// What was asked for.
+        what: &'static str,
+        /// The most items that it takes.
+        limit: usize,
+        /// Items given.
+        got: usize,
+    },
     /// Labels that leave a protocol without anything to judge or a sampler without a batch.
     #[error("{what} needs {expected}, got {got}")]
     NotEnough {

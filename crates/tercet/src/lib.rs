@@ -38,6 +38,7 @@
 
 pub mod bench;
 pub mod bootstrap;
+pub mod clustering;
 pub mod distance;
 mod error;
 pub mod labels;
@@ -45,6 +46,7 @@ mod matrix;
 mod named;
 pub mod neighbors;
 pub mod objective;
+pub mod one_shot;
 pub mod percentiles;
 mod ranking;
 pub mod reidentification;
@@ -53,6 +55,7 @@ pub mod sampler;
 mod simd;
 pub mod verification;
 
+pub use clustering::Clustering;
 pub use distance::{Distance, Metric};
 pub use error::Error;
 pub use labels::Labels;
@@ -60,6 +63,7 @@ pub use objective::{
     Census, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction, Selection,
     Triplet, TripletLoss,
 };
+pub use one_shot::OneShot;
 pub use percentiles::Percentiles;
 pub use reidentification::Reidentification;
 pub use retrieval::Retrieval;
