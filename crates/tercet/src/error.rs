@@ -98,6 +98,18 @@ pub enum Error {
         /// Items given.
         got: usize,
     },
+    /// Systems compared on other queries than each other's.
+    #[error(
+        "query {query} was judged for `{judged}` and not for `{missing}`: expected the same queries for both"
+    )]
+    UnevenQueries {
+        /// The first such query.
+        query: u32,
+        /// A system that was judged on it.
+        judged: String,
+        /// One that was not.
+        missing: String,
+    },
     /// Labels that leave a protocol without anything to judge or a sampler without a batch.
     #[error("{what} needs {expected}, got {got}")]
     NotEnough {

@@ -34,11 +34,14 @@
 //! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
 //! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
 //! and its gradient, [`retrieval`], [`reidentification`] and [`verification`] judge the embeddings that
-//! result, with [`bootstrap`] intervals around each figure.
+//! result, with [`bootstrap`] intervals around each figure; [`comparison`] tells whether two systems
+//! differ, and [`calibration`] turns distances into probabilities.
 
 pub mod bench;
 pub mod bootstrap;
+pub mod calibration;
 pub mod clustering;
+pub mod comparison;
 pub mod distance;
 mod error;
 pub mod labels;
@@ -55,6 +58,7 @@ pub mod sampler;
 mod simd;
 pub mod verification;
 
+pub use calibration::Calibration;
 pub use clustering::Clustering;
 pub use distance::{Distance, Metric};
 pub use error::Error;

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::comparison::Scores;
 use crate::distance::Points;
 use crate::ranking::Ranking;
 use crate::retrieval::mean;
@@ -160,6 +161,12 @@ impl Reidentification {
     /// Share of the queries with a match among the first `k`, if the CMC runs so far.
     pub fn cmc_at(&self, k: usize) -> Option<f64> {
         self.cmc.get(&k).copied()
+    }
+
+    /// One figure of every query by its row, for a [comparison](crate::comparison) with another
+    /// system.
+    pub fn scores(&self, figure: impl Fn(&QueryJudgement) -> f64) -> Scores {
+        self.per_query.iter().map(|judged| (judged.query, figure(judged))).collect()
     }
 
     fn collect(

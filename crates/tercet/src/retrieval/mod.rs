@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use ndarray::ArrayView2;
 use serde::Serialize;
 
+use crate::comparison::Scores;
 use crate::ranking::Ranking;
 use crate::{Error, Labels, Metric};
 
@@ -184,6 +185,12 @@ impl Retrieval {
         queries.sort_by(|x, y| y.average_precision.total_cmp(&x.average_precision));
         queries.truncate(count);
         queries
+    }
+
+    /// One figure of every query by its row, for a [comparison](crate::comparison) with another
+    /// system.
+    pub fn scores(&self, figure: impl Fn(&QueryJudgement) -> f64) -> Scores {
+        self.per_query.iter().map(|judged| (judged.query, figure(judged))).collect()
     }
 
     fn collect(
