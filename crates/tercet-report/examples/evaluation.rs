@@ -161,7 +161,7 @@ fn roc(name: &str, apart: f64) -> RocCurve {
         name: name.into(),
         points: (0..=3000)
             .map(|at| f64::from(at) / 3000.0)
-            .map(|far| far * far * far)
+            .map(|far| (far * far * far * 40_000.0).ceil() / 40_000.0)
             .map(|far| (far, val(far)))
             .collect(),
         targets: [1e-3, 1e-2, 1e-1].map(|far| (far, val(far))).to_vec(),
@@ -211,8 +211,8 @@ fn calibration(name: &str, apart: f64) -> Calibration {
 }
 
 fn class_name(class: usize) -> String {
-    let letter = |at: usize| char::from_u32(0x3042 + at as u32).unwrap_or('?');
-    format!("{}{}", letter(class % 70), class)
+    let letter = |at: usize| char::from_u32(0x3b1 + at as u32).unwrap_or('?');
+    format!("{}{class}", letter(class % 16))
 }
 
 fn classes() -> ClassFigures {

@@ -5,8 +5,9 @@
 //! prints in black on white.
 //!
 //! The caller fills a [`TrainingReport`] or an [`EvaluationReport`], plain data without behaviour,
-//! and writes the result of [`TrainingReport::to_html`] or [`EvaluationReport::to_html`] to a file. Every string is escaped; values that are not finite are
-//! skipped and counted; long series are thinned so that the page stays small.
+//! and writes the result of [`TrainingReport::to_html`] or [`EvaluationReport::to_html`] to a file.
+//! Every string is escaped; values that are not finite are left out; long series are thinned so
+//! that the page stays small.
 //!
 //! ```
 //! use tercet_report::TrainingReport;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// A measured value, a share from 0 to 1 unless its column says otherwise, with its uncertainty where that is known.
+/// A measured value, a share from 0 to 1 unless its column says otherwise, with its uncertainty
+/// where that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measured {
     /// The value; a value that is not finite is shown as a dash.

@@ -70,7 +70,7 @@ for (const map of document.querySelectorAll(".map")) {
     const lit = marked ?? (chosen < 0 ? null : new Set(members.get(classes[chosen])));
     const layers = lit ? [false, true] : [null];
     for (const layer of layers) {
-      pen.globalAlpha = layer === false ? 0.16 : 0.85;
+      pen.globalAlpha = layer === false ? 0.2 : 0.85;
       order.forEach((name, at) => {
         const path = new Path2D();
         let any = false;
@@ -103,7 +103,7 @@ for (const map of document.querySelectorAll(".map")) {
   const place = () => {
     if (chosen < 0) return;
     const [px, py] = [x(chosen), y(chosen)];
-    const beside = px + 14 + tip.offsetWidth <= width ? px + 14 : px - 14 - tip.offsetWidth;
+    const beside = px + 20 + tip.offsetWidth <= width ? px + 20 : px - 20 - tip.offsetWidth;
     tip.style.left = `${Math.min(Math.max(beside, 4), Math.max(width - tip.offsetWidth - 4, 4))}px`;
     tip.style.top = `${Math.min(Math.max(py - tip.offsetHeight / 2, 4), Math.max(height - tip.offsetHeight - 4, 4))}px`;
   };
@@ -257,6 +257,7 @@ for (const map of document.querySelectorAll(".map")) {
   };
   find.addEventListener("input", () => {
     const words = find.value.trim().toLowerCase();
+    choose(-1);
     if (!words) return mark(null, "");
     const whole = data.classes.findIndex((name) => name.toLowerCase() === words);
     const items = [];

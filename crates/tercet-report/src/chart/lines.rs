@@ -11,14 +11,14 @@ const COLUMNS: usize = 480;
 
 /// A curve: its system and its points from left to right.
 #[derive(Debug, Clone)]
-pub(crate) struct Line<'report> {
-    pub(crate) name: &'report str,
-    pub(crate) points: Vec<(f64, f64)>,
+pub(super) struct Line<'report> {
+    pub(super) name: &'report str,
+    pub(super) points: Vec<(f64, f64)>,
 }
 
 /// What lies between the points of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub(super) enum Reading {
     /// A straight line.
     Straight,
     /// The value of the point to the left.
@@ -29,44 +29,47 @@ pub(crate) enum Reading {
 
 /// A place on the curve of a system that is worth a ring.
 #[derive(Debug, Clone)]
-pub(crate) struct Ring {
+pub(super) struct Ring {
     /// The index of the system.
-    pub(crate) system: usize,
-    pub(crate) x: f64,
-    pub(crate) y: f64,
+    pub(super) system: usize,
+    pub(super) x: f64,
+    pub(super) y: f64,
 }
 
 /// Curves and how to draw them.
 #[derive(Debug, Clone)]
-pub(crate) struct Plot<'report> {
-    pub(crate) heading: &'static str,
-    pub(crate) across: &'static str,
-    pub(crate) x: Axis,
+pub(super) struct Plot<'report> {
+    pub(super) heading: &'static str,
+    pub(super) across: &'static str,
+    pub(super) x: Axis,
     /// Where the vertical axis of shares may begin.
-    pub(crate) base: Base,
-    pub(crate) lines: Vec<Line<'report>>,
-    pub(crate) reading: Reading,
-    pub(crate) rings: Vec<Ring>,
+    pub(super) base: Base,
+    pub(super) lines: Vec<Line<'report>>,
+    pub(super) reading: Reading,
+    pub(super) rings: Vec<Ring>,
     /// Whether points that lie on it are right: the line from 0 to 1.
-    pub(crate) diagonal: bool,
+    pub(super) diagonal: bool,
     /// Where the legend stands until a reader points at the chart, and how a place is called.
-    pub(crate) rest: f64,
-    pub(crate) place: fn(f64) -> String,
-    pub(crate) caption: String,
+    pub(super) rest: f64,
+    pub(super) place: fn(f64) -> String,
+    pub(super) caption: String,
 }
 
 impl Plot<'_> {
     /// Nothing where no point can be drawn.
-    pub(crate) fn figure(mut self) -> Option<Figure> {
+    pub(super) fn figure(mut self) -> Option<Figure> {
+        let steps = self.reading == Reading::Steps;
         for line in &mut self.lines {
             line.points.retain(|(x, y)| is_drawable(*x) && is_drawable(*y));
-            line.points.sort_by(|one, other| one.0.total_cmp(&other.0));
+            line.points.sort_by(|one, other| {
+                let place = one.0.total_cmp(&other.0);
+                // A step rises to the highest of the points at its place.
+                if steps { place.then(one.1.total_cmp(&other.1)) } else { place }
+            });
         }
         self.rings.retain(|ring| is_drawable(ring.x) && is_drawable(ring.y));
         let values = self.lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y);
-        if values.clone().next().is_none() {
-            return None;
-        }
+        values.clone().next()?;
         let values = values.chain(self.rings.iter().map(|ring| ring.y));
         let frame = Frame::new(self.x.clone(), Axis::of_values(values, Unit::Share, self.base));
         let drawn = || self.lines.iter().enumerate().filter(|(_, line)| !line.points.is_empty());

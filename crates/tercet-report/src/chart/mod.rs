@@ -8,6 +8,7 @@ mod curves;
 mod frame;
 mod histogram;
 mod lines;
+mod systems;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,7 @@ pub(crate) use bars::{class_bars, run_bars};
 pub(crate) use curves::curves;
 use frame::Frame;
 pub(crate) use histogram::histograms;
-pub(crate) use lines::{Line, Plot, Reading, Ring};
+pub(crate) use systems::{cmc, precision_recall, probability, reliability, roc};
 
 /// A chart with its heading and legend, or the reason why there is none.
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ pub(crate) struct HeadlineMark<'report> {
 /// measured.
 pub(crate) fn headline(table: &FigureTable, column: usize, subject: usize) -> Option<Headline<'_>> {
     let measure = table.columns.get(column)?;
-    let writing = Writing::of(measure, values(table, column));
+    let writing = Writing::of(table, measure);
     let reached = values(table, column).nth(subject).filter(|reached| reached.value.is_finite())?;
     let rows = || table.rows.iter().zip(values(table, column)).enumerate();
     let marks = rows()

@@ -12,6 +12,8 @@ pub(crate) struct TableView<'report> {
     pub(crate) unit: &'static str,
     pub(crate) columns: Vec<&'report str>,
     pub(crate) rows: Vec<Row<'report>>,
+    /// Whether any value has one, so that rows must keep room for them.
+    pub(crate) intervals: bool,
     pub(crate) caption: String,
 }
 
@@ -40,7 +42,7 @@ pub(crate) struct Interval {
     pub(crate) width: String,
 }
 
-/// How the values of a column are written: with one precision for all of them.
+/// How the values of a column are written: with one precision for all shares of its table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Writing {
     quantity: Quantity,
@@ -48,11 +50,19 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    pub(crate) fn of(column: &Column, values: impl Iterator<Item = Measured>) -> Self {
-        // Intervals narrower than a point would read as one number with one decimal.
-        let narrow = |[low, high]: [f64; 2]| (high - low).abs() < 0.01;
-        let fine = values.filter_map(|measured| measured.interval).any(narrow);
-        Self { quantity: column.quantity, decimals: if fine { 2 } else { 1 } }
+    pub(crate) fn of(table: &FigureTable, column: &Column) -> Self {
+        // The ends of an interval narrower than half a point nearly read the same with one decimal.
+        let narrow = |[low, high]: [f64; 2]| (high - low).abs() < 0.005;
+        let shares = table
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.quantity == Quantity::Share);
+        let mut intervals = shares
+            .flat_map(|(index, _)| values(table, index))
+            .filter_map(|measured| measured.interval);
+        let decimals = if intervals.any(narrow) { 2 } else { 1 };
+        Self { quantity: column.quantity, decimals }
     }
 
     pub(crate) fn write(self, value: f64) -> String {
@@ -110,7 +120,7 @@ impl<'report> TableView<'report> {
             })
             .collect();
         for (index, column) in table.columns.iter().enumerate() {
-            let writing = Writing::of(column, values(table, index));
+            let writing = Writing::of(table, column);
             let best = best(column.better, values(table, index).map(|measured| measured.value))
                 .filter(|_| rows.len() > 1)
                 .map(|best| writing.write(best));
@@ -129,7 +139,10 @@ impl<'report> TableView<'report> {
         let shares = table.columns.iter().filter(|column| column.quantity == Quantity::Share);
         let all_shares = shares.count() == table.columns.len();
         let caption = caption(&rows, all_shares);
+        let mut cells = rows.iter().flat_map(|row| &row.cells);
+        let intervals = cells.any(|cell| cell.interval.is_some());
         Some(Self {
+            intervals,
             name: table.name.trim(),
             unit: if all_shares { "in %" } else { "" },
             columns: table.columns.iter().map(|column| column.name.as_str()).collect(),
@@ -151,9 +164,9 @@ fn caption(rows: &[Row<'_>], all_shares: bool) -> String {
     }
     if cells().any(|cell| cell.interval.is_some()) {
         parts.push(if cells().any(|cell| cell.interval.is_some() && cell.length.is_some()) {
-            "Small type and the dark part of a bar: the 95 % bootstrap interval."
+            "Small type and the dark part of a bar: the 95 % bootstrap interval."
         } else {
-            "Small type: the 95 % bootstrap interval."
+            "Small type: the 95 % bootstrap interval."
         });
     }
     parts.join(" ")
