@@ -6,6 +6,8 @@
 //! weights W into gradient: W·X and Wᵀ·X. (A ratio below 1 is possible, since W + Wᵀ needs only
 //! one of the two and distances are symmetric.)
 
+pub mod search;
+
 use std::time::{Duration, Instant};
 
 use ndarray::{Array2, ArrayView2};
