@@ -33,14 +33,17 @@
 //!
 //! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
 //! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
-//! and its gradient, [`retrieval`] and [`verification`] judge the embeddings that result, with
-//! [`bootstrap`] intervals around each figure.
+//! and its gradient, [`retrieval`], [`verification`], [`one_shot`] and [`clustering`] judge the
+//! embeddings that result, with [`bootstrap`] intervals around each figure. [`reranking`],
+//! [`expansion`], [`whitening`] and [`quantisation`] change what is judged.
 
 pub mod bench;
 pub mod bootstrap;
 pub mod clustering;
 pub mod distance;
+mod eigen;
 mod error;
+pub mod expansion;
 pub mod labels;
 mod matrix;
 mod named;
@@ -48,11 +51,14 @@ pub mod neighbors;
 pub mod objective;
 pub mod one_shot;
 pub mod percentiles;
+pub mod quantisation;
 mod ranking;
+pub mod reranking;
 pub mod retrieval;
 pub mod sampler;
 mod simd;
 pub mod verification;
+pub mod whitening;
 
 pub use clustering::Clustering;
 pub use distance::{Distance, Metric};
