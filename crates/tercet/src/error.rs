@@ -88,8 +88,8 @@ pub enum Error {
         /// The most that are listed.
         limit: u64,
     },
-    /// More items than memory is meant for.
-    #[error("{what}, takes up to {limit} items, got {got}")]
+    /// More items than memory or patience is meant for.
+    #[error("{what} takes up to {limit} items, got {got}: {advice}")]
     TooManyItems {
         /// What was asked for.
         what: &'static str,
@@ -97,6 +97,8 @@ pub enum Error {
         limit: usize,
         /// Items given.
         got: usize,
+        /// Why, and what to do.
+        advice: &'static str,
     },
     /// Systems compared on other queries than each other's.
     #[error(

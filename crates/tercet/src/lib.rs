@@ -33,9 +33,12 @@
 //!
 //! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
 //! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
+//! [`expansion`], [`whitening`] and [`quantisation`] change what is judged.
 //! and its gradient, [`retrieval`], [`reidentification`] and [`verification`] judge the embeddings that
-//! result, with [`bootstrap`] intervals around each figure; [`comparison`] tells whether two systems
+//! and its gradient, [`retrieval`], [`verification`], [`one_shot`] and [`clustering`] judge the
 //! differ, and [`calibration`] turns distances into probabilities.
+//! embeddings that result, with [`bootstrap`] intervals around each figure. [`reranking`],
+//! result, with [`bootstrap`] intervals around each figure; [`comparison`] tells whether two systems
 
 pub mod bench;
 pub mod bootstrap;
@@ -43,7 +46,9 @@ pub mod calibration;
 pub mod clustering;
 pub mod comparison;
 pub mod distance;
+mod eigen;
 mod error;
+pub mod expansion;
 pub mod labels;
 mod matrix;
 mod named;
@@ -51,12 +56,15 @@ pub mod neighbors;
 pub mod objective;
 pub mod one_shot;
 pub mod percentiles;
+pub mod quantisation;
 mod ranking;
 pub mod reidentification;
+pub mod reranking;
 pub mod retrieval;
 pub mod sampler;
 mod simd;
 pub mod verification;
+pub mod whitening;
 
 pub use calibration::Calibration;
 pub use clustering::Clustering;

@@ -14,9 +14,10 @@ pub(super) fn group(points: &Points, method: Method, cut: Cut) -> Result<Groups,
     let items = points.len();
     if items > LINKED_ITEMS {
         return Err(Error::TooManyItems {
-            what: "a linkage, which holds the distances of all pairs",
+            what: "a linkage",
             limit: LINKED_ITEMS,
             got: items,
+            advice: "it holds the distances of all pairs; single-linkage and hdbscan do not",
         });
     }
     let mut merges = Merges::new(items);

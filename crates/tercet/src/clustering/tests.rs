@@ -89,7 +89,8 @@ fn wrong_questions_are_refused() {
     let cut = Options { cut: Cut::Clusters(2), ..plain };
     assert_eq!(
         Clustering::CompleteLinkage.group(many.view(), &cut).unwrap_err().to_string(),
-        "a linkage, which holds the distances of all pairs, takes up to 32768 items, got 32769"
+        "a linkage takes up to 32768 items, got 32769: it holds the distances of all pairs; \
+         single-linkage and hdbscan do not"
     );
 }
 
