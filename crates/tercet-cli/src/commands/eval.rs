@@ -137,7 +137,7 @@ impl Eval {
             )));
         };
         let model = Model::load(&self.judged)?;
-        let catalogue = source.parse::<Source>()?.catalogue()?;
+        let catalogue = source.parse::<Source>()?.catalogue()?.judging();
         let (pixels, skipped) = super::prepare(general, &model, catalogue, self.skip_bad)?;
         let (items, which) = self.choose(general, &model, &pixels)?;
         if which == "held-out" {
