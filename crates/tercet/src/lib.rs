@@ -33,12 +33,11 @@
 //!
 //! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
 //! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
-//! [`expansion`], [`whitening`] and [`quantisation`] change what is judged.
-//! and its gradient, [`retrieval`], [`reidentification`] and [`verification`] judge the embeddings that
-//! and its gradient, [`retrieval`], [`verification`], [`one_shot`] and [`clustering`] judge the
-//! differ, and [`calibration`] turns distances into probabilities.
-//! embeddings that result, with [`bootstrap`] intervals around each figure. [`reranking`],
-//! result, with [`bootstrap`] intervals around each figure; [`comparison`] tells whether two systems
+//! and its gradient; [`retrieval`], [`reidentification`], [`verification`], [`one_shot`] and
+//! [`clustering`] judge the embeddings that result, with [`bootstrap`] intervals around each figure.
+//! [`comparison`] tells whether two systems differ, [`calibration`] turns distances into
+//! probabilities; [`reranking`], [`expansion`], [`whitening`] and [`quantisation`] change what is
+//! judged.
 
 pub mod bench;
 pub mod bootstrap;

@@ -142,7 +142,7 @@ impl Eval {
             )));
         };
         let model = Model::load(&self.judged)?;
-        let catalogue = source.parse::<Source>()?.catalogue()?;
+        let catalogue = source.parse::<Source>()?.catalogue()?.judging();
         let (pixels, skipped) =
             super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
         let (items, which) = self.choose(general, &model, &pixels)?;

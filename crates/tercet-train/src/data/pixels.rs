@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{BadItem, Catalogue, DataError, Preprocessing};
+use super::{BadItem, Catalogue, Content, DataError, Preprocessing};
 
 /// How [`Pixels::prepare`] goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -59,13 +59,14 @@ impl Pixels {
     /// into training.
     ///
     /// `progress` is called from several threads with the number of items done and of all items.
-    /// Returned with the pixels are the items left out, in catalogue order; without `skip_bad`
-    /// there are none.
+    /// Returned with the pixels are the items left out, in catalogue order behind
+    /// [`Catalogue::bad`]; without `skip_bad` there are none.
     ///
     /// # Errors
     /// - [`DataError::BadItems`], naming the first item that cannot be decoded and the number of
     ///   others, unless `skip_bad` is set;
     /// - [`DataError::NoItems`] if there are no items, or none can be decoded;
+    /// - [`DataError::Vectors`] if the source holds no images;
     /// - [`DataError::Parameter`] if the preprocessing is out of its range;
     /// - [`DataError::Interrupted`].
     pub fn prepare(
@@ -75,6 +76,9 @@ impl Pixels {
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<(Self, Vec<BadItem>), DataError> {
         preprocessing.check()?;
+        if catalogue.items.iter().any(|item| matches!(item.content, Content::Vector(_))) {
+            return Err(DataError::Vectors { text: catalogue.source });
+        }
         let total = catalogue.len();
         let item_len = preprocessing.item_len();
         let bytes = total as u64 * item_len as u64;
@@ -116,7 +120,7 @@ impl Pixels {
 
         let good: Vec<u32> =
             (0..).zip(&outcomes).filter_map(|(item, bad)| bad.is_none().then_some(item)).collect();
-        let mut bad = outcomes.into_iter().flatten();
+        let mut bad = catalogue.bad.iter().cloned().chain(outcomes.into_iter().flatten());
         if !options.skip_bad
             && let Some(first) = bad.next()
         {

@@ -73,7 +73,7 @@ impl Prepared {
     /// None if interrupted.
     fn new(config: &TrainConfig, around: &Surroundings) -> Result<Option<Self>, TrainError> {
         let source: Source = config.source.parse()?;
-        let catalogue = source.catalogue()?;
+        let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
         sampler(config, &catalogue.labels.select(&split.train))?;
