@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use tercet_train::data::Source;
-use tercet_train::embeddings::Embeddings;
+use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
 use crate::General;
@@ -18,7 +18,8 @@ pub(crate) struct Embed {
     model: PathBuf,
     /// `kind:PATH`, or a path whose kind is recognised.
     source: String,
-    /// Where the embeddings go: `.safetensors` (with labels and ids) or `.npy` (numbers alone).
+    /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
+    /// alone).
     #[arg(long, short)]
     out: PathBuf,
     /// Leave unreadable items out instead of failing.
@@ -32,7 +33,8 @@ pub(crate) struct Embed {
 impl Embed {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
-        Embeddings::check_name(&self.out)?;
+        // Asked before the long work starts.
+        Format::of(&self.out)?;
         super::check_writable(&self.out)?;
         let model = Model::load(&self.model)?;
         let catalogue = self.source.parse::<Source>()?.catalogue()?;

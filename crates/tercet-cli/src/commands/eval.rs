@@ -9,7 +9,7 @@ use ndarray::Array2;
 use serde::Serialize;
 use tercet::{Distance, Labels, Metric, Retrieval};
 use tercet_train::data::{BadItem, Pixels, Source, split_classes};
-use tercet_train::embeddings::Embeddings;
+use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 use tercet_train::trainer::TrainConfig;
 
@@ -19,7 +19,7 @@ use crate::{General, progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Eval {
-    /// A model file of `tercet train`, or embeddings as `.safetensors` or `.npy`.
+    /// A model file of `tercet train`, or embeddings as `.safetensors`, `.parquet` or `.npy`.
     judged: PathBuf,
     /// For a model: what it is judged on.
     source: Option<String>,
@@ -82,15 +82,16 @@ struct Result<'a> {
 impl Eval {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
-        let is_npy =
-            self.judged.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-        let judged = if !is_npy && Model::is_model(&self.judged)? {
+        // Of the formats of embeddings only one is a model's too; a model may have any name.
+        let may_be_model = matches!(Format::of(&self.judged), Ok(Format::Safetensors) | Err(_));
+        let judged = if may_be_model && Model::is_model(&self.judged)? {
             self.embed(general)?
         } else {
             self.read()?
         };
         let retrieval =
-            Retrieval::leave_one_out(judged.vectors.view(), &judged.labels, judged.metric)?;
+            Retrieval::leave_one_out(judged.vectors.view(), &judged.labels, judged.metric)
+                .with_context(|| judged.source.clone())?;
         let result = Result {
             judged: &self.judged,
             source: &judged.source,
