@@ -88,6 +88,9 @@ pub enum Error {
         /// The most that are listed.
         limit: u64,
     },
+    /// Watched work was broken off.
+    #[error("interrupted before the end")]
+    Interrupted,
     /// Labels that leave a protocol without anything to judge or a sampler without a batch.
     #[error("{what} needs {expected}, got {got}")]
     NotEnough {

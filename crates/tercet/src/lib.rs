@@ -51,6 +51,7 @@ pub mod retrieval;
 pub mod sampler;
 mod simd;
 pub mod verification;
+mod watch;
 
 pub use distance::{Distance, Metric};
 pub use error::Error;
@@ -63,3 +64,4 @@ pub use percentiles::Percentiles;
 pub use retrieval::Retrieval;
 pub use sampler::PkSampler;
 pub use verification::Verification;
+pub use watch::Watch;

@@ -5,6 +5,7 @@ pub(crate) mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod safetensors;
+mod triplets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
