@@ -37,8 +37,9 @@ mod preset;
 mod random;
 mod ranked;
 mod reduction;
-#[cfg(test)]
-mod reference;
+#[cfg(any(test, feature = "reference"))]
+#[doc(hidden)]
+pub mod reference;
 mod row;
 mod selection;
 mod semi_hard;
