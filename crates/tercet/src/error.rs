@@ -112,6 +112,9 @@ pub enum Error {
         /// One that was not.
         missing: String,
     },
+    /// Watched work was broken off.
+    #[error("interrupted before the end")]
+    Interrupted,
     /// Labels that leave a protocol without anything to judge or a sampler without a batch.
     #[error("{what} needs {expected}, got {got}")]
     NotEnough {

@@ -63,6 +63,7 @@ pub mod retrieval;
 pub mod sampler;
 mod simd;
 pub mod verification;
+mod watch;
 pub mod whitening;
 
 pub use calibration::Calibration;
@@ -80,3 +81,4 @@ pub use reidentification::Reidentification;
 pub use retrieval::Retrieval;
 pub use sampler::PkSampler;
 pub use verification::Verification;
+pub use watch::Watch;

@@ -160,6 +160,16 @@ impl Reranked {
         Ok(Self { points, lambda, queries, gallery_from, farthest, vectors, inverted })
     }
 
+    /// Number of queries.
+    pub fn queries(&self) -> usize {
+        self.queries
+    }
+
+    /// Number of gallery items.
+    pub fn gallery(&self) -> usize {
+        self.points.len() - self.gallery_from
+    }
+
     /// Hands the distances of every query to all of the gallery to `judge`, with the query's row,
     /// and returns the answers in the order of the queries. Memory is one tile a thread.
     pub fn sweep<T: Send>(&self, judge: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
@@ -180,8 +190,7 @@ impl Reranked {
     /// - result: Q×G
     pub fn distances(&self) -> Array2<f32> {
         let rows = self.sweep(|_, distances| distances.to_vec());
-        let columns = self.points.len() - self.gallery_from;
-        let mut all = Array2::zeros((rows.len(), columns));
+        let mut all = Array2::zeros((rows.len(), self.gallery()));
         for (mut line, row) in all.outer_iter_mut().zip(rows) {
             line.iter_mut().zip(row).for_each(|(out, distance)| *out = distance);
         }

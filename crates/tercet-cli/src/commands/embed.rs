@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use tercet_train::Views;
 use tercet_train::data::Source;
-use tercet_train::embeddings::Embeddings;
+use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
 use crate::General;
@@ -19,7 +19,8 @@ pub(crate) struct Embed {
     model: PathBuf,
     /// `kind:PATH`, or a path whose kind is recognised.
     source: String,
-    /// Where the embeddings go: `.safetensors` (with labels and ids) or `.npy` (numbers alone).
+    /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
+    /// alone).
     #[arg(long, short)]
     out: PathBuf,
     /// Embed the mean of several views of a picture: single, flip, crops, crops-flip (1, 2, 5, 10
@@ -37,7 +38,8 @@ pub(crate) struct Embed {
 impl Embed {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
-        Embeddings::check_name(&self.out)?;
+        // Asked before the long work starts.
+        Format::of(&self.out)?;
         super::check_writable(&self.out)?;
         let model = Model::load(&self.model)?;
         let catalogue = self.source.parse::<Source>()?.catalogue()?;

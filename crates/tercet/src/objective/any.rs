@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::{Lifted, Outcome, TripletLoss};
-use crate::{Error, Labels, Metric};
+use crate::{Error, Labels, Metric, Watch};
 
 /// Any objective: a product of choices, or one that no product expresses.
 ///
@@ -113,6 +113,25 @@ impl Objective {
         match self {
             Self::Triplet(loss) => loss.evaluate(embeddings, labels),
             Self::Lifted(loss) => loss.evaluate(embeddings, labels),
+        }
+    }
+
+    /// As [`evaluate`](Self::evaluate), telling `watch` how many of the anchors are done.
+    ///
+    /// Batches that are worked on in memory as a whole (up to 4096 rows, less than a second) are
+    /// told of when they are done, by a [`TripletLoss`].
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), and [`Error::Interrupted`] when `watch` says so.
+    pub fn evaluate_watched(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        watch: Watch,
+    ) -> Result<Outcome, Error> {
+        match self {
+            Self::Triplet(loss) => loss.evaluate_watched(embeddings, labels, watch),
+            Self::Lifted(loss) => loss.evaluate_watched(embeddings, labels, watch),
         }
     }
 

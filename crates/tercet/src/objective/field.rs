@@ -18,6 +18,7 @@ use super::{Census, Outcome, Penalty};
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
+use crate::watch::Steps;
 use crate::{Error, Labels, Metric};
 
 /// Anchors a tile.
@@ -124,9 +125,11 @@ impl Field {
         &self,
         penalty: Penalty,
         dense: bool,
+        steps: &Steps,
         weigh: impl Fn(&mut Row) -> bool + Sync,
     ) -> Sums {
-        let tiles = self.anchors.len().div_ceil(self.tile_rows());
+        let height = self.tile_rows();
+        let tiles = self.anchors.len().div_ceil(height);
         let lanes = rayon::current_num_threads().min(tiles);
         // A fixed share of the tiles for each lane, and the shares added in order: the same number
         // of threads gives the same bits.
@@ -136,6 +139,9 @@ impl Field {
                 let mut work = Lane::new(self, penalty, dense);
                 for tile in (lane..tiles).step_by(lanes) {
                     work.tile(tile, &weigh);
+                    if steps.done(height.min(self.anchors.len() - tile * height)).is_break() {
+                        break;
+                    }
                 }
                 work.finish()
             })

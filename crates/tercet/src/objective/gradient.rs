@@ -9,6 +9,7 @@ use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
 use crate::simd::{add, sum};
+use crate::watch::Steps;
 
 /// Anchors a tile.
 const TILE: usize = 64;
@@ -18,6 +19,7 @@ pub(super) fn evaluate(
     loss: &TripletLoss,
     points: &Points,
     order: &ClassOrder,
+    steps: &Steps,
 ) -> (Tally, Vec<f32>) {
     let tiles = points.len().div_ceil(TILE);
     let lanes = rayon::current_num_threads().min(tiles);
@@ -25,6 +27,9 @@ pub(super) fn evaluate(
         let mut work = Lane::new(loss, points, order);
         for tile in (lane..tiles).step_by(lanes) {
             work.tile(tile);
+            if steps.done(TILE.min(points.len() - tile * TILE)).is_break() {
+                break;
+            }
         }
         work.finish()
     };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::field::Field;
 use super::row::Row;
 use super::{Outcome, Penalty, Reduction};
+use crate::watch::{Steps, Watch};
 use crate::{Error, Labels, Metric};
 
 /// The generalised lifted structure loss L_LG of "In Defense of the Triplet Loss" (arXiv
@@ -75,7 +76,22 @@ impl Lifted {
     /// Unequal numbers of rows and labels; values that are not finite or too long to square; a
     /// margin that is not finite.
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
-        self.over(embeddings, labels, None)
+        self.over(embeddings, labels, None, &Steps::unwatched())
+    }
+
+    /// As [`evaluate`](Self::evaluate), telling `watch` how many of the anchors are done.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), and [`Error::Interrupted`] when `watch` says so.
+    pub fn evaluate_watched(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        watch: Watch,
+    ) -> Result<Outcome, Error> {
+        let steps = Steps::new(Some(watch), embeddings.nrows());
+        let outcome = self.over(embeddings, labels, None, &steps)?;
+        steps.finish().map(|()| outcome)
     }
 
     /// As [`evaluate`](Self::evaluate), with frozen vectors (M×D) as further positives and
@@ -93,7 +109,7 @@ impl Lifted {
         frozen: ArrayView2<f32>,
         frozen_labels: &Labels,
     ) -> Result<Outcome, Error> {
-        self.over(embeddings, labels, Some((frozen, frozen_labels)))
+        self.over(embeddings, labels, Some((frozen, frozen_labels)), &Steps::unwatched())
     }
 
     fn over(
@@ -101,10 +117,11 @@ impl Lifted {
         embeddings: ArrayView2<f32>,
         labels: &Labels,
         frozen: Option<(ArrayView2<f32>, &Labels)>,
+        steps: &Steps,
     ) -> Result<Outcome, Error> {
         self.check_trainable()?;
         let field = Field::new(self.metric, embeddings, labels, frozen)?;
-        let sums = field.sums(Penalty::Hinge { margin: self.margin }, true, weigh);
+        let sums = field.sums(Penalty::Hinge { margin: self.margin }, true, steps, weigh);
         let divisor = match self.reduction {
             Reduction::Mean | Reduction::MeanAnchors => sums.census.anchors,
             Reduction::MeanActive => sums.teaching_anchors,

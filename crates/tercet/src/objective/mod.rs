@@ -37,8 +37,9 @@ mod preset;
 mod random;
 mod ranked;
 mod reduction;
-#[cfg(test)]
-mod reference;
+#[cfg(any(test, feature = "reference"))]
+#[doc(hidden)]
+pub mod reference;
 mod row;
 mod selection;
 mod semi_hard;
@@ -64,6 +65,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distance::{Metric, Points};
 use crate::labels::ClassOrder;
+use crate::watch::{Steps, Watch};
 use crate::{Error, Labels};
 use field::Field;
 
@@ -141,6 +143,31 @@ impl TripletLoss {
     /// margin or a parameter of the selection out of range; distance-weighted selection between
     /// vectors that are not normalised.
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
+        self.over(embeddings, labels, &Steps::unwatched())
+    }
+
+    /// As [`evaluate`](Self::evaluate), telling `watch` how many of the anchors are done; see
+    /// [`Objective::evaluate_watched`].
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), and [`Error::Interrupted`] when `watch` says so.
+    pub fn evaluate_watched(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        watch: Watch,
+    ) -> Result<Outcome, Error> {
+        let steps = Steps::new(Some(watch), embeddings.nrows());
+        let outcome = self.over(embeddings, labels, &steps)?;
+        steps.finish().map(|()| outcome)
+    }
+
+    fn over(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        steps: &Steps,
+    ) -> Result<Outcome, Error> {
         self.penalty.check()?;
         self.selection.check(self.metric)?;
         if embeddings.nrows() != labels.len() {
@@ -151,9 +178,12 @@ impl TripletLoss {
         let points = given.reordered(&order.items);
 
         let (tally, sums) = if points.len() <= symmetric::MOST {
-            symmetric::evaluate(self, &points, &order)
+            let result = symmetric::evaluate(self, &points, &order);
+            // Done as a whole: there is nothing left to break off.
+            let _ = steps.done(points.len());
+            result
         } else {
-            gradient::evaluate(self, &points, &order)
+            gradient::evaluate(self, &points, &order, steps)
         };
 
         let census = Census::new(&order, &tally);
@@ -189,7 +219,8 @@ impl TripletLoss {
         self.penalty.check()?;
         self.selection.check(self.metric)?;
         let field = Field::new(self.metric, embeddings, labels, Some((frozen, frozen_labels)))?;
-        let sums = field.sums(self.penalty, self.selection.is_dense(&field.order), |row| {
+        let dense = self.selection.is_dense(&field.order);
+        let sums = field.sums(self.penalty, dense, &Steps::unwatched(), |row| {
             let before = row.tally.active;
             self.selection.weigh(row, &field.candidates);
             row.tally.active > before

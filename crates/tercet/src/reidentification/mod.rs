@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::comparison::Scores;
 use crate::distance::Points;
 use crate::ranking::Ranking;
+use crate::reranking::Reranked;
 use crate::retrieval::mean;
 use crate::{Error, Metric, bootstrap};
 use sightings::Search;
@@ -139,6 +140,39 @@ impl Reidentification {
         metric: Metric,
         ranks: usize,
     ) -> Result<Self, Error> {
+        let vectors = Points::new(gallery.embeddings, metric)?;
+        let points = vectors.beside(queries.embeddings)?;
+        Self::judge_by(queries, gallery, ranks, |judge| points.sweep(&vectors, judge))
+    }
+
+    /// [`judge`](Self::judge) by [re-ranked](crate::reranking::KReciprocal::query_gallery)
+    /// distances; the vectors of the sightings are not looked at.
+    ///
+    /// # Errors
+    /// Other counts of queries or gallery items than were re-ranked, and as [`judge`](Self::judge).
+    pub fn judge_reranked(
+        reranked: &Reranked,
+        queries: Sightings,
+        gallery: Sightings,
+        ranks: usize,
+    ) -> Result<Self, Error> {
+        for (rows, labels) in
+            [(reranked.queries(), queries.ids.len()), (reranked.gallery(), gallery.ids.len())]
+        {
+            if rows != labels {
+                return Err(Error::LabelCount { rows, labels });
+            }
+        }
+        Self::judge_by(queries, gallery, ranks, |judge| reranked.sweep(judge))
+    }
+
+    /// `sweep` hands the distances of every query to the gallery to what it is given.
+    fn judge_by(
+        queries: Sightings,
+        gallery: Sightings,
+        ranks: usize,
+        sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
+    ) -> Result<Self, Error> {
         if ranks == 0 {
             return Err(Error::Parameter {
                 parameter: "ranks",
@@ -147,15 +181,14 @@ impl Reidentification {
             });
         }
         let search = Search::new(queries, gallery)?;
-        let gallery = Points::new(gallery.embeddings, metric)?;
-        let points = gallery.beside(queries.embeddings)?;
-        let ranks = ranks.min(gallery.len());
-        let answers = points.sweep(&gallery, |query, distances| {
+        let items = gallery.ids.len();
+        let ranks = ranks.min(items);
+        let answers = sweep(&|query, distances| {
             let matches = search.admit(query, distances);
             let ranking = Ranking::new(distances, matches.into_iter())?;
             Some(Answer::new(query, &ranking, ranks))
         });
-        Self::collect(answers, queries.ids, gallery.len(), ranks)
+        Self::collect(answers, queries.ids, items, ranks)
     }
 
     /// Share of the queries with a match among the first `k`, if the CMC runs so far.
@@ -211,6 +244,9 @@ impl Reidentification {
         })
     }
 }
+
+/// What is made of a query's distances.
+type Judge<'a> = dyn Fn(usize, &mut [f32]) -> Option<Answer> + Sync + 'a;
 
 struct Answer {
     judgement: QueryJudgement,

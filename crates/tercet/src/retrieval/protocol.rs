@@ -7,6 +7,7 @@ use ndarray::ArrayView2;
 use super::{Answer, Retrieval};
 use crate::distance::Points;
 use crate::ranking::Ranking;
+use crate::reranking::Reranked;
 use crate::{Error, Labels, Metric};
 
 /// The ranks at which recall and precision are judged by default.
@@ -89,9 +90,32 @@ impl Protocol {
     ) -> Result<Retrieval, Error> {
         matches_rows(labels, embeddings)?;
         let points = Points::new(embeddings, self.metric)?;
+        self.each_in_turn(labels, |judge| points.sweep(&points, judge))
+    }
+
+    /// [`leave_one_out`](Self::leave_one_out) by [re-ranked](crate::reranking::KReciprocal::leave_one_out) distances.
+    ///
+    /// # Errors
+    /// Another count of labels than of items; no class with two items.
+    pub fn leave_one_out_reranked(
+        &self,
+        reranked: &Reranked,
+        labels: &Labels,
+    ) -> Result<Retrieval, Error> {
+        matches(labels, reranked.queries())?;
+        matches(labels, reranked.gallery())?;
+        self.each_in_turn(labels, |judge| reranked.sweep(judge))
+    }
+
+    /// `sweep` hands the distances of every item to all items to what it is given.
+    fn each_in_turn(
+        &self,
+        labels: &Labels,
+        sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
+    ) -> Result<Retrieval, Error> {
         let items = labels.items_by_class();
-        let ranks = self.ranks(points.len());
-        let answers = points.sweep(&points, |query, distances| {
+        let ranks = self.ranks(labels.len());
+        let answers = sweep(&|query, distances| {
             // Farther than anything, and not among the relevant: the query takes no part.
             distances[query] = f32::INFINITY;
             let class = &items[labels.classes()[query] as usize];
@@ -99,7 +123,7 @@ impl Protocol {
             let ranking = Ranking::new(distances, others.filter(|&item| item != query))?;
             Some(Answer::new(query, &ranking, &ranks))
         });
-        Retrieval::collect(answers, labels, points.len(), &ranks)
+        Retrieval::collect(answers, labels, labels.len(), &ranks)
     }
 
     /// Every query searches the gallery; classes are matched by name.
@@ -117,11 +141,37 @@ impl Protocol {
         gallery: ArrayView2<f32>,
         gallery_labels: &Labels,
     ) -> Result<Retrieval, Error> {
-        let search = Search::new(queries, query_labels, gallery, gallery_labels, self.metric)?;
-        self.judge(&search, |query, distances| {
-            let relevant = search.relevant(query);
-            Ranking::new(distances, relevant.iter().map(|&item| item as usize))
-        })
+        let points = between(queries, query_labels, gallery, gallery_labels, self.metric)?;
+        let relevant = Relevant::new(query_labels, gallery_labels);
+        self.judge(
+            &relevant,
+            |judge| points.0.sweep(&points.1, judge),
+            |query, distances| {
+                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
+            },
+        )
+    }
+
+    /// [`query_gallery`](Self::query_gallery) by [re-ranked](crate::reranking::KReciprocal::query_gallery) distances.
+    ///
+    /// # Errors
+    /// Other counts of labels than of items; no query with an item of its class in the gallery.
+    pub fn query_gallery_reranked(
+        &self,
+        reranked: &Reranked,
+        query_labels: &Labels,
+        gallery_labels: &Labels,
+    ) -> Result<Retrieval, Error> {
+        matches(query_labels, reranked.queries())?;
+        matches(gallery_labels, reranked.gallery())?;
+        let relevant = Relevant::new(query_labels, gallery_labels);
+        self.judge(
+            &relevant,
+            |judge| reranked.sweep(judge),
+            |query, distances| {
+                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
+            },
+        )
     }
 
     /// [`query_gallery`](Self::query_gallery), where some (query, gallery item) pairs take no part:
@@ -139,54 +189,67 @@ impl Protocol {
         gallery_labels: &Labels,
         excluded: impl Fn(usize, usize) -> bool + Sync,
     ) -> Result<Retrieval, Error> {
-        let search = Search::new(queries, query_labels, gallery, gallery_labels, self.metric)?;
-        self.judge(&search, |query, distances| {
-            for (item, distance) in distances.iter_mut().enumerate() {
-                if excluded(query, item) {
-                    *distance = f32::INFINITY;
+        let points = between(queries, query_labels, gallery, gallery_labels, self.metric)?;
+        let relevant = Relevant::new(query_labels, gallery_labels);
+        self.judge(
+            &relevant,
+            |judge| points.0.sweep(&points.1, judge),
+            |query, distances| {
+                for (item, distance) in distances.iter_mut().enumerate() {
+                    if excluded(query, item) {
+                        *distance = f32::INFINITY;
+                    }
                 }
-            }
-            let relevant = search.relevant(query).iter().map(|&item| item as usize);
-            // Distances are finite, so infinity marks the excluded.
-            let found: Vec<usize> = relevant.filter(|&item| distances[item].is_finite()).collect();
-            Ranking::new(distances, found.into_iter())
-        })
+                let items = relevant.to(query).iter().map(|&item| item as usize);
+                // Distances are finite, so infinity marks the excluded.
+                let found: Vec<usize> = items.filter(|&item| distances[item].is_finite()).collect();
+                Ranking::new(distances, found.into_iter())
+            },
+        )
     }
 
     fn judge(
         &self,
-        search: &Search,
+        relevant: &Relevant,
+        sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
         rank: impl Fn(usize, &mut [f32]) -> Option<Ranking> + Sync,
     ) -> Result<Retrieval, Error> {
-        let ranks = self.ranks(search.gallery.len());
-        let answers = search.queries.sweep(&search.gallery, |query, distances| {
-            Some(Answer::new(query, &rank(query, distances)?, &ranks))
-        });
-        Retrieval::collect(answers, search.query_labels, search.gallery.len(), &ranks)
+        let ranks = self.ranks(relevant.gallery);
+        let answers =
+            sweep(&|query, distances| Some(Answer::new(query, &rank(query, distances)?, &ranks)));
+        Retrieval::collect(answers, relevant.query_labels, relevant.gallery, &ranks)
     }
 }
 
-/// Queries, a gallery, and which items belong to which query.
-struct Search<'a> {
-    queries: Points,
+/// What is made of a query's distances.
+type Judge<'a> = dyn Fn(usize, &mut [f32]) -> Option<Answer> + Sync + 'a;
+
+/// Queries and gallery, checked.
+fn between(
+    queries: ArrayView2<f32>,
+    query_labels: &Labels,
+    gallery: ArrayView2<f32>,
+    gallery_labels: &Labels,
+    metric: Metric,
+) -> Result<(Points, Points), Error> {
+    matches_rows(query_labels, queries)?;
+    matches_rows(gallery_labels, gallery)?;
+    let gallery = Points::new(gallery, metric)?;
+    let queries = gallery.beside(queries)?;
+    Ok((queries, gallery))
+}
+
+/// Which gallery items belong to which query.
+struct Relevant<'a> {
     query_labels: &'a Labels,
-    gallery: Points,
+    /// Gallery items.
+    gallery: usize,
     /// The gallery items of each class of the queries.
     items: Vec<Vec<u32>>,
 }
 
-impl<'a> Search<'a> {
-    fn new(
-        queries: ArrayView2<f32>,
-        query_labels: &'a Labels,
-        gallery: ArrayView2<f32>,
-        gallery_labels: &Labels,
-        metric: Metric,
-    ) -> Result<Self, Error> {
-        matches_rows(query_labels, queries)?;
-        matches_rows(gallery_labels, gallery)?;
-        let gallery = Points::new(gallery, metric)?;
-        let queries = gallery.beside(queries)?;
+impl<'a> Relevant<'a> {
+    fn new(query_labels: &'a Labels, gallery_labels: &Labels) -> Self {
         let items = gallery_labels.items_by_class();
         let mut by_name: HashMap<&str, Vec<u32>> = items
             .into_iter()
@@ -196,15 +259,19 @@ impl<'a> Search<'a> {
         let items = (0..query_labels.class_count() as u32)
             .map(|class| by_name.remove(query_labels.name(class)).unwrap_or_default())
             .collect();
-        Ok(Self { queries, query_labels, gallery, items })
+        Self { query_labels, gallery: gallery_labels.len(), items }
     }
 
-    fn relevant(&self, query: usize) -> &[u32] {
+    fn to(&self, query: usize) -> &[u32] {
         &self.items[self.query_labels.classes()[query] as usize]
     }
 }
 
-pub(super) fn matches_rows(labels: &Labels, embeddings: ArrayView2<f32>) -> Result<(), Error> {
-    let (rows, labels) = (embeddings.nrows(), labels.len());
+fn matches(labels: &Labels, rows: usize) -> Result<(), Error> {
+    let labels = labels.len();
     if rows == labels { Ok(()) } else { Err(Error::LabelCount { rows, labels }) }
+}
+
+pub(super) fn matches_rows(labels: &Labels, embeddings: ArrayView2<f32>) -> Result<(), Error> {
+    matches(labels, embeddings.nrows())
 }

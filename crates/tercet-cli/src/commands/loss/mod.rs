@@ -1,32 +1,38 @@
 //! `tercet loss`: exact value, gradient and triplet census of given vectors.
 
+mod task;
+
 use std::fmt::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tercet::{
     Census, Distance, Labels, Metric, Objective, Penalty, Percentiles, Preset, Reduction,
-    Selection, TripletLoss,
+    TripletLoss,
 };
 use tercet_train::embeddings::Embeddings;
 use tercet_train::trainer::Margin;
 
+use self::task::{Choice, Task};
 use crate::exit::Usage;
 use crate::table::count;
-use crate::{General, progress};
+use crate::{General, interrupt, progress};
 
 /// Margin of a hinge that is asked for without one, as in FaceNet.
 const HINGE_MARGIN: f32 = 0.2;
 
 #[derive(Debug, Args)]
 pub(crate) struct Loss {
-    /// Vectors as `.npy` (N×D, f16, f32 or f64) or `.safetensors`.
+    /// Vectors as `.npy` (N×D, f16, f32 or f64), `.safetensors` or `.parquet`.
     embeddings: PathBuf,
-    /// `.npy` of integers, or text with one label a line [default: those inside a .safetensors].
+    /// `.npy` of integers, or text with one label a line [default: those beside the
+    /// vectors].
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted. Without one, the parts below
@@ -42,9 +48,13 @@ pub(crate) struct Loss {
     /// Which triplets count, with parameters after a colon [default: hard]: all, hard, semi-hard,
     /// semi-hard-all, semi-hard-fallback, violating-random, easy-positive, easy-positive-semi-hard,
     /// distance-weighted:cutoff=0.5,nonzero-loss-cutoff=1.4, n-hard:positives=1..2,negatives=1..2,
-    /// random:triplets=1.
+    /// random:triplets=1, and explicit for those of --triplets.
     #[arg(long)]
-    selection: Option<Selection>,
+    selection: Option<Choice>,
+    /// For `--selection explicit`: `.npy` of M×3 integers, or text with anchor,positive,negative on
+    /// each line; rows of the vectors, counted from 0.
+    #[arg(long, value_name = "FILE", conflicts_with = "preset")]
+    triplets: Option<PathBuf>,
     /// hinge, soft, squared-hinge [default: soft, or hinge with a number as --margin].
     #[arg(long, value_parser = penalty_name)]
     penalty: Option<&'static str>,
@@ -72,7 +82,8 @@ pub(crate) struct Loss {
 struct Result<'a> {
     embeddings: &'a PathBuf,
     items: usize,
-    classes: usize,
+    /// None where given triplets need no labels and there are none.
+    classes: Option<usize>,
     dimensions: usize,
     objective: String,
     metric: String,
@@ -87,50 +98,53 @@ struct Result<'a> {
 impl Loss {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         let objective = self.objective()?.with_seed(self.seed);
-        if let Some(path) = &self.gradient
-            && !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
-        {
-            bail!(Usage(format!(
-                "--gradient {}: expected a name that ends in .npy",
-                path.display()
-            )));
-        }
+        self.check_usage()?;
         super::use_threads(self.threads)?;
-        let (embeddings, labels) = self.read()?;
+        let embeddings = self.read()?;
+        let labels = embeddings.classes();
+        let classes = labels.as_ref().map(Labels::class_count);
+        let task = self.task(objective, &embeddings, labels)?;
         let vectors = embeddings.view();
         let named = || self.embeddings.display().to_string();
 
-        let spinner = progress::spinner(general, "evaluating");
+        interrupt::watch()?;
+        let bar = progress::bar(general, "evaluating", vectors.nrows());
         let mut times = Vec::new();
         let outcome = loop {
             let began = Instant::now();
-            let outcome = objective.evaluate(vectors, &labels).with_context(named)?;
+            let outcome = task
+                .evaluate(vectors, &|done, total| follow(&bar, done, total))
+                .with_context(named)?;
             times.push(began.elapsed().as_secs_f64());
             if times.len() as u64 == self.repeat {
                 break outcome;
             }
         };
+        bar.finish_and_clear();
         times.sort_by(f64::total_cmp);
         let seconds = times[times.len() / 2];
-        spinner.set_message("spread of distances");
-        let metric = objective.metric();
-        let distance = Percentiles::pairwise_distances(vectors, metric).with_context(named)?;
-        spinner.finish_and_clear();
+        let bar = progress::bar(general, "distances", vectors.nrows());
+        let metric = task.metric();
+        let distance = Percentiles::pairwise_distances_watched(vectors, metric, &|done, total| {
+            follow(&bar, done, total)
+        });
+        let distance = distance.with_context(named)?;
+        bar.finish_and_clear();
 
         if let Some(path) = &self.gradient {
             let gradient =
                 Embeddings { vectors: outcome.gradient, labels: None, ids: None, model: None };
             gradient.save(path)?;
         }
-        for warning in warnings(&objective, &outcome.census) {
+        for warning in warnings(&task, &outcome.census) {
             progress::remark(general, format!("warning: {warning}"));
         }
         let result = Result {
             embeddings: &self.embeddings,
-            items: labels.len(),
-            classes: labels.class_count(),
+            items: vectors.nrows(),
+            classes,
             dimensions: vectors.ncols(),
-            objective: objective.to_string(),
+            objective: task.to_string(),
             metric: metric.to_string(),
             value: outcome.value,
             census: outcome.census,
@@ -140,6 +154,42 @@ impl Loss {
         };
         super::print(general, &result, || self.table(&result))?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn check_usage(&self) -> anyhow::Result<()> {
+        match (self.selection, &self.triplets) {
+            (Some(Choice::Explicit), None) => {
+                bail!(Usage("--selection explicit: name a file with --triplets".to_owned()))
+            }
+            (None | Some(Choice::Rule(_)), Some(_)) => {
+                bail!(Usage("--triplets: expected --selection explicit beside it".to_owned()))
+            }
+            _ => {}
+        }
+        if let Some(path) = &self.gradient
+            && !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+        {
+            bail!(Usage(format!(
+                "--gradient {}: expected a name that ends in .npy",
+                path.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn task(
+        &self,
+        objective: Objective,
+        embeddings: &Embeddings,
+        labels: Option<Labels>,
+    ) -> anyhow::Result<Task> {
+        match (&self.triplets, objective, labels) {
+            (Some(path), Objective::Triplet(loss), _) => {
+                Ok(Task::Given(loss, embeddings.triplets_from(path)?))
+            }
+            (_, objective, Some(labels)) => Ok(Task::Rule(objective, labels)),
+            _ => bail!("{} has no labels: name a file with --labels", self.embeddings.display()),
+        }
     }
 
     fn objective(&self) -> anyhow::Result<Objective> {
@@ -176,32 +226,32 @@ impl Loss {
         };
         Ok(TripletLoss {
             metric,
-            selection: self.selection.unwrap_or(base.selection),
+            selection: match self.selection {
+                Some(Choice::Rule(selection)) => selection,
+                Some(Choice::Explicit) | None => base.selection,
+            },
             penalty,
             reduction: self.reduction.unwrap_or(base.reduction),
         }
         .into())
     }
 
-    fn read(&self) -> anyhow::Result<(Embeddings, Labels)> {
-        let mut embeddings = Embeddings::load(&self.embeddings)?;
-        if let Some(labels) = &self.labels {
-            embeddings = embeddings.with_labels_from(labels)?;
+    fn read(&self) -> anyhow::Result<Embeddings> {
+        let embeddings = Embeddings::load(&self.embeddings)?;
+        match &self.labels {
+            Some(labels) => Ok(embeddings.with_labels_from(labels)?),
+            None => Ok(embeddings),
         }
-        let labels = embeddings.classes().with_context(|| {
-            format!("{} has no labels: name a file with --labels", self.embeddings.display())
-        })?;
-        Ok((embeddings, labels))
     }
 
     fn table(&self, result: &Result) -> String {
         let census = &result.census;
         let number = |value: u64| count(value as usize);
         let mut text = format!(
-            "{}: {} items of {} classes, {} dimensions\n",
+            "{}: {} items{}, {} dimensions\n",
             self.embeddings.display(),
             count(result.items),
-            count(result.classes),
+            result.classes.map_or_else(String::new, |n| format!(" of {} classes", count(n))),
             result.dimensions
         );
         let preset = self.preset.map_or_else(String::new, |preset| format!("{preset}: "));
@@ -252,10 +302,21 @@ fn penalty_name(name: &str) -> std::result::Result<&'static str, tercet::Error> 
     Penalty::from_name(name, 0.0).map(Penalty::name)
 }
 
+/// Shows how far the work is; it goes on until Ctrl-C.
+fn follow(bar: &ProgressBar, done: u64, total: u64) -> ControlFlow<()> {
+    bar.set_length(total);
+    bar.set_position(done);
+    interrupt::asked()
+}
+
 /// What a person should know about a loss that is 0 for another reason than good vectors.
-fn warnings(objective: &Objective, census: &Census) -> Vec<String> {
+fn warnings(task: &Task, census: &Census) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Objective::Triplet(loss) = objective
+    if let Task::Given(_, triplets) = task {
+        if triplets.is_empty() {
+            warnings.push("the file of triplets is empty".to_owned());
+        }
+    } else if let Task::Rule(Objective::Triplet(loss), _) = task
         && loss.selection.is_empty_at(loss.penalty.margin())
     {
         warnings.push(format!(
