@@ -2,6 +2,8 @@
 //! re-identification, verification and calibration: `golden/README.md` tells where the numbers come
 //! from.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 #[path = "golden/read.rs"]
 mod read;
 
