@@ -19,7 +19,7 @@ pub struct Neighbor {
 ///
 /// Ties go to the lowest index. With fewer than `k` items in the gallery all of them are returned.
 /// Time is O(Q·G·D), little more than the matrix product that the distances need; memory is a block
-/// of half a MiB a thread and O(Q·k) for the result.
+/// of at most 4 MiB a thread and O(Q·k) for the result.
 ///
 /// # Shapes
 /// - queries: Q×D, gallery: G×D

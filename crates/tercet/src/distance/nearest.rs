@@ -8,10 +8,10 @@ use crate::matrix::{Operand, product, squared_difference};
 use crate::neighbors::Neighbor;
 use crate::simd::vectorised;
 
-/// Queries of one block.
-const BLOCK_ROWS: usize = 128;
+/// Queries of one block: the more, the less it costs to lay the gallery out for the product anew.
+const BLOCK_ROWS: usize = 512;
 
-/// Gallery points of one block: with its rows half a MiB, which stays in the second-level cache.
+/// Gallery points of one block, which holds 2 to 4 MiB: little enough to stay in the caches.
 const BLOCK_COLUMNS: usize = 1_024;
 
 /// Distances that are looked at together.
