@@ -29,14 +29,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
     let mut archive = ZipArchive::new(file)?;
-    let runs: Vec<String> = archive
+    let names: Vec<String> = archive
         .file_names()
-        .filter(|name| name.ends_with("class_labels.txt"))
-        .map(Into::into)
-        .collect();
+        .map(|name| Ok(name?.into_owned()))
+        .collect::<Result<_, zip::result::ZipError>>()?;
+    let runs = names.iter().filter(|name| name.ends_with("class_labels.txt"));
     let mut judged = Vec::new();
     for labels in runs {
-        judged.push(run(&mut archive, &labels)?);
+        judged.push(run(&mut archive, labels)?);
     }
     let result = OneShot::from_distances(judged)?;
     println!(

@@ -35,7 +35,7 @@
 //! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
 //! and its gradient, [`retrieval`], [`verification`], [`one_shot`] and [`clustering`] judge the
 //! embeddings that result, with [`bootstrap`] intervals around each figure. [`reranking`],
-//! [`expansion`], [`whitening`] and [`quantisation`] change what is judged.
+//! [`expansion`], [`whitening`] and [`quantisation`] change what is judged; [`projection`] draws it.
 
 pub mod bench;
 pub mod bootstrap;
@@ -51,6 +51,7 @@ pub mod neighbors;
 pub mod objective;
 pub mod one_shot;
 pub mod percentiles;
+pub mod projection;
 pub mod quantisation;
 mod ranking;
 pub mod reranking;
