@@ -21,6 +21,9 @@ use zip::ZipArchive;
 /// The coordinates of the ink of a drawing, around their mean.
 type Ink = Vec<[f64; 2]>;
 
+/// Distances of the test items to the training items, and the classes of both.
+type Run = (Array2<f32>, Vec<u32>, Vec<u32>);
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = match (arguments.next().as_deref(), arguments.next()) {
@@ -48,11 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Distances of the test items to the training items of a run, and the classes of both.
-fn run(
-    archive: &mut ZipArchive<File>,
-    labels: &str,
-) -> Result<(Array2<f32>, Vec<u32>, Vec<u32>), Box<dyn Error>> {
+/// Reads one run and measures its distances.
+fn run(archive: &mut ZipArchive<File>, labels: &str) -> Result<Run, Box<dyn Error>> {
     let mut text = String::new();
     archive.by_name(labels)?.read_to_string(&mut text)?;
     // Each line: a test item and the training item of its class.
