@@ -21,6 +21,9 @@ use zip::ZipArchive;
 /// The coordinates of the ink of a drawing, around their mean.
 type Ink = Vec<[f64; 2]>;
 
+/// Distances of the test items to the training items, and the classes of both.
+type Run = (Array2<f32>, Vec<u32>, Vec<u32>);
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = match (arguments.next().as_deref(), arguments.next()) {
@@ -29,14 +32,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
     let mut archive = ZipArchive::new(file)?;
-    let runs: Vec<String> = archive
+    let names: Vec<String> = archive
         .file_names()
-        .filter(|name| name.ends_with("class_labels.txt"))
-        .map(Into::into)
-        .collect();
+        .map(|name| Ok(name?.into_owned()))
+        .collect::<Result<_, zip::result::ZipError>>()?;
+    let runs = names.iter().filter(|name| name.ends_with("class_labels.txt"));
     let mut judged = Vec::new();
     for labels in runs {
-        judged.push(run(&mut archive, &labels)?);
+        judged.push(run(&mut archive, labels)?);
     }
     let result = OneShot::from_distances(judged)?;
     println!(
@@ -48,11 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Distances of the test items to the training items of a run, and the classes of both.
-fn run(
-    archive: &mut ZipArchive<File>,
-    labels: &str,
-) -> Result<(Array2<f32>, Vec<u32>, Vec<u32>), Box<dyn Error>> {
+/// Reads one run and measures its distances.
+fn run(archive: &mut ZipArchive<File>, labels: &str) -> Result<Run, Box<dyn Error>> {
     let mut text = String::new();
     archive.by_name(labels)?.read_to_string(&mut text)?;
     // Each line: a test item and the training item of its class.

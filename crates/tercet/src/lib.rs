@@ -55,6 +55,7 @@ pub mod neighbors;
 pub mod objective;
 pub mod one_shot;
 pub mod percentiles;
+pub mod projection;
 pub mod quantisation;
 mod ranking;
 pub mod reidentification;

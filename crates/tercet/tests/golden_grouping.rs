@@ -1,6 +1,8 @@
 //! What scikit-learn and published code say of clusterings, re-ranking and principal components:
 //! `golden/README.md` tells where the numbers come from.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 #[path = "golden/read.rs"]
 mod read;
 
