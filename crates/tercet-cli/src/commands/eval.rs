@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use ndarray::Array2;
 use serde::Serialize;
 use tercet::{Distance, Labels, Metric, Retrieval};
-use tercet_train::data::{BadItem, Pixels, Source, split_classes};
+use tercet_train::data::{BadItem, Part, Pixels, Source, split_classes};
 use tercet_train::embeddings::Embeddings;
 use tercet_train::model::Model;
 use tercet_train::trainer::TrainConfig;
@@ -180,7 +180,9 @@ impl Eval {
         let same_place = trained_on
             .and_then(|source| source.parse::<Source>().ok())
             .is_some_and(|source| source.to_string() == pixels.catalogue().source);
-        if same_place && !self.all_classes {
+        // Where the source tells parts, only those to judge on are here.
+        let is_apart = !pixels.catalogue().part(&Part::ALL).is_empty();
+        if same_place && !is_apart && !self.all_classes {
             progress::remark(
                 general,
                 "note: the model was trained on this source, which has changed since: most of these classes are not new to it",
