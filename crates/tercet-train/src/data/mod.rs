@@ -19,9 +19,13 @@
 //! # Ok::<(), tercet_train::data::DataError>(())
 //! ```
 //!
+//! Items carry [`Attributes`] where the source tells them: [`Catalogue::training`] and
+//! [`Catalogue::judging`] take the parts meant for it, [`Catalogue::subset`] any one. [`Pairs`] lists
+//! items to verify, [`OneShotRuns`] items to classify by one example each.
+//!
 //! A new kind of source is one file here with a function that returns a [`Catalogue`], one variant
-//! of [`Source`] and one line of its table of kinds; if its items are neither files nor embedded
-//! glyphs, also one variant of [`Content`].
+//! of [`Source`] and one line of its table of kinds; if its items are of a new sort, also one
+//! variant of [`Content`].
 
 mod archive;
 mod attributes;

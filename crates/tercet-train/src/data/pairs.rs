@@ -75,7 +75,8 @@ fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), Dat
         let refuse = |reason| refuse(line, reason);
         // A fold is N pairs of one person each, then N of two.
         let place = pairs.len() as u64;
-        let (fold, same) = (place / (2 * u64::from(size)), place / u64::from(size) % 2 == 0);
+        let (fold, same) =
+            (place / (2 * u64::from(size)), (place / u64::from(size)).is_multiple_of(2));
         if fold >= u64::from(folds) {
             return Err(refuse(format!(
                 "`{text}` is behind the last pair: the first line tells of {folds} folds of {size} + {size} pairs"

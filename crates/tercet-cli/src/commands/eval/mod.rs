@@ -4,7 +4,6 @@ mod clustering;
 mod comparison;
 mod one_shot;
 mod processing;
-mod projection;
 mod reidentification;
 mod report;
 mod retrieval;
@@ -20,6 +19,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tercet::projection::Projection;
 use tercet::{Census, TripletLoss};
 
 use crate::table::count;
@@ -54,6 +54,9 @@ pub(crate) struct Eval {
     /// Write a self-contained page with curves, a map, worst and best queries.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// The map of the page: pca, or t-sne (takes up to a minute).
+    #[arg(long, value_name = "NAME", requires = "report", default_value_t)]
+    map: Projection,
     /// Seed of whatever is drawn: pairs, episodes, single-shot galleries, starts of a clustering.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -96,14 +99,7 @@ impl Eval {
         let differences = comparison::differences(&systems, &verdicts, self.seed)?;
         let censuses = self.censuses(&systems)?;
         if let Some(path) = &self.report {
-            let page = report::page(
-                self.protocol,
-                &systems,
-                &verdicts,
-                &differences,
-                &censuses,
-                self.seed,
-            )?;
+            let page = report::page(self.protocol, &systems, &verdicts, &differences, &censuses, (self.map, self.seed))?;
             tercet_train::files::write_atomically(path, page.as_bytes())?;
         }
         let document = self.document(&systems, &verdicts, &differences, &censuses)?;

@@ -1,6 +1,7 @@
 //! The page about an evaluation.
 
 use ndarray::Axis;
+use tercet::projection::Projection;
 use tercet::retrieval::{Protocol as Search, QueryJudgement};
 use tercet::verification::Pair;
 use tercet::{Census, Retrieval};
@@ -41,7 +42,7 @@ pub(super) fn page(
     verdicts: &[Verdict],
     differences: &[Compared],
     censuses: &[Census],
-    seed: u64,
+    (projection, seed): (Projection, u64),
 ) -> anyhow::Result<String> {
     let Some(first) = systems.first() else { return Ok(EvaluationReport::default().to_html()?) };
     let mut report = EvaluationReport {
@@ -75,7 +76,7 @@ pub(super) fn page(
     for (system, verdict) in systems.iter().zip(verdicts) {
         add(&mut report, system, verdict, seed)?;
     }
-    report.map = Some(map(first)?);
+    report.map = Some(map(first, projection)?);
     if let Some(Detail::Retrieval(judged)) = verdicts.first().map(|verdict| &verdict.detail) {
         report.classes = Some(page::ClassFigures {
             measure: "MAP@R".to_owned(),
@@ -271,17 +272,17 @@ fn add_verification(report: &mut EvaluationReport, system: &System, verified: &V
     }
 }
 
-/// Evenly thinned items on their first two principal components.
-fn map(system: &System) -> anyhow::Result<page::EmbeddingMap> {
+/// Evenly thinned items laid flat.
+fn map(system: &System, projection: Projection) -> anyhow::Result<page::EmbeddingMap> {
     let rows = system.labels.len();
     let thinned = |most: usize| -> Vec<u32> {
         let shown = rows.min(most);
         (0..shown).map(|place| (place * rows / shown) as u32).collect()
     };
     let shown = thinned(MAP_POINTS);
-    let places: Vec<usize> = shown.iter().map(|&row| row as usize).collect();
-    let vectors = system.vectors.select(Axis(0), &places);
-    let projected = super::projection::flat(vectors.view())?;
+    let rows_shown: Vec<usize> = shown.iter().map(|&row| row as usize).collect();
+    let vectors = system.vectors.select(Axis(0), &rows_shown);
+    let places = projection.map(vectors.view(), system.metric)?;
     // Every n-th point has a picture, so that all regions have some.
     let every = shown.len().div_ceil(MAP_PICTURES).max(1);
     let with_picture: Vec<u32> = shown.iter().copied().step_by(every).collect();
@@ -298,14 +299,19 @@ fn map(system: &System) -> anyhow::Result<page::EmbeddingMap> {
         None => None,
     };
     let points = shown.iter().enumerate().map(|(place, &row)| page::MapPoint {
-        x: projected.points[[place, 0]],
-        y: projected.points[[place, 1]],
+        x: places[[place, 0]],
+        y: places[[place, 1]],
         class: system.labels.classes()[row as usize] as usize,
         id: system.ids[row as usize].clone(),
         tile: (thumbnails.is_some() && place.is_multiple_of(every))
             .then_some((place / every) as u32),
     });
-    let mut method = projected.method;
+    let mut method = match projection {
+        Projection::Pca => "first two principal components".to_owned(),
+        Projection::TSne => {
+            "t-SNE: neighbours stay neighbours, far distances mean nothing".to_owned()
+        }
+    };
     if shown.len() < rows {
         method += &format!("; {} of {} items", count(shown.len()), count(rows));
     }

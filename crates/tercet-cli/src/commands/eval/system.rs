@@ -263,7 +263,9 @@ impl Reading {
         let same_place = trained_on
             .and_then(|source| source.parse::<Source>().ok())
             .is_some_and(|source| source.to_string() == pixels.catalogue().source);
-        if same_place && !self.all_classes {
+        // Where the source tells parts, only those to judge on are here.
+        let is_apart = !pixels.catalogue().part(&Part::ALL).is_empty();
+        if same_place && !is_apart && !self.all_classes {
             progress::remark(
                 general,
                 "note: these are not the items that the model was trained on, though their source is: some of the classes may not be new to it",
