@@ -46,16 +46,6 @@ pub(crate) fn bar(general: &General, what: &'static str, total: usize) -> Progre
         .with_style(style("{msg:<12} {wide_bar} {human_pos}/{human_len}  {eta} left"))
 }
 
-/// A sign of life for work of unknown length; nothing without a terminal.
-pub(crate) fn spinner(general: &General, what: &'static str) -> ProgressBar {
-    if Mode::of(general) != Mode::Bars {
-        return ProgressBar::hidden();
-    }
-    let spinner = ProgressBar::new_spinner().with_message(what);
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
-}
-
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -162,7 +162,7 @@ fn given_triplets_take_the_place_of_a_selection() {
         assert_eq!(got[key], expected, "{key}");
     }
     assert!(got["classes"].is_null() && got["distance"]["p100"] == 4.0);
-    assert_eq!(got["objective"], "explicit, hinge margin 2.5, sum");
+    assert_eq!(got["objective"], "explicit, hinge 2.5, sum");
     assert_eq!(read_npy(&bench.path("g.npy")).1, [0.0, 2.0, -2.0, 0.0]);
     bench.npy("t.npy", &[3, 3], &[0_i64, 1, 2, 3, 2, 0, 0, 1, 2]);
     bench.text("t.txt", "0 1 2\n3\t2\t0\r\n0; 1; 2\n").text("none.txt", "a,p,n\n");
