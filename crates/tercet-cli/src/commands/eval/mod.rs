@@ -99,7 +99,14 @@ impl Eval {
         let differences = comparison::differences(&systems, &verdicts, self.seed)?;
         let censuses = self.censuses(&systems)?;
         if let Some(path) = &self.report {
-            let page = report::page(self.protocol, &systems, &verdicts, &differences, &censuses, (self.map, self.seed))?;
+            let page = report::page(
+                self.protocol,
+                &systems,
+                &verdicts,
+                &differences,
+                &censuses,
+                (self.map, self.seed),
+            )?;
             tercet_train::files::write_atomically(path, page.as_bytes())?;
         }
         let document = self.document(&systems, &verdicts, &differences, &censuses)?;

@@ -5,9 +5,7 @@ use serde_json::Value;
 use tercet::comparison::Scores;
 use tercet::reidentification::SingleShot;
 use tercet::verification::Pair;
-use tercet::{
-    Calibration, Labels, Reidentification, Retrieval, Verification, clustering, one_shot,
-};
+use tercet::{Calibration, Labels, Reidentification, Retrieval, Verification, one_shot};
 
 /// What a protocol says of one system.
 pub(super) struct Verdict {
