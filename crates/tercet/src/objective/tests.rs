@@ -5,6 +5,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::Distance;
+use crate::distance::Points;
+use crate::labels::ClassOrder;
 
 pub(super) fn penalties() -> [Penalty; 4] {
     [
@@ -193,8 +195,13 @@ fn batches_in_tiles_and_in_memory_agree() {
             let points = Points::new(vectors.view(), loss.metric).unwrap();
             let order = ClassOrder::new(&labels);
             let points = points.reordered(&order.items);
-            let (here, forces) = symmetric::evaluate(&loss, &points, &order);
-            let (there, others) = gradient::evaluate(&loss, &points, &order);
+            let rule = Rule {
+                penalty: loss.penalty,
+                dense: loss.selection.is_dense(&order),
+                weigh: &|row, points| loss.selection.weigh(row, points),
+            };
+            let (here, forces) = symmetric::evaluate(&rule, &points, &order);
+            let (there, others) = gradient::evaluate(&rule, &points, &order);
             assert_eq!(
                 (here.selected, here.active, here.violated),
                 (there.selected, there.active, there.violated)
