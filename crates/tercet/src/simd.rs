@@ -116,17 +116,36 @@ vectorised! {
 }
 
 vectorised! {
+    /// The smallest value, or infinity.
+    pub(crate) fn smallest(values: &[f32]) -> f32 {
+        let mut least = [f32::INFINITY; LANES];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                least[lane] = if chunk[lane] < least[lane] { chunk[lane] } else { least[lane] };
+            }
+        }
+        rest.iter().chain(&least).fold(f32::INFINITY, |least, &value| least.min(value))
+    }
+}
+
+vectorised! {
     /// The first place from `from` on that holds `value`.
     pub(crate) fn find(values: &[f32], value: f32, from: usize) -> Option<usize> {
+        let holds = |values: &[f32]| {
+            values.iter().fold(0_u32, |found, &other| found | u32::from(other == value)) != 0
+        };
         const CHUNK: usize = 8 * LANES;
         let mut start = from;
         for chunk in values[from..].chunks(CHUNK) {
-            let mut found = 0_u32;
-            for &other in chunk {
-                found |= u32::from(other == value);
-            }
-            if found != 0 {
-                return chunk.iter().position(|&other| other == value).map(|at| start + at);
+            if holds(chunk) {
+                // First the vector that holds it: place by place would take longer than the rest.
+                for part in chunk.chunks(LANES) {
+                    if holds(part) {
+                        return part.iter().position(|&other| other == value).map(|at| start + at);
+                    }
+                    start += LANES;
+                }
             }
             start += CHUNK;
         }
@@ -363,6 +382,8 @@ mod tests {
             assert_eq!(smallest_above(&values, 3.0), above);
             let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(largest(&values), most);
+            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+            assert_eq!(smallest(&values), least);
             for from in 0..=count {
                 let expected = (from..count).find(|&i| values[i] == 4.0);
                 assert_eq!(find(&values, 4.0, from), expected);

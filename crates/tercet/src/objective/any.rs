@@ -4,6 +4,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::{Lifted, Outcome, TripletLoss};
+use crate::labels::ClassOrder;
 use crate::{Error, Labels, Metric, Watch};
 
 /// Any objective: a product of choices, or one that no product expresses.
@@ -97,6 +98,14 @@ impl Objective {
         match self {
             Self::Triplet(loss) => loss.check_trainable(),
             Self::Lifted(loss) => loss.check_trainable(),
+        }
+    }
+
+    /// Whether so many pairs have a weight that the gradient goes by matrix products.
+    pub(crate) fn is_dense(&self, labels: &Labels) -> bool {
+        match self {
+            Self::Triplet(loss) => loss.selection.is_dense(&ClassOrder::new(labels)),
+            Self::Lifted(_) => true,
         }
     }
 

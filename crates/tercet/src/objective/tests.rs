@@ -4,6 +4,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::distance::Points;
+use crate::labels::ClassOrder;
 use crate::simd::levels;
 use crate::{Distance, Percentiles};
 
@@ -195,8 +197,13 @@ fn every_instruction_set_gives_the_same_outcome() {
                 let points = Points::new(vectors.view(), loss.metric).unwrap();
                 let order = ClassOrder::new(&labels);
                 let points = points.reordered(&order.items);
+                let rule = Rule {
+                    penalty: loss.penalty,
+                    dense: loss.selection.is_dense(&order),
+                    weigh: &|row, points| loss.selection.weigh(row, points),
+                };
                 let (tally, forces) =
-                    gradient::evaluate(&loss, &points, &order, &Steps::unwatched());
+                    gradient::evaluate(&rule, &points, &order, &Steps::unwatched());
                 (loss.evaluate(vectors.view(), &labels).unwrap(), tally.value, forces)
             });
             for (level, outcome) in &outcomes {
@@ -255,8 +262,13 @@ fn batches_in_tiles_and_in_memory_agree() {
             let points = Points::new(vectors.view(), loss.metric).unwrap();
             let order = ClassOrder::new(&labels);
             let points = points.reordered(&order.items);
-            let (here, forces) = symmetric::evaluate(&loss, &points, &order);
-            let (there, others) = gradient::evaluate(&loss, &points, &order, &Steps::unwatched());
+            let rule = Rule {
+                penalty: loss.penalty,
+                dense: loss.selection.is_dense(&order),
+                weigh: &|row, points| loss.selection.weigh(row, points),
+            };
+            let (here, forces) = symmetric::evaluate(&rule, &points, &order);
+            let (there, others) = gradient::evaluate(&rule, &points, &order, &Steps::unwatched());
             assert_eq!(
                 (here.selected, here.active, here.violated),
                 (there.selected, there.active, there.violated)
