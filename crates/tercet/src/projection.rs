@@ -8,7 +8,7 @@ use crate::named::named;
 use crate::whitening::Pca;
 use crate::{Distance, Error, Metric, neighbors};
 
-/// The most vectors that t-SNE places: about a minute on two cores.
+/// The most vectors that t-SNE places: some ten seconds on two cores.
 pub const PLACED_ITEMS: usize = 10_000;
 
 /// How the two dimensions of a map are found.
@@ -76,7 +76,7 @@ fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Er
             what: "t-SNE",
             limit: PLACED_ITEMS,
             got: rows.len(),
-            advice: "beyond that it takes minutes; place a sample, or use pca",
+            advice: "a map of more is too full to read; place a sample, or use pca",
         });
     }
     if rows.len() < 4 {
@@ -101,10 +101,13 @@ fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Er
                 .collect()
         })
         .collect();
-    // As wide as scikit-learn starts; all in one place would stay there.
     let width = start.column(0).iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-    let scale = if width > 0.0 { 1e-4 / width } else { 0.0 };
-    let start: Vec<f32> = start.iter().map(|x| x * scale).collect();
+    if width == 0.0 {
+        // All in one place: there is nothing to tell apart.
+        return Ok(start);
+    }
+    // As wide as scikit-learn starts.
+    let start: Vec<f32> = start.iter().map(|x| x * (1e-4 / width)).collect();
     let mut map: bhtsne::tSNE<f32, u32> = bhtsne::tSNE::new(&rows);
     map.perplexity(perplexity).initial_embedding(start).barnes_hut_with_neighbors(THETA, &near);
     Array2::from_shape_vec((rows.len(), 2), map.embedding()).map_err(|_| Error::NoDimensions)
@@ -153,8 +156,8 @@ mod tests {
         assert_eq!(place(3).unwrap_err().to_string(), "t-SNE needs at least four rows, got 3");
         assert_eq!(
             place(PLACED_ITEMS + 1).unwrap_err().to_string(),
-            "t-SNE takes up to 10000 items, got 10001: beyond that it takes minutes; place a sample, \
-             or use pca"
+            "t-SNE takes up to 10000 items, got 10001: a map of more is too full to read; \
+             place a sample, or use pca"
         );
     }
 }
