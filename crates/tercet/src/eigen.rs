@@ -2,8 +2,8 @@
 //!
 //! Householder reflections make the matrix tridiagonal, implicit QL steps make it diagonal (Golub &
 //! Van Loan, "Matrix Computations", section 8.3; EISPACK's tred2 and tql2). Rotations are gathered
-//! and applied to blocks of columns that fit in a core's cache. Time is O(n³), a few seconds for
-//! n = 2,048 on two cores; everything in f64.
+//! and applied to blocks of columns that fit in a core's cache. Time is O(n³), less than a
+//! minute for n = 2,048 on two busy cores; everything in f64.
 
 use rayon::prelude::*;
 
