@@ -191,6 +191,7 @@ fn training_takes_its_part_and_judging_the_other() {
     assert_eq!((&judged["classes"], &judged["items"]), (&value!(2), &value!(12)));
 
     fs::write(root.join("list.csv"), rows.replace("train", "gallery")).unwrap();
+    let run = root.join("another").display().to_string();
     let error = fail(&[&["train", &list, "--run", &run], &TINY[..]].concat(), 1);
     assert!(error.contains("it has the parts test, gallery, expected `train`"), "{error}");
 }
