@@ -64,6 +64,11 @@ impl Desk {
     }
 }
 
+/// One command line of two parts.
+fn joined<'a>(first: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [first, more].concat()
+}
+
 fn near(value: &Value, expected: f64) -> bool {
     (value.as_f64().unwrap() - expected).abs() < 1e-9
 }
@@ -94,10 +99,9 @@ fn a_gallery_of_its_own_is_searched() {
     let gallery = desk.npy("g.npy", 1, &[1.0, 2.0, 9.0]);
     let gallery_labels = desk.text("g.txt", "b\na\nb\n");
     let arguments = ["eval", &queries, "--labels", &labels, "--gallery", &gallery];
-    let with = |more: &[&str]| [&arguments[..], more].concat();
-    let judged = json(&with(&["--gallery-labels", &gallery_labels, "--json"]));
+    let judged = json(&joined(&arguments, &["--gallery-labels", &gallery_labels, "--json"]));
     assert!(near(&judged["map"], (0.5 + (1.0 + 2.0 / 3.0) / 2.0) / 2.0), "{judged}");
-    let text = fail(&with(&[]), 1);
+    let text = fail(&joined(&arguments, &[]), 1);
     assert!(text.contains("g.npy has no labels"), "{text}");
     let wide = desk.npy("wide.npy", 3, &[0.0; 9]);
     let text = fail(
@@ -144,15 +148,17 @@ fn reidentification_names_both_precisions() {
         "--gallery-labels",
         gallery_labels,
     ];
-    let with = |more: &[&str]| [&arguments[..], more].concat();
-    let judged = json(&with(&["--gallery-cameras", gallery_cameras, "--single-shot", "--json"]));
+    let judged = json(&joined(
+        &arguments,
+        &["--gallery-cameras", gallery_cameras, "--single-shot", "--json"],
+    ));
     // The distractor of identity 0 comes first, junk does not count.
     assert!(near(&judged["map"], (1.0 / 2.0 + 2.0 / 4.0) / 2.0), "{judged}");
     assert!(near(&judged["map_market"], (0.25 + (1.0 / 3.0 + 0.5) / 2.0) / 2.0), "{judged}");
     assert_eq!((&judged["cmc"]["1"], &judged["cmc"]["2"]), (&0.0.into(), &1.0.into()));
     assert!(near(&judged["minp"], 0.5) && judged["convention"].is_string(), "{judged}");
     assert!(judged["single_shot"]["cmc"]["1"].is_number(), "{judged}");
-    let text = fail(&with(&[]), 2);
+    let text = fail(&joined(&arguments, &[]), 2);
     assert!(text.contains("--gallery-cameras is missing"), "{text}");
     let text = fail(&["eval", &queries, "--labels", labels, "--protocol", "reid"], 2);
     assert!(text.contains("has not a query and a gallery"), "{text}");
@@ -163,19 +169,18 @@ fn verification_takes_drawn_and_listed_pairs() {
     let desk = Desk::new();
     let (embeddings, labels) = desk.clusters();
     let arguments = ["eval", &embeddings, "--labels", &labels, "--protocol", "verification"];
-    let with = |more: &[&str]| [&arguments[..], more].concat();
-    let judged = json(&with(&["--json"]));
+    let judged = json(&joined(&arguments, &["--json"]));
     assert_eq!((&judged["accuracy"]["mean"], &judged["auc"]), (&1.0.into(), &1.0.into()));
     assert_eq!((&judged["eer"], &judged["val_at_far"]["0.001"]["val"]), (&0.0.into(), &1.0.into()));
     assert!(judged["pairs"].is_number() && judged["threshold"].is_number());
 
     let pairs =
         desk.text("pairs.csv", "path1,path2,same,fold\n0,1,1,0\n0,59,0,0\n5,6,1,1\n5,58,0,1\n");
-    let judged = json(&with(&["--pairs", &pairs, "--json"]));
+    let judged = json(&joined(&arguments, &["--pairs", &pairs, "--json"]));
     assert_eq!((&judged["pairs"], &judged["accuracy"]["mean"]), (&4.into(), &1.0.into()));
 
     let pairs = desk.text("missing.csv", "path1,path2,same\n0,1,1\n0,77,0\n");
-    let text = fail(&with(&["--pairs", &pairs]), 1);
+    let text = fail(&joined(&arguments, &["--pairs", &pairs]), 1);
     assert!(text.contains("missing.csv") && text.contains("77"), "{text}");
     let one = desk.text("one.txt", &"a\n".repeat(60));
     let text = fail(&["eval", &embeddings, "--labels", &one, "--protocol", "verification"], 1);
@@ -186,21 +191,16 @@ fn verification_takes_drawn_and_listed_pairs() {
 fn episodes_and_clusters_of_well_separated_classes_are_perfect() {
     let desk = Desk::new();
     let (embeddings, labels) = desk.clusters();
-    let with = |more: &[&str]| [&["eval", &embeddings, "--labels", &labels][..], more].concat();
-    let judged = json(&with(&["--protocol", "one-shot", "--ways", "5", "--json"]));
+    let arguments = ["eval", &embeddings, "--labels", &labels];
+    let judged = json(&joined(&arguments, &["--protocol", "one-shot", "--ways", "5", "--json"]));
     assert_eq!(judged["error"], 0.0);
-    let text = fail(&with(&["--protocol", "one-shot", "--ways", "13"]), 1);
+    let text = fail(&joined(&arguments, &["--protocol", "one-shot", "--ways", "13"]), 1);
     assert!(text.contains("13"), "{text}");
     for algorithm in ["average-linkage", "k-means", "hdbscan", "chinese-whispers"] {
-        let judged = json(&with(&[
-            "--protocol",
-            "clustering",
-            "--algorithm",
-            algorithm,
-            "--min-items",
-            "3",
-            "--json",
-        ]));
+        let judged = json(&joined(
+            &arguments,
+            &["--protocol", "clustering", "--algorithm", algorithm, "--min-items", "3", "--json"],
+        ));
         assert_eq!(judged["clusters"], 12, "{algorithm}: {judged}");
         for key in ["nmi", "ami", "ari", "pairwise_f1", "bcubed_f1"] {
             assert!(near(&judged[key], 1.0), "{algorithm} {key}: {judged}");

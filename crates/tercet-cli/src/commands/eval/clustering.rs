@@ -13,7 +13,7 @@ use crate::exit::Usage;
 use crate::table::count;
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct ClusteringOptions {
     /// For clustering: average-linkage, complete-linkage, single-linkage, ward, k-means, dbscan,
     /// hdbscan, chinese-whispers.
     #[arg(long, value_name = "NAME", default_value_t)]
@@ -30,7 +30,7 @@ pub(super) struct Options {
     min_items: usize,
 }
 
-impl Options {
+impl ClusteringOptions {
     pub(super) fn judge(&self, system: &System, seed: u64) -> anyhow::Result<Verdict> {
         let (cut, told) = self.cut(system, seed)?;
         let options = tercet::clustering::Options {

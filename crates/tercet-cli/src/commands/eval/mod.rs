@@ -43,11 +43,11 @@ pub(crate) struct Eval {
     #[command(flatten)]
     processing: Processing,
     #[command(flatten)]
-    one_shot: one_shot::Options,
+    one_shot: one_shot::OneShotOptions,
     #[command(flatten)]
-    clustering: clustering::Options,
+    clustering: clustering::ClusteringOptions,
     #[command(flatten)]
-    reidentification: reidentification::Options,
+    reidentification: reidentification::ReidOptions,
     /// Also count the triplets of the whole set: all of them, with a hinge of this margin.
     #[arg(long, value_name = "MARGIN", num_args = 0..=1, default_missing_value = "0.2")]
     census: Option<f32>,

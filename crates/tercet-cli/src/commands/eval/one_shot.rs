@@ -10,7 +10,7 @@ use super::verdict::{Detail, Figure, Judgements, Quantity, Verdict, document};
 use crate::table::count;
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct OneShotOptions {
     /// For one-shot without given runs: classes of an episode.
     #[arg(long, value_name = "N", default_value_t = EpisodeOptions::default().ways)]
     ways: usize,
@@ -28,7 +28,7 @@ pub(super) struct Options {
     prototype: Prototype,
 }
 
-impl Options {
+impl OneShotOptions {
     pub(super) fn judge(&self, system: &System, seed: u64) -> anyhow::Result<Verdict> {
         match &system.runs {
             Some(runs) => {

@@ -15,7 +15,7 @@ use super::verdict::{Detail, Figure, Judgements, Verdict, document};
 use crate::exit::Usage;
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct ReidOptions {
     /// For reid: pool the queries of the same identity and camera into one (multiple query).
     #[arg(long)]
     multi_query: bool,
@@ -24,7 +24,7 @@ pub(super) struct Options {
     single_shot: bool,
 }
 
-impl Options {
+impl ReidOptions {
     pub(super) fn judge(&self, system: &System, seed: u64) -> anyhow::Result<Verdict> {
         let (Some(search), Some(cameras)) = (&system.search, &system.cameras) else {
             let lacking = if system.search.is_none() { "a query and a gallery" } else { "cameras" };
