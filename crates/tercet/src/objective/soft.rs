@@ -122,11 +122,11 @@ vectorised! {
                         digits[lane] *= 1.0 + f64::from(z);
                     }
                 }
-                for lane in 0..LANES {
-                    let bits = digits[lane].to_bits();
-                    product.exponents[lane] =
-                        product.exponents[lane].wrapping_add((bits >> 52) as i64 - 1023);
-                    product.digits[lane] = f64::from_bits(bits & FRACTION | 1023 << 52);
+                let kept = product.digits.iter_mut().zip(&mut product.exponents);
+                for (digits, (kept, exponent)) in digits.iter().zip(kept) {
+                    let bits = digits.to_bits();
+                    *exponent = exponent.wrapping_add((bits >> 52) as i64 - 1023);
+                    *kept = f64::from_bits(bits & FRACTION | 1023 << 52);
                 }
             }
             *block = sums;
