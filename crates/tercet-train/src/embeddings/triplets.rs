@@ -28,11 +28,11 @@ impl Embeddings {
     pub fn triplets_from(&self, path: &Path) -> Result<Vec<Triplet>, EmbeddingsError> {
         let bytes = fs::read(path).at("read the triplets", path)?;
         let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-        let triplets = if is_npy { self.from_npy(&bytes) } else { self.from_text(&bytes) };
+        let triplets = if is_npy { self.of_npy(&bytes) } else { self.of_text(&bytes) };
         triplets.map_err(|reason| unreadable(path, reason))
     }
 
-    fn from_npy(&self, bytes: &[u8]) -> Result<Vec<Triplet>, String> {
+    fn of_npy(&self, bytes: &[u8]) -> Result<Vec<Triplet>, String> {
         let npy = Npy::parse(bytes)?;
         if npy.shape.len() != 2 || npy.shape[1] != 3 {
             return Err(format!("its shape is {:?}, expected triplets × 3", npy.shape));
@@ -47,7 +47,7 @@ impl Embeddings {
             .collect()
     }
 
-    fn from_text(&self, bytes: &[u8]) -> Result<Vec<Triplet>, String> {
+    fn of_text(&self, bytes: &[u8]) -> Result<Vec<Triplet>, String> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| format!("expected text in UTF-8: {error}"))?;
         let mut triplets = Vec::new();
