@@ -46,7 +46,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn broken_off(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(DataError::Interrupted))
+    matches!(error.downcast_ref(), Some(tercet::Error::Interrupted))
+        || matches!(error.downcast_ref(), Some(DataError::Interrupted))
         || matches!(error.downcast_ref(), Some(ModelError::Data(DataError::Interrupted)))
 }
 

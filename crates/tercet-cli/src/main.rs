@@ -51,7 +51,7 @@ enum Command {
     /// Train an encoder and judge it on classes it never saw.
     Train(Box<commands::train::Train>),
     /// Judge a model or a file of embeddings.
-    Eval(commands::eval::Eval),
+    Eval(Box<commands::eval::Eval>),
     /// Turn the items of a source into embeddings.
     Embed(commands::embed::Embed),
     /// Exact value, gradient and triplet census of given vectors.

@@ -36,16 +36,6 @@ pub(crate) fn remark(general: &General, text: impl std::fmt::Display) {
     }
 }
 
-/// A bar for work of known length; nothing without a terminal.
-pub(crate) fn bar(general: &General, what: &'static str, total: usize) -> ProgressBar {
-    if Mode::of(general) != Mode::Bars {
-        return ProgressBar::hidden();
-    }
-    ProgressBar::new(total as u64)
-        .with_message(what)
-        .with_style(style("{msg:<12} {wide_bar} {human_pos}/{human_len}  {eta} left"))
-}
-
 /// A sign of life for work of unknown length; nothing without a terminal.
 pub(crate) fn spinner(general: &General, what: &'static str) -> ProgressBar {
     if Mode::of(general) != Mode::Bars {
@@ -54,6 +44,16 @@ pub(crate) fn spinner(general: &General, what: &'static str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(what);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
+}
+
+/// A bar for work of known length; nothing without a terminal.
+pub(crate) fn bar(general: &General, what: &'static str, total: usize) -> ProgressBar {
+    if Mode::of(general) != Mode::Bars {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new(total as u64)
+        .with_message(what)
+        .with_style(style("{msg:<12} {wide_bar} {human_pos}/{human_len}  {eta} left"))
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -134,6 +134,114 @@ fn labels_may_lie_inside_and_numbers_may_be_f64() {
     assert_eq!(inside["selected"], 4);
 }
 
+/// As a table of a column store: with labels beside the vectors.
+#[test]
+#[cfg(feature = "parquet")]
+fn parquet_is_read() {
+    let tables = concat!(env!("CARGO_MANIFEST_DIR"), "/../tercet-train/tests/parquet");
+    let bench = Bench::new();
+    let got = bench.json(&format!("{tables}/pyarrow-snappy.parquet --preset batch-all"));
+    assert_eq!((&got["triplets"], &got["classes"]), (&12.into(), &3.into()));
+    let (status, errors) = bench.fails(&format!("{tables}/null-embedding.parquet"));
+    let expected = "null-embedding.parquet: row 2: its embedding is null";
+    assert!(status == Some(1) && errors.contains(expected), "{errors}");
+    bench.text("l.txt", "x\nx\ny\ny\ny\n");
+    let beside = bench.json(&format!("{tables}/pyarrow-split-none.parquet --labels l.txt"));
+    assert_eq!(beside["classes"], 2);
+}
+
+#[test]
+fn given_triplets_take_the_place_of_a_selection() {
+    let bench = Bench::new();
+    bench.line().text("t.csv", "anchor,positive,negative\n0,1,2\n3,2,0\n0,1,2\n");
+    let explicit = "--selection explicit --penalty hinge --margin 2.5 --reduction sum";
+    let got = bench.json(&format!("e.npy {explicit} --triplets t.csv --gradient g.npy"));
+    // Excess 1 + 2.5 − 3 twice, and 1 + 2.5 − 4.
+    assert!((got["value"].as_f64().unwrap() - 1.0).abs() < 1e-6, "{got}");
+    for (key, expected) in [("triplets", 3), ("selected", 3), ("active", 2), ("anchors", 2)] {
+        assert_eq!(got[key], expected, "{key}");
+    }
+    assert!(got["classes"].is_null() && got["distance"]["p100"] == 4.0);
+    assert_eq!(got["objective"], "explicit, hinge 2.5, sum");
+    assert_eq!(read_npy(&bench.path("g.npy")).1, [0.0, 2.0, -2.0, 0.0]);
+    bench.npy("t.npy", &[3, 3], &[0_i64, 1, 2, 3, 2, 0, 0, 1, 2]);
+    bench.text("t.txt", "0 1 2\n3\t2\t0\r\n0; 1; 2\n").text("none.txt", "a,p,n\n");
+    for triplets in ["t.npy", "t.txt"] {
+        let same = bench.json(&format!("e.npy --labels l.txt {explicit} --triplets {triplets}"));
+        assert_eq!((&same["value"], &same["classes"]), (&got["value"], &2.into()));
+    }
+    let output = bench.run(&format!("e.npy {explicit} --triplets none.txt"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the file of triplets is empty"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("e.npy: 4 items, 1 dimensions"));
+}
+
+#[test]
+fn wrong_triplets_are_named() {
+    let bench = Bench::new();
+    bench.line().npy("t.npy", &[2, 3], &[0_i32, 1, 2, 0, -1, 2]).npy("flat.npy", &[3], &[0, 1, 2]);
+    bench.npy("real.npy", &[1, 3], &[0.0_f32, 1.0, 2.0]);
+    for (text, expected) in [
+        ("0,1,2\n0,1,4\n", "line 2: 4 is no row of the 4, counted from 0"),
+        ("0,1,2\n1,1,2\n", "line 2: [1, 1, 2] names one row twice"),
+        ("a,p,n\n0,1\n", "line 2: expected three rows (anchor,positive,negative), got 2"),
+        ("0,1,2\n\n0,1,2\n", "line 2: expected three rows (anchor,positive,negative), got 0"),
+        ("0,1,two\n", "line 1: `two` is no row, expected a whole number"),
+        ("0,1,2\n0,2,3\n", "line 2: [0, 2, 3] has the labels `ann`, `bob`, `bob`"),
+    ] {
+        bench.text("t.csv", text);
+        let (status, errors) =
+            bench.fails("e.npy --labels l.txt --selection explicit --triplets t.csv");
+        assert!(status == Some(1) && errors.contains("t.csv"), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
+    }
+    for (arguments, status, expected) in [
+        ("--selection explicit --triplets t.npy", 1, "t.npy: row 1: -1 is no row"),
+        ("--selection explicit --triplets flat.npy", 1, "expected triplets × 3"),
+        ("--selection explicit --triplets real.npy", 1, "expected integers"),
+        ("--selection explicit --triplets gone.csv", 1, "gone.csv"),
+        ("--selection explicit", 2, "name a file with --triplets"),
+        ("--triplets t.npy", 2, "expected --selection explicit"),
+        ("--preset facenet --triplets t.npy", 2, "cannot be used with"),
+        ("--selection explcit", 2, "random, explicit"),
+    ] {
+        let (got, errors) = bench.fails(&format!("e.npy {arguments}"));
+        assert!(got == Some(status) && errors.contains(expected), "{arguments}: {got:?} {errors}");
+    }
+}
+
+/// Batches larger than those that are worked on as a whole.
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_stops_within_a_census() {
+    let bench = Bench::new();
+    let values: Vec<f32> = (0..10_000).map(|i| ((i * 37) % 1009) as f32).collect();
+    bench.npy("e.npy", &[5000, 2], &values).npy("l.npy", &[5000], &[0, 1, 2, 3].repeat(1250));
+    let child = Command::new(env!("CARGO_BIN_EXE_tercet"))
+        .args("loss e.npy --labels l.npy --preset batch-all --repeat 1000000".split(' '))
+        .current_dir(bench.folder.path())
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Before the command listens, the signal would end it at once.
+    let listens = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+    };
+    let began = std::time::Instant::now();
+    while !listens() {
+        assert!(began.elapsed().as_secs() < 120);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{errors}");
+    assert!(errors.contains("interrupted") && output.stdout.is_empty(), "{errors}");
+}
+
 #[test]
 fn every_selection_penalty_reduction_and_preset_has_its_name() {
     let bench = Bench::new();
@@ -212,13 +320,14 @@ fn losses_without_triplets_are_explained() {
 #[test]
 fn wrong_input_is_named() {
     let bench = Bench::new();
-    bench.line().text("short.txt", "a\nb\n");
+    bench.line().text("short.txt", "a\nb\n").text("gap.txt", "a\n\nb\nb\n");
     bench.npy("nan.npy", &[4, 1], &[0.0_f32, f32::NAN, 3.0, 4.0]);
     bench.npy("flat.npy", &[4], &[0.0_f32, 1.0, 3.0, 4.0]);
     for (arguments, status, expected) in [
         ("e.npy", 1, "e.npy has no labels: name a file with --labels"),
         ("e.npy --labels short.txt", 1, "short.txt has 2 labels: expected 4"),
         ("e.npy --labels none.txt", 1, "none.txt"),
+        ("e.npy --labels gap.txt", 1, "gap.txt: line 2 is empty"),
         ("none.npy --labels l.txt", 1, "none.npy"),
         ("nan.npy --labels l.txt", 1, "nan.npy: row 1, column 0 holds NaN"),
         ("flat.npy --labels l.txt", 1, "flat.npy"),

@@ -1,12 +1,13 @@
-//! Reports about a run of Tercet as one HTML page.
+//! Reports about a training run or an evaluation as one HTML page.
 //!
 //! The page carries its style, charts and pictures inside itself: nothing is fetched, so it can be
 //! mailed, archived or opened without a network. It follows the reader's light or dark setting and
 //! prints in black on white.
 //!
-//! The caller fills a [`TrainingReport`], plain data without behaviour, and writes the result of
-//! [`TrainingReport::to_html`] to a file. Every string is escaped; values that are not finite are
-//! skipped and counted; long series are thinned so that the page stays small.
+//! The caller fills a [`TrainingReport`] or an [`EvaluationReport`], plain data without behaviour,
+//! and writes the result of [`TrainingReport::to_html`] or [`EvaluationReport::to_html`] to a file.
+//! Every string is escaped; values that are not finite are left out; long series are thinned so
+//! that the page stays small.
 //!
 //! ```
 //! use tercet_report::TrainingReport;
@@ -22,13 +23,24 @@
 //! ```
 
 mod chart;
+mod evaluation;
+mod map;
+mod number;
 mod page;
+mod parts;
 mod picture;
 mod scale;
 mod series;
 mod training;
 
-pub use page::ReportError;
-pub use training::{
-    DistanceHistogram, Judged, Measured, Neighbour, Picture, Strip, TrainingReport,
+pub use evaluation::{
+    Calibration, CensusCounts, ClassFigure, ClassFigures, Curve, Difference, Distances,
+    EvaluationReport, OneShot, RankCurve, Reliability, RocCurve, TripletCensus,
 };
+pub use map::{EmbeddingMap, MapPoint, SpriteSheet};
+pub use page::ReportError;
+pub use parts::{
+    Better, Column, DistanceHistogram, FigureRow, FigureTable, Measured, Neighbour, Picture,
+    Quantity, Strip,
+};
+pub use training::{Judged, TrainingReport};

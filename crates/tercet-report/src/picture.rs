@@ -1,4 +1,4 @@
-//! Pictures inside the page: PNG bytes as a data URI.
+//! Pictures inside the page as data URIs.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -24,11 +24,22 @@ impl Inline {
         // The header chunk comes first: its length and name, then the width and the height.
         let width = number(png.get(16..20)?)?;
         let height = number(png.get(20..24)?)?;
-        Some(Self {
-            uri: format!("data:image/png;base64,{}", STANDARD.encode(png)),
-            small: width.max(height) <= SMALL,
-        })
+        Some(Self { uri: data_uri(png)?, small: width.max(height) <= SMALL })
     }
+}
+
+/// A picture of a kind that browsers know by its first bytes, for an `img` element.
+pub(crate) fn data_uri(bytes: &[u8]) -> Option<String> {
+    let kind = if bytes.starts_with(&SIGNATURE) {
+        "png"
+    } else if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        "jpeg"
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        "webp"
+    } else {
+        return None;
+    };
+    Some(format!("data:image/{kind};base64,{}", STANDARD.encode(bytes)))
 }
 
 fn number(bytes: &[u8]) -> Option<u32> {

@@ -1,4 +1,6 @@
-//! From numbers to places and words: axes with round ticks, and numbers as a reader wants them.
+//! From numbers to places: axes with round ticks.
+
+use crate::number::{grouped, raised, short_power_of_ten, signed};
 
 /// What the numbers of an axis mean, which decides how they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(crate) struct Axis {
     pub(crate) from: f64,
     pub(crate) to: f64,
     pub(crate) ticks: Vec<Tick>,
+    /// Whether equal distances are equal ratios; both ends are then positive.
+    logarithmic: bool,
 }
 
 /// Numbers that large are noise of a diverged run; squaring or adding them must not overflow.
@@ -68,7 +72,7 @@ impl Axis {
                 to = to.min(1.0);
             }
         }
-        Self { ticks: ticks(from, to, step, unit), from, to }
+        Self { ticks: ticks(from, to, step, unit), from, to, logarithmic: false }
     }
 
     /// An axis that ends exactly at its first and last value.
@@ -82,12 +86,42 @@ impl Axis {
         if unit == Unit::Steps {
             step = step.max(1.0);
         }
-        Self { ticks: ticks(from, to, step, unit), from, to }
+        Self { ticks: ticks(from, to, step, unit), from, to, logarithmic: false }
+    }
+
+    /// A logarithmic axis of rates that ends at 1 and begins at the power of ten at or below the
+    /// lowest positive value; values of zero lie before its begin.
+    pub(crate) fn of_rates(values: impl Iterator<Item = f64>) -> Self {
+        const MOST_DECADES: i32 = 12;
+        let lowest = values.filter(|value| *value > 0.0 && *value <= 1.0).fold(1.0, f64::min);
+        let decades = (-(lowest.log10() + 1e-9).floor() as i32).clamp(1, MOST_DECADES);
+        // Beyond seven labels, every other decade has one.
+        let stride = if decades > 6 { 2 } else { 1 };
+        let ticks = (0..=decades)
+            .rev()
+            .filter(|power| power % stride == 0)
+            .map(|power| Tick { value: 10f64.powi(-power), label: raised(-power) })
+            .collect();
+        Self { from: 10f64.powi(-decades), to: 1.0, ticks, logarithmic: true }
     }
 
     /// The place of a value, 0 at the begin of the axis and 1 at its end.
     pub(crate) fn place(&self, value: f64) -> f64 {
-        ((value - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
+        let share = if self.logarithmic {
+            (value.max(self.from) / self.from).ln() / (self.to / self.from).ln()
+        } else {
+            (value - self.from) / (self.to - self.from)
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// The value at a place from 0 to 1.
+    pub(crate) fn value_at(&self, place: f64) -> f64 {
+        if self.logarithmic {
+            self.from * (self.to / self.from).powf(place)
+        } else {
+            self.from + (self.to - self.from) * place
+        }
     }
 }
 
@@ -175,61 +209,6 @@ fn short_steps(value: f64, step: f64) -> String {
     }
 }
 
-/// A number with three significant digits.
-pub(crate) fn significant(value: f64) -> String {
-    if !value.is_finite() {
-        return "–".into();
-    }
-    let size = value.abs();
-    if size == 0.0 {
-        "0".into()
-    } else if (1e-4..1e6).contains(&size) {
-        let decimals = (2.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
-        signed(format!("{value:.decimals$}"))
-    } else {
-        power_of_ten(value)
-    }
-}
-
-/// A share in percent with one decimal, without the sign.
-pub(crate) fn percent(share: f64) -> String {
-    if share.is_finite() { signed(format!("{:.1}", share * 100.0)) } else { "–".into() }
-}
-
-/// A whole number in groups of three digits.
-pub(crate) fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut out = String::with_capacity(digits.len() * 2);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && digits.len() > 4 && (digits.len() - index).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn power_of_ten(value: f64) -> String {
-    signed(format!("{value:.2e}"))
-}
-
-/// As short as three digits allow: `6e9`, `2.5e9`.
-fn short_power_of_ten(value: f64) -> String {
-    let number = format!("{value:.2e}");
-    match number.split_once('e') {
-        Some((digits, power)) => {
-            let digits = digits.trim_end_matches('0').trim_end_matches('.');
-            signed(format!("{digits}e{power}"))
-        }
-        None => signed(number),
-    }
-}
-
-/// With a true minus sign.
-fn signed(number: String) -> String {
-    number.replace('-', "−")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn rates_have_decades() {
+        let axis = Axis::of_rates([0.0, 0.004, 0.5, 1.0].into_iter());
+        assert_eq!(labels(&axis), ["10⁻³", "10⁻²", "10⁻¹", "1"]);
+        assert_eq!(axis.place(0.0), 0.0);
+        assert!((axis.place(0.1) - 2.0 / 3.0).abs() < 1e-12);
+        assert!((axis.value_at(axis.place(0.03)) - 0.03).abs() < 1e-12);
+        assert_eq!(labels(&Axis::of_rates([0.001].into_iter())).len(), 4);
+        assert_eq!(labels(&Axis::of_rates([f64::NAN].into_iter())), ["10⁻¹", "1"]);
+        assert_eq!(labels(&Axis::of_rates([1e-8].into_iter())).len(), 5);
+    }
+
+    #[test]
     fn an_axis_is_never_degenerate() {
         let odd = [0.0, 1.0, -3.5, 1e-300, 1e99, -1e99, f64::NAN, 1e300, 1e-5];
         for unit in [Unit::Plain, Unit::Share, Unit::Steps] {
@@ -268,15 +259,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(significant(0.123456), "0.123");
-        assert_eq!(significant(-1234.6), "−1235");
-        assert_eq!(significant(1e-9), "1.00e−9");
-        assert_eq!(percent(0.8731), "87.3");
-        assert_eq!(grouped(1_234_567.0), "1\u{202f}234\u{202f}567");
-        assert_eq!(grouped(1234.0), "1234");
     }
 }

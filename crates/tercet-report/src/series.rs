@@ -1,14 +1,14 @@
-//! Series by training step, made fit for drawing: cleaned, thinned, smoothed.
+//! Series made fit for drawing: cleaned, thinned, smoothed.
 
 use crate::scale::is_drawable;
 
-/// One value by step.
-pub(crate) type Points = Vec<(u64, f64)>;
+/// One value by step, or by whatever else stands on the horizontal axis.
+pub(crate) type Points = Vec<(f64, f64)>;
 
 /// A series without the values that cannot be drawn, in the order of its steps.
 #[derive(Debug, Clone)]
 pub(crate) struct Clean<Value> {
-    pub(crate) points: Vec<(u64, Value)>,
+    pub(crate) points: Vec<(f64, Value)>,
     /// How many points were not finite.
     pub(crate) skipped: usize,
 }
@@ -24,16 +24,16 @@ pub(crate) fn clean_percentiles(raw: &[(u64, [f64; 5])]) -> Clean<[f64; 5]> {
 }
 
 fn clean_by<Value: Copy>(raw: &[(u64, Value)], drawable: impl Fn(&Value) -> bool) -> Clean<Value> {
-    let mut points: Vec<(u64, Value)> =
-        raw.iter().filter(|(_, value)| drawable(value)).copied().collect();
+    let kept = raw.iter().filter(|(_, value)| drawable(value));
+    let mut points: Vec<(f64, Value)> = kept.map(|(step, value)| (*step as f64, *value)).collect();
     let skipped = raw.len() - points.len();
-    points.sort_by_key(|(step, _)| *step);
+    points.sort_by(|one, other| one.0.total_cmp(&other.0));
     Clean { points, skipped }
 }
 
 /// At most about twice as many points as columns: the lowest and the highest of each column of
-/// steps, so that spikes stay visible, and both ends.
-pub(crate) fn thin(points: &[(u64, f64)], columns: usize) -> Points {
+/// steps, so that spikes stay visible, and both ends. The points are sorted by step.
+pub(crate) fn thin(points: &[(f64, f64)], columns: usize) -> Points {
     if points.len() <= columns * 2 {
         return points.to_vec();
     }
@@ -68,14 +68,14 @@ pub(crate) fn thin(points: &[(u64, f64)], columns: usize) -> Points {
 /// Percentiles over a range of steps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Percentiles {
-    pub(crate) first_step: u64,
-    pub(crate) last_step: u64,
+    pub(crate) first_step: f64,
+    pub(crate) last_step: f64,
     pub(crate) values: [f64; 5],
 }
 
 /// At most as many entries as columns: of each column of steps the extremes of the extremes and
 /// the means of the percentiles between them.
-pub(crate) fn thin_percentiles(points: &[(u64, [f64; 5])], columns: usize) -> Vec<Percentiles> {
+pub(crate) fn thin_percentiles(points: &[(f64, [f64; 5])], columns: usize) -> Vec<Percentiles> {
     let gathered = if points.len() <= columns {
         points.chunks(1).collect()
     } else {
@@ -103,7 +103,7 @@ pub(crate) fn thin_percentiles(points: &[(u64, [f64; 5])], columns: usize) -> Ve
 }
 
 /// The running mean over a fortieth of the series; nothing for series too short to be noisy.
-pub(crate) fn smooth(points: &[(u64, f64)], columns: usize) -> Option<Points> {
+pub(crate) fn smooth(points: &[(f64, f64)], columns: usize) -> Option<Points> {
     const SHORTEST: usize = 80;
     if points.len() < SHORTEST {
         return None;
@@ -132,13 +132,13 @@ pub(crate) fn smooth(points: &[(u64, f64)], columns: usize) -> Option<Points> {
 }
 
 /// Cuts points, sorted by step, into columns of equally many steps; empty columns are left out.
-fn by_column<Value>(points: &[(u64, Value)], columns: usize) -> Vec<&[(u64, Value)]> {
+fn by_column<Value>(points: &[(f64, Value)], columns: usize) -> Vec<&[(f64, Value)]> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return Vec::new();
     };
-    let span = (last.0 - first.0) as f64;
-    let column = |step: u64| {
-        if span > 0.0 { ((step - first.0) as f64 / span * columns as f64) as usize } else { 0 }
+    let span = last.0 - first.0;
+    let column = |step: f64| {
+        if span > 0.0 { ((step - first.0) / span * columns as f64) as usize } else { 0 }
     };
     points.chunk_by(|one, next| column(one.0) == column(next.0)).collect()
 }
@@ -149,21 +149,21 @@ mod tests {
 
     #[test]
     fn thinning_keeps_ends_and_spikes() {
-        let mut points: Points = (0..100_000).map(|step| (step, 0.5)).collect();
+        let mut points: Points = (0..100_000).map(|step| (f64::from(step), 0.5)).collect();
         points[54_321].1 = 9.0;
         points[77_777].1 = -9.0;
         let thinned = thin(&points, 240);
         assert!(thinned.len() <= 2 * 241 + 2);
         assert_eq!(thinned.first(), points.first());
         assert_eq!(thinned.last(), points.last());
-        assert!(thinned.contains(&(54_321, 9.0)) && thinned.contains(&(77_777, -9.0)));
+        assert!(thinned.contains(&(54_321.0, 9.0)) && thinned.contains(&(77_777.0, -9.0)));
         assert!(thinned.is_sorted_by_key(|(step, _)| *step));
     }
 
     #[test]
     fn percentiles_keep_the_extremes() {
-        let mut points: Vec<(u64, [f64; 5])> =
-            (0..10_000).map(|step| (step, [1.0, 2.0, 3.0, 4.0, 5.0])).collect();
+        let mut points: Vec<(f64, [f64; 5])> =
+            (0..10_000).map(|step| (f64::from(step), [1.0, 2.0, 3.0, 4.0, 5.0])).collect();
         points[5000].1 = [0.0, 2.0, 3.0, 4.0, 6.0];
         let thinned = thin_percentiles(&points, 100);
         assert!(thinned.len() <= 101);
@@ -175,13 +175,13 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_counted() {
         let cleaned = clean(&[(2, 1.0), (1, f64::NAN), (0, 3.0), (3, f64::INFINITY)]);
-        assert_eq!(cleaned.points, [(0, 3.0), (2, 1.0)]);
+        assert_eq!(cleaned.points, [(0.0, 3.0), (2.0, 1.0)]);
         assert_eq!(cleaned.skipped, 2);
     }
 
     #[test]
     fn many_points_at_one_step_are_one_column() {
-        let points: Points = (0..1000).map(|value| (7, f64::from(value))).collect();
+        let points: Points = (0..1000).map(|value| (7.0, f64::from(value))).collect();
         assert!(thin(&points, 100).len() <= 4);
         assert!(smooth(&points, 100).is_some());
     }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::parts::{DistanceHistogram, Measured, Strip};
+
 /// Everything that the page about a training run shows.
 ///
 /// Each field may be empty; its part of the page is then left out.
@@ -57,69 +59,4 @@ pub struct Judged {
     pub map: Measured,
     /// Mean reciprocal rank of the first right neighbour.
     pub mrr: Measured,
-}
-
-/// A measured share from 0 to 1, with its uncertainty where that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Measured {
-    /// The value; a value that is not finite is shown as a dash.
-    pub value: f64,
-    /// The 95 % bootstrap interval, lower and upper end.
-    pub interval: Option<[f64; 2]>,
-}
-
-impl Default for Measured {
-    /// Not measured.
-    fn default() -> Self {
-        Self { value: f64::NAN, interval: None }
-    }
-}
-
-/// How the distances of pairs are spread, within classes and between them.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct DistanceHistogram {
-    /// The name of the histogram, e.g. `before`.
-    pub name: String,
-    /// The lower end of the first bin.
-    pub from: f64,
-    /// The upper end of the last bin.
-    pub to: f64,
-    /// The share of same-class pairs in each of the equally wide bins.
-    pub same: Vec<f64>,
-    /// The share of different-class pairs in each of the equally wide bins.
-    pub different: Vec<f64>,
-}
-
-/// A query with its nearest neighbours, nearest first.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Strip {
-    /// The picture that was searched with.
-    pub query: Picture,
-    /// What was found, nearest first.
-    pub neighbours: Vec<Neighbour>,
-    /// The average precision of this query, from 0 to 1.
-    pub average_precision: f64,
-}
-
-/// A picture that was found for a query.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Neighbour {
-    /// The picture itself.
-    pub picture: Picture,
-    /// Its distance from the query.
-    pub distance: f64,
-    /// Whether it has the class of the query.
-    pub right: bool,
-}
-
-/// A picture with its class and its name.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Picture {
-    /// The bytes of a PNG file; anything else is shown as an empty frame. Left out when serialised.
-    #[serde(skip)]
-    pub png: Vec<u8>,
-    /// The class.
-    pub label: String,
-    /// What identifies the picture, usually its file name.
-    pub id: String,
 }

@@ -1,7 +1,7 @@
 // While a reader points at a chart, or walks it with the arrow keys, its legend shows the values there.
 for (const chart of document.querySelectorAll("svg[data-places]")) {
   const places = chart.dataset.places.split(" ").map(Number);
-  const texts = chart.dataset.texts.split("|").map((text) => text.split(";"));
+  const texts = chart.dataset.texts.split("\n").map((text) => text.split("\t"));
   const cursor = chart.querySelector(".cursor");
   const cells = [...chart.closest("figure").querySelectorAll(".cell")];
   const resting = cells.map((cell) => cell.textContent);

@@ -29,7 +29,10 @@ impl<T> At<T> for io::Result<T> {
 
 /// Writes a file beside its place and moves it there once it is on disk, so that a reader (or a
 /// run that is killed) sees the old content or the new, never a part. Makes the folder if needed.
-pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), FileError> {
+///
+/// # Errors
+/// A folder or file that cannot be written, by name; nothing is left behind then.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let scratch = path.with_file_name(name);

@@ -4,9 +4,13 @@ use ndarray::ArrayView2;
 use serde::Serialize;
 use tercet::verification::{FAR_TARGETS, Pair, balanced_pairs, threshold_at_far};
 use tercet::{Error, Labels, Metric, Retrieval, Verification};
+use tercet_report::DistanceHistogram;
+
+/// Bins of a [`histogram`].
+pub const HISTOGRAM_BINS: usize = 60;
 
 /// Same pairs judged in each fold at most; there are as many different ones.
-const PAIRS_PER_FOLD: usize = 30_000;
+pub const PAIRS_PER_FOLD: usize = 30_000;
 
 /// Retrieval figures, with verification where there are pairs for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -64,5 +68,26 @@ pub fn pairs(
     match balanced_pairs(embeddings, labels, metric, PAIRS_PER_FOLD, seed) {
         Err(Error::NotEnough { .. }) => Ok(Vec::new()),
         pairs => pairs,
+    }
+}
+
+/// How the distances of pairs are spread from 0 to the greatest, in [`HISTOGRAM_BINS`] bins.
+pub fn histogram(name: &str, pairs: &[Pair]) -> DistanceHistogram {
+    let to = pairs.iter().map(|pair| pair.distance).fold(f32::MIN_POSITIVE, f32::max);
+    let mut counts = [[0_u64; HISTOGRAM_BINS]; 2];
+    for pair in pairs {
+        let bin = (pair.distance / to * HISTOGRAM_BINS as f32) as usize;
+        counts[usize::from(pair.same)][bin.min(HISTOGRAM_BINS - 1)] += 1;
+    }
+    let shares = |counts: &[u64; HISTOGRAM_BINS]| {
+        let total = counts.iter().sum::<u64>().max(1) as f64;
+        counts.iter().map(|&count| count as f64 / total).collect()
+    };
+    DistanceHistogram {
+        name: name.to_owned(),
+        from: 0.0,
+        to: f64::from(to),
+        same: shares(&counts[1]),
+        different: shares(&counts[0]),
     }
 }

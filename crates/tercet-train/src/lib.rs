@@ -13,11 +13,14 @@
 pub mod data;
 pub mod embeddings;
 pub mod encoder;
-mod files;
+pub mod files;
 mod fingerprint;
 pub mod judgement;
 pub mod model;
+pub mod thumbnails;
 pub mod trainer;
+pub mod views;
 
 pub use model::Model;
 pub use trainer::{TrainConfig, train};
+pub use views::Views;

@@ -21,6 +21,7 @@ use crate::data::{DataError, Pixels, Preprocessing};
 use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
+use crate::views::Views;
 
 /// The version of the file format that this build writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -192,9 +193,10 @@ impl Model {
         Metric { distance: self.card.distance, normalize: self.card.normalized }
     }
 
-    /// Embeds items in the order given.
+    /// Embeds items in the order given; each is the mean of its views.
     ///
     /// # Shapes
+    /// - pixels: prepared with [`Views::preprocessing`] of the card's
     /// - result: N×D, normalised if the card says so
     ///
     /// `progress` hears how many are done and may break off.
@@ -202,13 +204,19 @@ impl Model {
     /// # Errors
     /// An item that can no longer be read; embeddings that are not finite;
     /// [`DataError::Interrupted`] if broken off.
+    ///
+    /// # Panics
+    /// If the pixels are smaller than the encoder's input.
     pub fn embed(
         &self,
         pixels: &Pixels,
         items: &[u32],
+        views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
-        let mut embeddings = embed(&self.encoder, pixels, items, &self.device, progress)?;
+        let shape = input_shape(&self.card.preprocessing);
+        let mut embeddings =
+            embed(&self.encoder, shape, pixels, items, views, &self.device, progress)?;
         if self.card.normalized {
             normalize_rows(&mut embeddings);
         }
@@ -226,19 +234,28 @@ pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
 }
 
 /// Embeds items with a network in inference mode, chunk by chunk; `progress` hears how many are
-/// done.
+/// done. Each embedding is the mean over its views.
 pub(crate) fn embed(
     encoder: &Encoder,
+    shape: InputShape,
     pixels: &Pixels,
     items: &[u32],
+    views: Views,
     device: &Device,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
-    let shape = input_shape(pixels.preprocessing());
+    let windows = views.windows(pixels.preprocessing(), shape.width, shape.height);
     let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
-        let images = images(pixels.batch(chunk)?, chunk.len(), shape, device);
-        rows.extend(values(encoder.forward(images))?);
+        let mut mean: Vec<f32> = Vec::new();
+        for &window in &windows {
+            let images = images(pixels.window(chunk, window)?, chunk.len(), shape, device);
+            let embeddings = values(encoder.forward(images))?;
+            mean.resize(embeddings.len(), 0.0);
+            let share = 1.0 / windows.len() as f32;
+            mean.iter_mut().zip(embeddings).for_each(|(mean, value)| *mean += share * value);
+        }
+        rows.extend(mean);
         done += chunk.len();
         if progress(done).is_break() {
             return Err(DataError::Interrupted.into());

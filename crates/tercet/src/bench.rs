@@ -2,9 +2,14 @@
 //!
 //! Seconds on one machine say little about another. So every case is timed in turns with its
 //! *floor*: the dense B×B×D products of its definition, by the same GEMM kernels on the same
-//! threads. One product gives the distances. Where every distance has a weight, two more turn the
-//! weights W into gradient: W·X and Wᵀ·X. (A ratio below 1 is possible, since W + Wᵀ needs only
-//! one of the two and distances are symmetric.)
+//! threads. One product gives the distances. Where many of an anchor's pairs have a weight, two
+//! more turn the weights W into gradient: W·X and Wᵀ·X. These are batch-all, lifted structure, and
+//! semi-hard in large classes, where every positive of an anchor and as many negatives may pull.
+//! Where few pairs have one (batch-hard, semi-hard with K = 4), the gradient needs no product, and
+//! the floor is the one of the distances. (A ratio below 1 is possible, since W + Wᵀ needs only one
+//! product of the two and distances are symmetric.) Ratios compare with those of the same run only.
+
+pub mod search;
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use crate::matrix::{Operand, Threads, product_by};
-use crate::{Error, Labels, Penalty, Selection, TripletLoss};
+use crate::{Error, Labels, Lifted, Objective, Penalty, TripletLoss};
 
 /// Dimensions of the vectors in every case.
 pub const DIMENSIONS: usize = 128;
@@ -28,7 +33,7 @@ pub struct Case {
     /// What the objective is called in the table.
     pub name: &'static str,
     /// The objective.
-    pub loss: TripletLoss,
+    pub objective: Objective,
     /// Items in the batch.
     pub batch: usize,
     /// Classes in the batch, of equal size as far as possible.
@@ -50,7 +55,7 @@ pub struct Measured {
     pub seconds: f64,
     /// The matrix products alone.
     pub floor_seconds: f64,
-    /// Dense B×B×D products in the floor.
+    /// Dense B×B×D products in the floor: 1, or 3 where many pairs have a weight.
     pub floor_products: usize,
     /// `seconds / floor_seconds`.
     pub ratio: f64,
@@ -76,16 +81,15 @@ pub struct Extent {
 /// The table's cases: P×K batches of 4 items a class, and batches of 10 classes.
 pub fn cases(extent: Extent) -> Vec<Case> {
     let batch_all = TripletLoss::batch_all();
-    let objectives = [
-        ("batch-all hinge", batch_all),
-        ("batch-all-nonzero hinge", TripletLoss::batch_all_nonzero()),
-        (
-            "batch-all squared-hinge",
-            TripletLoss { penalty: Penalty::SquaredHinge { margin: 0.2 }, ..batch_all },
-        ),
-        ("batch-all soft", TripletLoss { penalty: Penalty::Soft { margin: 0.0 }, ..batch_all }),
-        ("batch-hard soft", TripletLoss::batch_hard()),
-        ("semi-hard facenet", TripletLoss::facenet()),
+    let penalised = |penalty| TripletLoss { penalty, ..batch_all }.into();
+    let objectives: [(&str, Objective); 7] = [
+        ("batch-all hinge", batch_all.into()),
+        ("batch-all-nonzero hinge", TripletLoss::batch_all_nonzero().into()),
+        ("batch-all squared-hinge", penalised(Penalty::SquaredHinge { margin: 0.2 })),
+        ("batch-all soft", penalised(Penalty::Soft { margin: 0.0 })),
+        ("batch-hard soft", TripletLoss::batch_hard().into()),
+        ("semi-hard facenet", TripletLoss::facenet().into()),
+        ("lifted", Lifted::default().into()),
     ];
     let mut shapes = vec![(128, 32), (512, 128)];
     if !extent.quick {
@@ -98,8 +102,8 @@ pub fn cases(extent: Extent) -> Vec<Case> {
     if extent.large {
         shapes.push((16_384, 10));
     }
-    let case = |(name, loss)| {
-        shapes.iter().map(move |&(batch, classes)| Case { name, loss, batch, classes })
+    let case = |(name, objective)| {
+        shapes.iter().map(move |&(batch, classes)| Case { name, objective, batch, classes })
     };
     objectives.into_iter().flat_map(case).collect()
 }
@@ -117,28 +121,37 @@ impl Case {
         (vectors, Labels::from_iter((0..self.batch).map(|item| item % self.classes)))
     }
 
+    fn floor_products(&self, labels: &Labels) -> usize {
+        if self.objective.is_dense(labels) { 3 } else { 1 }
+    }
+
+    /// The matrix products that the case cannot do without, ready to be timed.
+    pub fn floor(&self, vectors: ArrayView2<f32>, labels: &Labels) -> Floor {
+        let mut floor = Floor::new(vectors, self.floor_products(labels));
+        floor.choose_threads();
+        floor
+    }
+
     /// Times the case and its floor in turns, for at least `budget`.
     ///
     /// # Errors
-    /// Those of [`TripletLoss::evaluate`].
+    /// Those of [`Objective::evaluate`].
     pub fn measure(&self, budget: Duration) -> Result<Measured, Error> {
         const LEAST: usize = 3;
         const MOST: usize = 301;
         let (vectors, labels) = self.data();
-        let floor_products = if self.loss.selection == Selection::All { 3 } else { 1 };
-        let mut floor = Floor::new(vectors.view(), floor_products);
-        floor.choose_threads();
+        let mut floor = self.floor(vectors.view(), &labels);
 
         forget_peak();
-        let outcome = self.loss.evaluate(vectors.view(), &labels)?;
+        let outcome = self.objective.evaluate(vectors.view(), &labels)?;
         let peak_bytes = peak_bytes();
 
         let (mut seconds, mut floor_seconds) = (Vec::new(), Vec::new());
         let started = Instant::now();
         while seconds.len() < LEAST || (started.elapsed() < budget && seconds.len() < MOST) {
-            floor_seconds.push(floor.seconds());
+            floor_seconds.push(floor.work().as_secs_f64());
             let start = Instant::now();
-            std::hint::black_box(self.loss.evaluate(vectors.view(), &labels)?);
+            std::hint::black_box(self.objective.evaluate(vectors.view(), &labels)?);
             seconds.push(start.elapsed().as_secs_f64());
         }
         let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
@@ -151,7 +164,7 @@ impl Case {
             dimensions: DIMENSIONS,
             seconds,
             floor_seconds,
-            floor_products,
+            floor_products: floor.products,
             ratio: seconds / floor_seconds,
             least_ratio,
             triplets: outcome.census.selected,
@@ -162,7 +175,8 @@ impl Case {
 }
 
 /// The matrix products of an objective and nothing else.
-struct Floor {
+#[derive(Debug)]
+pub struct Floor {
     vectors: Vec<f32>,
     batch: usize,
     products: usize,
@@ -188,13 +202,14 @@ impl Floor {
     fn choose_threads(&mut self) {
         let mut time = |threads| {
             self.threads = threads;
-            (0..5).map(|_| self.seconds()).fold(f64::INFINITY, f64::min)
+            (0..5).map(|_| self.work()).min()
         };
         let (one, all) = (time(Threads::One), time(Threads::All));
         self.threads = if one < all { Threads::One } else { Threads::All };
     }
 
-    fn seconds(&mut self) -> f64 {
+    /// Does the products once, and says how long they took.
+    pub fn work(&mut self) -> Duration {
         let start = Instant::now();
         let d = DIMENSIONS;
         let all = Operand::new(&self.vectors, self.batch, d);
@@ -212,7 +227,7 @@ impl Floor {
             }
         }
         std::hint::black_box((&mut self.weights, &mut self.gradient));
-        start.elapsed().as_secs_f64()
+        start.elapsed()
     }
 }
 
@@ -238,7 +253,6 @@ fn peak_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Reduction;
 
     #[test]
     fn every_small_case_is_measured() {
@@ -253,6 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn the_floor_follows_the_weights() {
+        for case in cases(Extent::default()) {
+            let labels = Labels::from_iter((0..case.batch).map(|item| item % case.classes));
+            let every_pair = case.name.starts_with("batch-all") || case.name == "lifted";
+            let large_classes = case.classes == 10 && case.name == "semi-hard facenet";
+            let products = if every_pair || large_classes { 3 } else { 1 };
+            assert_eq!(case.floor_products(&labels), products, "{case:?}");
+        }
+    }
+
+    #[test]
     fn cases_grow_with_the_extent() {
         let count = |quick, large| cases(Extent { quick, large }).len();
         assert!(count(true, false) < count(false, false));
@@ -263,8 +288,8 @@ mod tests {
     fn the_batch_has_active_and_inactive_triplets() {
         let case = cases(Extent::default())[0];
         let (vectors, labels) = case.data();
-        let census = case.loss.evaluate(vectors.view(), &labels).unwrap().census;
+        let census = case.objective.evaluate(vectors.view(), &labels).unwrap().census;
         assert!(census.violated > 0 && census.active > census.violated);
-        assert!(census.active < census.selected && case.loss.reduction == Reduction::Mean);
+        assert!(census.active < census.selected);
     }
 }

@@ -50,8 +50,41 @@ pub fn over_classes(
     resamples: usize,
     seed: u64,
 ) -> Result<[f64; 2], Error> {
-    if values.len() != classes.len() {
-        return Err(Error::LabelCount { rows: values.len(), labels: classes.len() });
+    let intervals = over_classes_together(&[values], classes, resamples, seed)?;
+    intervals.into_iter().next().ok_or_else(nothing)
+}
+
+/// [`over_classes`] for several figures of the same queries at once: every figure sees the same
+/// draws, and has the interval that it would have alone.
+///
+/// # Errors
+/// As [`over_classes`], for any of the columns.
+pub fn over_classes_together(
+    columns: &[&[f64]],
+    classes: &[u32],
+    resamples: usize,
+    seed: u64,
+) -> Result<Vec<[f64; 2]>, Error> {
+    let means = resampled_means(columns, classes, resamples, seed)?;
+    means.into_iter().map(interval95).collect()
+}
+
+/// From the 2.5th to the 97.5th percentile.
+pub(crate) fn interval95(mut statistics: Vec<f64>) -> Result<[f64; 2], Error> {
+    let low = quantile(&mut statistics, 0.025).ok_or_else(nothing)?;
+    let high = quantile(&mut statistics, 0.975).ok_or_else(nothing)?;
+    Ok([low, high])
+}
+
+/// The mean of every column in each resample of the classes.
+pub(crate) fn resampled_means(
+    columns: &[&[f64]],
+    classes: &[u32],
+    resamples: usize,
+    seed: u64,
+) -> Result<Vec<Vec<f64>>, Error> {
+    if let Some(column) = columns.iter().find(|column| column.len() != classes.len()) {
+        return Err(Error::LabelCount { rows: column.len(), labels: classes.len() });
     }
     if resamples == 0 {
         return Err(Error::Parameter {
@@ -60,17 +93,29 @@ pub fn over_classes(
             expected: "at least 1",
         });
     }
-    // A mean needs no more of a class than its sum and its count.
-    let totals = class_totals(values, classes);
+    // A mean needs no more of a class than its sums and its count.
+    let totals = class_totals(columns, classes);
     if totals.is_empty() {
         return Err(nothing());
     }
     let mut stream = ChaCha8Rng::seed_from_u64(seed);
-    let mut means: Vec<f64> =
-        (0..resamples).map(|_| resampled_mean(&totals, &mut stream)).collect();
-    let low = quantile(&mut means, 0.025).ok_or_else(nothing)?;
-    let high = quantile(&mut means, 0.975).ok_or_else(nothing)?;
-    Ok([low, high])
+    let mut means = vec![Vec::with_capacity(resamples); columns.len()];
+    let mut sums = vec![0.0; columns.len()];
+    for _ in 0..resamples {
+        sums.fill(0.0);
+        let mut count = 0.0;
+        for _ in &totals {
+            let class = &totals[stream.random_range(0..totals.len())];
+            count += class.count;
+            for (sum, class_sum) in sums.iter_mut().zip(&class.sums) {
+                *sum += class_sum;
+            }
+        }
+        for (means, sum) in means.iter_mut().zip(&sums) {
+            means.push(sum / count);
+        }
+    }
+    Ok(means)
 }
 
 fn nothing() -> Error {
@@ -81,27 +126,26 @@ fn nothing() -> Error {
     }
 }
 
-/// Sum and count of the values of every class that occurs.
-fn class_totals(values: &[f64], classes: &[u32]) -> Vec<(f64, f64)> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
+struct ClassTotal {
+    count: f64,
+    /// Of each column.
+    sums: Vec<f64>,
+}
+
+/// The classes that occur, by rising number.
+fn class_totals(columns: &[&[f64]], classes: &[u32]) -> Vec<ClassTotal> {
+    let mut order: Vec<usize> = (0..classes.len()).collect();
     order.sort_by_key(|&query| classes[query]);
     order
         .chunk_by(|&x, &y| classes[x] == classes[y])
-        .map(|class| {
-            let sum = class.iter().map(|&query| values[query]).sum();
-            (sum, class.len() as f64)
+        .map(|class| ClassTotal {
+            count: class.len() as f64,
+            sums: columns
+                .iter()
+                .map(|column| class.iter().map(|&query| column[query]).sum())
+                .collect(),
         })
         .collect()
-}
-
-fn resampled_mean(totals: &[(f64, f64)], stream: &mut ChaCha8Rng) -> f64 {
-    let (mut sum, mut count) = (0.0, 0.0);
-    for _ in totals {
-        let (class_sum, class_count) = totals[stream.random_range(0..totals.len())];
-        sum += class_sum;
-        count += class_count;
-    }
-    sum / count
 }
 
 #[cfg(test)]
@@ -135,6 +179,17 @@ mod tests {
             })
             .count();
         assert!((176..=200).contains(&covered), "{covered} of 200");
+    }
+
+    #[test]
+    fn figures_judged_together_are_judged_as_alone() {
+        let classes: Vec<u32> = (0..40).map(|i| i % 7).collect();
+        let column =
+            |factor: u32| -> Vec<f64> { (0..40).map(|i| f64::from(i * factor % 13)).collect() };
+        let (first, second) = (column(5), column(3));
+        let together = over_classes_together(&[&first, &second], &classes, 50, 3).unwrap();
+        let alone = |values: &[f64]| over_classes(values, &classes, 50, 3).unwrap();
+        assert_eq!(together, [alone(&first), alone(&second)]);
     }
 
     #[test]

@@ -88,6 +88,33 @@ pub enum Error {
         /// The most that are listed.
         limit: u64,
     },
+    /// More items than memory or patience is meant for.
+    #[error("{what} takes up to {limit} items, got {got}: {advice}")]
+    TooManyItems {
+        /// What was asked for.
+        what: &'static str,
+        /// The most items that it takes.
+        limit: usize,
+        /// Items given.
+        got: usize,
+        /// Why, and what to do.
+        advice: &'static str,
+    },
+    /// Systems compared on other queries than each other's.
+    #[error(
+        "query {query} was judged for `{judged}` and not for `{missing}`: expected the same queries for both"
+    )]
+    UnevenQueries {
+        /// The first such query.
+        query: u32,
+        /// A system that was judged on it.
+        judged: String,
+        /// One that was not.
+        missing: String,
+    },
+    /// Watched work was broken off.
+    #[error("interrupted before the end")]
+    Interrupted,
     /// Labels that leave a protocol without anything to judge or a sampler without a batch.
     #[error("{what} needs {expected}, got {got}")]
     NotEnough {

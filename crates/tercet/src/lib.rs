@@ -33,26 +33,43 @@
 //!
 //! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
 //! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
-//! and its gradient, [`retrieval`] and [`verification`] judge the embeddings that result, with
-//! [`bootstrap`] intervals around each figure.
+//! and its gradient; [`retrieval`], [`reidentification`], [`verification`], [`one_shot`] and
+//! [`clustering`] judge the embeddings that result, with [`bootstrap`] intervals around each figure.
+//! [`comparison`] tells whether two systems differ, [`calibration`] turns distances into
+//! probabilities; [`reranking`], [`expansion`], [`whitening`] and [`quantisation`] change what is
+//! judged.
 
 pub mod bench;
 pub mod bootstrap;
+pub mod calibration;
+pub mod clustering;
+pub mod comparison;
 pub mod distance;
+mod eigen;
 mod error;
+pub mod expansion;
 pub mod labels;
 mod matrix;
 mod named;
 pub mod neighbors;
 pub mod objective;
+pub mod one_shot;
 pub mod percentiles;
+pub mod projection;
+pub mod quantisation;
 mod ranking;
+pub mod reidentification;
+pub mod reranking;
 pub mod retrieval;
 pub mod sampler;
 pub mod scan;
 mod simd;
 pub mod verification;
+mod watch;
+pub mod whitening;
 
+pub use calibration::Calibration;
+pub use clustering::Clustering;
 pub use distance::{Distance, Metric};
 pub use error::Error;
 pub use labels::Labels;
@@ -60,7 +77,10 @@ pub use objective::{
     Census, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction, Selection,
     Triplet, TripletLoss,
 };
+pub use one_shot::OneShot;
 pub use percentiles::Percentiles;
+pub use reidentification::Reidentification;
 pub use retrieval::Retrieval;
 pub use sampler::PkSampler;
 pub use verification::Verification;
+pub use watch::Watch;

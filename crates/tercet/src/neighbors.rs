@@ -18,7 +18,8 @@ pub struct Neighbor {
 /// The `k` nearest gallery items of every query, nearest first, by brute force.
 ///
 /// Ties go to the lowest index. With fewer than `k` items in the gallery all of them are returned.
-/// Time is O(Q·G·D), memory O(G) a thread and O(Q·k) for the result.
+/// Time is O(Q·G·D), little more than the matrix product that the distances need; memory is a block
+/// of at most 4 MiB a thread and O(Q·k) for the result.
 ///
 /// # Shapes
 /// - queries: Q×D, gallery: G×D
@@ -45,7 +46,7 @@ pub fn nearest(
     at_least_one(k)?;
     let gallery = Points::new(gallery, metric)?;
     let queries = gallery.beside(queries)?;
-    Ok(queries.sweep(&gallery, |_, distances| first(distances, k, None)))
+    Ok(queries.nearest(&gallery, k, None))
 }
 
 /// The `k` nearest other items of each of the items `rows`, nearest first, by brute force.
@@ -74,7 +75,7 @@ pub fn nearest_leave_one_out(
         });
     }
     let queries = gallery.reordered(rows);
-    Ok(queries.sweep(&gallery, |query, distances| first(distances, k, Some(rows[query]))))
+    Ok(queries.nearest(&gallery, k, Some(rows)))
 }
 
 fn at_least_one(k: usize) -> Result<(), Error> {
@@ -82,33 +83,6 @@ fn at_least_one(k: usize) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Parameter { parameter: "k", got: k.to_string(), expected: "at least 1" })
-}
-
-/// The `k` least distances in rising order, without column `excluded`.
-///
-/// Candidates gather in a buffer of 2k that is halved by selection whenever it is full; what is
-/// then kept bounds what may still enter, so that most of the row is passed over.
-fn first(distances: &[f32], k: usize, excluded: Option<u32>) -> Vec<Neighbor> {
-    let by_distance =
-        |x: &Neighbor, y: &Neighbor| x.distance.total_cmp(&y.distance).then(x.index.cmp(&y.index));
-    let k = k.min(distances.len());
-    let mut found: Vec<Neighbor> = Vec::with_capacity(2 * k);
-    let mut bound = f32::INFINITY;
-    for (index, &distance) in distances.iter().enumerate() {
-        // An item at the bound itself comes after k items of lower index: ties cannot enter.
-        if distance >= bound || excluded == Some(index as u32) {
-            continue;
-        }
-        found.push(Neighbor { index: index as u32, distance });
-        if found.len() == 2 * k {
-            let (_, last, _) = found.select_nth_unstable_by(k - 1, by_distance);
-            bound = last.distance;
-            found.truncate(k);
-        }
-    }
-    found.sort_unstable_by(by_distance);
-    found.truncate(k);
-    found
 }
 
 #[cfg(test)]
@@ -150,21 +124,90 @@ mod tests {
         assert_eq!(found, Ok(vec![vec![], vec![]]));
     }
 
+    /// The definition: all distances, sorted.
+    fn by_sorting(
+        queries: &Array2<f32>,
+        gallery: &Array2<f32>,
+        k: usize,
+        metric: Metric,
+    ) -> Vec<Vec<(u32, f32)>> {
+        let distances = metric.distances(queries.view(), gallery.view()).unwrap();
+        let row = |row: ndarray::ArrayView1<f32>| {
+            let mut items: Vec<(u32, f32)> = (0..).zip(row.iter().copied()).collect();
+            items.sort_by(|x, y| x.1.total_cmp(&y.1));
+            items.truncate(k);
+            items
+        };
+        distances.outer_iter().map(row).collect()
+    }
+
+    fn found(
+        queries: &Array2<f32>,
+        gallery: &Array2<f32>,
+        k: usize,
+        metric: Metric,
+    ) -> Vec<Vec<(u32, f32)>> {
+        let neighbors = nearest(queries.view(), gallery.view(), k, metric).unwrap();
+        let pair = |neighbor: Neighbor| (neighbor.index, neighbor.distance);
+        neighbors.into_iter().map(|found| found.into_iter().map(pair).collect()).collect()
+    }
+
+    #[test]
+    fn galleries_of_several_blocks_are_searched_whole() {
+        for (items, queries) in [(1_023, 3), (2_049, 130), (5_000, 17)] {
+            let at = |i: usize, j: usize| ((i * 131 + j * 71 + i * i % 89) % 97) as f32 / 7.0;
+            // Every fifth vector is a copy of an earlier one, so that distances tie.
+            let gallery = Array2::from_shape_fn((items, 24), |(i, j)| {
+                at(if i % 5 == 0 { i / 2 } else { i }, j)
+            });
+            let queries = Array2::from_shape_fn((queries, 24), |(i, j)| at(i * 5, j) + 0.25);
+            for distance in crate::Distance::ALL {
+                let metric = Metric::from(distance);
+                assert_eq!(
+                    found(&queries, &gallery, 12, metric),
+                    by_sorting(&queries, &gallery, 12, metric),
+                    "{items} items, {metric}"
+                );
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn selection_agrees_with_sorting(
-            distances in prop::collection::vec(0_u8..12, 0..80),
+            items in prop::collection::vec((-3_i8..4, -3_i8..4), 1..60),
+            asked in prop::collection::vec((-3_i8..4, -3_i8..4), 1..6),
             k in 1_usize..20,
-            excluded in prop::option::of(0_u32..80),
+            distance in 0_usize..3,
+            normalize: bool,
         ) {
-            let distances: Vec<f32> = distances.into_iter().map(f32::from).collect();
-            let mut sorted: Vec<u32> =
-                (0..distances.len() as u32).filter(|&index| Some(index) != excluded).collect();
-            sorted.sort_by(|&x, &y| distances[x as usize].total_cmp(&distances[y as usize]));
-            sorted.truncate(k);
-            let found: Vec<u32> =
-                first(&distances, k, excluded).iter().map(|neighbor| neighbor.index).collect();
-            prop_assert_eq!(found, sorted);
+            let array = |of: &[(i8, i8)]| Array2::from_shape_fn((of.len(), 2), |(row, column)| {
+                f32::from(if column == 0 { of[row].0 } else { of[row].1 })
+            });
+            let (gallery, queries) = (array(&items), array(&asked));
+            let metric = Metric { distance: crate::Distance::ALL[distance], normalize };
+            let got = found(&queries, &gallery, k, metric);
+            prop_assert_eq!(got, by_sorting(&queries, &gallery, k, metric));
+        }
+
+        #[test]
+        fn leaving_one_out_is_the_list_without_it(
+            items in prop::collection::vec((-3_i8..4, -3_i8..4), 1..40),
+            k in 1_usize..8,
+        ) {
+            let gallery = Array2::from_shape_fn((items.len(), 2), |(row, column)| {
+                f32::from(if column == 0 { items[row].0 } else { items[row].1 })
+            });
+            let rows: Vec<u32> = (0..items.len() as u32).rev().collect();
+            let all = found(&gallery, &gallery, items.len(), Metric::default());
+            let others =
+                nearest_leave_one_out(gallery.view(), &rows, k, Metric::default()).unwrap();
+            for (&row, others) in rows.iter().zip(&others) {
+                let without = all[row as usize].iter().filter(|item| item.0 != row);
+                let expected: Vec<u32> = without.map(|item| item.0).take(k).collect();
+                let got: Vec<u32> = others.iter().map(|neighbor| neighbor.index).collect();
+                prop_assert_eq!(got, expected);
+            }
         }
     }
 }

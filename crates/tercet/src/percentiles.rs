@@ -4,6 +4,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use crate::distance::Points;
+use crate::watch::{Steps, Watch};
 use crate::{Error, Metric};
 
 /// The 0th, 5th, 50th, 95th and 100th percentile of a set of values, in the unit of the values.
@@ -68,9 +69,33 @@ impl Percentiles {
         embeddings: ArrayView2<f32>,
         metric: Metric,
     ) -> Result<Option<Self>, Error> {
+        Self::of_pairs(embeddings, metric, None)
+    }
+
+    /// As [`pairwise_distances`](Self::pairwise_distances), telling `watch` how many rows of its
+    /// two sweeps are done. Up to 4096 rows nothing is told.
+    ///
+    /// # Errors
+    /// As [`pairwise_distances`](Self::pairwise_distances), and [`Error::Interrupted`] when `watch`
+    /// says so.
+    pub fn pairwise_distances_watched(
+        embeddings: ArrayView2<f32>,
+        metric: Metric,
+        watch: Watch,
+    ) -> Result<Option<Self>, Error> {
+        Self::of_pairs(embeddings, metric, Some(watch))
+    }
+
+    fn of_pairs(
+        embeddings: ArrayView2<f32>,
+        metric: Metric,
+        watch: Option<Watch>,
+    ) -> Result<Option<Self>, Error> {
         let points = Points::new(embeddings, metric)?;
         if points.len() > HELD_ROWS {
-            return Ok(Self::counted(&points));
+            let steps = Steps::new(watch, 2 * points.len());
+            let spread = Self::counted(&points, &steps);
+            return steps.finish().map(|()| spread);
         }
         let later = points.sweep(&points, |row, distances| distances[row + 1..].to_vec());
         Ok(Self::of(later.into_iter().flatten()))
@@ -78,7 +103,7 @@ impl Percentiles {
 
     /// Radix selection: the bits of non-negative floats rise with their values. One sweep counts
     /// the upper halves of the bits; the halves that hold the wanted ranks are resolved by a second.
-    fn counted(points: &Points) -> Option<Self> {
+    fn counted(points: &Points, steps: &Steps) -> Option<Self> {
         let rows = points.len() as u64;
         let last = (rows * rows.checked_sub(1)? / 2).checked_sub(1)?;
         let all = |row: usize, distances: &[f32], count: &mut dyn FnMut(usize, usize)| {
@@ -90,6 +115,7 @@ impl Percentiles {
         };
         let upper = added(points.sweep_into(
             points,
+            steps,
             || vec![0_u64; 1 << 16],
             |counts, row, distances| all(row, distances, &mut |high, _| counts[high] += 1),
         ));
@@ -111,6 +137,7 @@ impl Percentiles {
         }
         let lower = added(points.sweep_into(
             points,
+            steps,
             || vec![0_u64; highs.len() << 16],
             |counts, row, distances| {
                 all(row, distances, &mut |high, low| {
@@ -220,7 +247,11 @@ mod tests {
             for metric in [Metric::default(), crate::Distance::Cosine.into()] {
                 let points = Points::new(vectors.view(), metric).unwrap();
                 let held = Percentiles::pairwise_distances(vectors.view(), metric).unwrap();
-                assert_eq!(Percentiles::counted(&points), held, "{rows} rows, step {step}");
+                assert_eq!(
+                    Percentiles::counted(&points, &Steps::unwatched()),
+                    held,
+                    "{rows} rows, step {step}"
+                );
             }
         }
     }

@@ -25,16 +25,12 @@ macro_rules! vectorised {
                 fn avx2 $(<const $n: usize>)? ($($argument: $type),*) $(-> $result)? {
                     plain $(::<$n>)? ($($argument),*)
                 }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                {
+                if $crate::simd::has_avx512() {
                     // SAFETY: the machine has the instructions, as just asked.
                     #[allow(unsafe_code)]
                     return unsafe { avx512 $(::<$n>)? ($($argument),*) };
                 }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                if $crate::simd::has_avx2() {
                     // SAFETY: the machine has the instructions, as just asked.
                     #[allow(unsafe_code)]
                     return unsafe { avx2 $(::<$n>)? ($($argument),*) };
@@ -46,6 +42,31 @@ macro_rules! vectorised {
 }
 
 pub(crate) use vectorised;
+
+/// Whether the loops run on AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn has_avx512() -> bool {
+    #[cfg(test)]
+    if levels::below(levels::Level::Avx512) {
+        return false;
+    }
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
+
+/// Whether the loops run on AVX2.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn has_avx2() -> bool {
+    #[cfg(test)]
+    if levels::below(levels::Level::Avx2) {
+        return false;
+    }
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
 
 /// Values that a vectorised loop holds at a time: one AVX-512 register of f32.
 pub(crate) const LANES: usize = 16;
@@ -95,17 +116,36 @@ vectorised! {
 }
 
 vectorised! {
+    /// The smallest value, or infinity.
+    pub(crate) fn smallest(values: &[f32]) -> f32 {
+        let mut least = [f32::INFINITY; LANES];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                least[lane] = if chunk[lane] < least[lane] { chunk[lane] } else { least[lane] };
+            }
+        }
+        rest.iter().chain(&least).fold(f32::INFINITY, |least, &value| least.min(value))
+    }
+}
+
+vectorised! {
     /// The first place from `from` on that holds `value`.
     pub(crate) fn find(values: &[f32], value: f32, from: usize) -> Option<usize> {
+        let holds = |values: &[f32]| {
+            values.iter().fold(0_u32, |found, &other| found | u32::from(other == value)) != 0
+        };
         const CHUNK: usize = 8 * LANES;
         let mut start = from;
         for chunk in values[from..].chunks(CHUNK) {
-            let mut found = 0_u32;
-            for &other in chunk {
-                found |= u32::from(other == value);
-            }
-            if found != 0 {
-                return chunk.iter().position(|&other| other == value).map(|at| start + at);
+            if holds(chunk) {
+                // First the vector that holds it: place by place would take longer than the rest.
+                for part in chunk.chunks(LANES) {
+                    if holds(part) {
+                        return part.iter().position(|&other| other == value).map(|at| start + at);
+                    }
+                    start += LANES;
+                }
             }
             start += CHUNK;
         }
@@ -172,7 +212,7 @@ type BlockTranspose = fn(&[f32], usize, &mut [f32], usize);
 
 fn block_transpose() -> BlockTranspose {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
+    if has_avx512() {
         return |source, source_stride, out, out_stride| {
             // SAFETY: the machine has the instructions, as just asked.
             #[allow(unsafe_code)]
@@ -245,9 +285,84 @@ fn avx512_block(source: &[f32], source_stride: usize, out: &mut [f32], out_strid
     }
 }
 
+/// Tests run each instruction set that the machine has.
+#[cfg(test)]
+pub(crate) mod levels {
+    use std::cell::Cell;
+
+    /// An instruction set, each wider than those before it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) enum Level {
+        Baseline,
+        Avx2,
+        Avx512,
+    }
+
+    thread_local! {
+        static MOST: Cell<Level> = const { Cell::new(Level::Avx512) };
+    }
+
+    pub(super) fn below(level: Level) -> bool {
+        MOST.get() < level
+    }
+
+    /// What `work` gives on each level of this machine, the baseline first. Its parallel parts run
+    /// on the one thread that knows the level.
+    pub(crate) fn on_each<T: Send>(work: impl Fn() -> T + Sync) -> Vec<(Level, T)> {
+        let mut levels = vec![Level::Baseline];
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(super::has_avx2().then_some(Level::Avx2));
+            levels.extend(super::has_avx512().then_some(Level::Avx512));
+        }
+        let at = |level| {
+            let start = move |_| MOST.set(level);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).start_handler(start);
+            (level, pool.build().unwrap().install(&work))
+        };
+        levels.into_iter().map(at).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Loops by hand, one number at a time.
+    mod scalar {
+        pub(super) fn sum(values: &[f32]) -> f64 {
+            values.iter().map(|&x| f64::from(x)).sum()
+        }
+
+        pub(super) fn dot(left: &[f32], right: &[f32]) -> f64 {
+            left.iter().zip(right).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        // Every length up to some registers, and values of which no sum is exact.
+        let all: Vec<f32> = (0..200).map(|i| ((i * 37) % 101) as f32 / 7.0 - 6.0).collect();
+        let other: Vec<f32> = all.iter().rev().map(|x| x * 0.3).collect();
+        for count in 0..all.len() {
+            let (x, y) = (&all[..count], &other[..count]);
+            let results = levels::on_each(|| {
+                let mut added = x.to_vec();
+                add(&mut added, y);
+                let wanted = x.get(count / 2).copied().unwrap_or_default();
+                let found = find(x, wanted, count / 3);
+                (sum(x), dot(x, y), smallest_above(x, 1.0), largest(x), found, added)
+            });
+            let (_, baseline) = &results[0];
+            for (level, result) in &results {
+                assert_eq!(result, baseline, "{level:?}, {count} values");
+            }
+            assert!((baseline.0 - scalar::sum(x)).abs() < 1e-9);
+            assert!((baseline.1 - scalar::dot(x, y)).abs() < 1e-9);
+            let added: Vec<f32> = x.iter().zip(y).map(|(x, y)| x + y).collect();
+            assert_eq!(baseline.5, added);
+        }
+    }
 
     #[test]
     fn sums_are_exact_in_f64() {
@@ -267,6 +382,8 @@ mod tests {
             assert_eq!(smallest_above(&values, 3.0), above);
             let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(largest(&values), most);
+            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+            assert_eq!(smallest(&values), least);
             for from in 0..=count {
                 let expected = (from..count).find(|&i| values[i] == 4.0);
                 assert_eq!(find(&values, 4.0, from), expected);

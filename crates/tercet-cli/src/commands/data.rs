@@ -1,5 +1,6 @@
 //! `tercet data`: look at sources.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -22,6 +23,9 @@ enum Look {
     Info {
         /// `kind:PATH`, or a path whose kind is recognised.
         source: String,
+        /// For vectors without labels: `.npy` of integers, or text with one label a line.
+        #[arg(long)]
+        labels: Option<PathBuf>,
     },
 }
 
@@ -41,12 +45,16 @@ impl Data {
                     .collect();
                 super::print(general, &kinds, || {
                     let lines =
-                        kinds.iter().map(|kind| format!("{:<12} {}", kind.source, kind.what));
+                        kinds.iter().map(|kind| format!("{:<15} {}", kind.source, kind.what));
                     lines.collect::<Vec<_>>().join("\n")
                 })?;
             }
-            Look::Info { source } => {
-                let catalogue = source.parse::<Source>()?.catalogue()?;
+            Look::Info { source, labels } => {
+                let mut source: Source = source.parse()?;
+                if let Some(labels) = labels {
+                    source = source.with_labels(labels)?;
+                }
+                let catalogue = source.catalogue()?;
                 let bar = progress::bar(general, "reading", catalogue.len());
                 let stop = interrupt::watch()?;
                 let survey =

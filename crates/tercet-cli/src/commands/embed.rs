@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use tercet_train::Views;
 use tercet_train::data::Source;
-use tercet_train::embeddings::Embeddings;
+use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
 use crate::General;
@@ -18,9 +19,14 @@ pub(crate) struct Embed {
     model: PathBuf,
     /// `kind:PATH`, or a path whose kind is recognised.
     source: String,
-    /// Where the embeddings go: `.safetensors` (with labels and ids) or `.npy` (numbers alone).
+    /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
+    /// alone).
     #[arg(long, short)]
     out: PathBuf,
+    /// Embed the mean of several views of a picture: single, flip, crops, crops-flip (1, 2, 5, 10
+    /// views).
+    #[arg(long, default_value_t)]
+    views: Views,
     /// Leave unreadable items out instead of failing.
     #[arg(long)]
     skip_bad: bool,
@@ -32,13 +38,15 @@ pub(crate) struct Embed {
 impl Embed {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
-        Embeddings::check_name(&self.out)?;
+        // Asked before the long work starts.
+        Format::of(&self.out)?;
         super::check_writable(&self.out)?;
         let model = Model::load(&self.model)?;
         let catalogue = self.source.parse::<Source>()?.catalogue()?;
-        let (pixels, skipped) = super::prepare(general, &model, catalogue, self.skip_bad)?;
+        let (pixels, skipped) =
+            super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
         let items: Vec<u32> = (0..pixels.len() as u32).collect();
-        let vectors = super::embed(general, &model, &pixels, &items)?;
+        let vectors = super::embed(general, &model, &pixels, &items, self.views)?;
 
         let catalogue = pixels.catalogue();
         let labels = &catalogue.labels;

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use tercet_train::Views;
 use tercet_train::data::{Catalogue, Pixels, PrepareOptions};
 use tercet_train::model::Model;
 
@@ -51,6 +52,7 @@ pub(crate) fn prepare(
     model: &Model,
     catalogue: Catalogue,
     skip_bad: bool,
+    views: Views,
 ) -> anyhow::Result<(Pixels, Vec<tercet_train::data::BadItem>)> {
     let bar = progress::bar(general, "reading", catalogue.len());
     for problem in &catalogue.problems {
@@ -61,7 +63,8 @@ pub(crate) fn prepare(
         interrupted: Some(interrupt::watch()?),
         ..PrepareOptions::default()
     };
-    let prepared = Pixels::prepare(catalogue, &model.card.preprocessing, &options, &|done, _| {
+    let preprocessing = views.preprocessing(&model.card.preprocessing);
+    let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &|done, _| {
         bar.set_position(done as u64)
     });
     bar.finish_and_clear();
@@ -78,9 +81,10 @@ pub(crate) fn embed(
     model: &Model,
     pixels: &Pixels,
     items: &[u32],
+    views: Views,
 ) -> anyhow::Result<ndarray::Array2<f32>> {
     let bar = progress::bar(general, "embedding", items.len());
-    let embeddings = model.embed(pixels, items, &|done| {
+    let embeddings = model.embed(pixels, items, views, &|done| {
         bar.set_position(done as u64);
         interrupt::asked()
     });

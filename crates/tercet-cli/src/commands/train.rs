@@ -220,14 +220,7 @@ impl Train {
         if let Some(path) = &self.run {
             return Ok(path.clone());
         }
-        let name = match config.source.parse::<Source>()? {
-            Source::Folder(path) => path
-                .canonicalize()
-                .ok()
-                .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-                .unwrap_or_else(|| "folder".to_owned()),
-            source => source.to_string(),
-        };
+        let name = config.source.parse::<Source>()?.name();
         Ok(RunFolder::free_path(Path::new("runs"), &name))
     }
 }

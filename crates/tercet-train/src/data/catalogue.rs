@@ -1,10 +1,14 @@
 use std::path::PathBuf;
 
 use image::DynamicImage;
+use ndarray::Array2;
 use tercet::Labels;
 
+use super::archive::Entry;
+use super::features::Vector;
 use super::glyphs::Glyph;
-use super::{DataError, decode_file};
+use super::idx::IdxImage;
+use super::{Attributes, BadItem, DataError, Part, decode_file};
 use crate::fingerprint::Fingerprint;
 
 /// What a source holds: its items in a fixed order, each with a class.
@@ -16,12 +20,15 @@ pub struct Catalogue {
     pub items: Vec<Item>,
     /// The class of each item.
     pub labels: Labels,
+    /// What should be an item but cannot be one, for example a file whose name does not tell its
+    /// class. Like items that cannot be decoded, it is an error unless bad items are skipped.
+    pub bad: Vec<BadItem>,
     /// What is odd about the source without making it unusable, one line each: class folders
     /// without images, files that were left out. Worth a warning.
     pub problems: Vec<String>,
 }
 
-/// One image of a catalogue.
+/// One image, or vector, of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// Its name: the path from the root of the source with `/` between the parts, or for example
@@ -29,19 +36,39 @@ pub struct Item {
     pub id: String,
     /// Where its pixels are.
     pub content: Content,
+    /// What else the source says of it.
+    pub attributes: Attributes,
 }
 
-/// Where the pixels of an item are.
+impl Item {
+    /// An item of which nothing else is known.
+    pub fn new(id: String, content: Content) -> Self {
+        Self { id, content, attributes: Attributes::default() }
+    }
+}
+
+/// Where the pixels of an item are, or what stands in their place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
     /// An image file.
     File(PathBuf),
+    /// An image in a zip file.
+    Entry(Entry),
+    /// An image of an IDX file.
+    Idx(IdxImage),
     /// A cell of an embedded sheet.
     Glyph(Glyph),
+    /// No pixels, but a vector that something else made of them.
+    Vector(Vector),
 }
 
 impl Catalogue {
+    /// Items with a class each and nothing odd about them.
+    pub fn new(source: String, items: Vec<Item>, labels: Labels) -> Self {
+        Self { source, items, labels, bad: Vec::new(), problems: Vec::new() }
+    }
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.items.len()
@@ -61,26 +88,121 @@ impl Catalogue {
             source: self.source.clone(),
             items: items.iter().map(|&item| self.items[item as usize].clone()).collect(),
             labels: self.labels.select(items),
+            bad: self.bad.clone(),
             problems: self.problems.clone(),
         }
     }
 
-    /// Decodes one item, in the colours and size it has.
+    /// These items and, behind them, those of `other`.
+    pub(crate) fn chain(mut self, other: Self) -> Self {
+        self.labels = self.labels.chain(&other.labels);
+        self.items.extend(other.items);
+        self.bad.extend(other.bad);
+        self.problems.extend(other.problems);
+        self
+    }
+
+    /// The items that belong to one of some parts, in rising order; none where the source does not
+    /// tell parts.
+    pub fn part(&self, parts: &[Part]) -> Vec<u32> {
+        (0..)
+            .zip(&self.items)
+            .filter(|(_, item)| item.attributes.parts.contains_any(parts))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// The items of one part; see [`part`](Self::part).
+    pub fn subset(&self, part: Part) -> Self {
+        self.select(&self.part(&[part]))
+    }
+
+    /// What to train on: the part `train` where the source tells parts, else everything.
     ///
     /// # Errors
-    /// [`DataError::Undecodable`], naming the path or the id.
+    /// [`DataError::NoTraining`] if there are parts, but not this one.
+    pub fn training(&self) -> Result<Self, DataError> {
+        let items = self.part(&[Part::Train]);
+        if !items.is_empty() {
+            return Ok(self.select(&items));
+        }
+        let parts: Vec<&str> = Part::ALL
+            .into_iter()
+            .filter(|&part| !self.part(&[part]).is_empty())
+            .map(Part::name)
+            .collect();
+        match parts.is_empty() {
+            true => Ok(self.clone()),
+            false => {
+                Err(DataError::NoTraining { text: self.source.clone(), parts: parts.join(", ") })
+            }
+        }
+    }
+
+    /// What to judge on: the parts `test`, `query` and `gallery` where the source tells them, else
+    /// `validation`, else everything.
+    pub fn judging(&self) -> Self {
+        [&[Part::Test, Part::Query, Part::Gallery][..], &[Part::Validation]]
+            .into_iter()
+            .map(|parts| self.part(parts))
+            .find(|items| !items.is_empty())
+            .map_or_else(|| self.clone(), |items| self.select(&items))
+    }
+
+    /// The camera of each item; `None` unless the source tells it of every one.
+    pub fn cameras(&self) -> Option<Labels> {
+        let cameras = self.items.iter().map(|item| item.attributes.camera.as_deref());
+        Some(cameras.collect::<Option<Vec<&str>>>()?.into_iter().collect())
+    }
+
+    /// The vectors of the items, N×D; `None` of a source of images.
+    pub fn vectors(&self) -> Option<Array2<f32>> {
+        let row = |item: &Item| match &item.content {
+            Content::Vector(vector) => Some(vector.clone()),
+            _ => None,
+        };
+        let rows = self.items.iter().map(row).collect::<Option<Vec<Vector>>>()?;
+        let dimensions = rows.first()?.values().len();
+        let mut vectors = Array2::zeros((rows.len(), dimensions));
+        for (mut to, from) in vectors.rows_mut().into_iter().zip(&rows) {
+            to.assign(&from.values());
+        }
+        Some(vectors)
+    }
+
+    /// The ids of the items.
+    pub fn ids(&self) -> Vec<&str> {
+        self.items.iter().map(|item| item.id.as_str()).collect()
+    }
+
+    /// Decodes one item, in the colours and size it has; of a picture with a box, the box.
+    ///
+    /// # Errors
+    /// [`DataError::Undecodable`], naming the path or the id; [`DataError::Vectors`] of a source
+    /// without images.
     ///
     /// # Panics
     /// If `item` is not below [`len`](Self::len).
     pub fn image(&self, item: usize) -> Result<DynamicImage, DataError> {
-        match &self.items[item].content {
+        let Item { id, content, attributes } = &self.items[item];
+        let image = match content {
             Content::File(path) => decode_file(path),
+            Content::Entry(entry) => entry.image(),
+            Content::Idx(image) => image.image(),
             Content::Glyph(glyph) => glyph.image(),
+            Content::Vector(_) => Err(DataError::Vectors { text: self.source.clone() }),
+        }?;
+        match attributes.crop {
+            None => Ok(image),
+            Some(crop) => crop
+                .cut(&image)
+                .map_err(|reason| DataError::Undecodable { what: id.clone(), reason }),
         }
     }
 
     /// 16 hexadecimal digits that tell catalogues apart: a hash of the ids and class names in
-    /// their order, the same on every machine. Neither where the source lies nor the pixels count.
+    /// their order, the same on every machine. Neither where the source lies nor the pixels and
+    /// attributes count.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         hash.number(self.len() as u64);
@@ -97,15 +219,41 @@ mod tests {
     use super::*;
 
     fn catalogue(items: &[(&str, &str)]) -> Catalogue {
-        Catalogue {
-            source: "folder:x".to_owned(),
-            items: items
-                .iter()
-                .map(|(id, _)| Item { id: (*id).to_owned(), content: Content::File(id.into()) })
-                .collect(),
-            labels: items.iter().map(|(_, class)| class).collect(),
-            problems: Vec::new(),
+        let labels = items.iter().map(|(_, class)| class).collect();
+        let items = items
+            .iter()
+            .map(|(id, _)| Item::new((*id).to_owned(), Content::File(id.into())))
+            .collect();
+        Catalogue::new("folder:x".to_owned(), items, labels)
+    }
+
+    #[test]
+    fn parts_decide_what_is_trained_and_judged_on() {
+        let mut all = catalogue(&[("1", "a"), ("2", "b"), ("3", "b"), ("4", "c")]);
+        assert_eq!(all.training().unwrap().len(), 4);
+        assert_eq!(all.judging().len(), 4);
+        assert_eq!(all.cameras(), None);
+        let parts = [&[Part::Train][..], &[Part::Query], &[Part::Gallery, Part::Query], &[]];
+        for (item, parts) in all.items.iter_mut().zip(parts) {
+            item.attributes.parts = parts.iter().copied().collect();
+            item.attributes.camera = Some((parts.len() % 2).to_string());
         }
+        assert_eq!(all.training().unwrap().ids(), ["1"]);
+        assert_eq!(all.judging().ids(), ["2", "3"]);
+        assert_eq!(all.part(&[Part::Query]), [1, 2]);
+        assert_eq!(all.subset(Part::Gallery).labels, Labels::from_iter(["b"]));
+        assert_eq!(all.cameras(), Some(Labels::from_iter(["1", "1", "0", "0"])));
+        let message = all.subset(Part::Query).training().unwrap_err().to_string();
+        assert!(message.contains("query, gallery"), "{message}");
+        all.items[0].attributes.camera = None;
+        assert_eq!(all.cameras(), None);
+    }
+
+    #[test]
+    fn the_fingerprint_of_the_first_version_stays() {
+        // Models in use carry it.
+        let glyphs = crate::data::Source::Glyphs.catalogue().unwrap();
+        assert_eq!(glyphs.fingerprint(), "05e7aa048704ce68");
     }
 
     #[test]

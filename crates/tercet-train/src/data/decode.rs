@@ -38,7 +38,8 @@ pub fn decode_bytes(bytes: &[u8], what: &str) -> Result<DynamicImage, DataError>
     decode(bytes).map_err(|reason| DataError::Undecodable { what: what.to_owned(), reason })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// Reads a whole file of at most [`ALLOCATION_LIMIT`] bytes.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     // Reading a pipe would wait for ever.
     if !metadata.is_file() {

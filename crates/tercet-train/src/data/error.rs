@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// An item that cannot be decoded.
+use crate::embeddings::EmbeddingsError;
+
+/// An item that cannot be decoded, or what should be an item and cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadItem {
     /// The item's id in its catalogue.
     pub id: String,
     /// The path of its file, or what else it was to be read from.
     pub path: String,
-    /// Why it cannot be decoded.
+    /// Why it cannot be used.
     pub reason: String,
 }
 
@@ -90,6 +92,41 @@ pub enum DataError {
         /// What was looked for.
         expected: String,
     },
+    /// A file that is not what it should be.
+    #[error("{path}: {reason}", path = path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A line of a table or list that cannot be used.
+    #[error("{path}:{line}: {reason}", path = path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A source of which no part is to be trained on.
+    #[error("nothing in {text} is to be trained on: it has the parts {parts}, expected `train`")]
+    NoTraining {
+        /// The source.
+        text: String,
+        /// Its parts.
+        parts: String,
+    },
+    /// Vectors where images are needed.
+    #[error("{text} holds vectors, not images: an encoder of images has no use for them")]
+    Vectors {
+        /// The source.
+        text: String,
+    },
+    /// A file of vectors, or of their labels, that cannot be used.
+    #[error(transparent)]
+    Embeddings(EmbeddingsError),
     /// An image that cannot be decoded.
     #[error("cannot decode {what}: {reason}")]
     Undecodable {
@@ -104,9 +141,9 @@ pub enum DataError {
         /// Why.
         reason: String,
     },
-    /// Items that cannot be decoded, found before training starts.
+    /// Items that cannot be decoded or understood, found before training starts.
     #[error(
-        "cannot decode {first}{others}; `--skip-bad` leaves such items out",
+        "cannot use {first}{others}; `--skip-bad` leaves such items out",
         others = match more {
             0 => String::new(),
             1 => " (and 1 more bad item)".to_owned(),

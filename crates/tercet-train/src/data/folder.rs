@@ -1,53 +1,57 @@
 //! One folder per class, images in it at any depth.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::walk::{EXTENSIONS, Walk, is_image};
 use super::{Catalogue, Content, DataError, Item};
-
-/// Endings of the file names that count as images, in lower case; upper case is accepted too.
-pub const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp", "bmp", "pgm", "ppm", "pnm", "gif"];
 
 /// Lists the images below `root`. Classes and, within them, paths are sorted by the bytes of their
 /// names, so the order is the same on every machine. Hidden files and folders do not count.
 pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataError> {
-    let mut walk = Walk::default();
-    let mut items = Vec::new();
+    list(source, root, &[])
+}
+
+/// As [`catalogue`], with files that are known to lie beside the folders.
+pub(crate) fn list(
+    source: String,
+    root: &Path,
+    known: &'static [&'static str],
+) -> Result<Catalogue, DataError> {
+    let mut walk = Walk::new(known);
+    let mut found = Vec::new();
     let mut classes = Vec::new();
     let mut stray = Vec::new();
     let mut class_folders = 0;
-    for name in names(root)? {
-        let path = root.join(&name);
+    for (name, path) in walk.entries(root)? {
+        let class = name.to_string_lossy().into_owned();
         if !path.is_dir() {
-            if is_image(&name) {
-                stray.push(name.to_string_lossy().into_owned());
+            if is_image(&class) {
+                stray.push(class);
             } else {
-                walk.ignore(&name);
+                walk.ignore(&class);
             }
             continue;
         }
         class_folders += 1;
-        let class = name.to_string_lossy().into_owned();
         if name.to_str().is_none() {
-            walk.problems.push(format!(
+            walk.note(format!(
                 "the name of class folder `{class}` is not UTF-8: unreadable parts are replaced"
             ));
         }
-        let before = items.len();
-        // Each folder is entered once a class, so that links cannot lead round in circles.
+        let before = found.len();
         let mut entered = HashSet::new();
         entered.extend(fs::canonicalize(root));
-        walk.descend(&path, &class, &mut entered, &mut items)?;
-        if items.len() == before {
-            walk.problems.push(format!("class folder `{class}` holds no image"));
+        walk.images(&path, &class, &mut entered, &mut found)?;
+        if found.len() == before {
+            walk.note(format!("class folder `{class}` holds no image"));
         }
-        classes.resize(items.len(), class);
+        classes.resize(found.len(), class);
     }
 
     let expected = format!("one folder per class with images in it ({})", EXTENSIONS.join(", "));
-    if items.is_empty() {
+    if found.is_empty() {
         let found = match (class_folders, stray.len()) {
             (0, 0) => "no folder and no image".to_owned(),
             (0, images) => format!("{images} images without class folders"),
@@ -60,104 +64,14 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
         });
     }
     if let Some(first) = stray.first() {
-        walk.problems.push(format!(
+        walk.note(format!(
             "images outside of any class folder, left out: {} (the first is `{first}`)",
             stray.len()
         ));
     }
-    if !walk.ignored.is_empty() {
-        let ignored = walk.ignored_files();
-        walk.problems.push(format!("files that are not images by their name, left out{ignored}"));
-    }
-    Ok(Catalogue { source, items, labels: classes.into_iter().collect(), problems: walk.problems })
-}
-
-/// Whether a file or folder is left out because of the dot before its name.
-pub(crate) fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
-}
-
-/// What was noticed on the way.
-#[derive(Default)]
-struct Walk {
-    problems: Vec<String>,
-    /// Number of files left out, by the ending of their names.
-    ignored: BTreeMap<String, usize>,
-}
-
-impl Walk {
-    fn descend(
-        &mut self,
-        folder: &Path,
-        id: &str,
-        entered: &mut HashSet<PathBuf>,
-        items: &mut Vec<Item>,
-    ) -> Result<(), DataError> {
-        let real = fs::canonicalize(folder).map_err(|reason| unreadable(folder, reason))?;
-        if !entered.insert(real) {
-            self.problems
-                .push(format!("folder `{id}` is a link to one that was read already, left out"));
-            return Ok(());
-        }
-        for name in names(folder)? {
-            let path = folder.join(&name);
-            let id = format!("{id}/{}", name.to_string_lossy());
-            if path.is_dir() {
-                self.descend(&path, &id, entered, items)?;
-            } else if is_image(&name) {
-                let content = Content::File(path);
-                items.push(Item { id, content });
-            } else {
-                self.ignore(&name);
-            }
-        }
-        Ok(())
-    }
-
-    fn ignore(&mut self, name: &OsStr) {
-        *self.ignored.entry(extension(name)).or_default() += 1;
-    }
-
-    /// The files left out, as the end of a sentence.
-    fn ignored_files(&self) -> String {
-        let counts: Vec<String> = self
-            .ignored
-            .iter()
-            .map(|(extension, count)| match extension.as_str() {
-                "" => format!("{count} without an ending"),
-                extension => format!("{count} .{extension}"),
-            })
-            .collect();
-        match counts.is_empty() {
-            true => String::new(),
-            false => format!(" (other files: {})", counts.join(", ")),
-        }
-    }
-}
-
-/// The names in a folder, sorted, without the hidden ones.
-fn names(folder: &Path) -> Result<Vec<OsString>, DataError> {
-    let mut names: Vec<OsString> = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
-        .map_err(|reason| unreadable(folder, reason))?;
-    names.retain(|name| !is_hidden(name));
-    names.sort();
-    Ok(names)
-}
-
-fn unreadable(path: &Path, reason: std::io::Error) -> DataError {
-    DataError::Unreadable { path: path.to_owned(), reason }
-}
-
-fn extension(name: &OsStr) -> String {
-    Path::new(name)
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase())
-        .unwrap_or_default()
-}
-
-fn is_image(name: &OsStr) -> bool {
-    EXTENSIONS.contains(&extension(name).as_str())
+    let items = found.into_iter().map(|(id, path)| Item::new(id, Content::File(path))).collect();
+    let labels = classes.into_iter().collect();
+    Ok(Catalogue { problems: walk.problems(), ..Catalogue::new(source, items, labels) })
 }
 
 #[cfg(test)]
@@ -197,7 +111,10 @@ mod tests {
         );
         assert_eq!(all.labels.class_sizes(), [1, 2, 1, 2]);
         assert_eq!(all.labels.name(2), "a b");
-        assert!(all.problems.is_empty(), "{:?}", all.problems);
+        assert_eq!(
+            all.problems,
+            ["hidden files and folders, left out: 2 (the first is `.hidden`)"]
+        );
         assert_eq!(all.image(0).unwrap().width(), 3);
     }
 
@@ -258,6 +175,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn names_need_not_be_utf_8() {
+        use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
         let folder = tempfile::tempdir().unwrap();
         put(folder.path(), "a/1.png");

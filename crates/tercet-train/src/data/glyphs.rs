@@ -58,14 +58,12 @@ pub(crate) fn catalogue(source: String) -> Catalogue {
             if missing.get(typeface).is_some_and(|cells| cells.contains(&cell)) {
                 continue;
             }
-            items.push(Item {
-                id: format!("{character}/{slug}"),
-                content: Content::Glyph(Glyph { typeface, cell }),
-            });
+            let content = Content::Glyph(Glyph { typeface, cell });
+            items.push(Item::new(format!("{character}/{slug}"), content));
             classes.push(character);
         }
     }
-    Catalogue { source, items, labels: classes.into_iter().collect(), problems: Vec::new() }
+    Catalogue::new(source, items, classes.into_iter().collect())
 }
 
 #[cfg(test)]

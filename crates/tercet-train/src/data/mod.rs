@@ -19,29 +19,51 @@
 //! # Ok::<(), tercet_train::data::DataError>(())
 //! ```
 //!
+//! Items carry [`Attributes`] where the source tells them: [`Catalogue::training`] and
+//! [`Catalogue::judging`] take the parts meant for it, [`Catalogue::subset`] any one. [`Pairs`] lists
+//! items to verify, [`OneShotRuns`] items to classify by one example each.
+//!
 //! A new kind of source is one file here with a function that returns a [`Catalogue`], one variant
-//! of [`Source`] and one line of its table of kinds; if its items are neither files nor embedded
-//! glyphs, also one variant of [`Content`].
+//! of [`Source`] and one line of its table of kinds; if its items are of a new sort, also one
+//! variant of [`Content`].
 
+mod archive;
+mod attributes;
 mod catalogue;
 mod decode;
 mod error;
+mod features;
 mod folder;
 mod glyphs;
+mod idx;
 mod jpeg;
+mod lfw;
+mod manifest;
+mod market1501;
+mod omniglot;
+mod pairs;
 mod pixels;
 mod preprocessing;
 mod source;
 mod split;
 mod survey;
+mod table;
+mod tree;
+mod walk;
 
+pub use archive::{Archive, Entry};
+pub use attributes::{Attributes, Crop, Part, Parts};
 pub use catalogue::{Catalogue, Content, Item};
 pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
 pub use error::{BadItem, DataError};
-pub use folder::EXTENSIONS;
+pub use features::Vector;
 pub use glyphs::Glyph;
-pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions};
+pub use idx::IdxImage;
+pub use omniglot::{OneShotRun, OneShotRuns};
+pub use pairs::{ItemPair, Pairs};
+pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions, Window};
 pub use preprocessing::{Filter, Fit, Preprocessing};
 pub use source::{Kind, Source};
 pub use split::{Split, split_classes};
-pub use survey::{ClassSize, Duplicates, Spread, Survey};
+pub use survey::{CameraSize, ClassSize, Duplicates, PartSize, Spread, Survey};
+pub use walk::EXTENSIONS;

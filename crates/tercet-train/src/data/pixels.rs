@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{BadItem, Catalogue, DataError, Preprocessing};
+use super::{BadItem, Catalogue, Content, DataError, Preprocessing};
 
 /// How [`Pixels::prepare`] goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,21 @@ pub struct Pixels {
     cache: Option<Vec<u8>>,
 }
 
+/// A part of every picture, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First column.
+    pub left: usize,
+    /// First row.
+    pub top: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Whether left and right are exchanged.
+    pub flip: bool,
+}
+
 /// The most values that a picture has as a row of [`Pixels::matrix`].
 pub const MATRIX_COLUMNS: usize = 1 << 14;
 
@@ -44,13 +59,14 @@ impl Pixels {
     /// into training.
     ///
     /// `progress` is called from several threads with the number of items done and of all items.
-    /// Returned with the pixels are the items left out, in catalogue order; without `skip_bad`
-    /// there are none.
+    /// Returned with the pixels are the items left out, in catalogue order behind
+    /// [`Catalogue::bad`]; without `skip_bad` there are none.
     ///
     /// # Errors
     /// - [`DataError::BadItems`], naming the first item that cannot be decoded and the number of
     ///   others, unless `skip_bad` is set;
     /// - [`DataError::NoItems`] if there are no items, or none can be decoded;
+    /// - [`DataError::Vectors`] if the source holds no images;
     /// - [`DataError::Parameter`] if the preprocessing is out of its range;
     /// - [`DataError::Interrupted`].
     pub fn prepare(
@@ -60,6 +76,9 @@ impl Pixels {
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<(Self, Vec<BadItem>), DataError> {
         preprocessing.check()?;
+        if catalogue.items.iter().any(|item| matches!(item.content, Content::Vector(_))) {
+            return Err(DataError::Vectors { text: catalogue.source });
+        }
         let total = catalogue.len();
         let item_len = preprocessing.item_len();
         let bytes = total as u64 * item_len as u64;
@@ -101,7 +120,7 @@ impl Pixels {
 
         let good: Vec<u32> =
             (0..).zip(&outcomes).filter_map(|(item, bad)| bad.is_none().then_some(item)).collect();
-        let mut bad = outcomes.into_iter().flatten();
+        let mut bad = catalogue.bad.iter().cloned().chain(outcomes.into_iter().flatten());
         if !options.skip_bad
             && let Some(first) = bad.next()
         {
@@ -185,8 +204,9 @@ impl Pixels {
     /// # Panics
     /// If an item is not below [`len`](Self::len).
     pub fn batch(&self, items: &[u32]) -> Result<Vec<f32>, DataError> {
-        let Preprocessing { mean, std, .. } = &self.preprocessing;
-        self.values(items, mean, std)
+        let (width, height) = (self.preprocessing.width, self.preprocessing.height);
+        let (width, height) = (width as usize, height as usize);
+        self.window(items, Window { left: 0, top: 0, width, height, flip: false })
     }
 
     /// Items as vectors of values between 0 and 1, not standardised: what an encoder has to beat.
@@ -226,21 +246,39 @@ impl Pixels {
             .map_err(|_| DataError::TooLarge { items: shape.0, bytes: 4 * shape.1 as u64 })
     }
 
-    fn values(&self, items: &[u32], mean: &[f32], std: &[f32]) -> Result<Vec<f32>, DataError> {
+    /// The same part of every item, N×C×h×w values standardised as by [`batch`](Self::batch).
+    ///
+    /// # Errors
+    /// As [`item`](Self::item).
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len), or the window does not lie in the picture.
+    pub fn window(&self, items: &[u32], window: Window) -> Result<Vec<f32>, DataError> {
+        let Preprocessing { mean, std, .. } = &self.preprocessing;
+        let (width, height) =
+            (self.preprocessing.width as usize, self.preprocessing.height as usize);
+        assert!(window.left + window.width <= width && window.top + window.height <= height);
         let tables: Vec<[f32; 256]> = mean
             .iter()
             .zip(std)
             .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
             .collect();
-        let item_len = self.preprocessing.item_len();
-        let plane = item_len / tables.len();
+        let part = window.width * window.height;
+        let item_len = tables.len() * part;
         let mut values = vec![0.0; items.len() * item_len];
         values.par_chunks_exact_mut(item_len).zip(items).try_for_each(|(values, &item)| {
             let pixels = self.item(item as usize)?;
-            let planes = values.chunks_exact_mut(plane).zip(pixels.chunks_exact(plane));
+            let planes = values.chunks_exact_mut(part).zip(pixels.chunks_exact(width * height));
             for ((values, pixels), table) in planes.zip(&tables) {
-                for (value, &pixel) in values.iter_mut().zip(pixels) {
-                    *value = table[usize::from(pixel)];
+                let lines = pixels.chunks_exact(width).skip(window.top);
+                for (values, line) in values.chunks_exact_mut(window.width).zip(lines) {
+                    let line = &line[window.left..][..window.width];
+                    for (value, &pixel) in values.iter_mut().zip(line) {
+                        *value = table[usize::from(pixel)];
+                    }
+                    if window.flip {
+                        values.reverse();
+                    }
                 }
             }
             Ok(())
@@ -422,6 +460,26 @@ mod tests {
         assert!(message.contains("a/1.png") && message.contains("empty"), "{message}");
         let none = catalogue(&folder).select(&[]);
         assert!(Pixels::prepare(none, &preprocessing, &options, &quiet).is_err());
+    }
+
+    #[test]
+    fn a_window_is_a_part_and_may_be_mirrored() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("class")).unwrap();
+        let image = RgbImage::from_fn(4, 3, |x, y| image::Rgb([10 * y as u8 + x as u8, 100, 0]));
+        image.save(folder.path().join("class/1.png")).unwrap();
+        let catalogue = catalogue(&folder);
+        let (pixels, _) = Pixels::prepare(
+            catalogue,
+            &Preprocessing::new(4, 3, 3),
+            &PrepareOptions::default(),
+            &quiet,
+        )
+        .unwrap();
+        let window = Window { left: 1, top: 1, width: 2, height: 2, flip: true };
+        let values = pixels.window(&[0], window).unwrap();
+        let bytes: Vec<u8> = values.iter().map(|value| (255.0 * value).round() as u8).collect();
+        assert_eq!(bytes, [12, 11, 22, 21, 100, 100, 100, 100, 0, 0, 0, 0]);
     }
 
     #[test]

@@ -3,7 +3,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Catalogue, DataError, folder, glyphs};
+use super::{
+    Catalogue, DataError, features, folder, glyphs, idx, lfw, manifest, market1501, omniglot, walk,
+};
 
 /// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
 ///
@@ -24,6 +26,23 @@ pub enum Source {
     Glyphs,
     /// One folder per class, images in it at any depth.
     Folder(PathBuf),
+    /// A table of images: path, class, and what else is known of each.
+    Manifest(PathBuf),
+    /// Re-identification as Market-1501 lays it out.
+    Market1501(PathBuf),
+    /// Labeled Faces in the Wild: one folder per person, with a list of pairs beside.
+    Lfw(PathBuf),
+    /// Omniglot: its sets and one-shot runs, as folders or zip files.
+    Omniglot(PathBuf),
+    /// MNIST and its family: IDX files, gzipped or not.
+    Idx(PathBuf),
+    /// Vectors instead of images.
+    Features {
+        /// The file with the vectors.
+        path: PathBuf,
+        /// A file with their labels, where the first holds none and none lies beside it.
+        labels: Option<PathBuf>,
+    },
 }
 
 /// One line of the table of kinds.
@@ -43,6 +62,27 @@ impl Source {
             what: "embedded: 500 Japanese characters in 21 typefaces (also `quickstart`)",
         },
         Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
+        Kind {
+            usage: "manifest:FILE",
+            what: "CSV: path,label and optionally split,is_query,is_gallery,camera,sequence,x1,y1,x2,y2",
+        },
+        Kind {
+            usage: "market1501:DIR",
+            what: "bounding_box_train, query, bounding_box_test; names as 0002_c1s1_000451_03.jpg",
+        },
+        Kind { usage: "lfw:DIR", what: "one folder per person, pairs.txt in it or beside it" },
+        Kind {
+            usage: "omniglot:PATH",
+            what: "images_background, images_evaluation, all_runs: folders or .zip files",
+        },
+        Kind {
+            usage: "idx:PATH",
+            what: "MNIST and its family: train-images-idx3-ubyte[.gz] …, a folder or one of them",
+        },
+        Kind {
+            usage: "features:FILE",
+            what: "vectors instead of images: .safetensors, or .npy with labels in another file",
+        },
     ];
 
     /// Lists what is there, without decoding anything.
@@ -54,6 +94,74 @@ impl Source {
         match self {
             Self::Glyphs => Ok(glyphs::catalogue(self.to_string())),
             Self::Folder(root) => folder::catalogue(self.to_string(), root),
+            Self::Manifest(file) => manifest::catalogue(self.to_string(), file),
+            Self::Market1501(root) => market1501::catalogue(self.to_string(), root),
+            Self::Lfw(root) => lfw::catalogue(self.to_string(), root),
+            Self::Omniglot(path) => omniglot::catalogue(self.to_string(), path),
+            Self::Idx(path) => idx::catalogue(self.to_string(), path),
+            Self::Features { path, labels } => {
+                features::catalogue(self.to_string(), path, labels.as_deref())
+            }
+        }
+    }
+
+    /// The word before the colon.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Glyphs => "glyphs",
+            Self::Folder(_) => "folder",
+            Self::Manifest(_) => "manifest",
+            Self::Market1501(_) => "market1501",
+            Self::Lfw(_) => "lfw",
+            Self::Omniglot(_) => "omniglot",
+            Self::Idx(_) => "idx",
+            Self::Features { .. } => "features",
+        }
+    }
+
+    /// Where it lies; `None` of an embedded data set.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Glyphs => None,
+            Self::Folder(path)
+            | Self::Manifest(path)
+            | Self::Market1501(path)
+            | Self::Lfw(path)
+            | Self::Omniglot(path)
+            | Self::Idx(path)
+            | Self::Features { path, .. } => Some(path),
+        }
+    }
+
+    /// A name for what is made of it: that of its folder or file without ending, or the kind.
+    pub fn name(&self) -> String {
+        self.path()
+            .and_then(|path| path.canonicalize().ok())
+            .and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+            .unwrap_or_else(|| self.kind().to_owned())
+    }
+
+    /// The same source with labels from a file, as `--labels` names it.
+    ///
+    /// # Errors
+    /// [`DataError::Malformed`] of a source other than `features`, which has its own.
+    pub fn with_labels(self, labels: PathBuf) -> Result<Self, DataError> {
+        match self {
+            Self::Features { path, .. } => Ok(Self::Features { path, labels: Some(labels) }),
+            other => Err(DataError::Malformed {
+                text: other.to_string(),
+                expected: "only a `features` source takes --labels, others have their own"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// The list of pairs that belongs to it, for [`Pairs::load`](super::Pairs::load): `pairs.txt`
+    /// in the folder of an `lfw` source or beside it.
+    pub fn pairs_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Lfw(root) => lfw::pairs_file(root),
+            _ => None,
         }
     }
 
@@ -61,8 +169,8 @@ impl Source {
     /// else is asked for.
     pub fn default_input(&self) -> (u32, u32) {
         match self {
-            Self::Glyphs => (28, 1),
-            Self::Folder(_) => (64, 3),
+            Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 1),
+            _ => (64, 3),
         }
     }
 
@@ -79,6 +187,12 @@ impl Source {
         match kind {
             "glyphs" | "quickstart" => Some(embedded(Self::Glyphs)),
             "folder" => Some(at_path(Self::Folder)),
+            "manifest" => Some(at_path(Self::Manifest)),
+            "market1501" => Some(at_path(Self::Market1501)),
+            "lfw" => Some(at_path(Self::Lfw)),
+            "omniglot" => Some(at_path(Self::Omniglot)),
+            "idx" => Some(at_path(Self::Idx)),
+            "features" => Some(at_path(|path| Self::Features { path, labels: None })),
             _ => None,
         }
     }
@@ -90,14 +204,32 @@ impl Source {
             found,
             kinds: kinds(),
         };
+        let here = path.to_owned();
+        if omniglot::lies_at(path) {
+            return Ok(Self::Omniglot(here));
+        }
+        if idx::lies_at(path) {
+            return Ok(Self::Idx(here));
+        }
         if !path.is_dir() {
-            return Err(unrecognised("a file"));
+            let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+            return match ending.to_str() {
+                Some("csv") => Ok(Self::Manifest(here)),
+                Some("npy" | "safetensors") => Ok(Self::Features { path: here, labels: None }),
+                _ => Err(unrecognised("a file")),
+            };
+        }
+        if market1501::lies_at(path) {
+            return Ok(Self::Market1501(here));
+        }
+        if lfw::lies_at(path) {
+            return Ok(Self::Lfw(here));
         }
         let unreadable = |reason| DataError::Unreadable { path: path.to_owned(), reason };
         for entry in fs::read_dir(path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
-            if !folder::is_hidden(&entry.file_name()) && entry.path().is_dir() {
-                return Ok(Self::Folder(path.to_owned()));
+            if !walk::is_hidden(&entry.file_name()) && entry.path().is_dir() {
+                return Ok(Self::Folder(here));
             }
         }
         Err(unrecognised("a folder without sub-folders"))
@@ -106,9 +238,9 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Glyphs => f.write_str("glyphs"),
-            Self::Folder(root) => write!(f, "folder:{}", root.display()),
+        match self.path() {
+            None => f.write_str(self.kind()),
+            Some(path) => write!(f, "{}:{}", self.kind(), path.display()),
         }
     }
 }
@@ -154,7 +286,12 @@ mod tests {
 
     #[test]
     fn explicit_kinds_are_written_back() {
-        for text in ["glyphs", "folder:some/where", "folder:a:b"] {
+        for kind in Source::KINDS {
+            let text = kind
+                .usage
+                .replace("DIR", "some/where:b")
+                .replace("PATH", "x.zip")
+                .replace("FILE", "x");
             assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
         }
     }
@@ -169,10 +306,45 @@ mod tests {
         let source: Source = text.parse().unwrap();
         assert_eq!(source.to_string(), format!("folder:{text}"));
 
-        let file = folder.path().join("data.csv");
+        let file = folder.path().join("data.odd");
         fs::write(&file, "").unwrap();
         let message = file.display().to_string().parse::<Source>().unwrap_err().to_string();
-        assert!(message.contains("data.csv") && message.contains("`folder:DIR`"), "{message}");
+        assert!(message.contains("data.odd") && message.contains("`folder:DIR`"), "{message}");
+    }
+
+    #[test]
+    fn every_kind_is_recognised_by_what_lies_there() {
+        let folder = tempfile::tempdir().unwrap();
+        for (place, file, path, kind) in [
+            ("list", "list.csv", "list/list.csv", "manifest"),
+            ("market/bounding_box_train", "0002_c1s1_000451_03.jpg", "market", "market1501"),
+            ("faces/Ann_Lee", "Ann_Lee_0001.jpg", "faces", "lfw"),
+            ("faces", "pairs.txt", "faces", "lfw"),
+            ("letters/images_background/A/c1", "1.png", "letters", "omniglot"),
+            ("letters", "images_background", "letters/images_background", "omniglot"),
+            ("runs", "all_runs.zip", "runs", "omniglot"),
+            ("runs", "all_runs.zip", "runs/all_runs.zip", "omniglot"),
+            ("digits", "train-images-idx3-ubyte.gz", "digits", "idx"),
+            ("digits", "t10k-images-idx3-ubyte", "digits/t10k-images-idx3-ubyte", "idx"),
+            ("vectors", "v.npy", "vectors/v.npy", "features"),
+            ("vectors", "v.safetensors", "vectors/v.safetensors", "features"),
+            ("other/all_runs of mine", "1.png", "other", "folder"),
+        ] {
+            fs::create_dir_all(folder.path().join(place)).unwrap();
+            let file = folder.path().join(place).join(file);
+            if !file.exists() {
+                fs::write(file, "").unwrap();
+            }
+            if kind == "lfw" && place != path {
+                continue; // its list of pairs comes next
+            }
+            let text = folder.path().join(path).display().to_string();
+            assert_eq!(text.parse::<Source>().unwrap().to_string(), format!("{kind}:{text}"));
+        }
+        let source = Source::Lfw(folder.path().join("faces"));
+        assert!(source.pairs_file().unwrap().ends_with("faces/pairs.txt"));
+        assert_eq!(source.name(), "faces");
+        assert!(source.with_labels("x".into()).is_err());
     }
 
     #[test]

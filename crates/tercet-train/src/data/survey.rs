@@ -1,6 +1,6 @@
 //! What a source holds and what is wrong with it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -9,8 +9,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::pixels::is_set;
-use super::{BadItem, Catalogue, DataError};
+use super::{BadItem, Catalogue, Content, DataError, Part};
 use crate::fingerprint::Fingerprint;
+
+/// The most cameras that a table lists one by one.
+const CAMERAS_SHOWN: usize = 12;
 
 /// What a source holds and what is wrong with it. [`Display`](fmt::Display) writes a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +28,12 @@ pub struct Survey {
     pub items: usize,
     /// Items of a class.
     pub items_per_class: Option<Spread>,
+    /// The parts that the source tells, in the order of [`Part::ALL`]; an item can be in several.
+    pub parts: Vec<PartSize>,
+    /// The cameras that the source tells, by name.
+    pub cameras: Vec<CameraSize>,
+    /// Components of a vector, of a source of vectors.
+    pub dimensions: Option<usize>,
     /// Widths of the images in pixels; none if no image can be decoded.
     pub width: Option<Spread>,
     /// Heights of the images in pixels; none if no image can be decoded.
@@ -37,9 +46,9 @@ pub struct Survey {
     pub smallest_classes: Vec<ClassSize>,
     /// Names of the classes with one item, which has no positive.
     pub lone_classes: Vec<String>,
-    /// The items that cannot be decoded, in catalogue order.
+    /// What cannot be decoded or understood, the latter first, each in catalogue order.
     pub unreadable: Vec<BadItem>,
-    /// Items that show exactly the same picture.
+    /// Items that show exactly the same picture, or are the same vector.
     pub duplicates: Vec<Duplicates>,
     /// What else is odd about the source, one line each.
     pub problems: Vec<String>,
@@ -65,6 +74,26 @@ pub struct ClassSize {
     pub items: usize,
 }
 
+/// A part and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartSize {
+    /// Name of the part.
+    pub part: &'static str,
+    /// Its number of classes.
+    pub classes: usize,
+    /// Its number of items.
+    pub items: usize,
+}
+
+/// A camera and how many items are from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CameraSize {
+    /// Name of the camera.
+    pub camera: String,
+    /// Its number of items.
+    pub items: usize,
+}
+
 /// Items that show exactly the same picture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Duplicates {
@@ -74,16 +103,17 @@ pub struct Duplicates {
     pub classes: usize,
 }
 
-/// What is noted of one image.
+/// What is noted of one item.
 struct Look {
-    width: u32,
-    height: u32,
+    /// Width and height; none of a vector.
+    size: Option<(u32, u32)>,
     gray: bool,
-    picture: u64,
+    /// A hash over what it shows.
+    content: u64,
 }
 
 impl Survey {
-    /// Decodes every item of a catalogue, on all threads, and sums up.
+    /// Looks at every item of a catalogue, on all threads, and sums up.
     ///
     /// `progress` is called from several threads with the number of items done and of all items.
     /// Items that cannot be decoded are listed, not refused. Pictures are compared by a hash over
@@ -103,7 +133,7 @@ impl Survey {
                 if is_set(interrupted) {
                     return Err(DataError::Interrupted);
                 }
-                let look = catalogue.image(item).map(|image| Look::at(&image));
+                let look = Look::at_item(catalogue, item);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, catalogue.len());
                 Ok(look.map_err(|error| BadItem::new(&catalogue.items[item].id, error)))
             })
@@ -128,30 +158,49 @@ impl Survey {
         by_size.truncate(5);
 
         let seen: Vec<&Look> = looks.iter().flatten().collect();
-        let sides = |side: fn(&Look) -> u32| {
-            Spread::of(seen.iter().map(|look| u64::from(side(look))).collect())
+        let sizes_seen: Vec<(u32, u32)> = seen.iter().filter_map(|look| look.size).collect();
+        let sides = |side: fn(&(u32, u32)) -> u32| {
+            Spread::of(sizes_seen.iter().map(|size| u64::from(side(size))).collect())
         };
         let gray = seen.iter().filter(|look| look.gray).count();
+        let mut unreadable = catalogue.bad.clone();
+        unreadable.extend(looks.iter().filter_map(|look| look.as_ref().err().cloned()));
         Ok(Self {
             source: catalogue.source.clone(),
             kind: catalogue.source.split(':').next().unwrap_or_default().to_owned(),
             classes: sizes.len(),
             items: catalogue.len(),
             items_per_class: Spread::of(sizes.iter().map(|&size| size as u64).collect()),
-            width: sides(|look| look.width),
-            height: sides(|look| look.height),
-            gray: gray as f64 / seen.len().max(1) as f64,
+            parts: parts(catalogue),
+            cameras: cameras(catalogue),
+            dimensions: catalogue.vectors().map(|vectors| vectors.ncols()),
+            width: sides(|&(width, _)| width),
+            height: sides(|&(_, height)| height),
+            gray: gray as f64 / sizes_seen.len().max(1) as f64,
             largest_classes: by_size,
             smallest_classes,
             lone_classes,
             duplicates: duplicates(catalogue, &looks),
-            unreadable: looks.into_iter().filter_map(Result::err).collect(),
+            unreadable,
             problems: catalogue.problems.clone(),
         })
     }
 }
 
 impl Look {
+    fn at_item(catalogue: &Catalogue, item: usize) -> Result<Self, DataError> {
+        match &catalogue.items[item].content {
+            Content::Vector(vector) => {
+                let mut hash = Fingerprint::new();
+                for value in vector.values() {
+                    hash.bytes(&value.to_le_bytes());
+                }
+                Ok(Self { size: None, gray: false, content: hash.value() })
+            }
+            _ => catalogue.image(item).map(|image| Self::at(&image)),
+        }
+    }
+
     fn at(image: &DynamicImage) -> Self {
         let pixels = image.to_rgba8();
         let mut hash = Fingerprint::new();
@@ -159,10 +208,9 @@ impl Look {
         hash.number(u64::from(image.height()));
         hash.bytes(pixels.as_raw());
         Self {
-            width: image.width(),
-            height: image.height(),
+            size: Some((image.width(), image.height())),
             gray: pixels.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]),
-            picture: hash.value(),
+            content: hash.value(),
         }
     }
 }
@@ -181,11 +229,29 @@ impl Spread {
     }
 }
 
+fn parts(catalogue: &Catalogue) -> Vec<PartSize> {
+    let size = |part: Part| {
+        let items = catalogue.part(&[part]);
+        let classes = catalogue.labels.select(&items).class_count();
+        PartSize { part: part.name(), classes, items: items.len() }
+    };
+    Part::ALL.into_iter().map(size).filter(|part| part.items > 0).collect()
+}
+
+fn cameras(catalogue: &Catalogue) -> Vec<CameraSize> {
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for camera in catalogue.items.iter().filter_map(|item| item.attributes.camera.as_deref()) {
+        *sizes.entry(camera).or_default() += 1;
+    }
+    let size = |(camera, items): (&str, usize)| CameraSize { camera: camera.to_owned(), items };
+    sizes.into_iter().map(size).collect()
+}
+
 fn duplicates(catalogue: &Catalogue, looks: &[Result<Look, BadItem>]) -> Vec<Duplicates> {
     let mut same: HashMap<u64, Vec<usize>> = HashMap::new();
     for (item, look) in looks.iter().enumerate() {
         if let Ok(look) = look {
-            same.entry(look.picture).or_default().push(item);
+            same.entry(look.content).or_default().push(item);
         }
     }
     let mut groups: Vec<Vec<usize>> = same.into_values().filter(|items| items.len() > 1).collect();
@@ -215,6 +281,20 @@ impl fmt::Display for ClassSize {
     }
 }
 
+impl fmt::Display for PartSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let items = if self.items == 1 { "item" } else { "items" };
+        let classes = if self.classes == 1 { "class" } else { "classes" };
+        write!(f, "{} ({} {items} of {} {classes})", self.part, self.items, self.classes)
+    }
+}
+
+impl fmt::Display for CameraSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.camera, self.items)
+    }
+}
+
 impl fmt::Display for Duplicates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.items.join(" = "))?;
@@ -238,15 +318,32 @@ impl fmt::Display for Survey {
         line(f, "classes", &self.classes)?;
         line(f, "items", &self.items)?;
         line(f, "items per class", &spread(&self.items_per_class))?;
-        line(f, "width", &spread(&self.width))?;
-        line(f, "height", &spread(&self.height))?;
-        line(f, "gray", &format!("{:.1} %", 100.0 * self.gray))?;
+        if !self.parts.is_empty() {
+            line(f, "parts", &joined(&self.parts))?;
+        }
+        match self.cameras.len() {
+            0 => {}
+            1..=CAMERAS_SHOWN => line(f, "cameras", &joined(&self.cameras))?,
+            count => line(f, "cameras", &count)?,
+        }
+        match self.dimensions {
+            Some(dimensions) => line(f, "dimensions", &dimensions)?,
+            None => {
+                line(f, "width", &spread(&self.width))?;
+                line(f, "height", &spread(&self.height))?;
+                line(f, "gray", &format!("{:.1} %", 100.0 * self.gray))?;
+            }
+        }
         line(f, "largest classes", &joined(&self.largest_classes))?;
         line(f, "smallest classes", &joined(&self.smallest_classes))?;
+        let equal = match self.dimensions {
+            Some(_) => "groups of equal vectors",
+            None => "groups of equal pictures",
+        };
         let problems = [
             ("classes with one item", few(&self.lone_classes)),
             ("unreadable items", few(&self.unreadable)),
-            ("groups of equal pictures", few(&self.duplicates)),
+            (equal, few(&self.duplicates)),
         ];
         for (what, (count, list)) in problems {
             if count > 0 {

@@ -35,6 +35,7 @@ use crate::judgement::Judgement;
 use crate::model::{
     FORMAT, Model, ModelCard, ModelError, Provenance, embed, images, input_shape, values,
 };
+use crate::views::Views;
 use checkpoint::{Checkpoint, State};
 use loader::{Batch, Loader};
 
@@ -72,7 +73,7 @@ impl Prepared {
     /// None if interrupted.
     fn new(config: &TrainConfig, around: &Surroundings) -> Result<Option<Self>, TrainError> {
         let source: Source = config.source.parse()?;
-        let catalogue = source.catalogue()?;
+        let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
         sampler(config, &catalogue.labels.select(&split.train))?;
@@ -325,9 +326,16 @@ impl<'a> Trainer<'a> {
 
     fn embed_holdout(&self, encoder: &Encoder) -> Result<Array2<f32>, TrainError> {
         let Prepared { pixels, split, .. } = &self.prepared;
-        Ok(embed(&encoder.valid(), pixels, &split.holdout, &self.plain, &|_| {
-            ControlFlow::Continue(())
-        })?)
+        let shape = input_shape(pixels.preprocessing());
+        Ok(embed(
+            &encoder.valid(),
+            shape,
+            pixels,
+            &split.holdout,
+            Views::Single,
+            &self.plain,
+            &|_| ControlFlow::Continue(()),
+        )?)
     }
 
     /// Raw pixels and the network as it was before its first step.

@@ -5,11 +5,8 @@ use std::io::Cursor;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use ndarray::{Array2, ArrayView2};
 use tercet::neighbors::nearest_leave_one_out;
-use tercet::verification::Pair;
 use tercet::{Metric, Percentiles, Retrieval};
-use tercet_report::{
-    DistanceHistogram, Judged, Measured, Neighbour, Picture, Strip, TrainingReport,
-};
+use tercet_report::{Judged, Measured, Neighbour, Picture, Strip, TrainingReport};
 
 use super::{Line, TrainError, Trained, Trainer};
 use crate::data::Preprocessing;
@@ -21,9 +18,6 @@ const STRIPS: usize = 12;
 
 /// Neighbours shown of each.
 const NEIGHBORS: usize = 10;
-
-/// Bars of a histogram.
-const BINS: usize = 60;
 
 impl Trainer<'_> {
     pub(super) fn write_report(
@@ -152,7 +146,7 @@ impl Trainer<'_> {
         report.histograms = [("pixels", &before), ("trained", &after.pairs)]
             .into_iter()
             .filter(|(_, pairs)| !pairs.is_empty())
-            .map(|(name, pairs)| histogram(name, pairs))
+            .map(|(name, pairs)| judgement::histogram(name, pairs))
             .collect();
         report.threshold =
             after.verification.as_ref().map(|verification| f64::from(verification.threshold));
@@ -225,26 +219,6 @@ fn judged(name: &str, retrieval: &Retrieval) -> Judged {
         map_at_r: with(retrieval.map_at_r, ci95.map_at_r),
         map: with(retrieval.map, ci95.map),
         mrr: with(retrieval.mrr, ci95.mrr),
-    }
-}
-
-fn histogram(name: &str, pairs: &[Pair]) -> DistanceHistogram {
-    let to = pairs.iter().map(|pair| pair.distance).fold(f32::MIN_POSITIVE, f32::max);
-    let mut counts = [[0_u64; BINS]; 2];
-    for pair in pairs {
-        let bin = (pair.distance / to * BINS as f32) as usize;
-        counts[usize::from(pair.same)][bin.min(BINS - 1)] += 1;
-    }
-    let shares = |counts: &[u64; BINS]| {
-        let total = counts.iter().sum::<u64>().max(1) as f64;
-        counts.iter().map(|&count| count as f64 / total).collect()
-    };
-    DistanceHistogram {
-        name: name.to_owned(),
-        from: 0.0,
-        to: f64::from(to),
-        same: shares(&counts[1]),
-        different: shares(&counts[0]),
     }
 }
 

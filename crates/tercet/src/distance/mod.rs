@@ -4,6 +4,7 @@
 //! would cancel (the two vectors are close compared with their length) the pair is measured again
 //! by differences, so that near-duplicates keep their relative precision.
 
+mod nearest;
 mod points;
 #[cfg(test)]
 pub(crate) mod reference;

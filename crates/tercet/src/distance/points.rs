@@ -12,7 +12,7 @@ use crate::simd::{dot, vectorised};
 
 /// Below this share of ‖x‖² + ‖y‖² a squared distance from the Gram form is measured again: there
 /// its rounding error, about 1e-6 of ‖x‖² at 512 dimensions, would exceed 1e-3 of the distance.
-const CANCELLATION: f32 = 1.0 / 256.0;
+pub(super) const CANCELLATION: f32 = 1.0 / 256.0;
 
 /// Vectors are centred for the Gram form when their spread around the mean is below this share of
 /// their mean squared norm. Not always, since centring costs integer-valued data its exact ties.
@@ -28,7 +28,7 @@ pub(crate) struct Close {
 /// Checked vectors with what the Gram form needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Points {
-    metric: Metric,
+    pub(super) metric: Metric,
     count: usize,
     dimensions: usize,
     /// What the distance is taken between: normalised if the metric asks for it.
@@ -37,9 +37,9 @@ pub(crate) struct Points {
     centred: Option<Vec<f32>>,
     offset: Option<Vec<f32>>,
     /// ‖·‖² of the rows that enter the Gram form.
-    squared_norms: Vec<f32>,
+    pub(super) squared_norms: Vec<f32>,
     /// 1/‖x‖ of the vectors given, or 0 for a zero vector; only on the sphere.
-    inverse_norms: Vec<f32>,
+    pub(super) inverse_norms: Vec<f32>,
 }
 
 impl Points {

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Points;
+use crate::watch::Steps;
 
 /// Rows of one tile, enough to keep the matrix product busy.
 const TILE_ROWS: usize = 64;
@@ -40,10 +41,12 @@ impl Points {
 
 impl Points {
     /// Hands the distances of every point to all of `gallery` to `judge`, each with the state of
-    /// the thread at work, and returns the states, for sums whose order does not matter.
+    /// the thread at work, and returns the states, for sums whose order does not matter. Each point
+    /// is a step of `steps`, which may break off.
     pub(crate) fn sweep_into<S: Send>(
         &self,
         gallery: &Self,
+        steps: &Steps,
         new: impl Fn() -> S + Sync + Send,
         judge: impl Fn(&mut S, usize, &[f32]) + Sync + Send,
     ) -> Vec<S> {
@@ -59,8 +62,11 @@ impl Points {
                     let rows = start..(start + tile_rows).min(self.len());
                     buffer.resize(rows.len() * columns, 0.0);
                     self.tile(rows.clone(), gallery, &mut buffer, None);
-                    for (row, line) in rows.zip(buffer.chunks_exact(columns)) {
+                    for (row, line) in rows.clone().zip(buffer.chunks_exact(columns)) {
                         judge(&mut state, row, line);
+                    }
+                    if steps.done(rows.len()).is_break() {
+                        break;
                     }
                 }
                 state

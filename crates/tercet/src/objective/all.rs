@@ -2,15 +2,17 @@
 //!
 //! With few positives an anchor's negatives are compared with each of them in straight vectorised
 //! loops, O(B·P) comparisons. With many, the thresholds d(a,p) + m are ranked once and each
-//! negative finds its place among them, O(B + P log P): see [`super::ranked`].
+//! negative finds its place among them, O(B + P log P): see [`super::ranked`]. A soft penalty meets
+//! every triplet, but needs only an exponential for each item: see [`super::soft`].
 
 use super::row::Row;
-use super::{Penalty, ranked};
+use super::{Penalty, ranked, soft};
 use crate::simd::{LANES, dot, vectorised};
 
-/// Positives from which ranking beats comparing for a hinge. Measured on Zen 5 with AVX-512, one
-/// thread, B = 1024, in ms: 48 positives 7.5 compared, 7.7 ranked; 64 positives 8.4 and 7.8.
-const MANY_FOR_HINGE: usize = 56;
+/// Positives from which ranking beats comparing for a hinge. Measured on Zen 4 with AVX-512, one
+/// thread, the whole objective in ns a pair: 50 positives 16.5 compared, 14.7 ranked; 101 positives
+/// 21.1 and 14.6.
+const MANY_FOR_HINGE: usize = 32;
 
 /// The same for a squared hinge: 8 positives 7.1 compared, 7.0 ranked; 64 positives 28.6 and 8.7.
 const MANY_FOR_SQUARED_HINGE: usize = 8;
@@ -28,7 +30,12 @@ pub(super) fn weigh(row: &mut Row) {
         Penalty::SquaredHinge { .. } if positives >= MANY_FOR_SQUARED_HINGE => {
             ranked::squared_hinge(row)
         }
-        Penalty::SquaredHinge { .. } | Penalty::Soft { .. } => one_by_one(row),
+        Penalty::SquaredHinge { .. } => one_by_one(row),
+        Penalty::Soft { .. } => {
+            if positives == 1 || !soft::weigh(row) {
+                one_by_one(row);
+            }
+        }
     }
 }
 
@@ -114,7 +121,7 @@ fn one_by_one(row: &mut Row) {
             let d_ap = row.distances[positive];
             let (distances, weights) = (&row.distances[range.clone()], &mut row.weights[range]);
             let sums = match row.penalty {
-                Penalty::Soft { margin } => soft(d_ap, margin, distances, weights),
+                Penalty::Soft { margin } => soft_penalty(d_ap, margin, distances, weights),
                 penalty => squared_hinge(d_ap, penalty.margin(), distances, weights),
             };
             weight += sums.slopes;
@@ -142,7 +149,7 @@ vectorised! {
 }
 
 vectorised! {
-    fn soft(d_ap: f32, margin: f32, distances: &[f32], weights: &mut [f32]) -> Sums {
+    fn soft_penalty(d_ap: f32, margin: f32, distances: &[f32], weights: &mut [f32]) -> Sums {
         against(d_ap, Penalty::Soft { margin }, distances, weights)
     }
 }

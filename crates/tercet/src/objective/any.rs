@@ -4,7 +4,8 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::{Lifted, Outcome, TripletLoss};
-use crate::{Error, Labels, Metric};
+use crate::labels::ClassOrder;
+use crate::{Error, Labels, Metric, Watch};
 
 /// Any objective: a product of choices, or one that no product expresses.
 ///
@@ -100,6 +101,14 @@ impl Objective {
         }
     }
 
+    /// Whether so many pairs have a weight that the gradient goes by matrix products.
+    pub(crate) fn is_dense(&self, labels: &Labels) -> bool {
+        match self {
+            Self::Triplet(loss) => loss.selection.is_dense(&ClassOrder::new(labels)),
+            Self::Lifted(_) => true,
+        }
+    }
+
     /// The value of the objective over a batch, its gradient, and the census of its triplets.
     ///
     /// # Shapes
@@ -113,6 +122,25 @@ impl Objective {
         match self {
             Self::Triplet(loss) => loss.evaluate(embeddings, labels),
             Self::Lifted(loss) => loss.evaluate(embeddings, labels),
+        }
+    }
+
+    /// As [`evaluate`](Self::evaluate), telling `watch` how many of the anchors are done.
+    ///
+    /// Batches that are worked on in memory as a whole (up to 4096 rows, less than a second) are
+    /// told of when they are done, by a [`TripletLoss`].
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), and [`Error::Interrupted`] when `watch` says so.
+    pub fn evaluate_watched(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        watch: Watch,
+    ) -> Result<Outcome, Error> {
+        match self {
+            Self::Triplet(loss) => loss.evaluate_watched(embeddings, labels, watch),
+            Self::Lifted(loss) => loss.evaluate_watched(embeddings, labels, watch),
         }
     }
 

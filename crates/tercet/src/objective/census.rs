@@ -27,11 +27,6 @@ pub struct Census {
 }
 
 impl Census {
-    /// The census of a whole batch.
-    pub(super) fn new(order: &ClassOrder, tally: &Tally) -> Self {
-        Self::of_anchors(order, 0..order.items.len(), tally)
-    }
-
     /// The census of some anchors only, given by their places, among all items as candidates.
     pub(super) fn of_anchors(
         order: &ClassOrder,

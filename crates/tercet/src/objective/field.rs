@@ -1,23 +1,23 @@
-//! Anchors against candidates: the general path, for objectives that are no [`TripletLoss`] and for
-//! candidates without gradient.
+//! Anchors against candidates: what every objective is evaluated over.
 //!
 //! The anchors are the rows of a batch. The candidates are the same rows and, behind them, frozen
-//! ones: positives and negatives that cannot be moved. As in the batch's own path, a tile of
-//! anchors meets all candidates in one matrix product, and its weights go back by two more, or pair
-//! by pair where few of them matter.
-//!
-//! [`TripletLoss`]: super::TripletLoss
+//! ones: positives and negatives that cannot be moved. A batch alone has paths of its own
+//! ([`symmetric`], [`gradient`]). With frozen candidates, too, a tile of anchors meets all
+//! candidates in one matrix product, and its weights go back by two more, or pair by pair where few
+//! of them matter.
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
 use super::candidates::Candidates;
 use super::places::Places;
-use super::row::{Row, Tally};
-use super::{Census, Outcome, Penalty};
+use super::row::{Row, Rule, Tally};
+use super::{Census, Outcome, gradient, symmetric};
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
+use crate::simd::{add, sum};
+use crate::watch::Steps;
 use crate::{Error, Labels, Metric};
 
 /// Anchors a tile.
@@ -35,15 +35,15 @@ pub(super) struct Field {
     pub(super) order: ClassOrder,
     /// The place in class order of each item.
     pub(super) places: Vec<usize>,
+    /// Whether there are candidates behind the batch.
+    frozen: bool,
 }
 
 /// What the anchors of a field add up to.
 pub(super) struct Sums {
     pub(super) tally: Tally,
     pub(super) census: Census,
-    /// Anchors of which `weigh` said that they still teach.
-    pub(super) teaching_anchors: u64,
-    /// ∂(Σ φ)/∂points of the batch, B×D.
+    /// ∂(Σ φ)/∂points of the batch, B×D: its own order with frozen candidates, class order without.
     gradient: Vec<f32>,
 }
 
@@ -64,7 +64,8 @@ impl Field {
             let (rows, labels) = (vectors.nrows(), frozen_labels.len());
             return Err(Error::Frozen(Box::new(Error::LabelCount { rows, labels })));
         }
-        let (all, order) = match frozen.filter(|(vectors, _)| vectors.nrows() > 0) {
+        let frozen = frozen.filter(|(vectors, _)| vectors.nrows() > 0);
+        let (all, order) = match frozen {
             None => (Points::new(embeddings, metric)?, ClassOrder::new(labels)),
             Some((vectors, frozen_labels)) => {
                 let all = concatenate(Axis(0), &[embeddings, vectors]).map_err(|_| {
@@ -82,13 +83,10 @@ impl Field {
         for (place, &item) in order.items.iter().enumerate() {
             places[item as usize] = place;
         }
-        let rows: Vec<u32> = (0..batch as u32).collect();
-        Ok(Self {
-            anchors: all.reordered(&rows),
-            candidates: all.reordered(&order.items),
-            order,
-            places,
-        })
+        let candidates = all.reordered(&order.items);
+        let rows = 0..batch as u32;
+        let anchors = if frozen.is_some() { all.reordered(&rows.collect::<Vec<_>>()) } else { all };
+        Ok(Self { anchors, candidates, order, places, frozen: frozen.is_some() })
     }
 
     /// Anchors of a tile.
@@ -115,27 +113,38 @@ impl Field {
         }
     }
 
-    /// Lets `weigh` turn each anchor's distances into weights, and the weights into a gradient.
-    ///
-    /// `weigh` returns whether the anchor still teaches. It is asked only about anchors with a
-    /// positive and a negative. `dense` says that any weight of a row may differ from 0; otherwise
-    /// only the touched ones do.
-    pub(super) fn sums(
-        &self,
-        penalty: Penalty,
-        dense: bool,
-        weigh: impl Fn(&mut Row) -> bool + Sync,
-    ) -> Sums {
-        let tiles = self.anchors.len().div_ceil(self.tile_rows());
+    /// Turns each anchor's distances into weights by a rule, and the weights into a gradient.
+    pub(super) fn sums(&self, rule: &Rule, steps: &Steps) -> Sums {
+        let (tally, gradient) = if self.frozen {
+            self.beside_frozen(rule, steps)
+        } else if self.candidates.len() <= symmetric::MOST {
+            let result = symmetric::evaluate(rule, &self.candidates, &self.order);
+            // Done as a whole: there is nothing left to break off.
+            let _ = steps.done(self.candidates.len());
+            result
+        } else {
+            gradient::evaluate(rule, &self.candidates, &self.order, steps)
+        };
+        let anchors = self.places[..self.anchors.len()].iter().copied();
+        let census = Census::of_anchors(&self.order, anchors, &tally);
+        Sums { tally, census, gradient }
+    }
+
+    fn beside_frozen(&self, rule: &Rule, steps: &Steps) -> (Tally, Vec<f32>) {
+        let height = self.tile_rows();
+        let tiles = self.anchors.len().div_ceil(height);
         let lanes = rayon::current_num_threads().min(tiles);
         // A fixed share of the tiles for each lane, and the shares added in order: the same number
         // of threads gives the same bits.
-        let (tally, teaching_anchors, gradient) = (0..lanes)
+        (0..lanes)
             .into_par_iter()
             .map(|lane| {
-                let mut work = Lane::new(self, penalty, dense);
+                let mut work = Lane::new(self, rule);
                 for tile in (lane..tiles).step_by(lanes) {
-                    work.tile(tile, &weigh);
+                    work.tile(tile);
+                    if steps.done(height.min(self.anchors.len() - tile * height)).is_break() {
+                        break;
+                    }
                 }
                 work.finish()
             })
@@ -143,22 +152,20 @@ impl Field {
             .into_iter()
             .reduce(|mut left, right| {
                 left.0.add(&right.0);
-                left.1 += right.1;
-                left.2.iter_mut().zip(&right.2).for_each(|(x, y)| *x += y);
+                add(&mut left.1, &right.1);
                 left
             })
-            .unwrap_or_default();
-        let anchors = self.places[..self.anchors.len()].iter().copied();
-        let census = Census::of_anchors(&self.order, anchors, &tally);
-        Sums { tally, census, teaching_anchors, gradient }
+            .unwrap_or_default()
     }
 
     /// The outcome of a sum over `divisor` terms.
     pub(super) fn outcome(&self, sums: &Sums, divisor: u64) -> Outcome {
         let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
         let mut gradient = Array2::zeros((self.anchors.len(), self.anchors.dimensions()));
-        let rows = sums.gradient.chunks_exact(self.anchors.dimensions());
-        for (item, (mut row, sum)) in gradient.outer_iter_mut().zip(rows).enumerate() {
+        let d = self.anchors.dimensions();
+        for (item, mut row) in gradient.outer_iter_mut().enumerate() {
+            let at = if self.frozen { item } else { self.places[item] };
+            let sum = &sums.gradient[at * d..][..d];
             for (g, &sum) in row.iter_mut().zip(sum) {
                 *g = (f64::from(sum) * scale) as f32;
             }
@@ -186,10 +193,8 @@ fn among(error: Error, batch: usize) -> Error {
 /// One thread's share of the tiles, with its own sums.
 struct Lane<'a> {
     field: &'a Field,
-    penalty: Penalty,
-    dense: bool,
+    rule: &'a Rule<'a>,
     tally: Tally,
-    teaching_anchors: u64,
     /// Σ over pairs of c·(x − y), B×D, still without the part that `diagonal` holds.
     sums: Vec<f32>,
     /// Σ of the coefficients c that belong to each row of the batch.
@@ -204,27 +209,25 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn new(field: &'a Field, penalty: Penalty, dense: bool) -> Self {
+    fn new(field: &'a Field, rule: &'a Rule<'a>) -> Self {
         let (batch, columns) = (field.anchors.len(), field.candidates.len());
         let rows = field.tile_rows().min(batch);
         Self {
             field,
-            penalty,
-            dense,
+            rule,
             tally: Tally::default(),
-            teaching_anchors: 0,
             sums: vec![0.0; batch * field.anchors.dimensions()],
             diagonal: vec![0.0; batch],
             distances: vec![0.0; rows * columns],
             weights: vec![0.0; rows * columns],
-            batch_weights: if dense { vec![0.0; rows * batch] } else { Vec::new() },
+            batch_weights: if rule.dense { vec![0.0; rows * batch] } else { Vec::new() },
             close: Vec::new(),
             touched: Vec::new(),
             thresholds: Places::default(),
         }
     }
 
-    fn tile(&mut self, tile: usize, weigh: &impl Fn(&mut Row) -> bool) {
+    fn tile(&mut self, tile: usize) {
         let field = self.field;
         let columns = field.candidates.len();
         let height = field.tile_rows();
@@ -233,7 +236,7 @@ impl<'a> Lane<'a> {
         self.close.clear();
         let distances = &mut self.distances[..area];
         field.anchors.tile(rows.clone(), &field.candidates, distances, Some(&mut self.close));
-        if self.dense {
+        if self.rule.dense {
             self.weights[..area].fill(0.0);
         }
         for (index, anchor) in rows.clone().enumerate() {
@@ -246,7 +249,7 @@ impl<'a> Lane<'a> {
                 distances: &self.distances[start..start + columns],
                 class: field.order.positives_of(place),
                 items: &field.order.items,
-                penalty: self.penalty,
+                penalty: self.rule.penalty,
                 weights: &mut self.weights[start..start + columns],
                 touched: &mut self.touched,
                 tally: &mut self.tally,
@@ -257,16 +260,16 @@ impl<'a> Lane<'a> {
             row.tally.positive_distances += within;
             row.tally.negative_distances += total - within;
             if row.has_triplets() {
-                self.teaching_anchors += u64::from(weigh(&mut row));
+                (self.rule.weigh)(&mut row, &field.candidates);
             }
-            if !self.dense {
+            if !self.rule.dense {
                 while let Some(touched) = self.touched.pop() {
                     self.pull(anchor, start, touched as usize);
                 }
             }
         }
         self.touched.clear();
-        if self.dense {
+        if self.rule.dense {
             self.spread_tile(rows);
         }
     }
@@ -326,7 +329,7 @@ impl<'a> Lane<'a> {
         product(&mut self.sums, true, -1.0, back.t(), anchors);
     }
 
-    fn finish(mut self) -> (Tally, u64, Vec<f32>) {
+    fn finish(mut self) -> (Tally, Vec<f32>) {
         let (batch, d) = (self.field.anchors.len(), self.field.anchors.dimensions());
         let points = self.field.anchors.gram_rows(0..batch).chunks_exact(d);
         for ((sums, point), &total) in self.sums.chunks_exact_mut(d).zip(points).zip(&self.diagonal)
@@ -335,10 +338,6 @@ impl<'a> Lane<'a> {
                 *sum += total * x;
             }
         }
-        (self.tally, self.teaching_anchors, self.sums)
+        (self.tally, self.sums)
     }
-}
-
-fn sum(values: &[f32]) -> f64 {
-    values.iter().map(|&value| f64::from(value)).sum()
 }

@@ -2,29 +2,33 @@
 
 use rayon::prelude::*;
 
-use super::TripletLoss;
 use super::places::Places;
-use super::row::{Row, Tally};
+use super::row::{Row, Rule, Tally};
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
 use crate::simd::{add, sum};
+use crate::watch::Steps;
 
 /// Anchors a tile.
 const TILE: usize = 64;
 
 /// Σ φ with its census and ∂(Σ φ)/∂points (B×D in class order).
 pub(super) fn evaluate(
-    loss: &TripletLoss,
+    rule: &Rule,
     points: &Points,
     order: &ClassOrder,
+    steps: &Steps,
 ) -> (Tally, Vec<f32>) {
     let tiles = points.len().div_ceil(TILE);
     let lanes = rayon::current_num_threads().min(tiles);
     let lane = |lane: usize| {
-        let mut work = Lane::new(loss, points, order);
+        let mut work = Lane::new(rule, points, order);
         for tile in (lane..tiles).step_by(lanes) {
             work.tile(tile);
+            if steps.done(TILE.min(points.len() - tile * TILE)).is_break() {
+                break;
+            }
         }
         work.finish()
     };
@@ -45,7 +49,7 @@ pub(super) fn evaluate(
 
 /// One thread's share of the tiles, with its own sums.
 struct Lane<'a> {
-    loss: &'a TripletLoss,
+    rule: &'a Rule<'a>,
     points: &'a Points,
     order: &'a ClassOrder,
     tally: Tally,
@@ -61,11 +65,11 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn new(loss: &'a TripletLoss, points: &'a Points, order: &'a ClassOrder) -> Self {
+    fn new(rule: &'a Rule<'a>, points: &'a Points, order: &'a ClassOrder) -> Self {
         let batch = points.len();
         let tile = TILE.min(batch) * batch;
         Self {
-            loss,
+            rule,
             points,
             order,
             tally: Tally::default(),
@@ -89,7 +93,7 @@ impl<'a> Lane<'a> {
         let distances = &mut self.distances[..area];
         points.tile(rows.clone(), points, distances, Some(&mut self.close));
 
-        let dense = self.loss.selection.is_dense(self.order);
+        let dense = self.rule.dense;
         if dense {
             self.weights[..area].fill(0.0);
         }
@@ -101,7 +105,7 @@ impl<'a> Lane<'a> {
                 distances: &self.distances[span.clone()],
                 class,
                 items: &self.order.items,
-                penalty: self.loss.penalty,
+                penalty: self.rule.penalty,
                 weights: &mut self.weights[span.clone()],
                 touched: &mut self.touched,
                 tally: &mut self.tally,
@@ -112,7 +116,7 @@ impl<'a> Lane<'a> {
             row.tally.positive_distances += within;
             row.tally.negative_distances += total - within;
             if row.has_triplets() {
-                self.loss.selection.weigh(&mut row, self.points);
+                (self.rule.weigh)(&mut row, self.points);
             }
             if dense {
                 self.touched.clear();
@@ -179,7 +183,7 @@ impl<'a> Lane<'a> {
     /// The sums of this lane: tally, and ∂(Σ φ)/∂points (B×D in class order).
     fn finish(mut self) -> (Tally, Vec<f32>) {
         let d = self.points.dimensions();
-        if self.loss.selection.is_dense(self.order) {
+        if self.rule.dense {
             let points = self.points.gram_rows(0..self.points.len()).chunks_exact(d);
             for ((sums, point), &total) in
                 self.sums.chunks_exact_mut(d).zip(points).zip(&self.diagonal)

@@ -1,11 +1,15 @@
 use std::fmt;
+use std::ops::Range;
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::field::Field;
-use super::row::Row;
-use super::{Outcome, Penalty, Reduction};
+use super::penalty::exp_below_0;
+use super::row::{Row, Rule};
+use super::{Outcome, Penalty, Reduction, ranked};
+use crate::simd::{largest, smallest, sum, vectorised};
+use crate::watch::{Steps, Watch};
 use crate::{Error, Labels, Metric};
 
 /// The generalised lifted structure loss L_LG of "In Defense of the Triplet Loss" (arXiv
@@ -75,7 +79,22 @@ impl Lifted {
     /// Unequal numbers of rows and labels; values that are not finite or too long to square; a
     /// margin that is not finite.
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
-        self.over(embeddings, labels, None)
+        self.over(embeddings, labels, None, &Steps::unwatched())
+    }
+
+    /// As [`evaluate`](Self::evaluate), telling `watch` how many of the anchors are done.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), and [`Error::Interrupted`] when `watch` says so.
+    pub fn evaluate_watched(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        watch: Watch,
+    ) -> Result<Outcome, Error> {
+        let steps = Steps::new(Some(watch), embeddings.nrows());
+        let outcome = self.over(embeddings, labels, None, &steps)?;
+        steps.finish().map(|()| outcome)
     }
 
     /// As [`evaluate`](Self::evaluate), with frozen vectors (M×D) as further positives and
@@ -93,7 +112,7 @@ impl Lifted {
         frozen: ArrayView2<f32>,
         frozen_labels: &Labels,
     ) -> Result<Outcome, Error> {
-        self.over(embeddings, labels, Some((frozen, frozen_labels)))
+        self.over(embeddings, labels, Some((frozen, frozen_labels)), &Steps::unwatched())
     }
 
     fn over(
@@ -101,13 +120,19 @@ impl Lifted {
         embeddings: ArrayView2<f32>,
         labels: &Labels,
         frozen: Option<(ArrayView2<f32>, &Labels)>,
+        steps: &Steps,
     ) -> Result<Outcome, Error> {
         self.check_trainable()?;
         let field = Field::new(self.metric, embeddings, labels, frozen)?;
-        let sums = field.sums(Penalty::Hinge { margin: self.margin }, true, weigh);
+        let rule = Rule {
+            penalty: Penalty::Hinge { margin: self.margin },
+            dense: true,
+            weigh: &|row, _| weigh(row),
+        };
+        let sums = field.sums(&rule, steps);
         let divisor = match self.reduction {
             Reduction::Mean | Reduction::MeanAnchors => sums.census.anchors,
-            Reduction::MeanActive => sums.teaching_anchors,
+            Reduction::MeanActive => sums.tally.teaching_anchors,
             Reduction::Sum => 1,
         };
         Ok(field.outcome(&sums, divisor))
@@ -115,39 +140,59 @@ impl Lifted {
 }
 
 /// One anchor's term; the weights are the softmax of the positives and of the negatives.
-fn weigh(row: &mut Row) -> bool {
-    let (anchor, distances) = (row.anchor, row.distances);
-    let positives = || row.class.clone().filter(|&place| place != anchor);
-    let negatives = || (0..row.class.start).chain(row.class.end..distances.len());
-    let (far, positive_sum) = log_sum_exp(positives().map(|place| f64::from(distances[place])));
-    let (near, negative_sum) = log_sum_exp(negatives().map(|place| -f64::from(distances[place])));
-    let term = far + positive_sum.ln() + f64::from(row.penalty.margin()) + near + negative_sum.ln();
-
-    let mut sorted: Vec<f32> = positives().map(|place| distances[place]).collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let farther = |d_an: f32| sorted.len() - sorted.partition_point(|&d_ap| d_ap < d_an);
-    let violated: u64 = negatives().map(|place| farther(distances[place]) as u64).sum();
-    let triplets = sorted.len() as u64 * negatives().count() as u64;
-    let active = term > 0.0;
+fn weigh(row: &mut Row) {
+    let class = row.class.clone();
+    let positives = [class.start..row.anchor, row.anchor + 1..class.end];
+    let negatives = row.negatives();
+    let extreme = |ranges: &[Range<usize>; 2], of: fn(&[f32]) -> f32, pick: fn(f32, f32) -> f32| {
+        pick(of(&row.distances[ranges[0].clone()]), of(&row.distances[ranges[1].clone()]))
+    };
+    let far = extreme(&positives, largest, f32::max);
+    let near = extreme(&negatives, smallest, f32::min);
+    let triplets = (class.len() - 1) as u64 * (row.distances.len() - class.len()) as u64;
     row.tally.selected += triplets;
-    row.tally.violated += violated;
-    if active {
+    row.tally.violated += ranked::violated(row);
+
+    // e^{d − far} and e^{near − d} do not overflow; the weights hold them until their sum is known.
+    let [mut positive_sum, mut negative_sum] = [0.0; 2];
+    for range in positives.clone() {
+        positive_sum +=
+            exponentials(&row.distances[range.clone()], far, 1.0, &mut row.weights[range]);
+    }
+    for range in negatives.clone() {
+        negative_sum +=
+            exponentials(&row.distances[range.clone()], near, -1.0, &mut row.weights[range]);
+    }
+    let term = f64::from(far) + positive_sum.ln() + f64::from(row.penalty.margin())
+        - f64::from(near)
+        + negative_sum.ln();
+    if term > 0.0 {
         row.tally.value += term;
         row.tally.active += triplets;
-        for place in positives() {
-            let share = (f64::from(distances[place]) - far).exp() / positive_sum;
-            row.weights[place] += share as f32;
+        row.tally.teaching_anchors += 1;
+        for range in positives {
+            scale(&mut row.weights[range], 1.0 / positive_sum);
         }
-        for place in negatives() {
-            let share = (-f64::from(distances[place]) - near).exp() / negative_sum;
-            row.weights[place] -= share as f32;
+        for range in negatives {
+            scale(&mut row.weights[range], -1.0 / negative_sum);
         }
+    } else {
+        row.weights.fill(0.0);
     }
-    active
 }
 
-/// The greatest value m and Σ e^{v − m}: log Σ e^v is m plus the logarithm of the sum.
-fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let greatest = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    (greatest, values.map(|value| (value - greatest).exp()).sum())
+vectorised! {
+    /// Writes e^{sign·(d − extreme)}, of exponents that are not positive, and returns the sum.
+    fn exponentials(distances: &[f32], extreme: f32, sign: f32, out: &mut [f32]) -> f64 {
+        for (&d, out) in distances.iter().zip(&mut *out) {
+            *out = exp_below_0(sign * (d - extreme));
+        }
+        sum(out)
+    }
+}
+
+vectorised! {
+    fn scale(values: &mut [f32], factor: f64) {
+        values.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+    }
 }

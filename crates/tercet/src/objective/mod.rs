@@ -37,13 +37,15 @@ mod preset;
 mod random;
 mod ranked;
 mod reduction;
-#[cfg(test)]
-mod reference;
+#[cfg(any(test, feature = "reference"))]
+#[doc(hidden)]
+pub mod reference;
 mod row;
 mod selection;
 mod semi_hard;
 mod semi_hard_all;
 mod semi_hard_fallback;
+mod soft;
 mod symmetric;
 mod triplets;
 mod violating_random;
@@ -62,10 +64,11 @@ pub use triplets::{TRIPLET_LIMIT, Triplet};
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::distance::{Metric, Points};
-use crate::labels::ClassOrder;
+use crate::distance::Metric;
+use crate::watch::{Steps, Watch};
 use crate::{Error, Labels};
 use field::Field;
+use row::Rule;
 
 /// A triplet objective. `Default` is [`TripletLoss::batch_hard`].
 ///
@@ -141,36 +144,23 @@ impl TripletLoss {
     /// margin or a parameter of the selection out of range; distance-weighted selection between
     /// vectors that are not normalised.
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
-        self.penalty.check()?;
-        self.selection.check(self.metric)?;
-        if embeddings.nrows() != labels.len() {
-            return Err(Error::LabelCount { rows: embeddings.nrows(), labels: labels.len() });
-        }
-        let given = Points::new(embeddings, self.metric)?;
-        let order = ClassOrder::new(labels);
-        let points = given.reordered(&order.items);
+        self.over(embeddings, labels, None, &Steps::unwatched())
+    }
 
-        let (tally, sums) = if points.len() <= symmetric::MOST {
-            symmetric::evaluate(self, &points, &order)
-        } else {
-            gradient::evaluate(self, &points, &order)
-        };
-
-        let census = Census::new(&order, &tally);
-        let divisor = self.reduction.divisor(self.penalty, &census);
-        let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
-
-        let mut gradient = Array2::zeros(embeddings.dim());
-        for (&item, sum) in order.items.iter().zip(sums.chunks_exact(points.dimensions())) {
-            let mut row = gradient.row_mut(item as usize);
-            for (g, &sum) in row.iter_mut().zip(sum) {
-                *g = (f64::from(sum) * scale) as f32;
-            }
-            if let Some(row) = row.as_slice_mut() {
-                given.pull_back(item as usize, row);
-            }
-        }
-        Ok(Outcome { value: tally.value * scale, gradient, census })
+    /// As [`evaluate`](Self::evaluate), telling `watch` how many of the anchors are done; see
+    /// [`Objective::evaluate_watched`].
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate), and [`Error::Interrupted`] when `watch` says so.
+    pub fn evaluate_watched(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        watch: Watch,
+    ) -> Result<Outcome, Error> {
+        let steps = Steps::new(Some(watch), embeddings.nrows());
+        let outcome = self.over(embeddings, labels, None, &steps)?;
+        steps.finish().map(|()| outcome)
     }
 
     /// As [`evaluate`](Self::evaluate), with frozen vectors (M×D) as further positives and
@@ -186,14 +176,25 @@ impl TripletLoss {
         frozen: ArrayView2<f32>,
         frozen_labels: &Labels,
     ) -> Result<Outcome, Error> {
+        self.over(embeddings, labels, Some((frozen, frozen_labels)), &Steps::unwatched())
+    }
+
+    fn over(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        frozen: Option<(ArrayView2<f32>, &Labels)>,
+        steps: &Steps,
+    ) -> Result<Outcome, Error> {
         self.penalty.check()?;
         self.selection.check(self.metric)?;
-        let field = Field::new(self.metric, embeddings, labels, Some((frozen, frozen_labels)))?;
-        let sums = field.sums(self.penalty, self.selection.is_dense(&field.order), |row| {
-            let before = row.tally.active;
-            self.selection.weigh(row, &field.candidates);
-            row.tally.active > before
-        });
+        let field = Field::new(self.metric, embeddings, labels, frozen)?;
+        let rule = Rule {
+            penalty: self.penalty,
+            dense: self.selection.is_dense(&field.order),
+            weigh: &|row, points| self.selection.weigh(row, points),
+        };
+        let sums = field.sums(&rule, steps);
         Ok(field.outcome(&sums, self.reduction.divisor(self.penalty, &sums.census)))
     }
 }

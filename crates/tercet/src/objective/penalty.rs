@@ -150,7 +150,7 @@ fn softplus(x: f32) -> (f32, f32) {
 
 /// e^x for x ≤ 0; 0 where that is no normal number.
 #[inline(always)]
-fn exp_below_0(x: f32) -> f32 {
+pub(super) fn exp_below_0(x: f32) -> f32 {
     /// Adding it rounds to an integer, which is left in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first short enough that its products are exact.

@@ -4,13 +4,16 @@
 //! it, also in floating point, so every threshold in a lower bin is smaller and every one in a
 //! higher bin larger; only those in the same bin need a comparison, and most bins hold none.
 
-use crate::simd::{LANES, vectorised};
+use crate::simd::{LANES, largest, smallest, vectorised};
 
-/// Bins per threshold, at least: few numbers then share a bin with a threshold.
-const BINS_PER_THRESHOLD: usize = 2;
+/// Bins per threshold, at least: few bins then hold more than [`WINDOW`] thresholds.
+const BINS_PER_THRESHOLD: usize = 4;
 
-/// Thresholds compared without a look at the bin's end: rarely does a bin hold as many.
+/// Thresholds that every number is compared with; only bins that hold more take a second look.
 const WINDOW: usize = 3;
+
+/// Marks a bin with more thresholds than [`WINDOW`].
+const CROWDED: u32 = 1 << 31;
 
 /// The most bins: their numbers must fit the fraction of an f32.
 const MOST_BINS: usize = 1 << 22;
@@ -22,7 +25,7 @@ pub(super) struct Places {
     pub(super) sorted: Vec<f32>,
     /// `ids[k]` is the index that `sorted[k]` had before.
     pub(super) ids: Vec<u32>,
-    /// `first[b]` is the number of thresholds in bins below `b`.
+    /// `first[b]` is the number of thresholds in bins below `b`, perhaps with [`CROWDED`].
     first: Vec<u32>,
     low: f32,
     scale: f32,
@@ -33,21 +36,51 @@ pub(super) struct Places {
 impl Places {
     /// Sorts thresholds (none of them NaN).
     pub(super) fn sort(&mut self, thresholds: impl Iterator<Item = f32>) {
+        self.rise(thresholds);
+        self.tabulate();
+    }
+
+    /// Sorts d + `margin` and the number behind d, for every distance d (finite, not negative).
+    ///
+    /// The id of the first is the index i of d, that of the second the number of distances + i.
+    pub(super) fn sort_reaches(&mut self, distances: impl Iterator<Item = f32>, margin: f32) {
+        self.rise(distances);
+        // Rounding keeps the order, so that both sequences rise as d does and need only a merge. An
+        // infinity ends each.
+        let count = self.ids.len();
+        let rising = &self.sorted[..=count];
+        self.given.clear();
+        self.given.extend(rising.iter().map(|d| d + margin));
+        self.given.extend(rising.iter().map(|d| d.next_up()));
+        self.bins.clear();
+        self.bins.extend_from_slice(&self.ids);
+        self.bins.push(0);
+        self.sorted.resize(2 * count + WINDOW, f32::INFINITY);
+        self.ids.resize(2 * count, 0);
+        let (reaches, behind) = self.given.split_at(count + 1);
+        let [mut reached, mut passed] = [0; 2];
+        for (threshold, id) in self.sorted.iter_mut().zip(&mut self.ids) {
+            let (reach, next) = (reaches[reached], behind[passed]);
+            let pass = next < reach;
+            *threshold = if pass { next } else { reach };
+            *id = self.bins[if pass { passed } else { reached }]
+                + if pass { count as u32 } else { 0 };
+            passed += usize::from(pass);
+            reached += usize::from(!pass);
+        }
+        self.sorted[2 * count..].fill(f32::INFINITY);
+        self.tabulate();
+    }
+
+    /// Fills `sorted` and `ids`.
+    fn rise(&mut self, thresholds: impl Iterator<Item = f32>) {
         self.given.clear();
         self.given.extend(thresholds);
         let count = self.given.len();
-        let (low, high) = self
-            .given
-            .iter()
-            .fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &t| (l.min(t), h.max(t)));
-        let bins = (count * BINS_PER_THRESHOLD).next_power_of_two().min(MOST_BINS);
-        self.low = low;
-        // One value, or none: everything falls into bin 0, which is slow but right.
-        let scale = (bins - 1) as f32 / (high - low);
-        self.scale = if scale.is_finite() { scale } else { 0.0 };
-
+        let (low, high) = (smallest(&self.given), largest(&self.given));
+        let bins = (count * 2).next_power_of_two().min(MOST_BINS);
         self.bins.resize(count, 0);
-        bins_of(&self.given, self.low, self.scale, bins as f32, &mut self.bins);
+        bins_of(&self.given, low, scale(low, high, bins), bins as f32, &mut self.bins);
         // Counting sort by bin. Counts lie two entries on, so that once every threshold has moved
         // its bin's entry, each has become the start of the bin that it belongs to.
         self.first.clear();
@@ -87,28 +120,58 @@ impl Places {
         }
     }
 
+    /// Makes the table of bins of what is sorted.
+    fn tabulate(&mut self) {
+        let count = self.ids.len();
+        let sorted = &self.sorted[..count];
+        let low = sorted.first().copied().unwrap_or(f32::INFINITY);
+        let high = sorted.last().copied().unwrap_or(f32::NEG_INFINITY);
+        let bins = (count * BINS_PER_THRESHOLD).next_power_of_two().min(MOST_BINS);
+        (self.low, self.scale) = (low, scale(low, high, bins));
+        self.bins.resize(count, 0);
+        bins_of(sorted, self.low, self.scale, bins as f32, &mut self.bins);
+
+        self.first.clear();
+        self.first.resize(bins + 2, 0);
+        for &bin in &self.bins {
+            self.first[bin as usize] += 1;
+        }
+        let mut total = 0;
+        for first in &mut self.first {
+            let own = *first;
+            *first = total | if own as usize > WINDOW { CROWDED } else { 0 };
+            total += own;
+        }
+    }
+
     /// Calls `found(index, k)` for every value in turn: k of the thresholds are ≤ the value.
     #[inline(always)]
     pub(super) fn each(&self, values: &[f32], mut found: impl FnMut(usize, usize)) {
         const CHUNK: usize = 8 * LANES;
         let mut bins = [0_u32; CHUNK];
-        let top = (self.first.len() - 3) as f32;
+        let top = (self.first.len() - 2) as f32;
         for (chunk, values) in values.chunks(CHUNK).enumerate() {
             bins_of(values, self.low, self.scale, top, &mut bins);
             for (index, (&value, &bin)) in values.iter().zip(&bins).enumerate() {
-                let start = self.first[bin as usize] as usize;
+                let entry = self.first[bin as usize];
+                let start = (entry & !CROWDED) as usize;
                 let window = &self.sorted[start..][..WINDOW];
-                let mut k = start + usize::from(window[0] <= value);
-                k += usize::from(window[1] <= value);
-                if window[2] <= value {
-                    let end = self.first[bin as usize + 1] as usize;
-                    let behind = &self.sorted[start + 2..end.max(start + 2)];
-                    k = start + 2 + behind.partition_point(|&threshold| threshold <= value);
+                let mut k = start + window.iter().map(|&t| usize::from(t <= value)).sum::<usize>();
+                if entry & CROWDED != 0 {
+                    let end = (self.first[bin as usize + 1] & !CROWDED) as usize;
+                    let within = &self.sorted[start..end];
+                    k = start + within.partition_point(|&threshold| threshold <= value);
                 }
                 found(chunk * CHUNK + index, k);
             }
         }
     }
+}
+
+/// Bins per unit. With one value, or none, everything falls into bin 0, which is slow but right.
+fn scale(low: f32, high: f32, bins: usize) -> f32 {
+    let scale = (bins - 1) as f32 / (high - low);
+    if scale.is_finite() { scale } else { 0.0 }
 }
 
 vectorised! {
@@ -139,6 +202,10 @@ mod tests {
         for (&threshold, &id) in places.sorted.iter().zip(&places.ids) {
             assert_eq!(threshold, thresholds[id as usize]);
         }
+        each_is_exact(&places, thresholds, values);
+    }
+
+    fn each_is_exact(places: &Places, thresholds: &[f32], values: &[f32]) {
         let mut seen = 0;
         places.each(values, |index, k| {
             assert_eq!(index, seen);
@@ -172,6 +239,22 @@ mod tests {
             let mut values: Vec<f32> = values.iter().map(coarse).collect();
             values.extend(&thresholds);
             check(&thresholds, &values);
+
+            let distances: Vec<f32> = thresholds.iter().map(|t| t.abs()).collect();
+            let margin = 1.0 / 3.0;
+            let mut places = Places::default();
+            places.sort_reaches(distances.iter().copied(), margin);
+            let both: Vec<f32> = distances
+                .iter()
+                .map(|d| d + margin)
+                .chain(distances.iter().map(|d| d.next_up()))
+                .collect();
+            prop_assert!(places.sorted.is_sorted());
+            for (&threshold, &id) in places.sorted.iter().zip(&places.ids) {
+                prop_assert_eq!(threshold, both[id as usize]);
+            }
+            values.extend(&both);
+            each_is_exact(&places, &both, &values);
         }
     }
 }

@@ -6,6 +6,10 @@
 //! value, counts and both gradients without meeting a single triplet.
 
 use super::row::Row;
+use crate::simd::{largest, smallest, vectorised};
+
+/// Positives from which ranking beats comparing with each of them.
+const MANY: usize = 12;
 
 /// Counters for each place: neighbours often share a place, and would wait for each other's count.
 const WAYS: usize = 4;
@@ -17,9 +21,7 @@ const WAYS: usize = 4;
 fn thresholds(row: &mut Row) -> Vec<usize> {
     let margin = row.penalty.margin();
     let positives: Vec<usize> = row.positives().collect();
-    let reach = positives.iter().map(|&place| row.distances[place] + margin);
-    let above = positives.iter().map(|&place| row.distances[place].next_up());
-    row.places.sort(reach.chain(above));
+    row.places.sort_reaches(positives.iter().map(|&place| row.distances[place]), margin);
     positives
 }
 
@@ -34,7 +36,7 @@ pub(super) fn hinge(row: &mut Row) {
         active[k] = active[k + 1] + u32::from((ids[k] as usize) < count);
     }
     let slopes: Vec<f32> = active.iter().map(|&count| -(count as f32)).collect();
-    let mut histogram = vec![[0_u32; WAYS]; ids.len() + 1];
+    let mut histogram = vec![[0_u32; WAYS]; active.len()];
     let mut value = 0.0;
     for range in row.negatives() {
         let (distances, weights) = (&row.distances[range.clone()], &mut row.weights[range]);
@@ -106,4 +108,38 @@ pub(super) fn squared_hinge(row: &mut Row) {
         }
     }
     row.tally.value += value / 2.0;
+}
+
+/// The number of an anchor's triplets with d_an ≤ d_ap.
+pub(super) fn violated(row: &mut Row) -> u64 {
+    within(row, f32::next_up)
+}
+
+/// The number of an anchor's triplets with d_an < `reach`(d_ap).
+pub(super) fn within(row: &mut Row, reach: impl Fn(f32) -> f32) -> u64 {
+    let reaches: Vec<f32> = row.positives().map(|place| reach(row.distances[place])).collect();
+    let negatives = row.negatives().map(|range| &row.distances[range]);
+    let pairs = reaches.len() * (negatives[0].len() + negatives[1].len());
+    let least = smallest(&reaches);
+    if negatives.iter().all(|distances| largest(distances) < least) {
+        return pairs as u64;
+    }
+    if reaches.len() < MANY {
+        let each = |&reach: &f32| negatives.map(|distances| count_below(distances, reach));
+        return reaches.iter().flat_map(each).sum();
+    }
+    row.places.sort(reaches.into_iter());
+    let mut beyond = 0;
+    for distances in negatives {
+        row.places.each(distances, |_, k| beyond += k);
+    }
+    (pairs - beyond) as u64
+}
+
+vectorised! {
+    /// How many values are < `limit`.
+    fn count_below(values: &[f32], limit: f32) -> u64 {
+        let count = values.iter().fold(0_u32, |n, &v| n.wrapping_add(u32::from(v < limit)));
+        u64::from(count)
+    }
 }

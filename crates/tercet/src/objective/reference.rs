@@ -1,4 +1,7 @@
-//! The definitions, in f64 and triplet by triplet: what the objectives are tested against.
+//! The definitions, in f64 and triplet by triplet: what the objectives are tested against, here and
+//! by the fuzzer.
+
+#![allow(missing_docs, clippy::unwrap_used)] // for tests only
 
 use rand::RngExt;
 
@@ -7,12 +10,13 @@ use super::{Lifted, Penalty, Reduction, Selection, TripletLoss, distance_weighte
 use crate::distance::reference::distance_f64;
 use crate::{Distance, Metric};
 
-pub(super) struct Reference {
-    pub(super) value: f64,
-    pub(super) triplets: u64,
-    pub(super) selected: u64,
-    pub(super) active: u64,
-    pub(super) violated: u64,
+#[derive(Debug)]
+pub struct Reference {
+    pub value: f64,
+    pub triplets: u64,
+    pub selected: u64,
+    pub active: u64,
+    pub violated: u64,
 }
 
 /// The distances of all pairs.
@@ -51,7 +55,7 @@ fn sides(a: usize, classes: &[u32]) -> (Vec<usize>, Vec<usize>) {
 }
 
 /// The triplets that the selection takes for the first `anchors` items.
-pub(super) fn select(
+pub fn select(
     loss: &TripletLoss,
     vectors: &[Vec<f64>],
     classes: &[u32],
@@ -172,12 +176,12 @@ pub(super) fn select(
     selected
 }
 
-pub(super) fn evaluate(loss: &TripletLoss, vectors: &[Vec<f64>], classes: &[u32]) -> Reference {
+pub fn evaluate(loss: &TripletLoss, vectors: &[Vec<f64>], classes: &[u32]) -> Reference {
     evaluate_anchors(loss, vectors, classes, vectors.len())
 }
 
 /// Over the first `anchors` items, with all of them as candidates.
-pub(super) fn evaluate_anchors(
+pub fn evaluate_anchors(
     loss: &TripletLoss,
     vectors: &[Vec<f64>],
     classes: &[u32],
@@ -226,7 +230,7 @@ pub(super) fn evaluate_anchors(
 }
 
 /// The generalised lifted structure loss of the first `anchors` items, term by term.
-pub(super) fn evaluate_lifted(
+pub fn evaluate_lifted(
     loss: &Lifted,
     vectors: &[Vec<f64>],
     classes: &[u32],
@@ -263,7 +267,7 @@ pub(super) fn evaluate_lifted(
 }
 
 /// ∂value/∂vectors by central differences, for the first `count` vectors.
-pub(super) fn differences(
+pub fn differences(
     vectors: &[Vec<f64>],
     count: usize,
     value: impl Fn(&[Vec<f64>]) -> f64,

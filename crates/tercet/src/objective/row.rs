@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Penalty;
 use super::places::Places;
+use crate::distance::Points;
 use crate::simd::{find, smallest_above};
 
 /// Sums over triplets, in f64 and u64.
@@ -14,6 +15,8 @@ pub(super) struct Tally {
     pub(super) selected: u64,
     pub(super) active: u64,
     pub(super) violated: u64,
+    /// Anchors whose term is above 0, where an objective has a term for each anchor.
+    pub(super) teaching_anchors: u64,
     /// Σ d(a,p) and Σ d(a,n) over all pairs.
     pub(super) positive_distances: f64,
     pub(super) negative_distances: f64,
@@ -25,9 +28,19 @@ impl Tally {
         self.selected += other.selected;
         self.active += other.active;
         self.violated += other.violated;
+        self.teaching_anchors += other.teaching_anchors;
         self.positive_distances += other.positive_distances;
         self.negative_distances += other.negative_distances;
     }
+}
+
+/// What an objective makes of the distances of each anchor.
+pub(super) struct Rule<'a> {
+    pub(super) penalty: Penalty,
+    /// Any weight of a row may differ from 0; otherwise only those of the touched places do.
+    pub(super) dense: bool,
+    /// Turns a row's distances into weights. It meets only anchors that have triplets.
+    pub(super) weigh: &'a (dyn Fn(&mut Row, &Points) + Sync),
 }
 
 /// One anchor with its distances to the whole batch in class order.

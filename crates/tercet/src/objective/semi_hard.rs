@@ -30,24 +30,23 @@ fn weigh_ranked(row: &mut Row) {
     let positives: Vec<usize> = row.positives().collect();
     // d_ap < d_an exactly where the next number after d_ap is ≤ d_an.
     row.places.sort(positives.iter().map(|&place| row.distances[place].next_up()));
-    let mut nearest = vec![(f32::INFINITY, u32::MAX, 0_usize); positives.len() + 1];
+    // Distances are not negative: their bits rise as they do, and one integer holds the order.
+    let key = |d: f32, item: u32| u64::from(d.to_bits()) << 32 | u64::from(item);
+    let mut nearest = vec![(u64::MAX, 0_usize); positives.len() + 1];
     for range in row.negatives() {
-        let distances = &row.distances[range.clone()];
+        let (distances, items) = (&row.distances[range.clone()], &row.items[range.clone()]);
         row.places.each(distances, |index, k| {
-            let (d, place) = (distances[index], range.start + index);
-            let best = &mut nearest[k];
-            if d < best.0 || (d == best.0 && row.items[place] < best.1) {
-                *best = (d, row.items[place], place);
-            }
+            let own = key(distances[index], items[index]);
+            // Written in any case: whether it is nearer cannot be foretold.
+            let (best, place) = nearest[k];
+            let nearer = own < best;
+            nearest[k] = (best.min(own), if nearer { range.start + index } else { place });
         });
     }
-    let mut best = (f32::INFINITY, u32::MAX, 0);
+    let mut best = (u64::MAX, 0);
     for k in (0..positives.len()).rev() {
-        let other = nearest[k + 1];
-        if other.0 < best.0 || (other.0 == best.0 && other.1 < best.1) {
-            best = other;
-        }
-        let found = (best.1 < u32::MAX).then_some((best.2, best.0));
+        best = best.min(nearest[k + 1]);
+        let found = (best.0 < u64::MAX).then(|| (best.1, row.distances[best.1]));
         let positive = positives[row.places.ids[k] as usize];
         select_in_band(row, positive, found);
     }

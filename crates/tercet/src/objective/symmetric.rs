@@ -10,9 +10,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::TripletLoss;
 use super::places::Places;
-use super::row::{Row, Tally};
+use super::row::{Row, Rule, Tally};
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
@@ -46,19 +45,15 @@ struct Upper<'a> {
 }
 
 /// Σ φ with its census and ∂(Σ φ)/∂points (B×D in class order).
-pub(super) fn evaluate(
-    loss: &TripletLoss,
-    points: &Points,
-    order: &ClassOrder,
-) -> (Tally, Vec<f32>) {
+pub(super) fn evaluate(rule: &Rule, points: &Points, order: &ClassOrder) -> (Tally, Vec<f32>) {
     let mut room = ROOM.take();
-    let result = evaluate_in(loss, points, order, &mut room);
+    let result = evaluate_in(rule, points, order, &mut room);
     ROOM.set(room);
     result
 }
 
 fn evaluate_in(
-    loss: &TripletLoss,
+    rule: &Rule,
     points: &Points,
     order: &ClassOrder,
     room: &mut Room,
@@ -67,7 +62,7 @@ fn evaluate_in(
     room.upper.resize(upper_values(batch), 0.0);
     let upper = measure(points, &mut room.upper);
     let mut gradient = vec![0.0; batch * points.dimensions()];
-    let dense = loss.selection.is_dense(order);
+    let dense = rule.dense;
     // Rows begin a little apart from a power of two, where columns would share a cache set.
     let stride = if dense { batch.next_multiple_of(LANES) + LANES } else { 0 };
     let coefficients = &mut room.coefficients;
@@ -77,7 +72,7 @@ fn evaluate_in(
         let bands = coefficients.par_chunks_mut(BAND * stride).enumerate();
         let tallies: Vec<Tally> = bands
             .map_init(Scratch::default, |scratch, (band, lines)| {
-                weigh_dense(loss, points, order, &upper, band, lines, stride, scratch)
+                weigh_dense(rule, points, order, &upper, band, lines, stride, scratch)
             })
             .collect();
         (total(tallies), Vec::new())
@@ -85,7 +80,7 @@ fn evaluate_in(
         let (tallies, pulls): (Vec<Tally>, Vec<Vec<Pull>>) = (0..batch.div_ceil(BAND))
             .into_par_iter()
             .map_init(Scratch::default, |scratch, band| {
-                weigh_sparse(loss, points, order, &upper, band, scratch)
+                weigh_sparse(rule, points, order, &upper, band, scratch)
             })
             .unzip();
         (total(tallies), pulls)
@@ -139,7 +134,8 @@ fn upper_values(batch: usize) -> usize {
 }
 
 /// A thread's matrices stay for its next batch: the system takes as long to hand out fresh pages
-/// as the products take to fill them.
+/// as the products take to fill them. So every thread that evaluates keeps what its largest batch
+/// took: 6·B² bytes, 96 MiB after a batch of [`MOST`], until it ends.
 #[derive(Default)]
 struct Room {
     upper: Vec<f32>,
@@ -201,7 +197,7 @@ fn each_row(
 
 #[allow(clippy::too_many_arguments)]
 fn weigh_dense(
-    loss: &TripletLoss,
+    rule: &Rule,
     points: &Points,
     order: &ClassOrder,
     upper: &[Upper<'_>],
@@ -223,14 +219,14 @@ fn weigh_dense(
             distances,
             class: order.positives_of(anchor),
             items: &order.items,
-            penalty: loss.penalty,
+            penalty: rule.penalty,
             weights,
             touched,
             tally,
             places,
         };
         if row.has_triplets() {
-            loss.selection.weigh(&mut row, points);
+            (rule.weigh)(&mut row, points);
             points.to_coefficients(row.weights, distances);
         }
         touched.clear();
@@ -239,7 +235,7 @@ fn weigh_dense(
 }
 
 fn weigh_sparse(
-    loss: &TripletLoss,
+    rule: &Rule,
     points: &Points,
     order: &ClassOrder,
     upper: &[Upper<'_>],
@@ -256,14 +252,14 @@ fn weigh_sparse(
             distances,
             class: order.positives_of(anchor),
             items: &order.items,
-            penalty: loss.penalty,
+            penalty: rule.penalty,
             weights,
             touched,
             tally,
             places,
         };
         if row.has_triplets() {
-            loss.selection.weigh(&mut row, points);
+            (rule.weigh)(&mut row, points);
         }
         for place in touched.drain(..) {
             let weight = std::mem::take(&mut weights[place as usize]);

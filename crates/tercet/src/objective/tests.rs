@@ -4,7 +4,10 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::Distance;
+use crate::distance::Points;
+use crate::labels::ClassOrder;
+use crate::simd::levels;
+use crate::{Distance, Percentiles};
 
 pub(super) fn penalties() -> [Penalty; 4] {
     [
@@ -185,6 +188,72 @@ fn many_positives_agree_with_the_reference() {
 }
 
 #[test]
+fn every_instruction_set_gives_the_same_outcome() {
+    let vectors = random(12, 83, 19);
+    for classes in [3, 21] {
+        let labels = Labels::from_iter((0..83).map(|i| i % classes));
+        for loss in every_loss().filter(|loss| loss.reduction == Reduction::Mean) {
+            let outcomes = levels::on_each(|| {
+                let points = Points::new(vectors.view(), loss.metric).unwrap();
+                let order = ClassOrder::new(&labels);
+                let points = points.reordered(&order.items);
+                let rule = Rule {
+                    penalty: loss.penalty,
+                    dense: loss.selection.is_dense(&order),
+                    weigh: &|row, points| loss.selection.weigh(row, points),
+                };
+                let (tally, forces) =
+                    gradient::evaluate(&rule, &points, &order, &Steps::unwatched());
+                (loss.evaluate(vectors.view(), &labels).unwrap(), tally.value, forces)
+            });
+            for (level, outcome) in &outcomes {
+                assert_eq!(outcome, &outcomes[0].1, "{level:?}, {loss:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn watched_work_tells_how_far_it_is_and_breaks_off() {
+    use std::ops::ControlFlow;
+    use std::sync::Mutex;
+
+    let count = symmetric::MOST + 200;
+    let vectors = random(13, count, 2);
+    let labels = Labels::from_iter((0..count).map(|i| i / 3));
+    for objective in [Objective::from(TripletLoss::batch_hard()), Lifted::default().into()] {
+        let told = Mutex::new(Vec::new());
+        let watched = objective.evaluate_watched(vectors.view(), &labels, &|done, total| {
+            told.lock().unwrap().push((done, total));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(watched, objective.evaluate(vectors.view(), &labels));
+        let mut told = told.into_inner().unwrap();
+        told.sort_unstable();
+        assert!(told.len() > 10 && told.last() == Some(&(count as u64, count as u64)));
+
+        let broken = objective.evaluate_watched(vectors.view(), &labels, &|done, _| {
+            if done > 1000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(broken, Err(Error::Interrupted));
+    }
+    let metric = Metric::default();
+    let last = Mutex::new((0, 0));
+    let watched =
+        Percentiles::pairwise_distances_watched(vectors.view(), metric, &|done, total| {
+            let mut last = last.lock().unwrap();
+            *last = (*last).max((done, total));
+            ControlFlow::Continue(())
+        });
+    assert_eq!(watched, Percentiles::pairwise_distances(vectors.view(), metric));
+    assert_eq!(last.into_inner().unwrap(), (2 * count as u64, 2 * count as u64));
+    let broken = Percentiles::pairwise_distances_watched(vectors.view(), metric, &|_, _| {
+        ControlFlow::Break(())
+    });
+    assert_eq!(broken, Err(Error::Interrupted));
+}
+
+#[test]
 fn batches_in_tiles_and_in_memory_agree() {
     let vectors = random(11, 150, 6);
     for classes in [3, 37] {
@@ -193,8 +262,13 @@ fn batches_in_tiles_and_in_memory_agree() {
             let points = Points::new(vectors.view(), loss.metric).unwrap();
             let order = ClassOrder::new(&labels);
             let points = points.reordered(&order.items);
-            let (here, forces) = symmetric::evaluate(&loss, &points, &order);
-            let (there, others) = gradient::evaluate(&loss, &points, &order);
+            let rule = Rule {
+                penalty: loss.penalty,
+                dense: loss.selection.is_dense(&order),
+                weigh: &|row, points| loss.selection.weigh(row, points),
+            };
+            let (here, forces) = symmetric::evaluate(&rule, &points, &order);
+            let (there, others) = gradient::evaluate(&rule, &points, &order, &Steps::unwatched());
             assert_eq!(
                 (here.selected, here.active, here.violated),
                 (there.selected, there.active, there.violated)

@@ -1,4 +1,5 @@
-"""Writes the golden values: `objectives.json` and `judges.json`, each with its `.f32` of arrays.
+"""Writes the golden values: `objectives.json`, `judges.json` and `protocols.json`, each with its
+`.f32` of arrays.
 
 Run with the packages of `requirements.txt`; see `README.md`. Every answer of a peer is compared
 with `definitions.py` first. A difference without a reason in `peers.why_not` stops the script.
@@ -14,6 +15,7 @@ import torch
 import definitions
 import judges
 import peers
+import protocols
 from definitions import Config
 from inputs import RECIPES
 from peers import DEFINITION, FACENET, PML, REID, ST
@@ -294,3 +296,5 @@ if __name__ == "__main__":
     objectives()
     arrays = Arrays()
     write("judges", judges.cases(SEED, arrays), arrays)
+    arrays = Arrays()
+    write("protocols", protocols.cases(SEED, arrays), arrays)

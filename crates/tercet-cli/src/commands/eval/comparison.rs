@@ -1,0 +1,38 @@
+//! Which differences between systems are real.
+
+use serde::Serialize;
+use tercet::comparison::{Difference, RESAMPLES, Scores, compare};
+
+use super::system::System;
+use super::verdict::Verdict;
+
+/// A difference in one figure.
+#[derive(Serialize)]
+pub(super) struct Compared {
+    pub(super) figure: &'static str,
+    #[serde(flatten)]
+    pub(super) difference: Difference,
+}
+
+/// Every two of the systems in every figure that single queries have; empty for one system, and
+/// where protocols have no such figures.
+pub(super) fn differences(
+    systems: &[System],
+    verdicts: &[Verdict],
+    seed: u64,
+) -> anyhow::Result<Vec<Compared>> {
+    let judged: Option<Vec<_>> = verdicts.iter().map(|verdict| verdict.scores.as_ref()).collect();
+    let Some(judged) = judged else { return Ok(Vec::new()) };
+    let (Some(first), true) = (judged.first(), judged.len() > 1) else { return Ok(Vec::new()) };
+    let mut compared = Vec::new();
+    for (place, &(figure, _)) in first.by_figure.iter().enumerate() {
+        let scores: Vec<(&str, &Scores)> = systems
+            .iter()
+            .zip(&judged)
+            .map(|(system, judged)| (system.name.as_str(), &judged.by_figure[place].1))
+            .collect();
+        let found = compare(&scores, &first.classes, RESAMPLES, seed)?;
+        compared.extend(found.into_iter().map(|difference| Compared { figure, difference }));
+    }
+    Ok(compared)
+}

@@ -1,0 +1,160 @@
+//! What vectors go through before they are judged: each step gives a further row of the table, so
+//! that its worth can be seen.
+
+use clap::Args;
+use ndarray::Array2;
+use tercet::expansion::Expansion;
+use tercet::quantisation::{Quantisation, Quantiser};
+use tercet::reranking::{KReciprocal, Reranked};
+use tercet::whitening::Pca;
+
+use super::system::System;
+
+/// Steps after embedding, in the order in which they are applied.
+#[derive(Debug, Args)]
+pub(super) struct Processing {
+    /// Also judge the vectors on their first D principal components, fitted on the gallery (or on
+    /// all items) without labels.
+    #[arg(long, value_name = "D")]
+    pca: Option<usize>,
+    /// As --pca, with all components scaled to variance 1.
+    #[arg(long, value_name = "D", conflicts_with = "pca")]
+    whiten: Option<usize>,
+    /// Also judge quantised vectors: 8-bit, 8-bit-global (one scale for all dimensions), 1-bit.
+    #[arg(long, value_name = "NAME")]
+    quantize: Option<Quantisation>,
+    /// Also judge queries moved towards their K nearest, weighted by similarity to the power
+    /// ALPHA [default: 0].
+    #[arg(long, value_name = "K[,ALPHA]", value_parser = expansion)]
+    expand: Option<Expansion>,
+    /// Also judge distances re-ranked by k-reciprocal neighbours.
+    #[arg(long, value_name = "K1,K2,LAMBDA", num_args = 0..=1, default_missing_value = "20,6,0.3", value_parser = k_reciprocal)]
+    rerank: Option<KReciprocal>,
+}
+
+/// Distances that are not those of the vectors alone.
+#[derive(Clone)]
+pub(super) struct Reranking(std::sync::Arc<Reranked>);
+
+impl Reranking {
+    pub(super) fn distances(&self) -> &Reranked {
+        &self.0
+    }
+}
+
+impl Processing {
+    /// Adds to each system the same after every step asked for.
+    pub(super) fn add_processed(&self, systems: &mut Vec<System>) -> anyhow::Result<()> {
+        let mut all = Vec::new();
+        for plain in systems.drain(..) {
+            let mut latest = plain.clone();
+            all.push(plain);
+            for step in self.steps() {
+                latest = step(&latest)?;
+                all.push(latest.clone());
+            }
+        }
+        *systems = all;
+        Ok(())
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn steps(&self) -> Vec<Box<dyn Fn(&System) -> anyhow::Result<System> + '_>> {
+        let mut steps: Vec<Box<dyn Fn(&System) -> anyhow::Result<System> + '_>> = Vec::new();
+        if let Some(components) = self.pca {
+            steps.push(Box::new(move |system| project(system, components, false)));
+        }
+        if let Some(components) = self.whiten {
+            steps.push(Box::new(move |system| project(system, components, true)));
+        }
+        if let Some(quantisation) = self.quantize {
+            steps.push(Box::new(move |system| quantise(system, quantisation)));
+        }
+        if let Some(expansion) = self.expand {
+            steps.push(Box::new(move |system| expand(system, expansion)));
+        }
+        if let Some(parameters) = self.rerank {
+            steps.push(Box::new(move |system| rerank(system, parameters)));
+        }
+        steps
+    }
+}
+
+/// What is known of the items before any query comes: the gallery, or all of them.
+fn stored(system: &System) -> Array2<f32> {
+    match &system.search {
+        Some(search) => system.rows(&search.gallery).vectors,
+        None => system.vectors.clone(),
+    }
+}
+
+fn project(system: &System, components: usize, whiten: bool) -> anyhow::Result<System> {
+    let mut pca = Pca::fit(stored(system).view(), components)?;
+    if whiten {
+        pca = pca.whitened();
+    }
+    let step = if whiten { "whiten" } else { "pca" };
+    Ok(system.processed(format!("{step} {components}"), pca.apply(system.vectors.view())?))
+}
+
+fn quantise(system: &System, quantisation: Quantisation) -> anyhow::Result<System> {
+    let quantiser = Quantiser::fit(quantisation, stored(system).view())?;
+    let codes = quantiser.encode(system.vectors.view())?;
+    let bytes = quantisation.bytes(system.vectors.ncols());
+    Ok(system.processed(format!("{quantisation}, {bytes} bytes"), quantiser.decode(codes.view())?))
+}
+
+fn expand(system: &System, expansion: Expansion) -> anyhow::Result<System> {
+    let name = format!("expand {},{}", expansion.k, expansion.alpha);
+    let vectors = match &system.search {
+        None => expansion.database(system.vectors.view(), system.metric)?,
+        Some(search) => {
+            let (queries, gallery) = (system.rows(&search.queries), system.rows(&search.gallery));
+            let expanded =
+                expansion.queries(queries.vectors.view(), gallery.vectors.view(), system.metric)?;
+            let mut vectors = system.vectors.clone();
+            for (&row, expanded) in search.queries.iter().zip(expanded.outer_iter()) {
+                vectors.row_mut(row as usize).assign(&expanded);
+            }
+            vectors
+        }
+    };
+    Ok(system.processed(name, vectors))
+}
+
+fn rerank(system: &System, parameters: KReciprocal) -> anyhow::Result<System> {
+    let reranked = match &system.search {
+        None => parameters.leave_one_out(system.vectors.view(), system.metric)?,
+        Some(search) => {
+            let (queries, gallery) = (system.rows(&search.queries), system.rows(&search.gallery));
+            parameters.query_gallery(
+                queries.vectors.view(),
+                gallery.vectors.view(),
+                system.metric,
+            )?
+        }
+    };
+    let mut after = system.processed("rerank".to_owned(), system.vectors.clone());
+    after.reranking = Some(Reranking(std::sync::Arc::new(reranked)));
+    Ok(after)
+}
+
+fn expansion(text: &str) -> Result<Expansion, String> {
+    let (k, alpha) = text.split_once(',').unwrap_or((text, "0"));
+    let expected = || format!("`{text}`: expected K or K,ALPHA as in 5 or 5,3");
+    Ok(Expansion {
+        k: k.trim().parse().map_err(|_| expected())?,
+        alpha: alpha.trim().parse().map_err(|_| expected())?,
+    })
+}
+
+fn k_reciprocal(text: &str) -> Result<KReciprocal, String> {
+    let expected = || format!("`{text}`: expected K1,K2,LAMBDA as in 20,6,0.3");
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let [k1, k2, lambda] = parts.as_slice() else { return Err(expected()) };
+    Ok(KReciprocal {
+        k1: k1.parse().map_err(|_| expected())?,
+        k2: k2.parse().map_err(|_| expected())?,
+        lambda: lambda.parse().map_err(|_| expected())?,
+    })
+}

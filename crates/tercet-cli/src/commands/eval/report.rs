@@ -1,0 +1,384 @@
+//! The page about an evaluation.
+
+use ndarray::Axis;
+use tercet::projection::Projection;
+use tercet::retrieval::{Protocol as Search, QueryJudgement};
+use tercet::verification::Pair;
+use tercet::{Census, Retrieval};
+use tercet_report as page;
+use tercet_report::EvaluationReport;
+use tercet_train::judgement;
+use tercet_train::thumbnails::{sheet, thumbnail};
+
+use super::Protocol;
+use super::comparison::Compared;
+use super::system::System;
+use super::verdict::{Detail, Figure, Quantity, Verdict, Verified};
+use crate::table::count;
+
+/// Queries shown from each end.
+const EXAMPLES: usize = 8;
+
+/// Neighbours shown of each.
+const NEIGHBOURS: usize = 8;
+
+/// Side of a thumbnail in pixels.
+const SIDE: u32 = 64;
+
+/// Points of the map, and how many of them have a picture.
+const MAP_POINTS: usize = 4_000;
+const MAP_PICTURES: usize = 1_500;
+
+/// Side of a picture on the map.
+const MAP_SIDE: u32 = 32;
+
+/// Points of a calibration curve.
+const CURVE_POINTS: usize = 100;
+
+/// The page as HTML.
+pub(super) fn page(
+    protocol: Protocol,
+    systems: &[System],
+    verdicts: &[Verdict],
+    differences: &[Compared],
+    censuses: &[Census],
+    (projection, seed): (Projection, u64),
+) -> anyhow::Result<String> {
+    let Some(first) = systems.first() else { return Ok(EvaluationReport::default().to_html()?) };
+    let mut report = EvaluationReport {
+        title: match systems {
+            [only] if only.name == only.source => only.name.clone(),
+            [only] => format!("{} on {}", only.name, only.source),
+            several => format!("{} systems on {}", several.len(), first.source),
+        },
+        protocol: clap::ValueEnum::to_possible_value(&protocol)
+            .map_or_else(String::new, |value| value.get_name().to_owned()),
+        summary: [
+            ("source", first.source.clone()),
+            ("items", count(first.labels.len())),
+            ("classes", format!("{} ({})", count(first.labels.class_count()), first.which)),
+            ("dimensions", first.vectors.ncols().to_string()),
+            ("distance", first.metric.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec(),
+        conventions: conventions(verdicts),
+        figures: vec![table(systems, verdicts)],
+        differences: differences.iter().map(difference).collect(),
+        census: systems
+            .iter()
+            .zip(censuses)
+            .map(|(system, census)| triplets(system, census))
+            .collect(),
+        notes: notes(systems),
+        ..EvaluationReport::default()
+    };
+    for (system, verdict) in systems.iter().zip(verdicts) {
+        add(&mut report, system, verdict, seed)?;
+    }
+    report.map = Some(map(first, projection)?);
+    if let Some(Detail::Retrieval(judged)) = verdicts.first().map(|verdict| &verdict.detail) {
+        report.classes = Some(page::ClassFigures {
+            measure: "MAP@R".to_owned(),
+            classes: judged
+                .per_class
+                .iter()
+                .map(|class| page::ClassFigure {
+                    name: class.name.clone(),
+                    items: class.queries,
+                    value: class.averages.map_at_r,
+                })
+                .collect(),
+        });
+        report.worst = strips(first, &judged.worst(EXAMPLES))?;
+        report.best = strips(first, &judged.best(EXAMPLES))?;
+    }
+    Ok(report.to_html()?)
+}
+
+/// Each sentence once, in the order of the systems.
+pub(super) fn conventions(verdicts: &[Verdict]) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for sentence in verdicts.iter().flat_map(|verdict| &verdict.conventions) {
+        if !told.contains(sentence) {
+            told.push(sentence.clone());
+        }
+    }
+    told
+}
+
+fn notes(systems: &[System]) -> Vec<String> {
+    let skipped = systems.iter().flat_map(|system| &system.skipped);
+    let mut notes: Vec<String> = Vec::new();
+    for note in skipped.map(|item| format!("left out {item}")) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn table(systems: &[System], verdicts: &[Verdict]) -> page::FigureTable {
+    let column = |figure: &Figure| page::Column {
+        name: figure.name.clone(),
+        quantity: match figure.quantity {
+            Quantity::Share | Quantity::Error => page::Quantity::Share,
+            Quantity::Distance => page::Quantity::Number,
+            Quantity::Count => page::Quantity::Count,
+        },
+        better: match figure.quantity {
+            Quantity::Share => page::Better::Higher,
+            Quantity::Error => page::Better::Lower,
+            Quantity::Distance | Quantity::Count => page::Better::Neither,
+        },
+    };
+    let measured =
+        |figure: &Figure| page::Measured { value: figure.value, interval: figure.interval };
+    page::FigureTable {
+        name: "Figures".to_owned(),
+        columns: verdicts
+            .first()
+            .map_or_else(Vec::new, |verdict| verdict.figures.iter().map(column).collect()),
+        rows: systems
+            .iter()
+            .zip(verdicts)
+            .map(|(system, verdict)| page::FigureRow {
+                name: system.name.clone(),
+                values: verdict.figures.iter().map(measured).collect(),
+            })
+            .collect(),
+    }
+}
+
+fn difference(compared: &Compared) -> page::Difference {
+    let difference = &compared.difference;
+    page::Difference {
+        measure: compared.figure.to_owned(),
+        system: difference.second.clone(),
+        against: difference.first.clone(),
+        difference: page::Measured {
+            value: difference.difference,
+            interval: Some(difference.ci95),
+        },
+        real: difference.real,
+    }
+}
+
+fn triplets(system: &System, census: &Census) -> page::TripletCensus {
+    page::TripletCensus {
+        name: system.name.clone(),
+        counts: page::CensusCounts {
+            triplets: census.triplets,
+            selected: census.selected,
+            active: census.active,
+            violated: census.violated,
+            anchors: census.anchors,
+            anchors_without_positive: census.anchors_without_positive,
+            anchors_without_negative: census.anchors_without_negative,
+            mean_positive_distance: census.mean_positive_distance,
+            mean_negative_distance: census.mean_negative_distance,
+        },
+    }
+}
+
+/// The curves of one system.
+fn add(
+    report: &mut EvaluationReport,
+    system: &System,
+    verdict: &Verdict,
+    seed: u64,
+) -> anyhow::Result<()> {
+    let name = || system.name.clone();
+    match &verdict.detail {
+        Detail::Retrieval(judged) => {
+            report.precision_recall.push(precision_recall(system, judged));
+            add_distances(report, system, seed)?;
+        }
+        Detail::Reid(judged, single_shot) => {
+            let rates = judged.cmc.values().copied().collect();
+            report.cmc.push(page::RankCurve { name: name(), rates });
+            if let Some(single_shot) = single_shot {
+                let rates = single_shot.cmc.values().copied().collect();
+                report.cmc.push(page::RankCurve { name: name() + ", single shot", rates });
+            }
+        }
+        Detail::Verification(verified) => add_verification(report, system, verified),
+        Detail::OneShot(judged) => {
+            report.one_shot.push(page::OneShot { name: name(), errors: judged.runs.clone() });
+        }
+        Detail::Episodes => {}
+        Detail::Clustering => add_distances(report, system, seed)?,
+    }
+    Ok(())
+}
+
+fn precision_recall(system: &System, judged: &Retrieval) -> page::Curve {
+    let levels = judged.precision_recall.len().saturating_sub(1).max(1) as f64;
+    page::Curve {
+        name: system.name.clone(),
+        points: (0..)
+            .zip(&judged.precision_recall)
+            .map(|(level, &precision)| (f64::from(level) / levels, precision))
+            .collect(),
+    }
+}
+
+/// Distances of balanced pairs, where the protocol itself has none.
+fn add_distances(report: &mut EvaluationReport, system: &System, seed: u64) -> anyhow::Result<()> {
+    let pairs = judgement::pairs(system.vectors.view(), &system.labels, system.metric, seed)?;
+    if !pairs.is_empty() {
+        report.distances.push(page::Distances {
+            histogram: judgement::histogram(&system.name, &pairs),
+            threshold: system.threshold.filter(|_| !system.is_processed()),
+        });
+    }
+    Ok(())
+}
+
+fn add_verification(report: &mut EvaluationReport, system: &System, verified: &Verified) {
+    let Verified { judged, pairs, calibrations } = verified;
+    report.roc.push(page::RocCurve {
+        name: system.name.clone(),
+        points: judged.roc.iter().map(|point| (point.far, point.val)).collect(),
+        targets: judged
+            .val_at_far
+            .iter()
+            .filter_map(|(far, val)| Some((far.parse().ok()?, val.val)))
+            .collect(),
+    });
+    report.distances.push(page::Distances {
+        histogram: judgement::histogram(&system.name, pairs),
+        threshold: Some(f64::from(judged.threshold)),
+    });
+    let farthest = pairs.iter().map(|pair: &Pair| pair.distance).fold(0.0_f32, f32::max);
+    for calibrated in calibrations {
+        let at = |step: usize| farthest * step as f32 / CURVE_POINTS as f32;
+        report.calibration.push(page::Calibration {
+            name: format!("{}, {}", system.name, calibrated.name),
+            probability: (0..=CURVE_POINTS)
+                .map(|step| (f64::from(at(step)), calibrated.calibration.probability(at(step))))
+                .collect(),
+            reliability: calibrated
+                .quality
+                .reliability
+                .iter()
+                .map(|bin| page::Reliability {
+                    foretold: bin.predicted,
+                    observed: bin.observed,
+                    pairs: bin.pairs,
+                })
+                .collect(),
+        });
+    }
+}
+
+/// Evenly thinned items laid flat.
+fn map(system: &System, projection: Projection) -> anyhow::Result<page::EmbeddingMap> {
+    let rows = system.labels.len();
+    let thinned = |most: usize| -> Vec<u32> {
+        let shown = rows.min(most);
+        (0..shown).map(|place| (place * rows / shown) as u32).collect()
+    };
+    let shown = thinned(MAP_POINTS);
+    let rows_shown: Vec<usize> = shown.iter().map(|&row| row as usize).collect();
+    let vectors = system.vectors.select(Axis(0), &rows_shown);
+    let places = projection.map(vectors.view(), system.metric)?;
+    // Every n-th point has a picture, so that all regions have some.
+    let every = shown.len().div_ceil(MAP_PICTURES).max(1);
+    let with_picture: Vec<u32> = shown.iter().copied().step_by(every).collect();
+    let thumbnails = match &system.pictures {
+        Some(catalogue) => {
+            let sheet = sheet(catalogue, &with_picture, MAP_SIDE)?;
+            Some(page::SpriteSheet {
+                image: sheet.png,
+                width: sheet.side,
+                height: sheet.side,
+                columns: sheet.columns,
+            })
+        }
+        None => None,
+    };
+    let points = shown.iter().enumerate().map(|(place, &row)| page::MapPoint {
+        x: places[[place, 0]],
+        y: places[[place, 1]],
+        class: system.labels.classes()[row as usize] as usize,
+        id: system.ids[row as usize].clone(),
+        tile: (thumbnails.is_some() && place.is_multiple_of(every))
+            .then_some((place / every) as u32),
+    });
+    let mut method = match projection {
+        Projection::Pca => "first two principal components".to_owned(),
+        Projection::TSne => {
+            "t-SNE: neighbours stay neighbours, far distances mean nothing".to_owned()
+        }
+    };
+    if shown.len() < rows {
+        method += &format!("; {} of {} items", count(shown.len()), count(rows));
+    }
+    Ok(page::EmbeddingMap {
+        points: points.collect(),
+        method,
+        classes: (0..system.labels.class_count() as u32)
+            .map(|class| system.labels.name(class).to_owned())
+            .collect(),
+        thumbnails,
+    })
+}
+
+/// Queries with what they found.
+fn strips(system: &System, judged: &[QueryJudgement]) -> anyhow::Result<Vec<page::Strip>> {
+    let protocol = Search::new(system.metric);
+    let examples = match &system.search {
+        None => protocol.examples_leave_one_out(
+            judged,
+            system.vectors.view(),
+            &system.labels,
+            NEIGHBOURS,
+        )?,
+        Some(search) => {
+            let (queries, gallery) = (system.rows(&search.queries), system.rows(&search.gallery));
+            protocol.examples(
+                judged,
+                queries.vectors.view(),
+                &queries.labels,
+                gallery.vectors.view(),
+                &gallery.labels,
+                NEIGHBOURS,
+            )?
+        }
+    };
+    let row = |rows: Option<&Vec<u32>>, place: u32| rows.map_or(place, |rows| rows[place as usize]);
+    let queries = system.search.as_ref().map(|search| &search.queries);
+    let gallery = system.search.as_ref().map(|search| &search.gallery);
+    examples
+        .iter()
+        .map(|example| {
+            Ok(page::Strip {
+                query: picture(system, row(queries, example.judgement.query))?,
+                neighbours: example
+                    .nearest
+                    .iter()
+                    .map(|found| {
+                        Ok(page::Neighbour {
+                            picture: picture(system, row(gallery, found.index))?,
+                            distance: f64::from(found.distance),
+                            right: found.relevant,
+                        })
+                    })
+                    .collect::<anyhow::Result<_>>()?,
+                average_precision: example.judgement.average_precision,
+            })
+        })
+        .collect()
+}
+
+fn picture(system: &System, row: u32) -> anyhow::Result<page::Picture> {
+    Ok(page::Picture {
+        png: match &system.pictures {
+            Some(catalogue) => thumbnail(catalogue, row, SIDE)?,
+            None => Vec::new(),
+        },
+        label: system.class(row).to_owned(),
+        id: system.ids[row as usize].clone(),
+    })
+}

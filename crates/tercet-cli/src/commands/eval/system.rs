@@ -1,0 +1,423 @@
+//! What is judged: vectors, with all that is known of their items.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ndarray::{Array2, Axis, concatenate};
+use tercet::one_shot::Run;
+use tercet::{Distance, Labels, Metric};
+use tercet_train::Views;
+use tercet_train::data::{
+    BadItem, Catalogue, ItemPair, OneShotRuns, Pairs, Part, Pixels, Source, split_classes,
+};
+use tercet_train::embeddings::{Embeddings, Format};
+use tercet_train::model::Model;
+use tercet_train::trainer::TrainConfig;
+
+use super::Protocol;
+use super::processing::Reranking;
+use crate::commands;
+use crate::exit::Usage;
+use crate::{General, progress};
+
+/// Where vectors come from, and what is known of their items.
+#[derive(Debug, Args)]
+pub(super) struct Reading {
+    /// Judge on all classes, also on those that the model has learnt from.
+    #[arg(long)]
+    all_classes: bool,
+    /// For embeddings without labels: `.npy` of integers, or text with one label a line.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// For embeddings: the camera of each row, in the same formats.
+    #[arg(long, value_name = "FILE")]
+    cameras: Option<PathBuf>,
+    /// Further embeddings that are searched, instead of leave-one-out.
+    #[arg(long, value_name = "EMBEDDINGS")]
+    gallery: Option<PathBuf>,
+    /// Labels of the gallery.
+    #[arg(long, value_name = "FILE", requires = "gallery")]
+    gallery_labels: Option<PathBuf>,
+    /// Cameras of the gallery.
+    #[arg(long, value_name = "FILE", requires = "gallery")]
+    gallery_cameras: Option<PathBuf>,
+    /// For verification: LFW's pairs.txt, or a CSV with the columns path1, path2, same and
+    /// optionally fold, whose paths are ids of items (row numbers for `.npy`) [default: pairs.txt
+    /// of an lfw source; else balanced pairs, drawn].
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model knows its own.
+    #[arg(long)]
+    distance: Option<Distance>,
+    /// For embeddings: L2-normalise them first.
+    #[arg(long)]
+    normalize: bool,
+    /// For a model: embed the mean of several views of a picture: single, flip, crops, crops-flip
+    /// (1, 2, 5, 10 views).
+    #[arg(long, default_value_t)]
+    views: Views,
+    /// Leave unreadable items out instead of failing.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+/// Vectors to judge.
+#[derive(Clone)]
+pub(super) struct System {
+    /// As the table calls it.
+    pub(super) name: String,
+    /// Where the items are from.
+    pub(super) source: String,
+    /// `all`, or `held-out` where the model has seen the others.
+    pub(super) which: &'static str,
+    /// How vectors are compared.
+    pub(super) metric: Metric,
+    /// N×D.
+    pub(super) vectors: Array2<f32>,
+    /// N classes.
+    pub(super) labels: Labels,
+    /// N names.
+    pub(super) ids: Vec<String>,
+    /// N cameras, where they are known.
+    pub(super) cameras: Option<Vec<String>>,
+    /// Who searches where; none for leave-one-out.
+    pub(super) search: Option<Search>,
+    /// A list of pairs to verify.
+    pub(super) pairs: Option<Vec<ItemPair>>,
+    /// One-shot runs that were given.
+    pub(super) runs: Option<Vec<Run>>,
+    /// The pictures of the rows.
+    pub(super) pictures: Option<Catalogue>,
+    /// The threshold that the model file carries.
+    pub(super) threshold: Option<f64>,
+    /// Items that could not be read.
+    pub(super) skipped: Vec<BadItem>,
+    /// The steps that the vectors went through after they were read.
+    pub(super) steps: Vec<String>,
+    /// Distances that take the place of those between the vectors.
+    pub(super) reranking: Option<Reranking>,
+}
+
+/// Rows that query and rows that are searched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Search {
+    pub(super) queries: Vec<u32>,
+    pub(super) gallery: Vec<u32>,
+}
+
+/// Rows of a system, with their classes.
+pub(super) struct Rows {
+    pub(super) vectors: Array2<f32>,
+    pub(super) labels: Labels,
+}
+
+impl System {
+    /// Some of the rows.
+    pub(super) fn rows(&self, rows: &[u32]) -> Rows {
+        let places: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+        Rows { vectors: self.vectors.select(Axis(0), &places), labels: self.labels.select(rows) }
+    }
+
+    /// The same items with other vectors, after one more step.
+    pub(super) fn processed(&self, step: String, vectors: Array2<f32>) -> Self {
+        let mut steps = self.steps.clone();
+        let name = format!("{} + {step}", self.name);
+        steps.push(step);
+        Self { name, vectors, steps, ..self.clone() }
+    }
+
+    /// Whether the vectors are other than those that were read.
+    pub(super) fn is_processed(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// The class of a row.
+    pub(super) fn class(&self, row: u32) -> &str {
+        self.labels.name(self.labels.classes()[row as usize])
+    }
+}
+
+impl Reading {
+    /// Reads every input: models embed the source, files of embeddings are taken as they are.
+    pub(super) fn systems(
+        &self,
+        general: &General,
+        inputs: &[String],
+        protocol: Protocol,
+    ) -> anyhow::Result<Vec<System>> {
+        let (systems, source) = split(inputs)?;
+        systems
+            .iter()
+            .map(|path| match kind(path)? {
+                Kind::Model => self.embed(general, path, source, protocol),
+                Kind::Embeddings => self.read(path, source, protocol),
+            })
+            .collect()
+    }
+
+    fn embed(
+        &self,
+        general: &General,
+        path: &Path,
+        source: Option<&str>,
+        protocol: Protocol,
+    ) -> anyhow::Result<System> {
+        let for_embeddings = [
+            ("--distance", self.distance.is_some()),
+            ("--normalize", self.normalize),
+            ("--labels", self.labels.is_some()),
+            ("--cameras", self.cameras.is_some()),
+            ("--gallery", self.gallery.is_some()),
+        ];
+        if let Some((flag, _)) = for_embeddings.iter().find(|(_, given)| *given) {
+            bail!(Usage(format!(
+                "{flag} is for files of embeddings: {} is a model and takes it from itself and its source",
+                path.display()
+            )));
+        }
+        let Some(source) = source else {
+            bail!(Usage(format!(
+                "a model needs a source to be judged on: tercet eval {} SOURCE",
+                path.display()
+            )));
+        };
+        let model = Model::load(path)?;
+        let source: Source = source.parse()?;
+        let (catalogue, runs) = match (protocol, &source) {
+            (Protocol::OneShot, Source::Omniglot(_)) => {
+                let runs = OneShotRuns::of(&source)?;
+                let given = one_shot_runs(&runs);
+                (runs.catalogue, Some(given))
+            }
+            _ => (source.catalogue()?.judging(), None),
+        };
+        let (pixels, skipped) =
+            commands::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
+        if runs.is_some() && !skipped.is_empty() {
+            bail!("one-shot runs need every image: {}", skipped[0]);
+        }
+        let (items, which) = match runs {
+            Some(_) => ((0..pixels.len() as u32).collect(), "all"),
+            None => self.choose(general, &model, &pixels)?,
+        };
+        if which == "held-out" {
+            progress::remark(
+                general,
+                "the model was trained on this source: judging the classes that were kept apart (--all-classes judges all)",
+            );
+        }
+        let vectors = commands::embed(general, &model, &pixels, &items, self.views)?;
+        let catalogue = pixels.catalogue().select(&items);
+        let ids: Vec<String> = catalogue.items.iter().map(|item| item.id.clone()).collect();
+        let listed = self.pairs.clone().or_else(|| source.pairs_file());
+        let pairs = match (protocol, listed) {
+            (Protocol::Verification, Some(path)) => Some(Pairs::load(&path, &ids)?.pairs),
+            _ => None,
+        };
+        let cameras = catalogue.cameras().map(|cameras| {
+            cameras.classes().iter().map(|&camera| cameras.name(camera).to_owned()).collect()
+        });
+        let (queries, gallery) = (catalogue.part(&[Part::Query]), catalogue.part(&[Part::Gallery]));
+        let search = (runs.is_none() && !queries.is_empty() && !gallery.is_empty())
+            .then_some(Search { queries, gallery });
+        Ok(System {
+            name: path.display().to_string(),
+            source: catalogue.source.clone(),
+            which,
+            metric: model.metric(),
+            vectors,
+            labels: catalogue.labels.clone(),
+            ids,
+            cameras,
+            search,
+            pairs,
+            runs,
+            threshold: model.card.threshold,
+            pictures: Some(catalogue),
+            skipped,
+            steps: Vec::new(),
+            reranking: None,
+        })
+    }
+
+    /// On the very data of its training a model is judged on the classes that were kept apart.
+    fn choose(
+        &self,
+        general: &General,
+        model: &Model,
+        pixels: &Pixels,
+    ) -> anyhow::Result<(Vec<u32>, &'static str)> {
+        let provenance = &model.card.provenance;
+        let labels = &pixels.catalogue().labels;
+        if !self.all_classes && pixels.catalogue().fingerprint() == provenance.data {
+            let config: TrainConfig = serde_json::from_value(provenance.config.clone()).context(
+                "the model's provenance cannot be understood: judge it with --all-classes",
+            )?;
+            let held_out = split_classes(labels, config.holdout, config.seed)?.holdout;
+            if !held_out.is_empty() {
+                return Ok((held_out, "held-out"));
+            }
+        }
+        let trained_on = provenance.config.get("source").and_then(|source| source.as_str());
+        let same_place = trained_on
+            .and_then(|source| source.parse::<Source>().ok())
+            .is_some_and(|source| source.to_string() == pixels.catalogue().source);
+        // Where the source tells parts, only those to judge on are here.
+        let is_apart = !pixels.catalogue().part(&Part::ALL).is_empty();
+        if same_place && !is_apart && !self.all_classes {
+            progress::remark(
+                general,
+                "note: these are not the items that the model was trained on, though their source is: some of the classes may not be new to it",
+            );
+        }
+        Ok(((0..labels.len() as u32).collect(), "all"))
+    }
+
+    fn read(
+        &self,
+        path: &Path,
+        source: Option<&str>,
+        protocol: Protocol,
+    ) -> anyhow::Result<System> {
+        if let Some(source) = source {
+            bail!(Usage(format!(
+                "{} holds embeddings, which need no source: drop `{source}`",
+                path.display()
+            )));
+        }
+        let mut all = Rowed::read(path, self.labels.as_deref(), self.cameras.as_deref())?;
+        let mut search = None;
+        if let Some(gallery) = &self.gallery {
+            let gallery = Rowed::read(
+                gallery,
+                self.gallery_labels.as_deref(),
+                self.gallery_cameras.as_deref(),
+            )?;
+            let (queries, rows) = (all.ids.len() as u32, gallery.ids.len() as u32);
+            search = Some(Search {
+                queries: (0..queries).collect(),
+                gallery: (queries..queries + rows).collect(),
+            });
+            all = all.chain(gallery, path)?;
+        }
+        let pairs = match (&self.pairs, protocol) {
+            (Some(path), Protocol::Verification) => Some(Pairs::load(path, &all.ids)?.pairs),
+            _ => None,
+        };
+        Ok(System {
+            name: path.display().to_string(),
+            source: path.display().to_string(),
+            which: "all",
+            metric: Metric {
+                distance: self.distance.unwrap_or_default(),
+                normalize: self.normalize,
+            },
+            vectors: all.vectors,
+            labels: all.labels,
+            ids: all.ids,
+            cameras: all.cameras,
+            search,
+            pairs,
+            runs: None,
+            pictures: None,
+            threshold: None,
+            skipped: Vec::new(),
+            steps: Vec::new(),
+            reranking: None,
+        })
+    }
+}
+
+/// A file of embeddings with the files beside it.
+struct Rowed {
+    vectors: Array2<f32>,
+    labels: Labels,
+    ids: Vec<String>,
+    cameras: Option<Vec<String>>,
+}
+
+impl Rowed {
+    fn read(path: &Path, labels: Option<&Path>, cameras: Option<&Path>) -> anyhow::Result<Self> {
+        let mut embeddings = Embeddings::load(path)?;
+        let cameras = match cameras {
+            Some(cameras) => embeddings.clone().with_labels_from(cameras)?.labels,
+            None => None,
+        };
+        if let Some(labels) = labels {
+            embeddings = embeddings.with_labels_from(labels)?;
+        }
+        let labels = embeddings.classes().with_context(|| {
+            format!("{} has no labels: name a file with --labels", path.display())
+        })?;
+        let rows = 0..embeddings.vectors.nrows();
+        let ids = embeddings.ids.unwrap_or_else(|| rows.map(|row| row.to_string()).collect());
+        Ok(Self { vectors: embeddings.vectors, labels, ids, cameras })
+    }
+
+    /// These rows and, behind them, those of a gallery.
+    fn chain(self, gallery: Self, path: &Path) -> anyhow::Result<Self> {
+        let views = [self.vectors.view(), gallery.vectors.view()];
+        let vectors = concatenate(Axis(0), &views).map_err(|_| {
+            anyhow::anyhow!(
+                "the gallery has {} dimensions: expected {} as in {}",
+                gallery.vectors.ncols(),
+                self.vectors.ncols(),
+                path.display()
+            )
+        })?;
+        let cameras = match (self.cameras, gallery.cameras) {
+            (Some(own), Some(other)) => Some(own.into_iter().chain(other).collect()),
+            (None, None) => None,
+            (own, _) => bail!(Usage(format!(
+                "{} is missing: queries and gallery both need their cameras",
+                if own.is_some() { "--gallery-cameras" } else { "--cameras" }
+            ))),
+        };
+        Ok(Self {
+            vectors,
+            labels: self.labels.chain(&gallery.labels),
+            ids: self.ids.into_iter().chain(gallery.ids).collect(),
+            cameras,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Model,
+    Embeddings,
+}
+
+fn kind(path: &Path) -> anyhow::Result<Kind> {
+    // Of the formats of embeddings only one is a model's too; a model may have any name.
+    let may_be_model = matches!(Format::of(path), Ok(Format::Safetensors) | Err(_));
+    let is_model = may_be_model && Model::is_model(path)?;
+    Ok(if is_model { Kind::Model } else { Kind::Embeddings })
+}
+
+/// The files to judge and, last, the source for models.
+fn split(inputs: &[String]) -> anyhow::Result<(Vec<&Path>, Option<&str>)> {
+    let is_system = |input: &String| {
+        let path = Path::new(input);
+        Format::of(path).is_ok() || (path.is_file() && Model::is_model(path).unwrap_or(false))
+    };
+    let (systems, source) = match inputs.split_last() {
+        Some((last, others)) if !others.is_empty() && !is_system(last) => (others, Some(last)),
+        _ => (inputs, None),
+    };
+    if let Some(odd) = systems.iter().find(|input| !is_system(input)) {
+        bail!(Usage(format!(
+            "`{odd}` is neither a model nor a file of embeddings (.safetensors, .npy, .parquet); a source comes last"
+        )));
+    }
+    Ok((systems.iter().map(Path::new).collect(), source.map(String::as_str)))
+}
+
+fn one_shot_runs(runs: &OneShotRuns) -> Vec<Run> {
+    let run = |run: &tercet_train::data::OneShotRun| Run {
+        training: run.training.iter().copied().zip(0..).collect(),
+        test: run.test.iter().copied().zip(run.truth.iter().copied()).collect(),
+    };
+    runs.runs.iter().map(run).collect()
+}

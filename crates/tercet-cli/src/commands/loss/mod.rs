@@ -1,0 +1,336 @@
+//! `tercet loss`: exact value, gradient and triplet census of given vectors.
+
+mod task;
+
+use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use tercet::{
+    Census, Distance, Labels, Metric, Objective, Penalty, Percentiles, Preset, Reduction,
+    TripletLoss,
+};
+use tercet_train::embeddings::Embeddings;
+use tercet_train::trainer::Margin;
+
+use self::task::{Choice, Task};
+use crate::exit::Usage;
+use crate::table::count;
+use crate::{General, interrupt, progress};
+
+/// Margin of a hinge that is asked for without one, as in FaceNet.
+const HINGE_MARGIN: f32 = 0.2;
+
+#[derive(Debug, Args)]
+pub(crate) struct Loss {
+    /// Vectors as `.npy` (N×D, f16, f32 or f64), `.safetensors` or `.parquet`.
+    embeddings: PathBuf,
+    /// `.npy` of integers, or text with one label a line [default: those beside the
+    /// vectors].
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted. Without one, the parts below
+    /// start from those of batch-hard.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["distance", "normalize", "selection", "penalty", "reduction"])]
+    preset: Option<Preset>,
+    /// euclidean, squared-euclidean, cosine [default: euclidean].
+    #[arg(long)]
+    distance: Option<Distance>,
+    /// L2-normalise the vectors first; the gradient goes through it.
+    #[arg(long)]
+    normalize: bool,
+    /// Which triplets count, with parameters after a colon [default: hard]: all, hard, semi-hard,
+    /// semi-hard-all, semi-hard-fallback, violating-random, easy-positive, easy-positive-semi-hard,
+    /// distance-weighted:cutoff=0.5,nonzero-loss-cutoff=1.4, n-hard:positives=1..2,negatives=1..2,
+    /// random:triplets=1, and explicit for those of --triplets.
+    #[arg(long)]
+    selection: Option<Choice>,
+    /// For `--selection explicit`: `.npy` of M×3 integers, or text with anchor,positive,negative on
+    /// each line; rows of the vectors, counted from 0.
+    #[arg(long, value_name = "FILE", conflicts_with = "preset")]
+    triplets: Option<PathBuf>,
+    /// hinge, soft, squared-hinge [default: soft, or hinge with a number as --margin].
+    #[arg(long, value_parser = penalty_name)]
+    penalty: Option<&'static str>,
+    /// A number or `soft` [default: the preset's own; 0.2 for a hinge; 0 for soft].
+    #[arg(long, value_name = "M|soft")]
+    margin: Option<Margin>,
+    /// mean, mean-active, mean-anchors, sum [default: mean].
+    #[arg(long)]
+    reduction: Option<Reduction>,
+    /// Seed of selections that draw.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Write the gradient with respect to the vectors (N×D, f32).
+    #[arg(long, value_name = "FILE.npy")]
+    gradient: Option<PathBuf>,
+    /// Evaluate so many times; `seconds` is the median.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    repeat: u64,
+    /// Threads; 0 takes every core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+#[derive(Serialize)]
+struct Result<'a> {
+    embeddings: &'a PathBuf,
+    items: usize,
+    /// None where given triplets need no labels and there are none.
+    classes: Option<usize>,
+    dimensions: usize,
+    objective: String,
+    metric: String,
+    value: f64,
+    #[serde(flatten)]
+    census: Census,
+    embedding_norm: Option<Percentiles>,
+    distance: Option<Percentiles>,
+    seconds: f64,
+}
+
+impl Loss {
+    pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
+        let objective = self.objective()?.with_seed(self.seed);
+        self.check_usage()?;
+        super::use_threads(self.threads)?;
+        let embeddings = self.read()?;
+        let labels = embeddings.classes();
+        let classes = labels.as_ref().map(Labels::class_count);
+        let task = self.task(objective, &embeddings, labels)?;
+        let vectors = embeddings.view();
+        let named = || self.embeddings.display().to_string();
+
+        interrupt::watch()?;
+        let bar = progress::bar(general, "evaluating", vectors.nrows());
+        let mut times = Vec::new();
+        let outcome = loop {
+            let began = Instant::now();
+            let outcome = task
+                .evaluate(vectors, &|done, total| follow(&bar, done, total))
+                .with_context(named)?;
+            times.push(began.elapsed().as_secs_f64());
+            if times.len() as u64 == self.repeat {
+                break outcome;
+            }
+        };
+        bar.finish_and_clear();
+        times.sort_by(f64::total_cmp);
+        let seconds = times[times.len() / 2];
+        let bar = progress::bar(general, "distances", vectors.nrows());
+        let metric = task.metric();
+        let distance = Percentiles::pairwise_distances_watched(vectors, metric, &|done, total| {
+            follow(&bar, done, total)
+        });
+        let distance = distance.with_context(named)?;
+        bar.finish_and_clear();
+
+        if let Some(path) = &self.gradient {
+            let gradient =
+                Embeddings { vectors: outcome.gradient, labels: None, ids: None, model: None };
+            gradient.save(path)?;
+        }
+        for warning in warnings(&task, &outcome.census) {
+            progress::remark(general, format!("warning: {warning}"));
+        }
+        let result = Result {
+            embeddings: &self.embeddings,
+            items: vectors.nrows(),
+            classes,
+            dimensions: vectors.ncols(),
+            objective: task.to_string(),
+            metric: metric.to_string(),
+            value: outcome.value,
+            census: outcome.census,
+            embedding_norm: Percentiles::norms(vectors),
+            distance,
+            seconds,
+        };
+        super::print(general, &result, || self.table(&result))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn check_usage(&self) -> anyhow::Result<()> {
+        match (self.selection, &self.triplets) {
+            (Some(Choice::Explicit), None) => {
+                bail!(Usage("--selection explicit: name a file with --triplets".to_owned()))
+            }
+            (None | Some(Choice::Rule(_)), Some(_)) => {
+                bail!(Usage("--triplets: expected --selection explicit beside it".to_owned()))
+            }
+            _ => {}
+        }
+        if let Some(path) = &self.gradient
+            && !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+        {
+            bail!(Usage(format!(
+                "--gradient {}: expected a name that ends in .npy",
+                path.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn task(
+        &self,
+        objective: Objective,
+        embeddings: &Embeddings,
+        labels: Option<Labels>,
+    ) -> anyhow::Result<Task> {
+        match (&self.triplets, objective, labels) {
+            (Some(path), Objective::Triplet(loss), _) => {
+                Ok(Task::Given(loss, embeddings.triplets_from(path)?))
+            }
+            (_, objective, Some(labels)) => Ok(Task::Rule(objective, labels)),
+            _ => bail!("{} has no labels: name a file with --labels", self.embeddings.display()),
+        }
+    }
+
+    fn objective(&self) -> anyhow::Result<Objective> {
+        let base = match self.preset.unwrap_or_default().loss() {
+            Objective::Triplet(loss) => loss,
+            lifted => {
+                return match self.margin {
+                    None => Ok(lifted),
+                    Some(Margin::Hinge(margin)) => Ok(lifted.with_margin(margin)),
+                    Some(Margin::Soft) => {
+                        bail!(Usage(
+                            "--margin soft: lifted has no soft margin, give a number".to_owned()
+                        ))
+                    }
+                };
+            }
+        };
+        let penalty = match (self.penalty, self.margin) {
+            (None, None) => base.penalty,
+            (None | Some("soft"), Some(Margin::Soft)) => Penalty::Soft { margin: 0.0 },
+            (Some(name), Some(Margin::Soft)) => {
+                bail!(Usage(format!("--margin soft contradicts --penalty {name}: give a number")))
+            }
+            (name, Some(Margin::Hinge(margin))) => {
+                Penalty::from_name(name.unwrap_or("hinge"), margin)?
+            }
+            (Some(name), None) => {
+                Penalty::from_name(name, if name == "soft" { 0.0 } else { HINGE_MARGIN })?
+            }
+        };
+        let metric = Metric {
+            distance: self.distance.unwrap_or(base.metric.distance),
+            normalize: self.normalize || base.metric.normalize,
+        };
+        Ok(TripletLoss {
+            metric,
+            selection: match self.selection {
+                Some(Choice::Rule(selection)) => selection,
+                Some(Choice::Explicit) | None => base.selection,
+            },
+            penalty,
+            reduction: self.reduction.unwrap_or(base.reduction),
+        }
+        .into())
+    }
+
+    fn read(&self) -> anyhow::Result<Embeddings> {
+        let embeddings = Embeddings::load(&self.embeddings)?;
+        match &self.labels {
+            Some(labels) => Ok(embeddings.with_labels_from(labels)?),
+            None => Ok(embeddings),
+        }
+    }
+
+    fn table(&self, result: &Result) -> String {
+        let census = &result.census;
+        let number = |value: u64| count(value as usize);
+        let mut text = format!(
+            "{}: {} items{}, {} dimensions\n",
+            self.embeddings.display(),
+            count(result.items),
+            result.classes.map_or_else(String::new, |n| format!(" of {} classes", count(n))),
+            result.dimensions
+        );
+        let preset = self.preset.map_or_else(String::new, |preset| format!("{preset}: "));
+        let _ = writeln!(text, "{preset}{} distance, {}\n", result.metric, result.objective);
+        let _ = writeln!(text, "value      {}", result.value);
+        let _ = writeln!(
+            text,
+            "triplets   {} valid, {} selected, {} active, {} violated",
+            number(census.triplets),
+            number(census.selected),
+            number(census.active),
+            number(census.violated)
+        );
+        let _ = writeln!(
+            text,
+            "anchors    {}; {} items without a positive, {} without a negative\n",
+            number(census.anchors),
+            number(census.anchors_without_positive),
+            number(census.anchors_without_negative)
+        );
+        let _ = write!(text, "{:<11}", "");
+        for head in ["min", "5 %", "median", "95 %", "max"] {
+            let _ = write!(text, "{head:>10}");
+        }
+        for (name, spread) in [("norm", result.embedding_norm), ("distance", result.distance)] {
+            let _ = write!(text, "\n{name:<11}");
+            match spread {
+                None => text.push_str("         –"),
+                Some(p) => {
+                    for value in [p.p0, p.p5, p.p50, p.p95, p.p100] {
+                        let _ = write!(text, "{value:>10.4}");
+                    }
+                }
+            }
+        }
+        let _ = write!(
+            text,
+            "\n\nmean distance {:.4} between positives, {:.4} between negatives\nkernel {:.1} ms",
+            census.mean_positive_distance,
+            census.mean_negative_distance,
+            1e3 * result.seconds
+        );
+        text
+    }
+}
+
+fn penalty_name(name: &str) -> std::result::Result<&'static str, tercet::Error> {
+    Penalty::from_name(name, 0.0).map(Penalty::name)
+}
+
+/// Shows how far the work is; it goes on until Ctrl-C.
+fn follow(bar: &ProgressBar, done: u64, total: u64) -> ControlFlow<()> {
+    bar.set_length(total);
+    bar.set_position(done);
+    interrupt::asked()
+}
+
+/// What a person should know about a loss that is 0 for another reason than good vectors.
+fn warnings(task: &Task, census: &Census) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Task::Given(_, triplets) = task {
+        if triplets.is_empty() {
+            warnings.push("the file of triplets is empty".to_owned());
+        }
+    } else if let Task::Rule(Objective::Triplet(loss), _) = task
+        && loss.selection.is_empty_at(loss.penalty.margin())
+    {
+        warnings.push(format!(
+            "nothing is selected, since the band of {} is empty at margin {}: give --margin a number above 0",
+            loss.selection,
+            loss.penalty.margin()
+        ));
+    } else if census.triplets == 0 {
+        warnings.push(format!(
+            "there is no valid triplet: {} items are alone in their class, {} meet no other class",
+            census.anchors_without_positive, census.anchors_without_negative
+        ));
+    } else if census.selected == 0 {
+        warnings.push("there are valid triplets, but the selection takes none of them".to_owned());
+    }
+    warnings
+}

@@ -1,0 +1,76 @@
+//! What is evaluated: an objective over all that its rule selects, or over given triplets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ndarray::ArrayView2;
+use tercet::{Error, Labels, Metric, Objective, Outcome, Selection, Triplet, TripletLoss, Watch};
+
+/// The name of the selection that a file of triplets takes the place of.
+const EXPLICIT: &str = "explicit";
+
+/// What `--selection` names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Choice {
+    /// A rule.
+    Rule(Selection),
+    /// `explicit`: the triplets of a file.
+    Explicit,
+}
+
+impl FromStr for Choice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == EXPLICIT {
+            return Ok(Self::Explicit);
+        }
+        text.parse().map(Self::Rule).map_err(|error| match error {
+            Error::UnknownName { what: what @ "selection", got, expected } => {
+                Error::UnknownName { what, got, expected: format!("{expected}, {EXPLICIT}") }
+            }
+            error => error,
+        })
+    }
+}
+
+pub(super) enum Task {
+    /// All triplets that the objective selects among items with these labels.
+    Rule(Objective, Labels),
+    /// These triplets, whatever the labels.
+    Given(TripletLoss, Vec<Triplet>),
+}
+
+impl Task {
+    pub(super) fn metric(&self) -> Metric {
+        match self {
+            Self::Rule(objective, _) => objective.metric(),
+            Self::Given(loss, _) => loss.metric,
+        }
+    }
+
+    pub(super) fn evaluate(
+        &self,
+        vectors: ArrayView2<f32>,
+        watch: Watch,
+    ) -> Result<Outcome, Error> {
+        match self {
+            Self::Rule(objective, labels) => objective.evaluate_watched(vectors, labels, watch),
+            Self::Given(loss, triplets) => {
+                let outcome = loss.evaluate_triplets(vectors, triplets)?;
+                let all = triplets.len() as u64;
+                if watch(all, all).is_break() { Err(Error::Interrupted) } else { Ok(outcome) }
+            }
+        }
+    }
+}
+
+/// Selection, penalty and reduction, without the distance.
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(objective, _) => objective.fmt(f),
+            Self::Given(loss, _) => write!(f, "{EXPLICIT}, {}, {}", loss.penalty, loss.reduction),
+        }
+    }
+}

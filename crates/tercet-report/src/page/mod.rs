@@ -1,0 +1,22 @@
+//! The pages as their templates see them: texts and places, all arithmetic done.
+
+mod evaluation;
+mod headline;
+mod strip;
+mod table;
+mod training;
+
+/// Why a report could not be made into a page.
+#[derive(Debug, thiserror::Error)]
+#[error("the report could not be laid out as HTML")]
+pub struct ReportError(#[from] askama::Error);
+
+const STYLE: &str = include_str!("../../templates/style.css");
+const HOVER: &str = include_str!("../../templates/hover.js");
+const MAP_SCRIPT: &str = include_str!("../../templates/map.js");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A share as a CSS length in percent.
+fn length(share: f64) -> String {
+    format!("{:.2}%", share.clamp(0.0, 1.0) * 100.0)
+}

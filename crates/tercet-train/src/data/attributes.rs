@@ -1,0 +1,166 @@
+//! What a source says of an item beside its class.
+
+use std::fmt;
+
+use image::DynamicImage;
+
+/// What a source says of an item beside its class. Most sources say nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// What the item is for; empty where the source does not say.
+    pub parts: Parts,
+    /// The camera that took it, or what else tells views of one object apart.
+    pub camera: Option<String>,
+    /// The sequence (tracklet, film) that it is from.
+    pub sequence: Option<String>,
+    /// The part of the picture that shows it; the whole by default.
+    pub crop: Option<Crop>,
+}
+
+/// What an item is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// To learn from.
+    Train,
+    /// To choose settings by.
+    Validation,
+    /// To judge on.
+    Test,
+    /// To judge on, as what is looked for.
+    Query,
+    /// To judge on, as what is found.
+    Gallery,
+}
+
+impl Part {
+    /// All parts, in the order in which they are used.
+    pub const ALL: [Self; 5] =
+        [Self::Train, Self::Validation, Self::Test, Self::Query, Self::Gallery];
+
+    /// Its name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+            Self::Query => "query",
+            Self::Gallery => "gallery",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The parts that one item belongs to: an item of a test set may be query and gallery at once.
+///
+/// ```
+/// use tercet_train::data::{Part, Parts};
+/// let parts = Parts::from_iter([Part::Query, Part::Gallery]);
+/// assert!(parts.contains(Part::Query) && !parts.contains(Part::Train));
+/// assert!(Parts::default().is_empty());
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Parts(u8);
+
+impl Parts {
+    /// Whether the source does not say what the item is for.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the item belongs to a part.
+    pub fn contains(self, part: Part) -> bool {
+        self.0 & (1 << part as u8) != 0
+    }
+
+    /// Whether it belongs to one of several parts.
+    pub fn contains_any(self, parts: &[Part]) -> bool {
+        parts.iter().any(|&part| self.contains(part))
+    }
+
+    /// The parts, in the order of [`Part::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Part> {
+        Part::ALL.into_iter().filter(move |&part| self.contains(part))
+    }
+}
+
+impl FromIterator<Part> for Parts {
+    fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Self {
+        Self(parts.into_iter().fold(0, |bits, part| bits | (1 << part as u8)))
+    }
+}
+
+impl From<Part> for Parts {
+    fn from(part: Part) -> Self {
+        Self::from_iter([part])
+    }
+}
+
+/// A box in a picture, in pixels from its upper left corner; `right` and `bottom` are the first
+/// column and row that no longer belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Crop {
+    /// First column.
+    pub left: u32,
+    /// First row.
+    pub top: u32,
+    /// Column behind the last.
+    pub right: u32,
+    /// Row behind the last.
+    pub bottom: u32,
+}
+
+impl Crop {
+    /// Cuts the box out of a picture; an error says how they do not fit.
+    pub(crate) fn cut(self, image: &DynamicImage) -> Result<DynamicImage, String> {
+        let (width, height) = (image.width(), image.height());
+        let is_inside = self.left < self.right
+            && self.top < self.bottom
+            && self.right <= width
+            && self.bottom <= height;
+        if !is_inside {
+            return Err(format!(
+                "the box {self} does not lie inside its {width} x {height} pixels"
+            ));
+        }
+        Ok(image.crop_imm(self.left, self.top, self.right - self.left, self.bottom - self.top))
+    }
+}
+
+impl fmt::Display for Crop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{},{},{}", self.left, self.top, self.right, self.bottom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{GenericImageView, GrayImage, Luma};
+
+    use super::*;
+
+    #[test]
+    fn an_item_can_belong_to_several_parts() {
+        let parts = Parts::from_iter([Part::Gallery, Part::Query]);
+        assert_eq!(parts.iter().collect::<Vec<_>>(), [Part::Query, Part::Gallery]);
+        assert!(parts.contains_any(&[Part::Train, Part::Gallery]));
+        assert!(!parts.contains_any(&[Part::Train, Part::Test]));
+    }
+
+    #[test]
+    fn a_box_is_cut_out_or_refused() {
+        let image = DynamicImage::from(GrayImage::from_fn(4, 3, |x, y| Luma([(10 * y + x) as u8])));
+        let crop = |left, top, right, bottom| Crop { left, top, right, bottom };
+        let cut = crop(1, 1, 4, 3).cut(&image).unwrap();
+        assert_eq!(cut.dimensions(), (3, 2));
+        assert_eq!(cut.get_pixel(0, 0).0[0], 11);
+        for bad in [crop(1, 1, 5, 3), crop(0, 0, 4, 4), crop(2, 0, 2, 3), crop(3, 0, 1, 3)] {
+            let reason = bad.cut(&image).unwrap_err();
+            assert!(reason.contains("inside its 4 x 3 pixels"), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A table of images: path, class, and what else is known of each.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::table::{Row, Table};
+use super::{Attributes, Catalogue, Content, Crop, DataError, Item, Part, Parts};
+
+/// The columns that must be there.
+const REQUIRED: [&str; 2] = ["path", "label"];
+
+/// The columns that may be there.
+const OPTIONAL: [&str; 9] =
+    ["split", "is_query", "is_gallery", "camera", "sequence", "x1", "y1", "x2", "y2"];
+
+/// The corners of the box, in the order of [`Crop`]'s fields.
+const BOX: [&str; 4] = ["x1", "y1", "x2", "y2"];
+
+/// The rows of a CSV file as items, in their order. Paths are relative to the file; the id of an
+/// item is its path as written, with the box behind it where there is one.
+pub(crate) fn catalogue(source: String, file: &Path) -> Result<Catalogue, DataError> {
+    if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet")) {
+        return Err(DataError::Refused {
+            path: file.to_owned(),
+            reason: "a manifest is read from CSV only: write the table as .csv".to_owned(),
+        });
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut table = Table::open(file, &REQUIRED, &OPTIONAL)?;
+    let (mut items, mut classes) = (Vec::new(), Vec::new());
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    while let Some(row) = table.next_row()? {
+        let path = row.required("path")?;
+        let attributes = Attributes {
+            parts: parts(&row)?,
+            camera: row.get("camera").map(str::to_owned),
+            sequence: row.get("sequence").map(str::to_owned),
+            crop: crop(&row)?,
+        };
+        let id = match attributes.crop {
+            Some(crop) => format!("{path}#{crop}"),
+            None => path.to_owned(),
+        };
+        // An item that is there twice would find itself.
+        if let Some(first) = lines.insert(id.clone(), row.line) {
+            let reason = format!("`{id}` is in line {first} already: drop one of the two");
+            return Err(row.refuse("path", reason));
+        }
+        classes.push(row.required("label")?.to_owned());
+        items.push(Item { id, content: Content::File(folder.join(path)), attributes });
+    }
+    if items.is_empty() {
+        let reason = "it holds no items below its header".to_owned();
+        return Err(DataError::Refused { path: file.to_owned(), reason });
+    }
+    Ok(Catalogue::new(source, items, classes.into_iter().collect()))
+}
+
+fn parts(row: &Row<'_>) -> Result<Parts, DataError> {
+    let split = match row.get("split") {
+        None => None,
+        Some(text) => Some(match text.to_ascii_lowercase().as_str() {
+            "train" | "training" => Part::Train,
+            "val" | "valid" | "validation" => Part::Validation,
+            "test" => Part::Test,
+            "query" => Part::Query,
+            "gallery" => Part::Gallery,
+            _ => {
+                let names = Part::ALL.map(Part::name).join(", ");
+                return Err(row.refuse("split", format!("`{text}` is none of {names}")));
+            }
+        }),
+    };
+    let query = row.flag("is_query")?.unwrap_or(false).then_some(Part::Query);
+    let gallery = row.flag("is_gallery")?.unwrap_or(false).then_some(Part::Gallery);
+    Ok([split, query, gallery].into_iter().flatten().collect())
+}
+
+fn crop(row: &Row<'_>) -> Result<Option<Crop>, DataError> {
+    if BOX.iter().all(|column| row.get(column).is_none()) {
+        return Ok(None);
+    }
+    let side = |column| {
+        let text = row.required(column)?;
+        text.parse::<u32>()
+            .map_err(|_| row.refuse(column, format!("`{text}` is no number of pixels (0, 1, …)")))
+    };
+    let crop =
+        Crop { left: side("x1")?, top: side("y1")?, right: side("x2")?, bottom: side("y2")? };
+    let order = [("x2", crop.left, crop.right), ("y2", crop.top, crop.bottom)];
+    match order.into_iter().find(|(_, from, to)| from >= to) {
+        Some((column, from, to)) => {
+            Err(row.refuse(column, format!("it is {to}, expected more than {from}")))
+        }
+        None => Ok(Some(crop)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::{GrayImage, Luma};
+
+    use super::*;
+
+    fn list(text: &str) -> Result<Catalogue, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("pictures")).unwrap();
+        let image = GrayImage::from_fn(8, 6, |x, _| Luma([x as u8]));
+        image.save(folder.path().join("pictures/1.png")).unwrap();
+        let file = folder.path().join("list.csv");
+        fs::write(&file, text).unwrap();
+        let all = catalogue("manifest:list.csv".to_owned(), &file).map_err(|e| e.to_string())?;
+        // What can be decoded is decoded while the folder is there.
+        let sizes: Vec<_> = (0..all.len()).map(|item| all.image(item).map(|i| i.width())).collect();
+        assert!(sizes[0].is_ok(), "{sizes:?}");
+        Ok(all)
+    }
+
+    #[test]
+    fn rows_are_items_with_all_they_say() {
+        let all = list(
+            "\u{feff}camera,label,path,split,is_query,is_gallery,sequence,x1,y1,x2,y2,comment\n\
+             c1,あ,pictures/1.png,train,,,s1,,,,,\n\
+             c2,b,pictures/1.png,VAL,true,1,,1,0,5,6,\"a, b\"\n\
+             c1, b ,pictures/2.png,query,0,False,,,,,,\n",
+        )
+        .unwrap();
+        assert_eq!(all.ids(), ["pictures/1.png", "pictures/1.png#1,0,5,6", "pictures/2.png"]);
+        assert_eq!(all.labels, ["あ", "b", "b"].into_iter().collect());
+        let attributes = &all.items[1].attributes;
+        assert_eq!(attributes.crop, Some(Crop { left: 1, top: 0, right: 5, bottom: 6 }));
+        let parts = [Part::Validation, Part::Query, Part::Gallery].into_iter().collect();
+        assert_eq!(attributes.parts, parts);
+        assert_eq!(all.items[0].attributes.sequence.as_deref(), Some("s1"));
+        assert_eq!(all.cameras().unwrap(), ["c1", "c2", "c1"].into_iter().collect());
+        assert_eq!(all.part(&[Part::Query]), [1, 2]);
+        assert_eq!(all.training().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_box_is_cut_out() {
+        let folder = tempfile::tempdir().unwrap();
+        GrayImage::from_fn(8, 6, |x, _| Luma([x as u8])).save(folder.path().join("1.png")).unwrap();
+        let file = folder.path().join("list.csv");
+        fs::write(&file, "path,label,x1,y1,x2,y2\n1.png,a,2,1,5,6\n1.png,a,2,1,9,6\n").unwrap();
+        let all = catalogue("manifest:x".to_owned(), &file).unwrap();
+        let image = all.image(0).unwrap().to_luma8();
+        assert_eq!((image.dimensions(), image.get_pixel(0, 0).0[0]), ((3, 5), 2));
+        let message = all.image(1).unwrap_err().to_string();
+        assert!(message.contains("1.png#2,1,9,6") && message.contains("8 x 6"), "{message}");
+    }
+
+    #[test]
+    fn wrong_cells_are_named_by_line_and_column() {
+        let columns = "path,label,split,is_query,x1,y1,x2,y2\n";
+        for (row, part) in [
+            ("", "no items below its header"),
+            (",a,,,,,,\n", ":2: column `path`: it is empty"),
+            ("p,,,,,,,\n", ":2: column `label`: it is empty"),
+            ("p,a,traning,,,,,\n", ":2: column `split`: `traning` is none of train, validation"),
+            ("p,a,,maybe,,,,\n", ":2: column `is_query`: `maybe` is neither"),
+            ("p,a,,,1,,,\n", ":2: column `y1`: it is empty"),
+            ("p,a,,,1,2,3.5,4\n", ":2: column `x2`: `3.5` is no number of pixels"),
+            ("p,a,,,1,2,1,4\n", ":2: column `x2`: it is 1, expected more than 1"),
+            ("p,a,,,,,,\nq,a,,,,,,\np,a,,,,,,\n", ":4: column `path`: `p` is in line 2 already"),
+            ("p,a\n", ":2: 2 fields, expected 8"),
+        ] {
+            let message = list(&format!("{columns}{row}")).unwrap_err();
+            assert!(message.contains(part) && message.contains("list.csv"), "{part}: {message}");
+        }
+        for (text, part) in [
+            ("", "no column `path`"),
+            ("path;label\np;a\n", "no column `path` in the first line, but `path;label`"),
+            ("path,label,path\np,a,p\n", "the column `path` is there twice"),
+        ] {
+            let message = list(text).unwrap_err();
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        for (name, part) in [("list.parquet", "CSV only"), ("none.csv", "cannot read")] {
+            let message = catalogue(String::new(), Path::new(name)).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains(part), "{message}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Tables as CSV: columns by name, errors by line and column.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use csv::{Reader, ReaderBuilder, StringRecord, Trim};
+
+use super::DataError;
+
+/// A CSV file with a header, read row by row.
+pub(crate) struct Table {
+    path: PathBuf,
+    reader: Reader<File>,
+    header: StringRecord,
+}
+
+/// One row of a [`Table`].
+pub(crate) struct Row<'a> {
+    path: &'a Path,
+    header: &'a StringRecord,
+    record: StringRecord,
+    /// Its line in the file, counted from 1.
+    pub(crate) line: u64,
+}
+
+impl Table {
+    /// Opens a file that has all `required` columns; other columns than these and the `optional`
+    /// ones are not looked at.
+    pub(crate) fn open(
+        path: &Path,
+        required: &[&str],
+        optional: &[&str],
+    ) -> Result<Self, DataError> {
+        let file = File::open(path)
+            .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
+        let mut header = reader.headers().map_err(|error| refuse(path, &error))?.clone();
+        // The mark that spreadsheets put before UTF-8.
+        if let Some(first) = header.get(0).and_then(|name| name.strip_prefix('\u{feff}')) {
+            let rest = header.iter().skip(1);
+            header = std::iter::once(first).chain(rest).collect();
+        }
+        let columns: Vec<&str> = header.iter().collect();
+        let known = required.iter().chain(optional);
+        let twice = known.copied().find(|name| columns.iter().filter(|c| c == &name).count() > 1);
+        let lacking = required.iter().find(|name| !columns.contains(name));
+        let reason = match (lacking, twice) {
+            (Some(lacking), _) => format!(
+                "there is no column `{lacking}` in the first line, but `{}`; expected {}{}",
+                columns.join(","),
+                required.join(","),
+                match optional.is_empty() {
+                    true => String::new(),
+                    false => format!(" and optionally {}", optional.join(",")),
+                }
+            ),
+            (None, Some(twice)) => format!("the column `{twice}` is there twice"),
+            (None, None) => return Ok(Self { path: path.to_owned(), reader, header }),
+        };
+        Err(DataError::Line { path: path.to_owned(), line: 1, reason })
+    }
+
+    /// The next row; `None` behind the last.
+    pub(crate) fn next_row(&mut self) -> Result<Option<Row<'_>>, DataError> {
+        let mut record = StringRecord::new();
+        let found =
+            self.reader.read_record(&mut record).map_err(|error| refuse(&self.path, &error))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        Ok(found.then_some(Row { path: &self.path, header: &self.header, record, line }))
+    }
+}
+
+impl Row<'_> {
+    /// The text in a column; `None` if the column is not there or the text is empty.
+    pub(crate) fn get(&self, column: &str) -> Option<&str> {
+        let place = self.header.iter().position(|name| name == column)?;
+        self.record.get(place).filter(|text| !text.is_empty())
+    }
+
+    /// The text in a column that may not be empty.
+    pub(crate) fn required(&self, column: &str) -> Result<&str, DataError> {
+        self.get(column).ok_or_else(|| self.lacking(column))
+    }
+
+    /// A yes or no.
+    pub(crate) fn flag(&self, column: &str) -> Result<Option<bool>, DataError> {
+        let Some(text) = self.get(column) else { return Ok(None) };
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "true" => Ok(Some(true)),
+            "0" | "false" => Ok(Some(false)),
+            _ => Err(self.refuse(column, format!("`{text}` is neither true (1) nor false (0)"))),
+        }
+    }
+
+    /// An error for an empty cell.
+    pub(crate) fn lacking(&self, column: &str) -> DataError {
+        self.refuse(column, "it is empty".to_owned())
+    }
+
+    /// An error for a cell.
+    pub(crate) fn refuse(&self, column: &str, reason: String) -> DataError {
+        DataError::Line {
+            path: self.path.to_owned(),
+            line: self.line,
+            reason: format!("column `{column}`: {reason}"),
+        }
+    }
+}
+
+fn refuse(path: &Path, error: &csv::Error) -> DataError {
+    let reason = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields, expected {expected_len} as in the first line")
+        }
+        csv::ErrorKind::Utf8 { err, .. } => {
+            format!("field {} is no text in UTF-8", err.field() + 1)
+        }
+        csv::ErrorKind::Io(reason) => reason.to_string(),
+        _ => error.to_string(),
+    };
+    let line = error.position().map_or(1, csv::Position::line);
+    DataError::Line { path: path.to_owned(), line, reason }
+}

@@ -1,0 +1,199 @@
+//! Parquet: the columns `id`, `label` and `embedding`, and the model's fingerprint as metadata.
+
+use std::sync::Arc;
+
+use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use ::parquet::arrow::{ArrowWriter, ProjectionMask, parquet_to_arrow_schema};
+use ::parquet::basic::Compression;
+use ::parquet::file::metadata::KeyValue;
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::schema::types::ColumnPath;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use bytes::Bytes;
+use ndarray::Array2;
+
+use super::Embeddings;
+
+const EMBEDDING: &str = "embedding";
+const LABEL: &str = "label";
+const ID: &str = "id";
+
+/// The key of the model's fingerprint in the file's metadata.
+const MODEL: &str = "model";
+
+/// Columns `id` and `label` (strings, where known) and `embedding` (fixed-size list of f32).
+pub(super) fn write(embeddings: &Embeddings) -> Result<Vec<u8>, String> {
+    try_write(embeddings).map_err(|error| error.to_string())
+}
+
+fn try_write(embeddings: &Embeddings) -> ::parquet::errors::Result<Vec<u8>> {
+    let dimensions = i32::try_from(embeddings.vectors.ncols()).unwrap_or(i32::MAX);
+    let mut columns: Vec<(Field, ArrayRef)> = Vec::new();
+    for (name, texts) in [(ID, &embeddings.ids), (LABEL, &embeddings.labels)] {
+        if let Some(texts) = texts {
+            let column: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+            columns.push((Field::new(name, DataType::Utf8, false), column));
+        }
+    }
+    let number = Arc::new(Field::new("element", DataType::Float32, false));
+    let values = Float32Array::from_iter_values(embeddings.vectors.iter().copied());
+    let lists = FixedSizeListArray::try_new(number, dimensions, Arc::new(values), None)?;
+    columns.push((Field::new(EMBEDDING, lists.data_type().clone(), false), Arc::new(lists)));
+
+    let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(schema.clone(), arrays)?;
+    let model = embeddings.model.clone();
+    // Hardly any number occurs twice: a dictionary of them would only take time.
+    let numbers = ColumnPath::from(vec![EMBEDDING.into(), "list".into(), "element".into()]);
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_column_dictionary_enabled(numbers, false)
+        .set_key_value_metadata(model.map(|model| vec![KeyValue::new(MODEL.to_owned(), model)]))
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+    writer.write(&batch)?;
+    writer.into_inner()
+}
+
+/// Embeddings as lists of f16, f32 or f64; labels and ids as strings or whole numbers, or absent.
+///
+/// Types are taken from Parquet's own schema, not from the Arrow schema that may lie beside it:
+/// what writers call dictionary, large or fixed-size then arrives as plain strings and lists.
+pub(super) fn read(bytes: Vec<u8>) -> Result<Embeddings, String> {
+    let told = |error: ::parquet::errors::ParquetError| error.to_string();
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(bytes), options)
+            .map_err(told)?;
+    let names: Vec<String> =
+        builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let place = |name: &str| names.iter().position(|other| other == name);
+    if place(EMBEDDING).is_none() {
+        return Err(format!("it has no column `{EMBEDDING}`, but {names:?}"));
+    }
+    let metadata = builder.metadata().file_metadata();
+    let entries = metadata.key_value_metadata();
+    let model = entries.into_iter().flatten().find(|entry| entry.key == MODEL);
+    let model = model.and_then(|entry| entry.value.clone());
+    let declared = parquet_to_arrow_schema(metadata.schema_descr(), entries);
+
+    let wanted = [EMBEDDING, LABEL, ID].into_iter().filter_map(place);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
+    let (mut values, mut dimensions, mut rows) = (Vec::new(), None, 0);
+    let mut labels = place(LABEL).map(|_| Vec::new());
+    let mut ids = place(ID).map(|_| Vec::new());
+    for batch in builder.with_projection(mask).build().map_err(told)? {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let column = |name: &str| {
+            batch.column_by_name(name).ok_or_else(|| format!("column `{name}` cannot be read"))
+        };
+        vectors(column(EMBEDDING)?, rows, &mut dimensions, &mut values)?;
+        for (name, list) in [(LABEL, &mut labels), (ID, &mut ids)] {
+            if let Some(list) = list {
+                texts(name, column(name)?, rows, list)?;
+            }
+        }
+        rows += batch.num_rows();
+    }
+    // Without rows only the schema knows how long they would be.
+    let dimensions = dimensions.unwrap_or_else(|| {
+        match declared
+            .as_ref()
+            .map(|schema| schema.field_with_name(EMBEDDING).map(|field| field.data_type().clone()))
+        {
+            Ok(Ok(DataType::FixedSizeList(_, dimensions))) => {
+                usize::try_from(dimensions).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    });
+    let vectors =
+        Array2::from_shape_vec((rows, dimensions), values).map_err(|error| error.to_string())?;
+    Ok(Embeddings { vectors, labels, ids, model })
+}
+
+/// Appends the rows of a batch that starts at row `start`.
+fn vectors(
+    column: &ArrayRef,
+    start: usize,
+    dimensions: &mut Option<usize>,
+    values: &mut Vec<f32>,
+) -> Result<(), String> {
+    let wrong = || {
+        let kind = column.data_type();
+        format!("column `{EMBEDDING}` is {kind}, expected lists of f32, f16 or f64")
+    };
+    let lists = column.as_list_opt::<i32>().ok_or_else(wrong)?;
+    for row in 0..lists.len() {
+        if lists.is_null(row) {
+            return Err(format!("row {}: its embedding is null", start + row));
+        }
+        let list = lists.value(row);
+        let expected = *dimensions.get_or_insert(list.len());
+        if list.len() != expected {
+            return Err(format!(
+                "row {}: its embedding has {} numbers, expected {expected} as in row 0",
+                start + row,
+                list.len()
+            ));
+        }
+        if let Some(nulls) = list.nulls()
+            && let Some(place) = nulls.iter().position(|there| !there)
+        {
+            return Err(format!("row {}, column {place} is null, expected a number", start + row));
+        }
+        if let Some(list) = list.as_primitive_opt::<Float32Type>() {
+            values.extend(list.values());
+        } else if let Some(list) = list.as_primitive_opt::<Float64Type>() {
+            values.extend(list.values().iter().map(|&value| value as f32));
+        } else if let Some(list) = list.as_primitive_opt::<Float16Type>() {
+            values.extend(list.values().iter().map(|value| value.to_f32()));
+        } else {
+            return Err(wrong());
+        }
+    }
+    Ok(())
+}
+
+/// Appends the labels or ids of a batch that starts at row `start`.
+fn texts(
+    name: &str,
+    column: &ArrayRef,
+    start: usize,
+    texts: &mut Vec<String>,
+) -> Result<(), String> {
+    if let Some(nulls) = column.nulls()
+        && let Some(row) = nulls.iter().position(|there| !there)
+    {
+        return Err(format!("row {}: its {name} is null", start + row));
+    }
+    match column.data_type() {
+        DataType::Utf8 => {
+            let strings = column.as_string::<i32>();
+            texts.extend((0..strings.len()).map(|row| strings.value(row).to_owned()));
+        }
+        DataType::Int8 => integers::<Int8Type>(column, texts),
+        DataType::Int16 => integers::<Int16Type>(column, texts),
+        DataType::Int32 => integers::<Int32Type>(column, texts),
+        DataType::Int64 => integers::<Int64Type>(column, texts),
+        DataType::UInt8 => integers::<UInt8Type>(column, texts),
+        DataType::UInt16 => integers::<UInt16Type>(column, texts),
+        DataType::UInt32 => integers::<UInt32Type>(column, texts),
+        DataType::UInt64 => integers::<UInt64Type>(column, texts),
+        kind => {
+            return Err(format!("column `{name}` is {kind}, expected strings or whole numbers"));
+        }
+    }
+    Ok(())
+}
+
+fn integers<T: ArrowPrimitiveType<Native: ToString>>(column: &ArrayRef, texts: &mut Vec<String>) {
+    texts.extend(column.as_primitive::<T>().values().iter().map(ToString::to_string));
+}

@@ -1,0 +1,93 @@
+//! Small pictures of items, for pages.
+
+use std::io::Cursor;
+
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use rayon::prelude::*;
+
+use crate::data::{Catalogue, DataError};
+
+/// The background behind a picture that is no square.
+const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+
+/// Equally large pictures in one PNG: square tiles row by row without gaps.
+#[derive(Debug, Clone)]
+pub struct Sheet {
+    /// The bytes of the PNG file.
+    pub png: Vec<u8>,
+    /// Width and height of a tile in pixels.
+    pub side: u32,
+    /// Tiles a row.
+    pub columns: u32,
+}
+
+/// An item as a PNG file, whole, at most `side` pixels wide and high, never larger than it is.
+///
+/// # Errors
+/// [`DataError::Undecodable`].
+///
+/// # Panics
+/// If `item` is not one of the catalogue's.
+pub fn thumbnail(catalogue: &Catalogue, item: u32, side: u32) -> Result<Vec<u8>, DataError> {
+    png(&catalogue.items[item as usize].id, DynamicImage::from(small(catalogue, item, side)?))
+}
+
+/// Some items as tiles of one picture, in the order given.
+///
+/// # Errors
+/// [`DataError::Undecodable`].
+///
+/// # Panics
+/// If an item is not one of the catalogue's.
+pub fn sheet(catalogue: &Catalogue, items: &[u32], side: u32) -> Result<Sheet, DataError> {
+    let columns = (items.len() as f64).sqrt().ceil().max(1.0) as u32;
+    let rows = (items.len() as u32).div_ceil(columns).max(1);
+    let tiles: Vec<RgbImage> =
+        items.par_iter().map(|&item| small(catalogue, item, side)).collect::<Result<_, _>>()?;
+    let mut whole = RgbImage::from_pixel(columns * side, rows * side, PAPER);
+    for (place, tile) in (0..).zip(&tiles) {
+        let left = place % columns * side + (side - tile.width()) / 2;
+        let top = place / columns * side + (side - tile.height()) / 2;
+        imageops::replace(&mut whole, tile, i64::from(left), i64::from(top));
+    }
+    Ok(Sheet { png: png("the sheet of thumbnails", DynamicImage::from(whole))?, side, columns })
+}
+
+fn small(catalogue: &Catalogue, item: u32, side: u32) -> Result<RgbImage, DataError> {
+    let image = catalogue.image(item as usize)?;
+    let fits = image.width() <= side && image.height() <= side;
+    let image = if fits { image } else { image.resize(side, side, FilterType::Triangle) };
+    Ok(image.into_rgb8())
+}
+
+fn png(what: &str, image: DynamicImage) -> Result<Vec<u8>, DataError> {
+    let is_grey = image.as_rgb8().is_some_and(|image| {
+        image.pixels().all(|Rgb([red, green, blue])| red == green && green == blue)
+    });
+    let image = if is_grey { DynamicImage::from(image.into_luma8()) } else { image };
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| DataError::Undecodable {
+        what: what.to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Source;
+
+    #[test]
+    fn tiles_stand_row_by_row() {
+        let glyphs = Source::Glyphs.catalogue().unwrap();
+        let sheet = sheet(&glyphs, &[0, 21, 42], 14).unwrap();
+        let whole = image::load_from_memory(&sheet.png).unwrap();
+        assert_eq!((sheet.columns, whole.width(), whole.height()), (2, 28, 28));
+        let third = image::load_from_memory(&thumbnail(&glyphs, 42, 14).unwrap()).unwrap();
+        assert_eq!(whole.crop_imm(0, 14, 14, 14).to_luma8(), third.to_luma8());
+        let own = image::load_from_memory(&thumbnail(&glyphs, 0, 96).unwrap()).unwrap();
+        assert_eq!((own.width(), own.height()), (28, 28));
+    }
+}

@@ -1,0 +1,113 @@
+//! Several looks at one picture, whose embeddings are averaged.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{DataError, Preprocessing, Window};
+
+/// Which views of a picture are embedded and averaged ("test-time augmentation").
+///
+/// A mean over views is one embedding, which costs as many forward passes as there are views. Crops
+/// follow "In Defense of the Triplet Loss" (arXiv 1703.07737, section 4): the picture is resized
+/// to 9/8 of the encoder's input, and cut at the four corners and in the middle. Whether that helps
+/// depends on the training: judge with `tercet eval --views` before relying on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Views {
+    /// The picture as it is: one view.
+    #[default]
+    Single,
+    /// The picture and its mirror image: 2 views.
+    Flip,
+    /// Four corners and the centre: 5 views.
+    Crops,
+    /// Those and their mirror images: 10 views.
+    CropsFlip,
+}
+
+impl Views {
+    const NAMES: [(&str, Self); 4] = [
+        ("single", Self::Single),
+        ("flip", Self::Flip),
+        ("crops", Self::Crops),
+        ("crops-flip", Self::CropsFlip),
+    ];
+
+    /// The preprocessing that pictures need before views are cut from them: for crops, 9/8 of the
+    /// encoder's width and height.
+    pub fn preprocessing(self, input: &Preprocessing) -> Preprocessing {
+        let larger = |side: u32| match self {
+            Self::Single | Self::Flip => side,
+            Self::Crops | Self::CropsFlip => (9 * side).div_ceil(8),
+        };
+        Preprocessing { width: larger(input.width), height: larger(input.height), ..input.clone() }
+    }
+
+    /// The views as cuts of `width`×`height` from a picture of `from`'s size.
+    pub(crate) fn windows(self, from: &Preprocessing, width: usize, height: usize) -> Vec<Window> {
+        let (right, bottom) = (from.width as usize - width, from.height as usize - height);
+        let corners = match self {
+            Self::Single | Self::Flip => vec![(0, 0)],
+            Self::Crops | Self::CropsFlip => {
+                vec![(0, 0), (right, 0), (0, bottom), (right, bottom), (right / 2, bottom / 2)]
+            }
+        };
+        let flips: &[bool] = match self {
+            Self::Single | Self::Crops => &[false],
+            Self::Flip | Self::CropsFlip => &[false, true],
+        };
+        let cut = |&flip: &bool| {
+            corners.iter().map(move |&(left, top)| Window { left, top, width, height, flip })
+        };
+        flips.iter().flat_map(cut).collect()
+    }
+}
+
+impl FromStr for Views {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|&(_, views)| views).ok_or_else(|| DataError::Parameter {
+            parameter: "views",
+            got: format!("`{text}`"),
+            expected: Self::NAMES.map(|(name, _)| name).join(", "),
+        })
+    }
+}
+
+impl fmt::Display for Views {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, views)| views == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crops_reach_every_corner_of_the_larger_picture() {
+        let input = Preprocessing::new(28, 20, 1);
+        let larger = Views::CropsFlip.preprocessing(&input);
+        assert_eq!((larger.width, larger.height), (32, 23));
+        let windows = Views::CropsFlip.windows(&larger, 28, 20);
+        assert_eq!(windows.len(), 10);
+        let reach = |edge: fn(&Window) -> usize| windows.iter().map(edge).max();
+        assert_eq!(reach(|window| window.left + window.width), Some(32));
+        assert_eq!(reach(|window| window.top + window.height), Some(23));
+        assert_eq!(windows.iter().filter(|window| window.flip).count(), 5);
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for (name, views) in Views::NAMES {
+            assert_eq!((name.parse::<Views>().unwrap(), views.to_string()), (views, name.into()));
+        }
+        let message = "ten".parse::<Views>().unwrap_err().to_string();
+        assert!(message.contains("single, flip, crops, crops-flip"), "{message}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Embeddings as points of a map.
+
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+use crate::distance::Points;
+use crate::named::named;
+use crate::whitening::Pca;
+use crate::{Distance, Error, Metric, neighbors};
+
+/// The most vectors that t-SNE places: some twenty seconds on one core.
+pub const PLACED_ITEMS: usize = 10_000;
+
+/// How the two dimensions of a map are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Projection {
+    /// `pca`: the first two principal components. Distances on the map are never greater than those
+    /// between the vectors.
+    #[default]
+    Pca,
+    /// `t-sne` (van der Maaten & Hinton 2008; Barnes–Hut 2014, by the crate bhtsne): neighbours stay
+    /// neighbours, while far distances, sizes and densities of groups mean nothing. For up to
+    /// [`PLACED_ITEMS`] vectors. Perplexity 30, or a third of the others if they are fewer than 90;
+    /// 1,000 steps from the first two principal components.
+    TSne,
+}
+
+named!(Projection, "projection");
+
+impl Projection {
+    /// Every projection.
+    pub const ALL: [Self; 2] = [Self::Pca, Self::TSne];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pca => "pca",
+            Self::TSne => "t-sne",
+        }
+    }
+
+    /// Places every row on a map, by the vectors that the metric compares (unit vectors for cosine).
+    /// Nothing is drawn at random: the same rows give the same map.
+    ///
+    /// # Shapes
+    /// - embeddings: N×D; result: N×2 (the second column 0 for D = 1)
+    ///
+    /// # Errors
+    /// Fewer than two rows, for t-SNE four; more than [`PLACED_ITEMS`] for t-SNE; vectors that are
+    /// not finite, too long, or without dimensions.
+    pub fn map(self, embeddings: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
+        let euclidean = Metric { distance: Distance::Euclidean, normalize: metric.on_sphere() };
+        let points = Points::new(embeddings, euclidean)?;
+        let vectors =
+            Array2::from_shape_fn(embeddings.dim(), |(row, column)| points.row(row)[column]);
+        let pca = Pca::fit(vectors.view(), points.dimensions().min(2))?;
+        let components = pca.apply(vectors.view())?;
+        let plane = Array2::from_shape_fn((points.len(), 2), |(row, axis)| {
+            components.row(row).get(axis).copied().unwrap_or(0.0)
+        });
+        match self {
+            Self::Pca => Ok(plane),
+            Self::TSne => t_sne(vectors.view(), plane),
+        }
+    }
+}
+
+/// θ of Barnes & Hut: how near a cell may be before it is looked into. As scikit-learn.
+const THETA: f32 = 0.5;
+
+fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Error> {
+    let rows: Vec<u32> = (0..vectors.nrows() as u32).collect();
+    if rows.len() > PLACED_ITEMS {
+        return Err(Error::TooManyItems {
+            what: "t-SNE",
+            limit: PLACED_ITEMS,
+            got: rows.len(),
+            advice: "a map of more is too full to read; place a sample, or use pca",
+        });
+    }
+    if rows.len() < 4 {
+        return Err(Error::NotEnough {
+            what: "t-SNE",
+            expected: "at least four rows".to_owned(),
+            got: rows.len().to_string(),
+        });
+    }
+    let perplexity = ((rows.len() - 1) as f32 / 3.0).min(30.0);
+    let near = neighbors::nearest_leave_one_out(
+        vectors,
+        &rows,
+        (3.0 * perplexity) as usize,
+        Metric::default(),
+    )?;
+    let near: Vec<Vec<bhtsne::Neighbor<f32>>> = near
+        .into_iter()
+        .map(|near| {
+            let each = near.into_iter();
+            each.map(|n| bhtsne::Neighbor { index: n.index as usize, distance: n.distance })
+                .collect()
+        })
+        .collect();
+    let width = start.column(0).iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    if width == 0.0 {
+        // All in one place: there is nothing to tell apart.
+        return Ok(start);
+    }
+    // As wide as scikit-learn starts.
+    let start: Vec<f32> = start.iter().map(|x| x * (1e-4 / width)).collect();
+    // Its sums over threads hang on who finished first, and the map with them.
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| {
+        Error::NotEnough {
+            what: "t-SNE",
+            expected: "a thread of its own".to_owned(),
+            got: error.to_string(),
+        }
+    })?;
+    let placed = alone.install(|| {
+        let mut map: bhtsne::tSNE<f32, u32> = bhtsne::tSNE::new(&rows);
+        map.perplexity(perplexity).initial_embedding(start).barnes_hut_with_neighbors(THETA, &near);
+        map.embedding()
+    });
+    Ok(Array2::from_shape_fn((rows.len(), 2), |(row, axis)| placed[2 * row + axis]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Labels, Retrieval};
+
+    fn blobs(items: usize) -> (Array2<f32>, Labels) {
+        let vectors = Array2::from_shape_fn((items, 8), |(i, j)| {
+            let noise = ((i * 131 + j * 71 + i * i * (j + 3)) % 97) as f32 / 97.0;
+            noise + if i % 6 == j { 4.0 } else { 0.0 }
+        });
+        (vectors, Labels::from_iter((0..items).map(|i| i % 6)))
+    }
+
+    #[test]
+    fn neighbours_stay_neighbours_on_the_map() {
+        let (vectors, labels) = blobs(240);
+        let map = Projection::TSne.map(vectors.view(), Metric::default()).unwrap();
+        let judged = Retrieval::leave_one_out(map.view(), &labels, Metric::default()).unwrap();
+        assert!(judged.recall_at(1).unwrap() > 0.99, "{judged:?}");
+        for _ in 0..3 {
+            assert_eq!(Projection::TSne.map(vectors.view(), Metric::default()).unwrap(), map);
+        }
+    }
+
+    #[test]
+    fn few_vectors_and_one_dimension_have_a_map() {
+        for projection in Projection::ALL {
+            let line = Array2::from_shape_fn((5, 1), |(i, _)| i as f32);
+            let map = projection.map(line.view(), Metric::default()).unwrap();
+            assert_eq!(map.dim(), (5, 2));
+            assert!(map.iter().all(|x| x.is_finite()), "{projection}: {map}");
+            let same = projection.map(Array2::ones((7, 3)).view(), Metric::default()).unwrap();
+            assert!(same.iter().all(|x| x.is_finite()), "{projection}: {same}");
+        }
+        let flat = Projection::Pca.map(blobs(9).0.view(), Distance::Cosine.into()).unwrap();
+        assert_eq!(flat.dim(), (9, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_placed_is_refused() {
+        let place =
+            |rows: usize| Projection::TSne.map(Array2::ones((rows, 2)).view(), Metric::default());
+        assert_eq!(place(3).unwrap_err().to_string(), "t-SNE needs at least four rows, got 3");
+        assert_eq!(
+            place(PLACED_ITEMS + 1).unwrap_err().to_string(),
+            "t-SNE takes up to 10000 items, got 10001: a map of more is too full to read; \
+             place a sample, or use pca"
+        );
+    }
+}

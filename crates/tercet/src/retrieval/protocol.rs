@@ -1,0 +1,277 @@
+//! Who searches where, and what takes no part.
+
+use std::collections::HashMap;
+
+use ndarray::ArrayView2;
+
+use super::{Answer, Retrieval};
+use crate::distance::Points;
+use crate::ranking::Ranking;
+use crate::reranking::Reranked;
+use crate::{Error, Labels, Metric};
+
+/// The ranks at which recall and precision are judged by default.
+///
+/// Those that the common benchmarks report: 1, 2, 4, 8 (CUB-200, Cars-196), 1, 5, 10 (re-id), and,
+/// only where the gallery holds more items than that, 100 and 1,000 (Stanford Online Products).
+pub const RECALL_RANKS: [usize; 8] = [1, 2, 4, 5, 8, 10, 100, 1_000];
+
+/// From this rank on recall is judged by default only in a larger gallery.
+const DEEP_RANK: usize = 100;
+
+/// How retrieval is judged.
+///
+/// ```
+/// use ndarray::array;
+/// use tercet::{Labels, Metric, retrieval::Protocol};
+/// let vectors = array![[0.0_f32], [1.0], [5.0], [6.0]];
+/// let labels = Labels::from_iter([0, 0, 1, 1]);
+/// let protocol = Protocol::new(Metric::default()).at_ranks([1, 3])?;
+/// let judged = protocol.leave_one_out(vectors.view(), &labels)?;
+/// assert_eq!(judged.precision_at(3), Some(1.0 / 3.0));
+/// # Ok::<(), tercet::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Protocol {
+    metric: Metric,
+    ranks: Option<Vec<usize>>,
+}
+
+impl Protocol {
+    /// By distance under `metric`, at the default ranks.
+    pub fn new(metric: Metric) -> Self {
+        Self { metric, ranks: None }
+    }
+
+    /// Judges recall and precision at these ranks instead of [`RECALL_RANKS`], in any order.
+    ///
+    /// # Errors
+    /// No rank, or rank 0.
+    pub fn at_ranks(self, ranks: impl IntoIterator<Item = usize>) -> Result<Self, Error> {
+        let mut ranks: Vec<usize> = ranks.into_iter().collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        if ranks.first().is_none_or(|&least| least == 0) {
+            return Err(Error::Parameter {
+                parameter: "ranks",
+                got: format!("{ranks:?}"),
+                expected: "at least one rank, counted from 1",
+            });
+        }
+        Ok(Self { ranks: Some(ranks), ..self })
+    }
+
+    /// The metric.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The ranks judged in a gallery of that many items, rising.
+    pub fn ranks(&self, gallery: usize) -> Vec<usize> {
+        let judged = |&rank: &usize| rank < DEEP_RANK || rank < gallery;
+        let default = || RECALL_RANKS.into_iter().filter(judged).collect();
+        self.ranks.clone().unwrap_or_else(default)
+    }
+
+    /// Every item in turn queries all the others.
+    ///
+    /// An item is never its own match, by identity and not by rank: a duplicate of it is.
+    ///
+    /// # Shapes
+    /// - embeddings: N×D; labels: N
+    ///
+    /// # Errors
+    /// Another count of labels than of rows; vectors that are not finite, too long, or without
+    /// dimensions; no class with two items.
+    pub fn leave_one_out(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+    ) -> Result<Retrieval, Error> {
+        matches_rows(labels, embeddings)?;
+        let points = Points::new(embeddings, self.metric)?;
+        self.each_in_turn(labels, |judge| points.sweep(&points, judge))
+    }
+
+    /// [`leave_one_out`](Self::leave_one_out) by [re-ranked](crate::reranking::KReciprocal::leave_one_out) distances.
+    ///
+    /// # Errors
+    /// Another count of labels than of items; no class with two items.
+    pub fn leave_one_out_reranked(
+        &self,
+        reranked: &Reranked,
+        labels: &Labels,
+    ) -> Result<Retrieval, Error> {
+        matches(labels, reranked.queries())?;
+        matches(labels, reranked.gallery())?;
+        self.each_in_turn(labels, |judge| reranked.sweep(judge))
+    }
+
+    /// `sweep` hands the distances of every item to all items to what it is given.
+    fn each_in_turn(
+        &self,
+        labels: &Labels,
+        sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
+    ) -> Result<Retrieval, Error> {
+        let items = labels.items_by_class();
+        let ranks = self.ranks(labels.len());
+        let answers = sweep(&|query, distances| {
+            // Farther than anything, and not among the relevant: the query takes no part.
+            distances[query] = f32::INFINITY;
+            let class = &items[labels.classes()[query] as usize];
+            let others = class.iter().map(|&item| item as usize);
+            let ranking = Ranking::new(distances, others.filter(|&item| item != query))?;
+            Some(Answer::new(query, &ranking, &ranks))
+        });
+        Retrieval::collect(answers, labels, labels.len(), &ranks)
+    }
+
+    /// Every query searches the gallery; classes are matched by name.
+    ///
+    /// # Shapes
+    /// - queries: Q×D; query_labels: Q; gallery: G×D; gallery_labels: G
+    ///
+    /// # Errors
+    /// Another count of labels than of rows; vectors that are not finite, too long, without
+    /// dimensions, or of different dimensions; no query with an item of its class in the gallery.
+    pub fn query_gallery(
+        &self,
+        queries: ArrayView2<f32>,
+        query_labels: &Labels,
+        gallery: ArrayView2<f32>,
+        gallery_labels: &Labels,
+    ) -> Result<Retrieval, Error> {
+        let points = between(queries, query_labels, gallery, gallery_labels, self.metric)?;
+        let relevant = Relevant::new(query_labels, gallery_labels);
+        self.judge(
+            &relevant,
+            |judge| points.0.sweep(&points.1, judge),
+            |query, distances| {
+                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
+            },
+        )
+    }
+
+    /// [`query_gallery`](Self::query_gallery) by [re-ranked](crate::reranking::KReciprocal::query_gallery) distances.
+    ///
+    /// # Errors
+    /// Other counts of labels than of items; no query with an item of its class in the gallery.
+    pub fn query_gallery_reranked(
+        &self,
+        reranked: &Reranked,
+        query_labels: &Labels,
+        gallery_labels: &Labels,
+    ) -> Result<Retrieval, Error> {
+        matches(query_labels, reranked.queries())?;
+        matches(gallery_labels, reranked.gallery())?;
+        let relevant = Relevant::new(query_labels, gallery_labels);
+        self.judge(
+            &relevant,
+            |judge| reranked.sweep(judge),
+            |query, distances| {
+                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
+            },
+        )
+    }
+
+    /// [`query_gallery`](Self::query_gallery), where some (query, gallery item) pairs take no part:
+    /// the item is then neither found nor missed.
+    ///
+    /// `excluded` is asked once for each of the Q×G pairs, by rows of the two arrays.
+    ///
+    /// # Errors
+    /// As [`query_gallery`](Self::query_gallery).
+    pub fn query_gallery_without(
+        &self,
+        queries: ArrayView2<f32>,
+        query_labels: &Labels,
+        gallery: ArrayView2<f32>,
+        gallery_labels: &Labels,
+        excluded: impl Fn(usize, usize) -> bool + Sync,
+    ) -> Result<Retrieval, Error> {
+        let points = between(queries, query_labels, gallery, gallery_labels, self.metric)?;
+        let relevant = Relevant::new(query_labels, gallery_labels);
+        self.judge(
+            &relevant,
+            |judge| points.0.sweep(&points.1, judge),
+            |query, distances| {
+                for (item, distance) in distances.iter_mut().enumerate() {
+                    if excluded(query, item) {
+                        *distance = f32::INFINITY;
+                    }
+                }
+                let items = relevant.to(query).iter().map(|&item| item as usize);
+                // Distances are finite, so infinity marks the excluded.
+                let found: Vec<usize> = items.filter(|&item| distances[item].is_finite()).collect();
+                Ranking::new(distances, found.into_iter())
+            },
+        )
+    }
+
+    fn judge(
+        &self,
+        relevant: &Relevant,
+        sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
+        rank: impl Fn(usize, &mut [f32]) -> Option<Ranking> + Sync,
+    ) -> Result<Retrieval, Error> {
+        let ranks = self.ranks(relevant.gallery);
+        let answers =
+            sweep(&|query, distances| Some(Answer::new(query, &rank(query, distances)?, &ranks)));
+        Retrieval::collect(answers, relevant.query_labels, relevant.gallery, &ranks)
+    }
+}
+
+/// What is made of a query's distances.
+type Judge<'a> = dyn Fn(usize, &mut [f32]) -> Option<Answer> + Sync + 'a;
+
+/// Queries and gallery, checked.
+fn between(
+    queries: ArrayView2<f32>,
+    query_labels: &Labels,
+    gallery: ArrayView2<f32>,
+    gallery_labels: &Labels,
+    metric: Metric,
+) -> Result<(Points, Points), Error> {
+    matches_rows(query_labels, queries)?;
+    matches_rows(gallery_labels, gallery)?;
+    let gallery = Points::new(gallery, metric)?;
+    let queries = gallery.beside(queries)?;
+    Ok((queries, gallery))
+}
+
+/// Which gallery items belong to which query.
+struct Relevant<'a> {
+    query_labels: &'a Labels,
+    /// Gallery items.
+    gallery: usize,
+    /// The gallery items of each class of the queries.
+    items: Vec<Vec<u32>>,
+}
+
+impl<'a> Relevant<'a> {
+    fn new(query_labels: &'a Labels, gallery_labels: &Labels) -> Self {
+        let items = gallery_labels.items_by_class();
+        let mut by_name: HashMap<&str, Vec<u32>> = items
+            .into_iter()
+            .enumerate()
+            .map(|(class, items)| (gallery_labels.name(class as u32), items))
+            .collect();
+        let items = (0..query_labels.class_count() as u32)
+            .map(|class| by_name.remove(query_labels.name(class)).unwrap_or_default())
+            .collect();
+        Self { query_labels, gallery: gallery_labels.len(), items }
+    }
+
+    fn to(&self, query: usize) -> &[u32] {
+        &self.items[self.query_labels.classes()[query] as usize]
+    }
+}
+
+fn matches(labels: &Labels, rows: usize) -> Result<(), Error> {
+    let labels = labels.len();
+    if rows == labels { Ok(()) } else { Err(Error::LabelCount { rows, labels }) }
+}
+
+pub(super) fn matches_rows(labels: &Labels, embeddings: ArrayView2<f32>) -> Result<(), Error> {
+    matches(labels, embeddings.nrows())
+}

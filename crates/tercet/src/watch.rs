@@ -1,0 +1,49 @@
+//! Long work that tells how far it is, and that can be broken off.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::Error;
+
+/// Hears of long work how many of how many steps are done, and says whether it goes on.
+///
+/// It is called from any of the threads at work, in no particular order, and not for every step.
+pub type Watch<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
+
+/// The steps of one piece of work, counted over all its threads.
+pub(crate) struct Steps<'a> {
+    watch: Option<Watch<'a>>,
+    total: u64,
+    done: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl<'a> Steps<'a> {
+    pub(crate) fn new(watch: Option<Watch<'a>>, total: usize) -> Self {
+        let (total, done) = (total as u64, AtomicU64::new(0));
+        Self { watch, total, done, stopped: AtomicBool::new(false) }
+    }
+
+    /// Work that nobody watches.
+    pub(crate) fn unwatched() -> Self {
+        Self::new(None, 0)
+    }
+
+    /// Counts some steps as done; whether to go on.
+    pub(crate) fn done(&self, steps: usize) -> ControlFlow<()> {
+        let Some(watch) = self.watch else { return ControlFlow::Continue(()) };
+        let done = self.done.fetch_add(steps as u64, Ordering::Relaxed) + steps as u64;
+        if watch(done, self.total).is_break() {
+            self.stopped.store(true, Ordering::Relaxed);
+        }
+        match self.stopped.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    /// What the threads have gathered is worth something only if none of them broke off.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        if self.stopped.into_inner() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
