@@ -1,5 +1,5 @@
 //! A gallery of a million vectors, measured: building, opening, searching alone and by 32 clients
-//! at once, memory. `benches/peers/gallery.py` runs this beside its peers.
+//! at once, memory.
 //!
 //! ```text
 //! cargo run --release -p tercet-gallery --features hnsw --example million -- [ROWS] [DIMENSIONS]
