@@ -158,8 +158,8 @@ proptest! {
         let norms: Vec<_> =
             rows.iter().map(|rows| squared_norms(rows.as_slice().unwrap(), dimensions)).collect();
         let kept: Vec<Vec<u64>> = lengths.iter().map(|&length| {
-            let bit = |_| u64::from(bits.random_range(0..10) < share);
-            (0..length.div_ceil(64)).map(|_| (0..64).map(bit).fold(0, |word, bit| word << 1 | bit)).collect()
+            let mut bit = |_| u64::from(bits.random_range(0..10) < share);
+            (0..length.div_ceil(64)).map(|_| (0..64).map(&mut bit).fold(0, |word, bit| word << 1 | bit)).collect()
         }).collect();
         let blocks: Vec<Block> = rows.iter().zip(&norms).zip(&kept).map(|((rows, norms), kept)| {
             let kept = (share < 10).then_some(&kept[..]);
