@@ -36,6 +36,10 @@
 //! and its gradient, [`retrieval`] and [`verification`] judge the embeddings that result, with
 //! [`bootstrap`] intervals around each figure.
 
+// What the fuzzer runs is written from outside.
+#[cfg(test)]
+extern crate self as tercet;
+
 pub mod bench;
 pub mod bootstrap;
 pub mod distance;
