@@ -65,10 +65,8 @@ pub fn check(bytes: &[u8]) {
         if any_numbers || metric.distance == Distance::Cosine {
             continue;
         }
-        let rows: Vec<Vec<f64>> = vectors
-            .outer_iter()
-            .map(|row| row.iter().map(|&x| f64::from(x)).collect())
-            .collect();
+        let rows: Vec<Vec<f64>> =
+            vectors.outer_iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
         let expected = match objective {
             Objective::Triplet(loss) => reference::evaluate(&loss, &rows, &classes),
             Objective::Lifted(loss) => {
