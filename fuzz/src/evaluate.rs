@@ -10,7 +10,7 @@ use tercet::{
     Distance, Labels, Lifted, Metric, Objective, Penalty, Reduction, Selection, TripletLoss,
 };
 
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let Some((&[mode, distance, selection, penalty, margin, reduction, dimensions, seed], items)) =
         bytes.split_first_chunk()
     else {
