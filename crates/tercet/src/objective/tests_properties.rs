@@ -90,8 +90,8 @@ proptest! {
     #[test]
     fn an_irrelevant_class_changes_nothing(seed: u64, added in 1_usize..5) {
         let mut vectors = random(seed, 16, 4);
-        // All in one direction, so that the other class is far on the sphere too.
-        vectors.column_mut(0).mapv_inplace(|x| 3.0 + x);
+        // All in one direction, so that the other class is beyond every cutoff on the sphere too.
+        vectors.column_mut(0).mapv_inplace(|x| 8.0 + x);
         let mut far = random(seed ^ 1, added, 4).mapv(|x| x / 8.0);
         far.column_mut(0).mapv_inplace(|x| x - 30.0);
         let all = concatenate(Axis(0), &[vectors.view(), far.view()]).unwrap();
