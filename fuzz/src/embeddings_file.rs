@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tercet_train::embeddings::{Embeddings, Format};
 
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     for format in [Format::Npy, Format::Safetensors, Format::Parquet] {
         let Ok(embeddings) = Embeddings::from_bytes(bytes.to_vec(), format) else { continue };
         let rows = embeddings.vectors.nrows();
@@ -30,6 +30,8 @@ pub fn check(bytes: &[u8]) {
         if let Ok(labelled) = nothing.clone().with_labels_from(&path) {
             assert_eq!(labelled.classes().map(|labels| labels.len()), Some(9));
         }
+        // What is left behind harms nobody.
+        let _ = fs::remove_file(&path);
     }
 }
 

@@ -10,7 +10,7 @@ use tercet::{
     Distance, Labels, Lifted, Metric, Objective, Penalty, Reduction, Selection, TripletLoss,
 };
 
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let Some((&[mode, distance, selection, penalty, margin, reduction, dimensions, seed], items)) =
         bytes.split_first_chunk()
     else {
@@ -65,10 +65,8 @@ pub fn check(bytes: &[u8]) {
         if any_numbers || metric.distance == Distance::Cosine {
             continue;
         }
-        let rows: Vec<Vec<f64>> = vectors
-            .outer_iter()
-            .map(|row| row.iter().map(|&x| f64::from(x)).collect())
-            .collect();
+        let rows: Vec<Vec<f64>> =
+            vectors.outer_iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
         let expected = match objective {
             Objective::Triplet(loss) => reference::evaluate(&loss, &rows, &classes),
             Objective::Lifted(loss) => {

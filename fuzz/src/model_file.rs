@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tercet_train::Model;
 
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let memory = PathBuf::from("/dev/shm");
     let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
     let path = folder.join(format!("tercet-fuzz-{}.safetensors", std::process::id()));
@@ -14,4 +14,6 @@ pub fn check(bytes: &[u8]) {
     }
     let loaded = Model::load(&path);
     assert!(loaded.is_err() || Model::is_model(&path).is_ok_and(|model| model));
+    // What is left behind harms nobody.
+    let _ = fs::remove_file(&path);
 }

@@ -298,6 +298,9 @@ fn bad_arrays_are_named() {
     let labels = desk.text("four.txt", "a\na\nb\nb\n");
     let text = fail(&["eval", &nan, "--labels", &labels], 1);
     assert!(text.contains("nan.npy") && text.contains("row 1"), "{text}");
+    let text =
+        fail(&["eval", &embeddings, "--labels", &desk.text("one.txt", &"a\n".repeat(60))], 1);
+    assert!(text.contains("all items are of one class"), "{text}");
     let text = fail(&["eval", "nothing.npy", "--labels", &labels], 1);
     assert!(text.contains("nothing.npy"), "{text}");
     let text = fail(&["eval", "folder-of-photos", &nan], 2);

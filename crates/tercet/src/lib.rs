@@ -39,6 +39,10 @@
 //! probabilities; [`reranking`], [`expansion`], [`whitening`] and [`quantisation`] change what is
 //! judged.
 
+// What the fuzzer runs is written from outside.
+#[cfg(test)]
+extern crate self as tercet;
+
 pub mod bench;
 pub mod bootstrap;
 pub mod calibration;

@@ -48,9 +48,13 @@ impl Distance {
 
 named!(Distance, "distance");
 
+/// Vectors shorter than this count as zero where only their direction matters.
+const SHORTEST: f64 = 1e-30;
+
 /// A [`Distance`], optionally between L2-normalised vectors x/‖x‖.
 ///
-/// A zero vector stays zero when normalised, and receives gradient 0.
+/// A zero vector stays zero when normalised, and receives gradient 0; so does one shorter than
+/// 1e-30, whose gradient, that of its direction over its length, would leave the range of f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Metric {
     /// How far apart two vectors are.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{Distance, Metric};
+use super::{Distance, Metric, SHORTEST};
 use crate::Error;
 use crate::matrix::{Operand, product, squared_difference};
 use crate::simd::{dot, vectorised};
@@ -115,7 +115,7 @@ impl Points {
                 return Err(Error::NotFinite { row, column, value });
             }
             if metric.on_sphere() {
-                let inverse = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+                let inverse = if norm >= SHORTEST { 1.0 / norm } else { 0.0 };
                 inverse_norms.push(inverse as f32);
                 rows.extend(vector.iter().map(|&x| (f64::from(x) * inverse) as f32));
             } else if norm > limit {
@@ -428,6 +428,20 @@ mod tests {
             Points::new(nothing.view(), Metric::default()).unwrap_err(),
             Error::NoDimensions
         );
+    }
+
+    #[test]
+    fn a_vector_too_short_for_a_direction_counts_as_zero() {
+        let metric = Metric { distance: Distance::Cosine, normalize: true };
+        let vectors = ndarray::array![[1e-40_f32, 0.0], [0.0, 1e-20], [3.0, 0.0]];
+        let points = Points::new(vectors.view(), metric).unwrap();
+        assert_eq!(points.row(0), [0.0, 0.0]);
+        assert_eq!(points.row(1), [0.0, 1.0]);
+        for row in 0..3 {
+            let mut gradient = [1.0, -1.0];
+            points.pull_back(row, &mut gradient);
+            assert!(gradient.iter().all(|g| g.is_finite()), "row {row}: {gradient:?}");
+        }
     }
 
     proptest! {

@@ -203,3 +203,7 @@ impl TripletLoss {
 mod tests;
 #[cfg(test)]
 mod tests_beyond;
+#[cfg(test)]
+mod tests_corpus;
+#[cfg(test)]
+mod tests_properties;

@@ -422,38 +422,4 @@ proptest! {
             }
         }
     }
-
-    #[test]
-    fn permuting_the_batch_permutes_the_gradient(seed: u64, shift in 1_usize..20) {
-        let vectors = random(seed, 20, 6);
-        let classes: Vec<usize> = (0..20).map(|i| i % 6).collect();
-        let turned: Vec<usize> = (0..20).map(|i| (i * 3 + shift) % 20).collect();
-        let other = vectors.select(Axis(0), &turned);
-        let other_labels = Labels::from_iter(turned.iter().map(|&i| classes[i]));
-        for loss in triplet_presets() {
-            let here = loss.evaluate(vectors.view(), &Labels::from_iter(&classes)).unwrap();
-            let there = loss.evaluate(other.view(), &other_labels).unwrap();
-            prop_assert!((here.value - there.value).abs() <= 1e-6 * here.value.abs() + 1e-9);
-            prop_assert_eq!(here.census.selected, there.census.selected);
-            for (place, &i) in turned.iter().enumerate() {
-                for (x, y) in here.gradient.row(i).iter().zip(there.gradient.row(place)) {
-                    prop_assert!((x - y).abs() <= 1e-5, "{} {}", x, y);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn euclidean_gradients_do_not_change_with_scale(seed: u64, exponent in -6_i32..7) {
-        let scale = 2.0_f32.powi(exponent);
-        let vectors = random(seed, 12, 4);
-        let labels = Labels::from_iter((0..12).map(|i| i % 3));
-        let loss = TripletLoss::batch_all();
-        let here = loss.evaluate(vectors.view(), &labels).unwrap();
-        let there = loss.with_margin(0.2 * scale).evaluate((&vectors * scale).view(), &labels).unwrap();
-        prop_assert!((here.value * f64::from(scale) - there.value).abs() <= 1e-5 * there.value + 1e-12);
-        for (x, y) in here.gradient.iter().zip(&there.gradient) {
-            prop_assert!((x - y).abs() <= 1e-5);
-        }
-    }
 }

@@ -58,7 +58,7 @@ impl ClusteringOptions {
             Figure::share("BCubed F1", judged.bcubed_f1),
         ];
         let mut conventions = vec![
-            format!("{}, {told}.", self.algorithm),
+            format!("{}, {told}; no intervals, since groups depend on all items at once.", self.algorithm),
             "NMI is divided by the arithmetic mean of the entropies; AMI and ARI are adjusted for chance.".to_owned(),
         ];
         if judged.noise > 0 {

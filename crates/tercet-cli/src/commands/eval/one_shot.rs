@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use tercet::Labels;
+use tercet::bootstrap::{RESAMPLES, SEED, over_classes};
 use tercet::one_shot::{EpisodeOptions, Episodes, OneShot, Prototype};
 
 use super::system::System;
@@ -88,10 +89,14 @@ fn given(judged: OneShot) -> anyhow::Result<Verdict> {
     let runs = judged.runs.len();
     let accuracy: tercet::comparison::Scores =
         (0..).zip(judged.runs.iter().map(|error| 1.0 - error)).collect();
+    let numbers: Vec<u32> = (0..runs as u32).collect();
+    let interval = over_classes(&judged.runs, &numbers, RESAMPLES, SEED)?;
+    let mut keys = document(&judged)?;
+    keys["ci95"] = json!({ "error": interval });
     Ok(Verdict {
-        document: document(&judged)?,
+        document: keys,
         figures: vec![
-            Figure::share("error", judged.error).of(Quantity::Error),
+            Figure::share("error", judged.error).within(interval).of(Quantity::Error),
             Figure::share("trials", judged.trials as f64).of(Quantity::Count),
         ],
         conventions: vec![

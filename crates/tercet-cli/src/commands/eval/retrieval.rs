@@ -1,13 +1,23 @@
 //! `--protocol retrieval`.
 
-use tercet::retrieval::Protocol;
+use anyhow::bail;
+use serde_json::{Value, json};
+use tercet::retrieval::{Protocol, QueryJudgement};
 use tercet::{Labels, Retrieval};
 
 use super::processing::Reranking;
 use super::system::System;
 use super::verdict::{Detail, Figure, Judgements, Verdict, document};
 
+/// Queries named in the document.
+const WORST: usize = 10;
+
 pub(super) fn judge(system: &System) -> anyhow::Result<Verdict> {
+    if system.labels.class_count() < 2 {
+        bail!(
+            "all items are of one class: retrieval needs two or more, else everything found is right"
+        );
+    }
     let judged = measure(system)?;
     let ci95 = &judged.ci95;
     let at = |figures: &std::collections::BTreeMap<usize, f64>, k| {
@@ -15,7 +25,12 @@ pub(super) fn judge(system: &System) -> anyhow::Result<Verdict> {
     };
     let figures = vec![
         Figure::share("Recall@1", at(&judged.recall_at_k, 1)).within(ci95.recall_at_1),
-        Figure::share("Recall@5", at(&judged.recall_at_k, 5)),
+        match ci95.recall_at_k.get(&5) {
+            Some(&interval) => {
+                Figure::share("Recall@5", at(&judged.recall_at_k, 5)).within(interval)
+            }
+            None => Figure::share("Recall@5", f64::NAN),
+        },
         Figure::share("R-precision", judged.r_precision).within(ci95.r_precision),
         Figure::share("MAP@R", judged.map_at_r).within(ci95.map_at_r),
         Figure::share("mAP", judged.map).within(ci95.map),
@@ -50,8 +65,12 @@ pub(super) fn judge(system: &System) -> anyhow::Result<Verdict> {
         ],
         classes: query_classes(system),
     };
+    let mut keys = document(&judged)?;
+    if let Value::Object(keys) = &mut keys {
+        keys.insert("worst".to_owned(), json!(worst(system, &judged)));
+    }
     Ok(Verdict {
-        document: document(&judged)?,
+        document: keys,
         figures,
         conventions,
         scores: Some(scores),
@@ -80,6 +99,22 @@ fn measure(system: &System) -> anyhow::Result<Retrieval> {
             }
         }
     })
+}
+
+/// The queries with the least average precision, worst first.
+fn worst(system: &System, judged: &Retrieval) -> Vec<Value> {
+    let told = |query: &QueryJudgement| {
+        let row = match &system.search {
+            None => query.query,
+            Some(search) => search.queries[query.query as usize],
+        };
+        json!({
+            "id": system.ids[row as usize],
+            "label": system.class(row),
+            "average_precision": query.average_precision,
+        })
+    };
+    judged.worst(WORST).iter().map(told).collect()
 }
 
 /// The class of every query by its number.

@@ -67,7 +67,7 @@ pub(super) fn differences(differences: &[Compared]) -> String {
         return String::new();
     }
     let signed =
-        |value: f64| format!("{}{}", if value < 0.0 { '-' } else { '+' }, share(value.abs()));
+        |value: f64| format!("{}{}", if value < 0.0 { '−' } else { '+' }, share(value.abs()));
     let rows: Vec<Vec<String>> = differences
         .iter()
         .map(|Compared { figure, difference }| {
@@ -75,7 +75,7 @@ pub(super) fn differences(differences: &[Compared]) -> String {
             vec![
                 (*figure).to_owned(),
                 format!("{} against {}", difference.second, difference.first),
-                format!("{} {}–{}", signed(difference.difference), signed(low), signed(high)),
+                format!("{} ({} to {})", signed(difference.difference), signed(low), signed(high)),
                 if difference.real { "real" } else { "may be chance" }.to_owned(),
             ]
         })

@@ -48,10 +48,10 @@ pub(super) fn judge(system: &System, seed: u64) -> anyhow::Result<Verdict> {
     };
     let mut figures = vec![
         with(Figure::share("accuracy", judged.accuracy.mean), ci95.map(|ci95| ci95.accuracy)),
-        Figure::share("± std", judged.accuracy.std).of(Quantity::Error),
         with(Figure::share("AUC", judged.auc), ci95.map(|ci95| ci95.auc)),
         with(Figure::share("EER", judged.eer), ci95.map(|ci95| ci95.eer)).of(Quantity::Error),
     ];
+    figures.push(Figure::share("std of accuracy", judged.accuracy.std).of(Quantity::Error));
     for (far, val) in judged.val_at_far.iter().rev() {
         let interval = ci95.and_then(|ci95| ci95.val_at_far.get(far)).copied();
         figures.push(with(Figure::share(format!("VAL@FAR {far}"), val.val), interval));

@@ -1,0 +1,41 @@
+//! What the fuzzer started from and found is read or refused without a panic.
+
+#![allow(clippy::unwrap_used)] // tests may panic
+
+use std::fs;
+use std::path::Path;
+
+#[cfg(feature = "parquet")]
+#[path = "../../../fuzz/src/embeddings_file.rs"]
+mod embeddings_file;
+#[path = "../../../fuzz/src/image_file.rs"]
+mod image_file;
+#[path = "../../../fuzz/src/model_file.rs"]
+mod model_file;
+
+fn replay(folder: &str, check: fn(&[u8])) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut checked = 0;
+    for file in fs::read_dir(root.join(folder)).unwrap() {
+        check(&fs::read(file.unwrap().path()).unwrap());
+        checked += 1;
+    }
+    assert!(checked > 0, "{folder}");
+}
+
+#[test]
+#[cfg(feature = "parquet")]
+fn embeddings() {
+    replay("fuzz/corpus/embeddings_file", embeddings_file::check);
+    replay("crates/tercet-train/tests/parquet", embeddings_file::check);
+}
+
+#[test]
+fn models() {
+    replay("fuzz/corpus/model_file", model_file::check);
+}
+
+#[test]
+fn images() {
+    replay("fuzz/corpus/image_file", image_file::check);
+}
