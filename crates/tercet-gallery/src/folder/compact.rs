@@ -1,6 +1,6 @@
 //! The room of removed items, given back.
 
-use ndarray::ArrayView2;
+use ndarray::Array2;
 
 use super::catalogue::at;
 use super::segment::{self, Segment};
@@ -31,10 +31,9 @@ pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
             for &(place, _) in &living {
                 rows.extend_from_slice(old.row(at(place).1));
             }
-            // As many rows as items, by the line before.
-            let rows =
-                ArrayView2::from_shape((living.len(), dimensions), &rows).unwrap_or_default();
-            let places = Writer::append(&folder, catalogue, &mut head, last, rows)?;
+            let rows = Array2::from_shape_vec((living.len(), dimensions), rows)
+                .unwrap_or_else(|_| Array2::zeros((0, dimensions))); // as many rows as items: never
+            let places = Writer::append(&folder, catalogue, &mut head, last, rows.view())?;
             for (&(from, key), &to) in living.iter().zip(&places) {
                 catalogue.move_item(key, from, to)?;
             }

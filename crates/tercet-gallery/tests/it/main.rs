@@ -1,5 +1,7 @@
 //! The gallery from outside: one test binary, a file an idea.
 
+#![allow(clippy::unwrap_used)]
+
 mod damage;
 mod killed;
 mod model;

@@ -132,7 +132,7 @@ proptest! {
                     prop_assert_eq!(reader.info().unwrap().removed, 0);
                 }
                 Step::Reopen => {
-                    writer = None;
+                    drop(writer.take());
                     writer = Some(Writer::open(&folder).unwrap());
                 }
             }
