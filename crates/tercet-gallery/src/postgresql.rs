@@ -521,7 +521,10 @@ fn item(row: &Row) -> Item {
 }
 
 fn json(attributes: &BTreeMap<String, String>) -> serde_json::Value {
-    attributes.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect()
+    attributes
+        .iter()
+        .map(|(name, value)| (name.clone(), serde_json::Value::String(value.clone())))
+        .collect()
 }
 
 /// The address without user and password.

@@ -72,7 +72,11 @@ impl Loaded {
 /// Builds a graph over all items, writes it, measures it and makes it the gallery's.
 pub(super) fn build(writer: &mut Writer, options: Hnsw) -> Result<Index, Error> {
     let begun = Instant::now();
-    let snapshot = Snapshot::take(&writer.folder, None)?;
+    let snapshot = Snapshot::take(&writer.folder, None).or_else(|_| {
+        // A graph that cannot be read must not keep its successor away.
+        writer.catalogue.change(|catalogue| catalogue.set_graph(None))?;
+        Snapshot::take(&writer.folder, None)
+    })?;
     let generation = snapshot.head.generation + 1;
     let file = format!("index-{generation:06}.hnsw");
     let path = writer.folder.join(&file);

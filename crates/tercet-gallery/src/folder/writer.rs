@@ -24,7 +24,15 @@ pub struct Writer {
     pub(super) catalogue: Catalogue,
     settings: Settings,
     /// Held for as long as the writer lives; the system frees it with the process.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A process that was just started from another thread may still hold a copy of the file:
+        // closing ours alone would then leave the lock to it for a moment.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Writer {
@@ -45,7 +53,7 @@ impl Writer {
             return Err(Error::AlreadyThere { location: folder.display().to_string() });
         }
         catalogue.begin_gallery(&settings)?;
-        Ok(Self { folder: folder.to_owned(), catalogue, settings, _lock: lock })
+        Ok(Self { folder: folder.to_owned(), catalogue, settings, lock })
     }
 
     /// Opens a gallery to change it, and clears away what a stopped writer left.
@@ -62,7 +70,7 @@ impl Writer {
         let lock = lock(folder)?;
         let catalogue = Catalogue::open(folder, true)?;
         let settings = catalogue.head()?.settings;
-        let writer = Self { folder: folder.to_owned(), catalogue, settings, _lock: lock };
+        let writer = Self { folder: folder.to_owned(), catalogue, settings, lock };
         writer.clear_leftovers()?;
         Ok(writer)
     }
