@@ -5,6 +5,7 @@ pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod loss;
+pub(crate) mod serve;
 pub(crate) mod train;
 
 use std::fs;
