@@ -1,8 +1,6 @@
 //! The gallery that is served where none is named: embedded pictures of classes that the embedded
 //! model has never seen.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use tercet_gallery::{Duplicates, Item, Settings, Vectors, WriteGallery, Writer};
@@ -21,9 +19,6 @@ const THUMBNAIL_SIDE: u32 = 96;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
-    /// The folder could not be written.
-    #[error("cannot write the gallery of the embedded pictures: {0}")]
-    Io(#[from] io::Error),
     /// The embedded pictures could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -36,14 +31,12 @@ pub enum DemoError {
 }
 
 /// Makes a gallery of the embedded glyphs that the embedded model was not trained on, in an empty
-/// folder; gives the model.
+/// folder. The gallery keeps the model.
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn glyphs(folder: &Path) -> Result<Model, DemoError> {
-    let file = folder.join("model.safetensors");
-    fs::write(&file, MODEL)?;
-    let model = Model::load(&file)?;
+pub fn glyphs(folder: &Path) -> Result<(), DemoError> {
+    let model = Model::from_bytes(MODEL.to_vec(), Path::new("the embedded model"))?;
     let all = Source::Glyphs.catalogue()?;
     let config: TrainConfig =
         serde_json::from_value(model.card.provenance.config.clone()).unwrap_or_default();
@@ -76,5 +69,5 @@ pub fn glyphs(folder: &Path) -> Result<Model, DemoError> {
     })?;
     let vectors = Vectors { model: &model.fingerprint, rows: rows.view() };
     writer.add(vectors, &items, Duplicates::Refuse)?;
-    Ok(model)
+    Ok(writer.keep_model(MODEL)?)
 }

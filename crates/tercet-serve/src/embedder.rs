@@ -3,11 +3,9 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use image::{DynamicImage, GrayImage, RgbImage};
 use ndarray::Array1;
 use tercet_gallery::Thumbnail;
 use tercet_train::Model;
-use tercet_train::data::Preprocessing;
 use tercet_train::model::ModelCard;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -42,11 +40,11 @@ pub(crate) struct Embedded {
 }
 
 struct Waiting {
-    /// Of the encoder's size.
-    input: DynamicImage,
+    /// Of the encoder's size: what waits is small.
+    input: Vec<u8>,
     answer: oneshot::Sender<Result<Array1<f32>, String>>,
     /// Given back when the picture is embedded, even if nobody waits for it any more.
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl Embedder {
@@ -77,36 +75,19 @@ impl Embedder {
         let prepared = spawn_blocking(move || {
             let _decoder = decoder;
             let picture = picture::decode(&upload.bytes, pixels)?;
-            let input = fitted(&card.preprocessing, &picture)?;
+            let input = card.preprocessing.apply(&picture);
+            let input = input.map_err(|error| Refusal::unacceptable("undecodable", error))?;
             let thumbnail = small.then(|| picture::thumbnail(&picture)).transpose()?;
             Ok::<_, Refusal>((input, thumbnail))
         });
         let (input, thumbnail) = prepared.await.map_err(Refusal::internal)??;
         let (answer, answered) = oneshot::channel();
         self.waiting
-            .send(Waiting { input, answer, _place: place })
+            .send(Waiting { input, answer, place })
             .map_err(|_| Refusal::internal("the model has stopped"))?;
         let vector = answered.await.map_err(|_| Refusal::internal("the model has stopped"))?;
         Ok(Embedded { vector: vector.map_err(Refusal::internal)?, thumbnail })
     }
-}
-
-/// Brings a picture to the encoder's size, while many threads are at it: what waits is small then.
-fn fitted(preprocessing: &Preprocessing, picture: &DynamicImage) -> Result<DynamicImage, Refusal> {
-    let planes = preprocessing
-        .apply(picture)
-        .map_err(|error| Refusal::unacceptable("undecodable", error))?;
-    let (width, height) = (preprocessing.width, preprocessing.height);
-    let plane = width as usize * height as usize;
-    let image = match preprocessing.channels {
-        1 => GrayImage::from_raw(width, height, planes).map(DynamicImage::from),
-        _ => {
-            let side_by_side =
-                (0..plane).flat_map(|at| [0, 1, 2].map(|channel| planes[channel * plane + at]));
-            RgbImage::from_raw(width, height, side_by_side.collect()).map(DynamicImage::from)
-        }
-    };
-    image.ok_or_else(|| Refusal::internal("a picture of another size than it was brought to"))
 }
 
 /// Embeds whoever waits, until nobody can come any more.
@@ -114,10 +95,10 @@ fn serve(model: &Model, arrivals: &mpsc::Receiver<Waiting>, batch: usize, metric
     while let Ok(first) = arrivals.recv() {
         let others = arrivals.try_iter().take(batch.saturating_sub(1));
         let all: Vec<Waiting> = std::iter::once(first).chain(others).collect();
-        let (inputs, rest): (Vec<DynamicImage>, Vec<_>) =
-            all.into_iter().map(|one| (one.input, (one.answer, one._place))).unzip();
+        let (inputs, rest): (Vec<Vec<u8>>, Vec<_>) =
+            all.into_iter().map(|one| (one.input, (one.answer, one.place))).unzip();
         metrics.embedded_together(inputs.len());
-        let vectors = model.embed_images(&inputs);
+        let vectors = model.embed_prepared(&inputs);
         for (row, (answer, _place)) in rest.into_iter().enumerate() {
             let vector = match &vectors {
                 Ok(vectors) => Ok(vectors.row(row).to_owned()),

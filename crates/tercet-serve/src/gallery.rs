@@ -1,9 +1,11 @@
 //! The gallery behind the interface, asked from asynchronous code.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use tercet_gallery::{Error, Info, ReadGallery, WriteGallery};
+use tercet_train::Model;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
@@ -31,9 +33,25 @@ impl Gallery {
         self.info.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The fingerprint of the model behind the vectors.
-    pub(crate) fn model(&self) -> &str {
-        &self.reader.settings().model
+    /// The model behind the vectors: the one that is named, or the one that the gallery keeps. Not
+    /// from asynchronous code.
+    pub(crate) fn model(&self, given: Option<&Path>) -> Result<Option<Model>, crate::Error> {
+        let model = match given {
+            Some(path) => Model::load(path)?,
+            None => {
+                let Some(file) = self.reader.model()? else { return Ok(None) };
+                let place = Path::new(&tercet_gallery::shown(&self.location)).join("model.safetensors");
+                Model::from_bytes(file, &place)?
+            }
+        };
+        let expected = &self.reader.settings().model;
+        match model.fingerprint == *expected {
+            true => Ok(Some(model)),
+            false => {
+                let (expected, got) = (expected.clone(), model.fingerprint);
+                Err(Error::Model { expected, got }.into())
+            }
+        }
     }
 
     pub(crate) fn reader(&self) -> Arc<dyn ReadGallery> {

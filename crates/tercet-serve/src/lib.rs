@@ -29,10 +29,11 @@ mod refusal;
 
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tercet_train::Model;
+use tercet_train::model::ModelError;
 
 use crate::api::Service;
 use crate::body::Bodies;
@@ -56,8 +57,9 @@ pub struct Settings {
     pub gallery: String,
     /// What the page calls it.
     pub name: String,
-    /// The model behind its vectors; without it, pictures cannot be embedded.
-    pub model: Option<Model>,
+    /// The model behind its vectors, or else the one that the gallery keeps. Without either,
+    /// pictures cannot be embedded.
+    pub model: Option<PathBuf>,
     /// Whether nothing can be added or removed.
     pub read_only: bool,
     /// Whether the gallery is gone when the server stops; the page says so.
@@ -75,17 +77,9 @@ pub enum Error {
     /// The gallery could not be opened.
     #[error(transparent)]
     Gallery(#[from] tercet_gallery::Error),
-    /// A model that did not make the gallery's vectors.
-    #[error(
-        "the gallery's vectors come from the model with fingerprint `{expected}`, got `{got}`: give \
-         that model, or serve without one"
-    )]
-    Model {
-        /// Fingerprint of the gallery.
-        expected: String,
-        /// Fingerprint of the model.
-        got: String,
-    },
+    /// The model could not be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The operating system refused.
     #[error("cannot serve: {0}")]
     Io(#[from] io::Error),
@@ -104,12 +98,7 @@ impl Server {
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let Settings { gallery, name, model, read_only, passing, token, limits } = settings;
         let gallery = Gallery::open(gallery, read_only)?;
-        if let Some(model) = &model
-            && model.fingerprint != gallery.model()
-        {
-            let (expected, got) = (gallery.model().to_owned(), model.fingerprint.clone());
-            return Err(Error::Model { expected, got });
-        }
+        let model = gallery.model(model.as_deref())?;
         let metrics = Arc::new(Metrics::new());
         let embedder = model.map(|model| Embedder::new(model, &limits, metrics.clone()));
         let bodies = Bodies::new(&limits);
@@ -130,6 +119,11 @@ impl Server {
     /// Items in the gallery.
     pub fn items(&self) -> u64 {
         self.service.gallery.info().items
+    }
+
+    /// The fingerprint of the model, if pictures can be embedded.
+    pub fn model(&self) -> Option<&str> {
+        self.service.embedder.as_ref().map(|embedder| &embedder.fingerprint[..])
     }
 
     /// Answers what comes in, until `stop` says so; then ends in order, within

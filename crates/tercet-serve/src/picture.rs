@@ -3,9 +3,10 @@
 use std::io::Cursor;
 
 use axum::http::StatusCode;
-use image::{DynamicImage, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageReader};
 use tercet_gallery::Thumbnail;
-use tercet_train::data::{decode_bytes_within, SIDE_LIMIT};
+use tercet_train::data::{SIDE_LIMIT, decode_bytes_within};
+use tercet_train::thumbnails::shrink;
 
 use crate::refusal::Refusal;
 
@@ -43,19 +44,8 @@ pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal>
         .map_err(|error| undecodable(&error))
 }
 
-/// A small PNG of a picture, never larger than it is.
+/// A small file of a picture, never larger than it is.
 pub(crate) fn thumbnail(picture: &DynamicImage) -> Result<Thumbnail, Refusal> {
-    let small = match picture.width().max(picture.height()) > THUMBNAIL_SIDE {
-        true => picture.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-        false => picture.clone(),
-    };
-    let small = match (small.color().has_color(), small.color().has_alpha()) {
-        (true, true) => DynamicImage::from(small.into_rgba8()),
-        (true, false) => small.into_rgb8().into(),
-        (false, true) => small.into_luma_alpha8().into(),
-        (false, false) => small.into_luma8().into(),
-    };
-    let mut bytes = Cursor::new(Vec::new());
-    small.write_to(&mut bytes, ImageFormat::Png).map_err(Refusal::internal)?;
-    Ok(Thumbnail { media_type: "image/png".to_owned(), bytes: bytes.into_inner() })
+    let small = shrink(picture, THUMBNAIL_SIDE).map_err(Refusal::internal)?;
+    Ok(Thumbnail { media_type: small.media_type.to_owned(), bytes: small.bytes })
 }

@@ -10,7 +10,6 @@ use clap::Args;
 use serde_json::json;
 use tempfile::TempDir;
 use tercet_serve::{Limits, Server, Settings, demo};
-use tercet_train::Model;
 
 use crate::exit::{Interrupted, Usage};
 use crate::{General, interrupt, progress};
@@ -72,40 +71,35 @@ impl Serve {
 
         let spinner = progress::spinner(general, "opening the gallery");
         let opened = match &self.gallery {
-            Some(gallery) => self.given(gallery)?,
+            Some(gallery) => Self::given(gallery),
             None => self.embedded()?,
         };
-        let Opened { gallery, name, model, folder } = opened;
-        let figures = json!({
-            "gallery": name,
-            "model": model.as_ref().map(|model| &model.fingerprint),
-        });
-        let has_model = model.is_some();
         let server = Server::open(Settings {
-            gallery,
-            name,
-            model,
+            gallery: opened.gallery,
+            name: opened.name.clone(),
+            model: self.model.clone(),
             read_only: self.read_only,
-            passing: folder.is_some(),
+            passing: opened.folder.is_some(),
             token,
             limits,
         })?;
         spinner.finish_and_clear();
         let page = format!("http://{}/", listener.local_addr()?);
-        let mut result = json!({ "page": page, "items": server.items() });
-        if let (Some(result), Some(figures)) = (result.as_object_mut(), figures.as_object()) {
-            result.extend(figures.clone());
-        }
+        let result = json!({
+            "page": page,
+            "gallery": opened.name,
+            "items": server.items(),
+            "model": server.model(),
+        });
         super::print(general, &result, || page.clone())?;
-        if !has_model {
-            progress::remark(
-                general,
-                "note: no model: items can be searched for, pictures cannot; --model FILE",
-            );
+        if server.model().is_none() {
+            let note = "note: the gallery keeps no model: its items can be searched for, pictures \
+                        cannot; --model FILE gives it";
+            progress::remark(general, note);
         }
         progress::remark(general, "Ctrl-C stops");
         server.run(listener, || stop.load(std::sync::atomic::Ordering::Relaxed))?;
-        drop(folder);
+        drop(opened.folder);
         Err(Interrupted("stopped".to_owned()).into())
     }
 
@@ -151,20 +145,11 @@ impl Serve {
         })
     }
 
-    fn given(&self, gallery: &str) -> anyhow::Result<Opened> {
-        let kept = Path::new(gallery).join("model.safetensors");
-        let file = match &self.model {
-            Some(file) => Some(file.clone()),
-            None => (!tercet_gallery::is_database(gallery) && kept.is_file()).then_some(kept),
-        };
-        let model = file.map(|file| Model::load(&file)).transpose()?;
-        let name = match tercet_gallery::is_database(gallery) {
-            true => "PostgreSQL".to_owned(),
-            false => Path::new(gallery)
-                .file_name()
-                .map_or_else(|| gallery.to_owned(), |name| name.to_string_lossy().into_owned()),
-        };
-        Ok(Opened { gallery: gallery.to_owned(), name, model, folder: None })
+    fn given(gallery: &str) -> Opened {
+        let shown = tercet_gallery::shown(gallery);
+        let name = Path::new(&shown).file_stem();
+        let name = name.map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+        Opened { gallery: gallery.to_owned(), name, folder: None }
     }
 
     fn embedded(&self) -> anyhow::Result<Opened> {
@@ -173,16 +158,15 @@ impl Serve {
         }
         let folder = tempfile::Builder::new().prefix("tercet-").tempdir();
         let folder = folder.context("cannot make a folder for the embedded pictures")?;
-        let model = demo::glyphs(folder.path())?;
+        demo::glyphs(folder.path())?;
         let gallery = folder.path().display().to_string();
-        Ok(Opened { gallery, name: "glyphs".to_owned(), model: Some(model), folder: Some(folder) })
+        Ok(Opened { gallery, name: "glyphs".to_owned(), folder: Some(folder) })
     }
 }
 
 struct Opened {
     gallery: String,
     name: String,
-    model: Option<Model>,
     /// Of a gallery that is gone when the server stops.
     folder: Option<TempDir>,
 }
