@@ -48,7 +48,11 @@ impl Bodies {
 
     /// Reads a body to its end. Memory is taken as bytes arrive, so that who claims much and sends
     /// little is in nobody's way.
-    pub(crate) async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<Upload, Refusal> {
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        mut body: Body,
+    ) -> Result<Upload, Refusal> {
         let claimed = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

@@ -61,12 +61,15 @@ pub fn glyphs(folder: &Path) -> Result<(), DemoError> {
         Ok(Item { thumbnail: Some(picture), ..Item::new(id).labelled(label) })
     });
     let items: Vec<Item> = items.collect::<Result<_, DataError>>()?;
-    let mut writer = Writer::create(folder, Settings {
-        dimensions: rows.ncols(),
-        metric: model.metric(),
-        model: model.fingerprint.clone(),
-        quantization: None,
-    })?;
+    let mut writer = Writer::create(
+        folder,
+        Settings {
+            dimensions: rows.ncols(),
+            metric: model.metric(),
+            model: model.fingerprint.clone(),
+            quantization: None,
+        },
+    )?;
     let vectors = Vectors { model: &model.fingerprint, rows: rows.view() };
     writer.add(vectors, &items, Duplicates::Refuse)?;
     Ok(writer.keep_model(MODEL)?)

@@ -54,7 +54,9 @@ impl Embedder {
             card: Arc::new(model.card.clone()),
             fingerprint: model.fingerprint.clone(),
             places: Arc::new(Semaphore::new(limits.queue)),
-            decoders: Arc::new(Semaphore::new(thread::available_parallelism().map_or(2, usize::from))),
+            decoders: Arc::new(Semaphore::new(
+                thread::available_parallelism().map_or(2, usize::from),
+            )),
             pixels: limits.pixels,
             waiting,
             metrics: metrics.clone(),

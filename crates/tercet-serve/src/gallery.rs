@@ -40,7 +40,8 @@ impl Gallery {
             Some(path) => Model::load(path)?,
             None => {
                 let Some(file) = self.reader.model()? else { return Ok(None) };
-                let place = Path::new(&tercet_gallery::shown(&self.location)).join("model.safetensors");
+                let place =
+                    Path::new(&tercet_gallery::shown(&self.location)).join("model.safetensors");
                 Model::from_bytes(file, &place)?
             }
         };
@@ -91,7 +92,8 @@ impl Gallery {
 
     /// Sees what others have written.
     pub(crate) async fn look_again(&self) -> Result<(), Refusal> {
-        let info = self.ask(|reader| Ok(if reader.refresh()? { Some(reader.info()?) } else { None }));
+        let info =
+            self.ask(|reader| Ok(if reader.refresh()? { Some(reader.info()?) } else { None }));
         if let Some(info) = info.await? {
             *self.info.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(info);
         }

@@ -174,7 +174,8 @@ mod tests {
         for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "127.1.2.3", "[::1]:8080"] {
             assert!(is_this_machine(host), "{host}");
         }
-        for host in ["", "example.org", "localhost.example.org:80", "192.168.0.1", "[::2]", "::1x"] {
+        for host in ["", "example.org", "localhost.example.org:80", "192.168.0.1", "[::2]", "::1x"]
+        {
             assert!(!is_this_machine(host), "{host}");
         }
     }

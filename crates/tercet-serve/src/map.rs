@@ -50,14 +50,20 @@ enum State {
     #[default]
     Nothing,
     Drawing,
-    Drawn { generation: i64, map: Result<Bytes, String> },
+    Drawn {
+        generation: i64,
+        map: Result<Bytes, String>,
+    },
 }
 
 /// What there is to show.
 #[derive(Debug)]
 pub(crate) enum Shown {
     /// As JSON.
-    Map { generation: i64, json: Bytes },
+    Map {
+        generation: i64,
+        json: Bytes,
+    },
     /// Ask again.
     Drawing,
     Failed(String),
@@ -200,10 +206,9 @@ fn vectors(
     for chunk in items.chunks(CHUNK) {
         let ids: Vec<&str> = chunk.iter().map(|item| &item.id[..]).collect();
         let rows = reader.vectors(&ids)?;
-        vectors.append(ndarray::Axis(0), rows.view()).map_err(|_| Error::Dimensions {
-            expected: dimensions,
-            got: rows.ncols(),
-        })?;
+        vectors
+            .append(ndarray::Axis(0), rows.view())
+            .map_err(|_| Error::Dimensions { expected: dimensions, got: rows.ncols() })?;
     }
     Ok(vectors)
 }

@@ -63,9 +63,7 @@ impl Metrics {
     /// `route` is the pattern of the address, not the address, which has no end of values.
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let route = route.to_owned();
-        self.seconds
-            .get_or_create(&Route { route: route.clone() })
-            .observe(took.as_secs_f64());
+        self.seconds.get_or_create(&Route { route: route.clone() }).observe(took.as_secs_f64());
         self.requests.get_or_create(&Request { method: method.to_owned(), route, status }).inc();
     }
 

@@ -41,10 +41,13 @@ pub(crate) fn routes(mut routes: Router<Arc<Service>>) -> Router<Arc<Service>> {
 }
 
 fn file(headers: &HeaderMap, kind: &'static str, content: &'static [u8], tag: &str) -> Response {
-    let has = headers.get(header::IF_NONE_MATCH).is_some_and(|has| has.as_bytes() == tag.as_bytes());
+    let has =
+        headers.get(header::IF_NONE_MATCH).is_some_and(|has| has.as_bytes() == tag.as_bytes());
     let mut response = match has {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], content).into_response(),
+        false => {
+            ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], content).into_response()
+        }
     };
     let own = response.headers_mut();
     own.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn values_are_decoded_and_mistakes_are_named() {
-        let mut query = Parameters::of(Some("k=3&label=a%26b&label=%E3%81%82&attribute=camera:1:2"));
+        let mut query =
+            Parameters::of(Some("k=3&label=a%26b&label=%E3%81%82&attribute=camera:1:2"));
         assert_eq!(query.number("k", 1..=9, 5).unwrap(), 3);
         assert_eq!(query.all("label"), ["a&b", "あ"]);
         assert_eq!(query.pairs("attribute").unwrap(), [("camera".into(), "1:2".into())]);

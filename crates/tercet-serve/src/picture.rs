@@ -22,8 +22,7 @@ pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal>
     if bytes.is_empty() {
         return Err(Refusal::malformed("expected a picture, got no bytes"));
     }
-    let undecodable =
-        |reason: &dyn std::fmt::Display| Refusal::unacceptable("undecodable", reason);
+    let undecodable = |reason: &dyn std::fmt::Display| Refusal::unacceptable("undecodable", reason);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|error| undecodable(&error))?;
     if reader.format().is_none() {

@@ -106,7 +106,9 @@ impl Serve {
     fn token(&self) -> anyhow::Result<Option<String>> {
         let token = self.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok());
         match &token {
-            Some(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Some(token)
+                if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) =>
+            {
                 Err(Usage("--token: expected printable ASCII without blanks".to_owned()).into())
             }
             None if !self.bind.is_loopback() => Err(Usage(format!(

@@ -216,10 +216,7 @@ pub(super) async fn remove(
     Ok(Json(RemovedItem { removed: id }))
 }
 
-async fn find(
-    service: &Service,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Item, Refusal> {
+async fn find(service: &Service, id: Result<Path<String>, PathRejection>) -> Result<Item, Refusal> {
     let id = readable(id)?;
     let asked = id.clone();
     let item = service.gallery.ask(move |reader| reader.item(&asked)).await?;

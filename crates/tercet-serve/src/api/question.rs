@@ -113,10 +113,7 @@ fn kind(headers: &HeaderMap) -> Kind {
 }
 
 /// Reads a body; the request is returned with it for its head.
-async fn read(
-    service: &Service,
-    request: Request,
-) -> Result<(Kind, Upload, Request), Refusal> {
+async fn read(service: &Service, request: Request) -> Result<(Kind, Upload, Request), Refusal> {
     let kind = kind(request.headers());
     let (parts, body) = request.into_parts();
     let whole = service.bodies.read(&parts.headers, body).await?;
@@ -125,21 +122,21 @@ async fn read(
 }
 
 fn json<T: DeserializeOwned>(upload: &Upload) -> Result<T, Refusal> {
-    serde_json::from_slice(&upload.bytes).map_err(|error| Refusal::malformed(format!("JSON: {error}")))
+    serde_json::from_slice(&upload.bytes)
+        .map_err(|error| Refusal::malformed(format!("JSON: {error}")))
 }
 
 /// The parts of a form: pictures, or JSON where a part says so.
-async fn parts(
-    whole: &Upload,
-    request: Request,
-) -> Result<BTreeMap<String, Question>, Refusal> {
+async fn parts(whole: &Upload, request: Request) -> Result<BTreeMap<String, Question>, Refusal> {
     /// More than anything here has.
     const MOST: usize = 8;
     let form = |error: &dyn std::fmt::Display| Refusal::malformed(format!("form: {error}"));
     let multipart = Multipart::from_request(request, &()).await;
     let mut multipart = multipart.map_err(|error| form(&error.body_text()))?;
     let mut parts = BTreeMap::new();
-    while let Some(field) = multipart.next_field().await.map_err(|error| form(&error.body_text()))? {
+    while let Some(field) =
+        multipart.next_field().await.map_err(|error| form(&error.body_text()))?
+    {
         let name = field.name().unwrap_or_default().to_owned();
         let kind = kind(field.headers());
         let bytes = field.bytes().await.map_err(|error| form(&error.body_text()))?;

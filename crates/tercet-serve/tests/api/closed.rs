@@ -110,7 +110,8 @@ fn the_page_names_nothing_outside_of_itself() {
     assert!(!page.contains("http://") && !page.contains("https://"), "{page}");
     assert!(!page.contains("<style") && !page.contains(" style="), "{page}");
     // Every file that a script or the page names is there.
-    let mut named: Vec<String> = page.split('"').filter(|text| text.starts_with('/')).map(str::to_owned).collect();
+    let mut named: Vec<String> =
+        page.split('"').filter(|text| text.starts_with('/')).map(str::to_owned).collect();
     for file in named.clone().iter().filter(|file| file.ends_with(".js")) {
         let script = String::from_utf8(world.get(file).send().body).unwrap();
         named.extend(imports(&script));
@@ -134,7 +135,8 @@ fn the_page_names_nothing_outside_of_itself() {
 
 fn imports(script: &str) -> Vec<String> {
     let lines = script.lines().filter(|line| line.starts_with("import "));
-    lines.filter_map(|line| Some(line.split("\"./").nth(1)?.split('"').next()?))
+    lines
+        .filter_map(|line| Some(line.split("\"./").nth(1)?.split('"').next()?))
         .map(|name| format!("/{name}"))
         .collect()
 }

@@ -19,21 +19,24 @@ fn the_document_names_every_address_and_no_other() {
         })
         .collect();
     named.sort();
-    assert_eq!(named, [
-        "delete /api/items/{id}",
-        "get /api/gallery",
-        "get /api/items",
-        "get /api/items/{id}",
-        "get /api/items/{id}/thumbnail",
-        "get /api/model",
-        "get /api/projection",
-        "get /health",
-        "get /metrics",
-        "post /api/compare",
-        "post /api/items",
-        "post /api/search",
-        "post /api/session",
-    ]);
+    assert_eq!(
+        named,
+        [
+            "delete /api/items/{id}",
+            "get /api/gallery",
+            "get /api/items",
+            "get /api/items/{id}",
+            "get /api/items/{id}/thumbnail",
+            "get /api/model",
+            "get /api/projection",
+            "get /health",
+            "get /metrics",
+            "post /api/compare",
+            "post /api/items",
+            "post /api/search",
+            "post /api/session",
+        ]
+    );
     // Each is there: an address that nobody answers would be `no-address`, a method 405.
     for named in named {
         let (method, path) = named.split_once(' ').unwrap();

@@ -144,8 +144,7 @@ fn slow_clients_are_let_go() {
 #[test]
 fn connections_beyond_the_last_are_turned_away() {
     let world = World::shared(|settings| settings.limits.connections = 2);
-    let held: Vec<TcpStream> =
-        (0..2).map(|_| TcpStream::connect(world.address).unwrap()).collect();
+    let held: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(world.address).unwrap()).collect();
     std::thread::sleep(Duration::from_millis(200));
     let turned_away = world.get("/health").send();
     assert_eq!(turned_away.header("retry-after"), Some("1"));
@@ -241,7 +240,9 @@ fn a_head_without_end_is_refused() {
     assert!(matches!(answer.status, 431 | 400), "{answer:?}");
     let mut stream = TcpStream::connect(world.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is no HTTP\r\n\r\n").unwrap();
+    stream
+        .write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is no HTTP\r\n\r\n")
+        .unwrap();
     let mut text = Vec::new();
     let _ = stream.read_to_end(&mut text);
     let text = String::from_utf8_lossy(&text);

@@ -202,12 +202,15 @@ fn mistakes_are_named() {
 #[test]
 fn without_a_model_items_are_found_and_pictures_are_not() {
     let copy = tempfile::tempdir().unwrap();
-    let mut writer = tercet_gallery::Writer::create(copy.path(), tercet_gallery::Settings {
-        dimensions: 2,
-        metric: tercet::Distance::Euclidean.into(),
-        model: "elsewhere".to_owned(),
-        quantization: None,
-    })
+    let mut writer = tercet_gallery::Writer::create(
+        copy.path(),
+        tercet_gallery::Settings {
+            dimensions: 2,
+            metric: tercet::Distance::Euclidean.into(),
+            model: "elsewhere".to_owned(),
+            quantization: None,
+        },
+    )
     .unwrap();
     use tercet_gallery::{Duplicates, Item, Vectors, WriteGallery};
     let rows = ndarray::array![[0.0_f32, 0.0], [3.0, 4.0]];
