@@ -43,12 +43,12 @@ impl Embed {
         super::check_writable(&self.out)?;
         let model = Model::load(&self.model)?;
         let catalogue = self.source.parse::<Source>()?.catalogue()?;
-        let (pixels, skipped) =
+        let (examples, skipped) =
             super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
-        let items: Vec<u32> = (0..pixels.len() as u32).collect();
-        let vectors = super::embed(general, &model, &pixels, &items, self.views)?;
+        let items: Vec<u32> = (0..examples.len() as u32).collect();
+        let vectors = super::embed(general, &model, &examples, &items, self.views)?;
 
-        let catalogue = pixels.catalogue();
+        let catalogue = examples.catalogue();
         let labels = &catalogue.labels;
         let (rows, dimensions) = vectors.dim();
         let embeddings = Embeddings {

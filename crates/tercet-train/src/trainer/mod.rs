@@ -10,7 +10,7 @@ mod report;
 mod run;
 mod watch;
 
-pub use config::{BatchShape, ConfigError, Margin, TrainConfig};
+pub use config::{BatchShape, ConfigError, ImageSize, Margin, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
 pub use outcome::{Before, Count, Ended, Trained};
@@ -29,12 +29,10 @@ use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 use tercet::{Census, Labels, Metric, Percentiles, PkSampler, Retrieval};
 
-use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
+use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
 use crate::encoder::Encoder;
 use crate::judgement::Judgement;
-use crate::model::{
-    FORMAT, Model, ModelCard, ModelError, Provenance, embed, images, input_shape, values,
-};
+use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance, embed, images, values};
 use crate::views::Views;
 use checkpoint::{Checkpoint, State};
 use loader::{Batch, Loader};
@@ -63,7 +61,7 @@ pub fn train(
 
 /// The data of a run, checked, decoded and split.
 struct Prepared {
-    pixels: Arc<Pixels>,
+    examples: Arc<Examples>,
     split: Split,
     skipped: Vec<BadItem>,
     fingerprint: String,
@@ -75,7 +73,7 @@ impl Prepared {
         let source: Source = config.source.parse()?;
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
-        let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
+        let split = config.split(&catalogue.labels)?;
         sampler(config, &catalogue.labels.select(&split.train))?;
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
@@ -86,30 +84,45 @@ impl Prepared {
             ..PrepareOptions::default()
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
-        let preprocessing = config.preprocessing(&source);
-        let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &progress);
-        let (pixels, skipped) = match prepared {
+        let input = config.input(&source, &catalogue)?;
+        let prepared = Examples::prepare(catalogue, &input, &options, &progress);
+        let (examples, skipped) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
             prepared => prepared?,
         };
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
-        let split = split_classes(&pixels.catalogue().labels, config.holdout, config.seed)?;
-        let (mean, std) = pixels.channel_statistics(&split.train)?;
-        let pixels = Arc::new(pixels.with_statistics(mean, std)?);
-        let fingerprint = pixels.catalogue().fingerprint();
-        Ok(Some(Self { pixels, split, skipped, fingerprint }))
+        let split = config.split(&examples.catalogue().labels)?;
+        let examples = Arc::new(match examples {
+            Examples::Images(pixels) => {
+                let (mean, std) = pixels.channel_statistics(&split.train)?;
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
+            Examples::Vectors(vectors) if config.standardize => {
+                Examples::Vectors(vectors.standardized(&split.train)?)
+            }
+            vectors => vectors,
+        });
+        let fingerprint = examples.catalogue().fingerprint();
+        Ok(Some(Self { examples, split, skipped, fingerprint }))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
     fn statistics(&self) -> Vec<f32> {
-        let preprocessing = self.pixels.preprocessing();
-        [&preprocessing.mean[..], &preprocessing.std[..]].concat()
+        let input = self.examples.input();
+        let (mean, std) = input.statistics();
+        [mean, std].concat()
+    }
+
+    /// The names of the classes kept apart.
+    fn held_out(&self) -> Vec<String> {
+        let labels = self.labels(&self.split.holdout);
+        (0..labels.class_count() as u32).map(|class| labels.name(class).to_owned()).collect()
     }
 
     fn labels(&self, items: &[u32]) -> Labels {
-        self.pixels.catalogue().labels.select(items)
+        self.examples.catalogue().labels.select(items)
     }
 }
 
@@ -208,10 +221,10 @@ impl<'a> Trainer<'a> {
             step: self.step,
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
             holdout: Count::of(&self.holdout),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
         });
         let train: Arc<[u32]> = self.prepared.split.train.clone().into();
-        let loader = Loader::new(&self.prepared.pixels, &self.sampler, &train, self.step, steps);
+        let loader = Loader::new(&self.prepared.examples, &self.sampler, &train, self.step, steps);
         let mut since = (Instant::now(), self.step);
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {
@@ -261,7 +274,7 @@ impl<'a> Trainer<'a> {
     fn train_step(&mut self, batch: Batch, log: bool) -> Result<Option<StepLine>, TrainError> {
         let learning_rate = self.config.learning_rate_at(self.step);
         let labels = self.prepared.labels(&batch.items);
-        let shape = input_shape(self.prepared.pixels.preprocessing());
+        let shape = self.prepared.examples.input().shape();
         let images = images(batch.values, batch.items.len(), shape, &self.learning);
         let embedded = self.encoder.forward(images);
         let [rows, dimensions] = embedded.dims();
@@ -325,12 +338,12 @@ impl<'a> Trainer<'a> {
     }
 
     fn embed_holdout(&self, encoder: &Encoder) -> Result<Array2<f32>, TrainError> {
-        let Prepared { pixels, split, .. } = &self.prepared;
-        let shape = input_shape(pixels.preprocessing());
+        let Prepared { examples, split, .. } = &self.prepared;
+        let shape = examples.input().shape();
         Ok(embed(
             &encoder.valid(),
             shape,
-            pixels,
+            examples,
             &split.holdout,
             Views::Single,
             &self.plain,
@@ -338,18 +351,38 @@ impl<'a> Trainer<'a> {
         )?)
     }
 
-    /// Raw pixels and the network as it was before its first step.
+    /// Raw pixels or vectors, and the network as it was before its first step.
     fn judge_baselines(&self) -> Result<Before, TrainError> {
         if !self.has_holdout() {
             return Ok(Before::default());
         }
-        let pixels = self.prepared.pixels.matrix(&self.prepared.split.holdout)?;
-        let pixels = Retrieval::leave_one_out(pixels.view(), &self.holdout, Metric::default())?;
-        self.tell(Event::Baseline("pixels", &pixels));
+        let raw = self.prepared.examples.matrix(&self.prepared.split.holdout)?;
+        let raw = Retrieval::leave_one_out(raw.view(), &self.holdout, self.raw_metric())?;
+        self.tell(Event::Baseline(self.raw_name(), &raw));
         let untrained = self.embed_holdout(&self.untrained()?)?;
         let untrained = Retrieval::leave_one_out(untrained.view(), &self.holdout, self.metric)?;
         self.tell(Event::Baseline("untrained", &untrained));
-        Ok(Before { pixels: Some(pixels), untrained: Some(untrained) })
+        let (pixels, features) = match *self.prepared.examples {
+            Examples::Images(_) => (Some(raw), None),
+            Examples::Vectors(_) => (None, Some(raw)),
+        };
+        Ok(Before { pixels, features, untrained: Some(untrained) })
+    }
+
+    /// What the untouched input is called.
+    fn raw_name(&self) -> &'static str {
+        match *self.prepared.examples {
+            Examples::Images(_) => "pixels",
+            Examples::Vectors(_) => "features",
+        }
+    }
+
+    /// How the untouched input is compared: pixels in Euclidean distance, vectors as embeddings are.
+    fn raw_metric(&self) -> Metric {
+        match *self.prepared.examples {
+            Examples::Images(_) => Metric::default(),
+            Examples::Vectors(_) => self.metric,
+        }
     }
 
     fn untrained(&self) -> Result<Encoder, TrainError> {
@@ -393,13 +426,13 @@ impl<'a> Trainer<'a> {
         let mut trained = Trained {
             model: self.config.out.clone().unwrap_or_else(|| self.run.model_file()),
             run: self.run.path().to_owned(),
-            source: self.prepared.pixels.catalogue().source.clone(),
+            source: self.prepared.examples.catalogue().source.clone(),
             steps: self.step,
             seconds: self.began.elapsed().as_secs_f64(),
             seed: self.config.seed,
             objective: self.config.objective.to_string(),
             encoder: self.config.encoder.clone(),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
             holdout: Count::of(&self.holdout),
             before,
@@ -420,7 +453,7 @@ impl<'a> Trainer<'a> {
         Ok(ModelCard {
             format: FORMAT,
             encoder: self.config.encoder_config()?,
-            preprocessing: self.prepared.pixels.preprocessing().clone(),
+            preprocessing: self.prepared.examples.input(),
             distance: self.metric.distance,
             normalized: self.metric.normalize,
             threshold: verification.map(|judged| f64::from(judged.threshold)),
@@ -433,6 +466,7 @@ impl<'a> Trainer<'a> {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
                 config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,
                 seed: self.config.seed,
+                held_out: self.prepared.held_out(),
                 data: self.prepared.fingerprint.clone(),
                 results: serde_json::json!({ "before": json(before)?, "after": json(&after)? }),
             },
@@ -467,7 +501,7 @@ fn fresh(
     device: &Device,
 ) -> Result<Encoder, TrainError> {
     device.seed(config.seed);
-    let shape = input_shape(prepared.pixels.preprocessing());
+    let shape = prepared.examples.input().shape();
     Ok(config.encoder_config()?.init(shape, device)?)
 }
 

@@ -9,7 +9,7 @@ use tercet::one_shot::Run;
 use tercet::{Distance, Labels, Metric};
 use tercet_train::Views;
 use tercet_train::data::{
-    BadItem, Catalogue, ItemPair, OneShotRuns, Pairs, Part, Pixels, Source, split_classes,
+    BadItem, Catalogue, Examples, ItemPair, OneShotRuns, Pairs, Part, Source,
 };
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
@@ -192,14 +192,14 @@ impl Reading {
             }
             _ => (source.catalogue()?.judging(), None),
         };
-        let (pixels, skipped) =
+        let (examples, skipped) =
             commands::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
         if runs.is_some() && !skipped.is_empty() {
             bail!("one-shot runs need every image: {}", skipped[0]);
         }
         let (items, which) = match runs {
-            Some(_) => ((0..pixels.len() as u32).collect(), "all"),
-            None => self.choose(general, &model, &pixels)?,
+            Some(_) => ((0..examples.len() as u32).collect(), "all"),
+            None => self.choose(general, &model, &examples)?,
         };
         if which == "held-out" {
             progress::remark(
@@ -207,8 +207,8 @@ impl Reading {
                 "the model was trained on this source: judging the classes that were kept apart (--all-classes judges all)",
             );
         }
-        let vectors = commands::embed(general, &model, &pixels, &items, self.views)?;
-        let catalogue = pixels.catalogue().select(&items);
+        let vectors = commands::embed(general, &model, &examples, &items, self.views)?;
+        let catalogue = examples.catalogue().select(&items);
         let ids: Vec<String> = catalogue.items.iter().map(|item| item.id.clone()).collect();
         let listed = self.pairs.clone().or_else(|| source.pairs_file());
         let pairs = match (protocol, listed) {
@@ -234,7 +234,7 @@ impl Reading {
             pairs,
             runs,
             threshold: model.card.threshold,
-            pictures: Some(catalogue),
+            pictures: catalogue.dimensions().is_none().then_some(catalogue),
             skipped,
             steps: Vec::new(),
             reranking: None,
@@ -246,15 +246,15 @@ impl Reading {
         &self,
         general: &General,
         model: &Model,
-        pixels: &Pixels,
+        examples: &Examples,
     ) -> anyhow::Result<(Vec<u32>, &'static str)> {
         let provenance = &model.card.provenance;
-        let labels = &pixels.catalogue().labels;
-        if !self.all_classes && pixels.catalogue().fingerprint() == provenance.data {
+        let labels = &examples.catalogue().labels;
+        if !self.all_classes && examples.catalogue().fingerprint() == provenance.data {
             let config: TrainConfig = serde_json::from_value(provenance.config.clone()).context(
                 "the model's provenance cannot be understood: judge it with --all-classes",
             )?;
-            let held_out = split_classes(labels, config.holdout, config.seed)?.holdout;
+            let held_out = config.split(labels)?.holdout;
             if !held_out.is_empty() {
                 return Ok((held_out, "held-out"));
             }
@@ -262,9 +262,9 @@ impl Reading {
         let trained_on = provenance.config.get("source").and_then(|source| source.as_str());
         let same_place = trained_on
             .and_then(|source| source.parse::<Source>().ok())
-            .is_some_and(|source| source.to_string() == pixels.catalogue().source);
+            .is_some_and(|source| source.to_string() == examples.catalogue().source);
         // Where the source tells parts, only those to judge on are here.
-        let is_apart = !pixels.catalogue().part(&Part::ALL).is_empty();
+        let is_apart = !examples.catalogue().part(&Part::ALL).is_empty();
         if same_place && !is_apart && !self.all_classes {
             progress::remark(
                 general,
