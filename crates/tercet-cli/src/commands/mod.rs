@@ -14,7 +14,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Examples, PrepareOptions};
+use tercet_train::data::{Catalogue, Examples, PrepareOptions, Source};
 use tercet_train::model::Model;
 
 use crate::{General, interrupt, progress};
@@ -43,6 +43,15 @@ pub(crate) fn use_threads(threads: usize) -> anyhow::Result<()> {
         .num_threads(threads)
         .build_global()
         .with_context(|| format!("cannot start {threads} threads"))
+}
+
+/// A source, with the labels of another file where that is named.
+pub(crate) fn source(text: &str, labels: Option<&Path>) -> anyhow::Result<Source> {
+    let source: Source = text.parse()?;
+    Ok(match labels {
+        Some(labels) => source.with_labels(labels.to_owned())?,
+        None => source,
+    })
 }
 
 /// Reads the items of a catalogue the way a model wants them, with a bar; items left out are

@@ -45,6 +45,10 @@ struct Settings {
     /// `kind:PATH`, or a path whose kind is recognised [default: glyphs, embedded].
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<PathBuf>,
     /// Share of the classes kept apart to judge on [default: 0.2].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]

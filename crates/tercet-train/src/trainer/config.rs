@@ -22,6 +22,9 @@ use crate::encoder::{
 pub struct TrainConfig {
     /// Where the images lie, as `kind:path`. Default `glyphs`.
     pub source: String,
+    /// Labels of a source of vectors that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
     /// Share of the classes that is kept apart to judge on, 0 to below 1. Default 0.2.
     pub holdout: f64,
     /// The classes to keep apart, instead of a share of them. Default none.
@@ -42,7 +45,8 @@ pub struct TrainConfig {
     pub standardize: bool,
     /// Number of optimiser steps. Default 600.
     pub steps: u64,
-    /// Classes × items of a batch. Default 16x4, with fewer classes where there are fewer.
+    /// Classes × items of a batch. Default 16x4, 16x8 of vectors; with fewer classes where there are
+    /// fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchShape>,
     /// The objective. Default `batch-hard`.
@@ -89,6 +93,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             source: Source::Glyphs.to_string(),
+            labels: None,
             holdout: 0.2,
             holdout_classes: BTreeSet::new(),
             skip_bad: false,
@@ -132,15 +137,14 @@ pub struct ConfigError {
 
 impl TrainConfig {
     /// The defaults for a source: those of [`TrainConfig::default`], and for vectors a head that
-    /// starts as the identity, with the objective and batch that keep it useful for classes it never
-    /// saw (GUIDE.md, "Features", has the measurements).
+    /// starts as the identity, with the objective that keeps it useful for classes it never saw
+    /// (GUIDE.md, "Train on features", has the measurements).
     pub fn suited_to(source: &Source) -> Self {
         let config = Self { source: source.to_string(), ..Self::default() };
         match source {
             Source::Features { .. } => Self {
                 encoder: LinearHeadConfig::NAME.to_owned(),
                 objective: Preset::Facenet,
-                batch: Some(BatchShape { p: 25, k: 4 }),
                 ..config
             },
             _ => config,
@@ -222,6 +226,14 @@ impl TrainConfig {
         })
     }
 
+    /// The batch where none is asked for: larger of vectors, which are cheap.
+    pub(super) fn default_batch(&self) -> Result<BatchShape, ConfigError> {
+        Ok(match self.encoder_config()?.takes() {
+            Takes::Images => BatchShape { p: 16, k: 4 },
+            Takes::Vectors => BatchShape { p: 16, k: 8 },
+        })
+    }
+
     /// How the source's items enter the encoder, still without mean and standard deviation.
     ///
     /// # Errors
@@ -241,8 +253,8 @@ impl TrainConfig {
                 Ok(Input::Vectors(Standardization::none(dimensions)))
             }
             (Takes::Images, None) => {
-                let (side, channels) = source.default_input();
-                let (height, width) = encoder.usual_size().unwrap_or((side, side));
+                let (height, width, channels) = source.default_input();
+                let (height, width) = encoder.usual_size().unwrap_or((height, width));
                 let ImageSize { height, width } = self.size.unwrap_or(ImageSize { height, width });
                 let channels = self.channels.unwrap_or(channels);
                 let mut preprocessing = Preprocessing::new(width, height, channels);
@@ -327,12 +339,6 @@ pub struct BatchShape {
     pub p: usize,
     /// Items of each class.
     pub k: usize,
-}
-
-impl Default for BatchShape {
-    fn default() -> Self {
-        Self { p: 16, k: 4 }
-    }
 }
 
 /// More items than this in one batch are a slip of the pen.
