@@ -73,9 +73,8 @@ pub(crate) fn prepare(
         ..PrepareOptions::default()
     };
     let input = views.input(&model.card.preprocessing)?;
-    let prepared = Examples::prepare(catalogue, &input, &options, &|done, _| {
-        bar.set_position(done as u64)
-    });
+    let prepared =
+        Examples::prepare(catalogue, &input, &options, &|done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     let (examples, skipped) = prepared?;
     for item in &skipped {

@@ -171,12 +171,10 @@ mod tests {
         assert_eq!(split.train, [0, 1, 3, 5, 6, 8]);
 
         fs::write(&file, "4\nfive\n").unwrap();
-        let message =
-            split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
         assert!(message.contains("holdout-classes is `five`"), "{message}");
         fs::write(&file, "0\n1\n2\n3\n").unwrap();
-        let message =
-            split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
         assert!(message.contains("cannot hold out 4 of 5"), "{message}");
         fs::write(&file, "\n").unwrap();
         assert!(named_classes(&file).unwrap_err().to_string().contains("apart.txt"));

@@ -30,9 +30,8 @@ impl Standardization {
     /// [`DataError::Parameter`] unless there are components, and none or all of them have a finite
     /// mean and a finite deviation above 0.
     pub fn check(&self) -> Result<(), DataError> {
-        let refuse = |parameter, got, expected| {
-            Err(DataError::Parameter { parameter, got, expected })
-        };
+        let refuse =
+            |parameter, got, expected| Err(DataError::Parameter { parameter, got, expected });
         if self.dimensions == 0 {
             return refuse("dimensions", "0".to_owned(), "at least 1".to_owned());
         }
@@ -82,9 +81,7 @@ impl Vectors {
             return Err(match (catalogue.is_empty(), bad.first()) {
                 (false, _) => DataError::Images { text: catalogue.source },
                 (true, None) => DataError::NoItems { what: "training" },
-                (true, Some(first)) => {
-                    DataError::AllBad { first: first.clone(), items: bad.len() }
-                }
+                (true, Some(first)) => DataError::AllBad { first: first.clone(), items: bad.len() },
             });
         };
         if values.ncols() != standardization.dimensions {

@@ -57,11 +57,7 @@ impl LinearHead {
 
 /// A matrix without bias that keeps distances as far as its size allows; 0 components are as many as
 /// the vector has.
-pub(super) fn projection(
-    from: usize,
-    to: usize,
-    device: &Device,
-) -> Result<Linear, EncoderError> {
+pub(super) fn projection(from: usize, to: usize, device: &Device) -> Result<Linear, EncoderError> {
     check_range("embedding-dim", to, 0..=LARGEST)?;
     let to = if to == 0 { from } else { to };
     let linear = LinearConfig::new(from, to).with_bias(false);

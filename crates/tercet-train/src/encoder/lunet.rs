@@ -86,18 +86,12 @@ impl LuNetConfig {
             });
         }
         let w = self.width;
-        let unit = |from, between, to| {
-            Unit::new(&[from, between, between, to], &[1, 3, 1], device)
-        };
+        let unit = |from, between, to| Unit::new(&[from, between, between, to], &[1, 3, 1], device);
         let stages = vec![
             vec![unit(w, w / 4, w)],
             vec![unit(w, w / 4, w), unit(w, w / 4, w), unit(w, w / 2, 2 * w)],
             vec![unit(2 * w, w / 2, 2 * w), unit(2 * w, w / 2, 2 * w)],
-            vec![
-                unit(2 * w, w / 2, 2 * w),
-                unit(2 * w, w / 2, 2 * w),
-                unit(2 * w, w, 4 * w),
-            ],
+            vec![unit(2 * w, w / 2, 2 * w), unit(2 * w, w / 2, 2 * w), unit(2 * w, w, 4 * w)],
             vec![unit(4 * w, w, 4 * w), unit(4 * w, w, 4 * w)],
         ];
         let halved = |side: usize| (0..stages.len()).fold(side, |side, _| side.div_ceil(2));

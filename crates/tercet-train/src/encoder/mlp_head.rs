@@ -85,9 +85,8 @@ mod tests {
         assert_eq!(parameters(&head), 6 * 6 + (6 * 512 + 512) + 512 * 6);
         let vectors = Tensor::<2>::random([5, 6], burn::tensor::Distribution::Default, &device);
         let embedded = head.forward(vectors.clone());
-        embedded.into_data().assert_approx_eq::<f32>(
-            &vectors.into_data(),
-            burn::tensor::Tolerance::absolute(1e-6),
-        );
+        embedded
+            .into_data()
+            .assert_approx_eq::<f32>(&vectors.into_data(), burn::tensor::Tolerance::absolute(1e-6));
     }
 }

@@ -263,8 +263,7 @@ fn parameters(module: &impl Module) -> usize {
     }
     impl ModuleVisitor for Count {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let is_statistic =
-                self.within.last().is_some_and(|name| name.starts_with("running_"));
+            let is_statistic = self.within.last().is_some_and(|name| name.starts_with("running_"));
             if !is_statistic {
                 self.weights += param.lazy_shape().num_elements();
             }

@@ -1,6 +1,5 @@
 //! Once the last step is made: judgement, model, report.
 
-use burn::module::Module;
 use serde::Serialize;
 
 use super::run::Metrics;
@@ -41,7 +40,7 @@ impl Trainer<'_> {
             steps: self.step,
             seconds: self.began.elapsed().as_secs_f64(),
             seed: self.config.seed,
-            objective: self.config.objective.to_string(),
+            objective: self.config.objective_name(),
             encoder: self.config.encoder.clone(),
             parameters: self.encoder.parameters(),
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),

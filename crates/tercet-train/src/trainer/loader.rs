@@ -42,8 +42,7 @@ impl Loader {
         let threads = (0..count as u64)
             .map(|thread| {
                 let (send, receive) = sync_channel(AHEAD);
-                let (examples, sampler, train) =
-                    (examples.clone(), sampler.clone(), train.clone());
+                let (examples, sampler, train) = (examples.clone(), sampler.clone(), train.clone());
                 thread::spawn(move || {
                     for step in (start + thread..end).step_by(count) {
                         let items: Vec<u32> = sampler

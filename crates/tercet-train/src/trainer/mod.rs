@@ -7,6 +7,7 @@ mod finish;
 mod judging;
 mod loader;
 mod monitor;
+mod objective;
 mod outcome;
 mod prepared;
 mod report;
@@ -14,9 +15,10 @@ mod run;
 mod step;
 mod watch;
 
-pub use config::{BatchShape, ConfigError, ImageSize, Margin, TrainConfig};
+pub use config::{BatchShape, ConfigError, ImageSize, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
+pub use objective::{Margin, Parts};
 pub use outcome::{Before, Count, Ended, Trained};
 pub use run::RunFolder;
 pub use watch::{Event, Surroundings};
@@ -25,10 +27,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::Device;
-use tercet::{Labels, Metric, PkSampler};
+use tercet::{Labels, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
 use checkpoint::{Checkpoint, State};
@@ -64,6 +65,7 @@ struct Trainer<'a> {
     prepared: Prepared,
     holdout: Labels,
     sampler: Arc<PkSampler>,
+    objective: Objective,
     metric: Metric,
     /// For networks that learn.
     learning: Device,
@@ -93,6 +95,7 @@ impl<'a> Trainer<'a> {
                 (around.watch)(Event::Warning(format!("{count} classes {what}")));
             }
         }
+        let objective = config.loss()?;
         let plain = Device::flex();
         let learning = plain.clone().autodiff();
         let encoder = fresh(config, &prepared, &learning)?;
@@ -103,7 +106,8 @@ impl<'a> Trainer<'a> {
             around,
             holdout,
             sampler: Arc::new(sampler),
-            metric: config.loss().metric(),
+            objective,
+            metric: objective.metric(),
             learning,
             plain,
             encoder,

@@ -52,7 +52,10 @@ impl Trainer<'_> {
 
     fn facts(&self, trained: &Trained) -> Result<Vec<(String, String)>, TrainError> {
         let config = self.config;
-        let loss = config.loss();
+        let loss = self.objective;
+        let name = config.objective.to_string();
+        let objective =
+            if trained.objective == name { format!("{name}: {loss}") } else { loss.to_string() };
         let input = match self.prepared.examples.input() {
             Input::Images(Preprocessing { width, height, channels, .. }) => (
                 "images",
@@ -77,11 +80,8 @@ impl Trainer<'_> {
             ("judged on", count(&trained.holdout)),
             input,
             ("encoder", format!("{}, {} parameters", trained.encoder, trained.parameters)),
-            (
-                "embedding",
-                format!("{} dimensions, {} distance", self.dimensions()?, loss.metric()),
-            ),
-            ("objective", format!("{}: {loss}", trained.objective)),
+            ("embedding", format!("{} dimensions, {} distance", self.dimensions()?, loss.metric())),
+            ("objective", objective),
             ("batch", self.sampler.to_string()),
             ("steps", trained.steps.to_string()),
             (

@@ -11,7 +11,8 @@ use tercet::one_shot::Run;
 use tercet::{Distance, Labels, Metric};
 use tercet_train::Views;
 use tercet_train::data::{
-    BadItem, Catalogue, DataError, Examples, ItemPair, OneShotRuns, Pairs, Part, Source, named_classes,
+    BadItem, Catalogue, DataError, Examples, ItemPair, OneShotRuns, Pairs, Part, Source,
+    named_classes,
 };
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
@@ -87,14 +88,9 @@ impl FromStr for Classes {
 }
 
 /// The items of these classes.
-fn items_of(
-    labels: &Labels,
-    names: &BTreeSet<String>,
-    source: &str,
-) -> anyhow::Result<Vec<u32>> {
-    let wanted: Vec<bool> = (0..labels.class_count() as u32)
-        .map(|class| names.contains(labels.name(class)))
-        .collect();
+fn items_of(labels: &Labels, names: &BTreeSet<String>, source: &str) -> anyhow::Result<Vec<u32>> {
+    let wanted: Vec<bool> =
+        (0..labels.class_count() as u32).map(|class| names.contains(labels.name(class))).collect();
     let items: Vec<u32> = (0..)
         .zip(labels.classes())
         .filter(|&(_, &class)| wanted[class as usize])
@@ -358,11 +354,8 @@ impl Reading {
         let mut all = chosen(all, path)?;
         let mut search = None;
         if let Some(file) = &self.gallery {
-            let gallery = Rowed::read(
-                file,
-                self.gallery_labels.as_deref(),
-                self.gallery_cameras.as_deref(),
-            )?;
+            let gallery =
+                Rowed::read(file, self.gallery_labels.as_deref(), self.gallery_cameras.as_deref())?;
             let gallery = chosen(gallery, file)?;
             let (queries, rows) = (all.ids.len() as u32, gallery.ids.len() as u32);
             search = Some(Search {
