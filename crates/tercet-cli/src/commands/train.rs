@@ -178,7 +178,8 @@ struct Settings {
 impl Train {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         if self.settings.encoder.as_deref() == Some(LIST) {
-            super::print(general, &ENCODERS, encoders)?;
+            let listed = ENCODERS.map(|(name, what)| Listed { name, what });
+            super::print(general, &listed, encoders)?;
             return Ok(ExitCode::SUCCESS);
         }
         let (config, resumed) = match &self.resume {
@@ -294,6 +295,12 @@ const ENCODERS: [(&str, &str); 8] = [
     ("linear-head", "one matrix on vectors, from the identity (default of features)"),
     ("mlp-head", "a hidden layer beside a matrix, on vectors"),
 ];
+
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    what: &'static str,
+}
 
 fn encoders() -> String {
     ENCODERS.map(|(name, what)| format!("{name:<16} {what}")).join("\n")

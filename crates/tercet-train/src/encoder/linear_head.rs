@@ -75,7 +75,7 @@ mod tests {
 
     fn distances(vectors: Tensor<2>) -> Vec<f32> {
         let [n, _] = vectors.dims();
-        let rows: Vec<f32> = vectors.into_data().to_vec().unwrap();
+        let rows: Vec<f32> = vectors.into_data().try_to_vec().unwrap();
         let dim = rows.len() / n;
         let distance = |i: usize, j: usize| {
             (0..dim).map(|k| (rows[i * dim + k] - rows[j * dim + k]).powi(2)).sum::<f32>().sqrt()
