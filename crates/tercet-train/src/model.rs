@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tercet::calibration::Calibration;
 use tercet::{Distance, Metric};
 
-use crate::data::{DataError, Pixels, Preprocessing};
+use crate::data::{DataError, Examples, Input};
 use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
@@ -42,8 +42,8 @@ pub struct ModelCard {
     pub format: u32,
     /// The architecture and its options.
     pub encoder: EncoderConfig,
-    /// How an image becomes the encoder's input.
-    pub preprocessing: Preprocessing,
+    /// How an item becomes the encoder's input.
+    pub preprocessing: Input,
     /// The distance in which the embeddings are compared.
     pub distance: Distance,
     /// Whether embeddings are L2-normalised.
@@ -77,6 +77,9 @@ pub struct Provenance {
     pub config: serde_json::Value,
     /// The seed that, with configuration and data, makes the run reproducible.
     pub seed: u64,
+    /// The classes that were kept apart; none known in files of earlier versions.
+    #[serde(default)]
+    pub held_out: Vec<String>,
     /// Fingerprint of ids and labels of the data.
     pub data: String,
     /// What the judgement on held-out classes said.
@@ -171,7 +174,7 @@ impl Model {
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
         card.preprocessing.check()?;
-        let mut encoder = card.encoder.init(input_shape(&card.preprocessing), &device)?;
+        let mut encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
         let mut store = SafetensorsStore::from_bytes(Some(bytes))
             .with_from_adapter(PyTorchToBurnAdapter)
             .skip_enum_variants(true);
@@ -218,7 +221,7 @@ impl Model {
     /// Embeds items in the order given; each is the mean of its views.
     ///
     /// # Shapes
-    /// - pixels: prepared with [`Views::preprocessing`] of the card's
+    /// - examples: prepared with [`Views::input`] of the card's
     /// - result: N×D, normalised if the card says so
     ///
     /// `progress` hears how many are done and may break off.
@@ -228,17 +231,17 @@ impl Model {
     /// [`DataError::Interrupted`] if broken off.
     ///
     /// # Panics
-    /// If the pixels are smaller than the encoder's input.
+    /// If the pictures are smaller than the encoder's input.
     pub fn embed(
         &self,
-        pixels: &Pixels,
+        examples: &Examples,
         items: &[u32],
         views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
-        let shape = input_shape(&self.card.preprocessing);
+        let shape = self.card.preprocessing.shape();
         let mut embeddings =
-            embed(&self.encoder, shape, pixels, items, views, &self.device, progress)?;
+            embed(&self.encoder, shape, examples, items, views, &self.device, progress)?;
         if self.card.normalized {
             normalize_rows(&mut embeddings);
         }
@@ -249,9 +252,10 @@ impl Model {
     /// [`decode_bytes`](crate::data::decode_bytes) give them, in the order given.
     ///
     /// # Errors
-    /// A picture without pixels; embeddings that are not finite.
+    /// A model of vectors; a picture without pixels; embeddings that are not finite.
     pub fn embed_images(&self, images: &[DynamicImage]) -> Result<Array2<f32>, ModelError> {
-        let prepare = |image| self.card.preprocessing.apply(image);
+        let preprocessing = self.card.preprocessing.images()?;
+        let prepare = |image| preprocessing.apply(image);
         let prepared: Vec<Vec<u8>> = images.par_iter().map(prepare).collect::<Result<_, _>>()?;
         self.embed_prepared(&prepared)
     }
@@ -264,10 +268,10 @@ impl Model {
     /// - result: N×D, normalised if the card says so
     ///
     /// # Errors
-    /// A picture of another size; embeddings that are not finite.
+    /// A model of vectors; a picture of another size; embeddings that are not finite.
     pub fn embed_prepared(&self, pictures: &[Vec<u8>]) -> Result<Array2<f32>, ModelError> {
-        let preprocessing = &self.card.preprocessing;
-        let (shape, item_len) = (input_shape(preprocessing), preprocessing.item_len());
+        let preprocessing = self.card.preprocessing.images()?;
+        let (shape, item_len) = (self.card.preprocessing.shape(), preprocessing.item_len());
         if let Some(other) = pictures.iter().find(|picture| picture.len() != item_len) {
             let got = other.len();
             return Err(ModelError::Embed(format!(
@@ -291,32 +295,23 @@ impl Model {
     }
 }
 
-/// The input that preprocessing makes.
-pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
-    InputShape {
-        channels: preprocessing.channels as usize,
-        height: preprocessing.height as usize,
-        width: preprocessing.width as usize,
-    }
-}
-
 /// Embeds items with a network in inference mode, chunk by chunk; `progress` hears how many are
 /// done. Each embedding is the mean over its views.
 pub(crate) fn embed(
     encoder: &Encoder,
     shape: InputShape,
-    pixels: &Pixels,
+    examples: &Examples,
     items: &[u32],
     views: Views,
     device: &Device,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
-    let windows = views.windows(pixels.preprocessing(), shape.width, shape.height);
+    let windows = views.windows(examples.input().shape(), shape.width, shape.height);
     let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
         let mut mean: Vec<f32> = Vec::new();
         for &window in &windows {
-            let images = images(pixels.window(chunk, window)?, chunk.len(), shape, device);
+            let images = images(examples.window(chunk, window)?, chunk.len(), shape, device);
             let embeddings = values(encoder.forward(images))?;
             mean.resize(embeddings.len(), 0.0);
             let share = 1.0 / windows.len() as f32;
@@ -336,7 +331,7 @@ fn matrix(numbers: Vec<f32>, rows: usize) -> Result<Array2<f32>, ModelError> {
     if numbers.iter().any(|value| !value.is_finite()) {
         return Err(ModelError::Embed("the network gave values that are not finite".to_owned()));
     }
-    let dimensions = if rows == 0 { 0 } else { numbers.len() / rows };
+    let dimensions = numbers.len().checked_div(rows).unwrap_or_default();
     Array2::from_shape_vec((rows, dimensions), numbers)
         .map_err(|error| ModelError::Embed(error.to_string()))
 }

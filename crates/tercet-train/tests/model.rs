@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use image::DynamicImage;
-use tercet_train::data::{Pixels, PrepareOptions, Source};
+use tercet_train::data::{Examples, PrepareOptions, Source};
 use tercet_train::{Model, Views};
 
 /// A file of the first version, without a calibration.
@@ -23,7 +23,7 @@ fn pictures_in_memory_are_embedded_as_those_of_a_source() {
     let pictures: Vec<DynamicImage> = (0..70).map(|item| catalogue.image(item).unwrap()).collect();
     let direct = model.embed_images(&pictures).unwrap();
 
-    let (pixels, _) = Pixels::prepare(
+    let (pixels, _) = Examples::prepare(
         catalogue,
         &model.card.preprocessing,
         &PrepareOptions::default(),

@@ -123,10 +123,7 @@ impl Compared<'_> {
             let _ = write!(
                 text,
                 "{verdict:<9} {distance:>8.4}  {}",
-                self.model
-                    .card
-                    .probability(distance)
-                    .map_or_else(|| "    ".to_owned(), |probability| share(probability))
+                self.model.card.probability(distance).map_or_else(|| "    ".to_owned(), share)
             );
             let _ = writeln!(
                 text,

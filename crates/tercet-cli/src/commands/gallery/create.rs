@@ -121,7 +121,8 @@ impl Create {
                 (embeddings.vectors.ncols(), made_by)
             }
             (Contents::Pictures { .. }, Some(Chosen { model, .. })) => {
-                (model.card.encoder.embedding_dim(), model.fingerprint.clone())
+                let input = model.card.preprocessing.shape();
+                (model.card.encoder.embedding_dim(input), model.fingerprint.clone())
             }
             (Contents::Pictures { .. }, None) => bail!("pictures need a model"),
         };

@@ -115,6 +115,7 @@ impl Filling {
         model: &Model,
         catalogue: &Catalogue,
     ) -> anyhow::Result<Filled> {
+        let preprocessing = model.card.preprocessing.images()?;
         let label = |item: u32| {
             let class = catalogue.labels.classes()[item as usize];
             catalogue.labelled.then(|| catalogue.labels.name(class).to_owned())
@@ -134,7 +135,7 @@ impl Filling {
             let began = Instant::now();
             let (now, later) = rest.split_at(piece.min(rest.len()));
             let seen = catalogue.see(now, |image| {
-                let prepared = model.card.preprocessing.apply(image)?;
+                let prepared = preprocessing.apply(image)?;
                 let thumbnail = (self.thumbnails > 0)
                     .then(|| thumbnails::shrink(image, self.thumbnails))
                     .transpose()?;

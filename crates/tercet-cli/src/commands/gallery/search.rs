@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
-use tercet_gallery::{Answer, Error, Filter, Hit, Method, ReadGallery, Vectors};
+use tercet_gallery::{Answer, Filter, Hit, Method, ReadGallery, Vectors};
 use tercet_train::data::decode_file;
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
