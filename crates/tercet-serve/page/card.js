@@ -55,7 +55,7 @@ export class Card {
     const rows = Object.entries(thresholds)
       .map(([far, at]) => [`one stranger in ${count(Math.round(1 / Number(far)))} passes`, at])
       .sort(([, one], [, other]) => other - one);
-    if (threshold !== null) rows.unshift(["right most often", threshold]);
+    if (threshold !== null) rows.unshift(["most accurate", threshold]);
     if (!rows.length) return h("p", {}, "This model has no thresholds: it was trained without classes to judge on.");
     return h("div", { class: "scroll" }, h("table", {},
       h("thead", {}, h("tr", {}, h("th", {}, "Same below"), h("th", {}, "distance"), h("th", {}, "chance there"), h("th", {}))),

@@ -38,9 +38,9 @@ export function distance(number) {
 /** A probability; never 0 or 100 %, which nobody can promise. */
 export function percent(probability) {
   const value = probability * 100;
-  if (value < 0.1) return "< 0.1 %";
-  if (value > 99.9) return "> 99.9 %";
-  return `${value < 1 || value > 99 ? value.toFixed(1) : Math.round(value)} %`;
+  if (value < 0.1) return "<\u00a00.1\u00a0%";
+  if (value > 99.9) return ">\u00a099.9\u00a0%";
+  return `${value < 1 || value > 99 ? value.toFixed(1) : Math.round(value)}\u00a0%`;
 }
 
 /** A bytes count for people. */

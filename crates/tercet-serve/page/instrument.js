@@ -41,6 +41,9 @@ export class Instrument {
     state.addEventListener("threshold", () => this.#show());
   }
 
+  /** There is something to judge, if the model has a threshold. */
+  show() { this.element.hidden = this.#to === null; }
+
   #x = (d) => Math.min(d / this.#to, 1) * WIDTH;
 
   #drawCurve() {
@@ -57,11 +60,11 @@ export class Instrument {
       .map(([far, at]) => [Number(far), at])
       .sort(([one], [other]) => other - one)
       .map(([far, at]) => ({ at, name: `1 in ${count(Math.round(1 / far))}`, title: `At this distance one pair in ${count(Math.round(1 / far))} of different classes passes as the same` }));
-    if (threshold !== null) presets.unshift({ at: threshold, name: "most right", title: "The distance that was right most often on classes never seen" });
+    if (threshold !== null) presets.unshift({ at: threshold, name: "most accurate", title: "The distance that was right most often on classes never seen" });
     this.ticks.setAttribute("d", presets.map(({ at }) => `M${this.#x(at)} 0V${HEIGHT}`).join(""));
     const far = presets.findIndex(({ name }) => name.startsWith("1 in"));
     presets.forEach(({ at, name, title }, place) => {
-      if (place === far) this.presets.append(h("span", {}, "or lets strangers pass"));
+      if (place === far) this.presets.append(h("span", {}, "strangers let pass"));
       this.presets.append(h("button", { type: "button", title, data: { at }, onclick: () => state.setThreshold(at) }, name));
     });
   }

@@ -82,8 +82,11 @@ export class Search {
     this.results.replaceChildren();
     this.instrument.mark([]);
     this.summary.textContent = "";
+    this.instrument.element.hidden = true;
+    this.summary.hidden = true;
     this.start.replaceChildren(
-      h("p", { class: "lead" }, state.about.items ? "Or start from one of these." : "The gallery is empty. Add the first picture: drop it on the left."),
+      h("h2", {}, state.about.items ? "Find what looks the same" : "Nothing here yet"),
+      h("p", { class: "lead" }, this.#invitation()),
       h("ul", { class: "samples" }, Array.from({ length: state.about.items ? 18 : 0 }, () => h("li", { class: "blank" }))));
     if (!state.about.items) return;
     const items = await some(18).catch((error) => { this.summary.textContent = error.message; return []; });
@@ -92,9 +95,17 @@ export class Search {
       h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id)))));
   }
 
+  #invitation() {
+    const { items, embeds } = state.about;
+    if (!items) return embeds ? "Drop a picture, and add it to the gallery." : "Add items with tercet gallery add.";
+    return embeds ? "Drop a picture, paste one, or start from one of these." : "Start from one of these.";
+  }
+
   async run() {
     const question = this.place.question;
     if (!question) return;
+    this.instrument.show();
+    this.summary.hidden = false;
     this.#running?.abort();
     const running = this.#running = new AbortController();
     this.start.replaceChildren();
@@ -124,7 +135,7 @@ export class Search {
 
   #show({ hits, seconds, method }) {
     this.#hits = hits;
-    this.time = `${Math.max(1, Math.round(seconds * 1000))} ms${method === "exact" ? "" : `, by ${method}`}`;
+    this.time = `${Math.max(1, Math.round(seconds * 1000))}\u00a0ms${method === "exact" ? "" : `, by ${method}`}`;
     this.results.replaceChildren(...hits.map((hit, place) => {
       const link = h("a", {
         href: `#search?item=${encodeURIComponent(hit.id)}`, title: hit.id, draggable: "true", tabindex: place ? "-1" : "0",
