@@ -101,7 +101,8 @@ export const remove = (id) => json(item(id), { method: "DELETE" });
 
 export const get = (id) => json(item(id));
 
-export const items = (from, limit) => json(`/api/items${query({ from, limit })}`);
+/** Some items from here and there. */
+export const sample = async (count) => (await json(`/api/items${query({ sample: count })}`)).items;
 
 export const thumbnail = (id) => `${item(id)}/thumbnail`;
 

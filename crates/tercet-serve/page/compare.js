@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { distance, h, percent } from "./dom.js";
 import { Instrument } from "./instrument.js";
-import { pasted, Place, some } from "./picture.js";
+import { pasted, Place } from "./picture.js";
 import { sentence } from "./search.js";
 import { state } from "./state.js";
 
@@ -19,7 +19,7 @@ export class Compare {
     this.number = h("p", { class: "number" });
     this.detail = h("p", { class: "detail" });
     const random = (place) => h("button", { type: "button", class: "quiet", onclick: async () => {
-      const [item] = await some(1).catch(() => []);
+      const [item] = await api.sample(1).catch(() => []);
       if (item) place.set(item);
     } }, "one of the gallery");
     this.answer = h("div", { class: "answer", role: "status" }, this.number, this.verdict, this.detail);

@@ -89,6 +89,7 @@ export class MapView {
       map.members.get(key).push(at);
     });
     map.order = [...map.members.keys()].sort((one, other) => one - other);
+    map.rank = new Map(map.order.map((key, place) => [key, place]));
     const shown = map.ids.length;
     this.caption.textContent = `${shown < map.items ? `${count(shown)} of ${things(map.items, "item")}` : things(shown, "item")} of ${things(map.classes.length, "class", "classes")}. ${map.method === "t-sne" ? "Neighbours lie together; far distances mean nothing (t-SNE). " : ""}Click an item to search by it; drag to move, scroll or pinch to zoom.`;
     this.#drawKey();
@@ -171,7 +172,7 @@ export class MapView {
     for (const layer of lit ? [false, true] : [null]) {
       pen.globalAlpha = layer === false ? 0.22 : 0.88;
       for (const key of byClass.keys()) {
-        const place = this.#map.order.indexOf(key);
+        const place = this.#map.rank.get(key);
         const path = new Path2D();
         for (const at of byClass.get(key)) {
           if (layer !== null && lit.has(at) !== layer) continue;

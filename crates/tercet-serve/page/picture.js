@@ -96,11 +96,3 @@ export function pasted(event) {
   const entry = [...(event.clipboardData?.items ?? [])].find((item) => item.kind === "file" && item.type.startsWith("image/"));
   return entry?.getAsFile() ?? null;
 }
-
-/** A few items from here and there in the gallery. */
-export async function some(number) {
-  const { ids, class: classes, classes: names } = await state.map();
-  const chosen = new Set();
-  while (chosen.size < Math.min(number, ids.length)) chosen.add(Math.floor(Math.random() * ids.length));
-  return [...chosen].map((at) => ({ id: ids[at], label: names[classes[at]] ?? null }));
-}

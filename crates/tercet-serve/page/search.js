@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { distance, h, percent, sure, things, toast } from "./dom.js";
 import { Instrument } from "./instrument.js";
-import { image, pasted, Place, some } from "./picture.js";
+import { image, pasted, Place } from "./picture.js";
 import { state } from "./state.js";
 
 const COUNTS = [12, 24, 48, 96];
@@ -16,7 +16,7 @@ export class Search {
     this.go = go;
     this.place = new Place({ title: "Query", hint: "A picture to find", changed: (question) => this.#changed(question) });
     this.instrument = new Instrument();
-    this.label = h("input", { type: "search", list: "classes", placeholder: "all classes", autocomplete: "off", spellcheck: "false", onchange: () => this.run() });
+    this.label = h("input", { type: "search", list: "classes", placeholder: "all classes", autocomplete: "off", spellcheck: "false", onchange: () => this.run(), onfocus: () => this.#fillClasses() });
     this.k = h("select", { onchange: () => this.run() }, COUNTS.map((k) => h("option", { value: k, selected: k === 24 }, k)));
     this.classes = h("datalist", { id: "classes" });
     this.actions = h("div", { class: "actions" });
@@ -30,8 +30,6 @@ export class Search {
           h("label", {}, h("span", {}, "How many"), this.k))),
       h("div", { class: "found" }, this.instrument.element, this.summary, this.results, this.start));
     state.addEventListener("threshold", () => this.#judge());
-    state.addEventListener("gallery", () => this.#fillClasses());
-    this.#fillClasses();
     this.#act();
   }
 
@@ -62,14 +60,17 @@ export class Search {
   take(file) { this.place.take(file); }
 
   #changed(question) {
-    if (question?.id) this.go("search", { item: question.id });
-    else {
+    if (question?.id) {
+      this.place.set(null, true);
+      this.go("search", { item: question.id });
+    } else {
       this.go("search", {}, true);
       this.#act();
       this.run();
     }
   }
 
+  /** Suggests what the map has classes for. */
   async #fillClasses() {
     const { classes } = await state.map().catch(() => ({ classes: [] }));
     this.classes.replaceChildren(...classes.slice(0, 2000).map((name) => h("option", { value: name })));
@@ -89,7 +90,7 @@ export class Search {
       h("p", { class: "lead" }, this.#invitation()),
       h("ul", { class: "samples" }, Array.from({ length: state.about.items ? 18 : 0 }, () => h("li", { class: "blank" }))));
     if (!state.about.items) return;
-    const items = await some(18).catch((error) => { this.summary.textContent = error.message; return []; });
+    const items = await api.sample(18).catch((error) => { toast(sentence(error.message)); return []; });
     if (this.place.question) return;
     this.start.querySelector(".samples").replaceChildren(...items.map(({ id, label }) => h("li", {},
       h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id)))));
@@ -150,17 +151,14 @@ export class Search {
       return h("li", {}, link);
     }));
     this.instrument.mark(hits.map((hit, key) => ({ distance: hit.distance, key })));
+    if (!hits.length) this.summary.textContent = this.label.value.trim() ? "Nothing of that class in the gallery." : "Nothing else in the gallery.";
     this.#judge();
     this.#act();
   }
 
   /** Same or different, by the threshold as it is now. */
   #judge() {
-    if (!this.#hits.length) {
-      if (this.place.question && !this.results.classList.contains("waiting")) return;
-      if (this.place.question) this.summary.textContent = "Nothing of that class in the gallery.";
-      return;
-    }
+    if (!this.#hits.length) return;
     let same = 0;
     [...this.results.children].forEach((entry, place) => {
       const verdict = state.same(this.#hits[place].distance);
@@ -204,13 +202,13 @@ export class Search {
   }
 
   async #surprise() {
-    const [item] = await some(1).catch(() => []);
+    const [item] = await api.sample(1).catch(() => []);
     if (item) this.go("search", { item: item.id });
   }
 
   #adding({ file, name }) {
     const nearest = this.#hits[0];
-    const label = h("input", { list: "classes", autocomplete: "off", spellcheck: "false", value: nearest && state.same(nearest.distance) ? nearest.label ?? "" : "" });
+    const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.same(nearest.distance) ? nearest.label ?? "" : "" });
     const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "by its content" });
     const form = h("form", { class: "adding", onsubmit: async (event) => {
       event.preventDefault();

@@ -26,6 +26,7 @@ mod page;
 mod parameters;
 mod picture;
 mod refusal;
+mod sample;
 
 use std::io;
 use std::net::TcpListener;

@@ -11,12 +11,10 @@ use tercet_gallery::{Error, Info, Item, ReadGallery};
 use utoipa::ToSchema;
 
 use crate::gallery::Gallery;
+use crate::sample;
 
 /// The most items on a map: beyond, it takes long and is too full to read.
 pub(crate) const MAP_ITEMS: usize = 5000;
-
-/// Neighbouring items of a sample, so that small classes keep some company.
-const RUN: usize = 5;
 
 /// Items read at once.
 const CHUNK: usize = 500;
@@ -117,7 +115,7 @@ impl Drop for End<'_> {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn draw(reader: &dyn ReadGallery, info: &Info) -> Result<Map, Failure> {
-    let items = sample(reader, info.items)?;
+    let items = sample::evenly(reader, info.items, MAP_ITEMS)?;
     let vectors = vectors(reader, &items, info.settings.dimensions)?;
     let (method, places) = place(vectors.view(), info)?;
     let mut classes = Vec::new();
@@ -150,51 +148,6 @@ fn place(vectors: ArrayView2<f32>, info: &Info) -> Result<(&'static str, Array2<
         _ => Projection::TSne,
     };
     Ok((method.name(), method.map(vectors, metric)?))
-}
-
-/// All items, or runs of neighbours at even distances.
-fn sample(reader: &dyn ReadGallery, count: u64) -> Result<Vec<Item>, Error> {
-    let mut items = Vec::new();
-    if count <= MAP_ITEMS as u64 {
-        let mut from = None;
-        loop {
-            let page = reader.items(from, CHUNK)?;
-            items.extend(page.items);
-            from = page.next;
-            if from.is_none() || items.len() >= MAP_ITEMS {
-                return Ok(items);
-            }
-        }
-    }
-    let end = end(reader)?;
-    let runs = (MAP_ITEMS / RUN) as i64;
-    let mut from = 0;
-    for run in 0..runs {
-        // Where much was removed two runs would meet: the second begins where the first has ended.
-        from = from.max(end / runs * run);
-        let page = reader.items(Some(from), RUN)?;
-        items.extend(page.items);
-        match page.next {
-            Some(next) => from = next,
-            None => break,
-        }
-    }
-    Ok(items)
-}
-
-/// Behind the last item. Where items begin is known by a rising number with gaps.
-fn end(reader: &dyn ReadGallery) -> Result<i64, Error> {
-    let (mut low, mut high) = (0, 1);
-    let is_behind = |from: i64| Ok::<_, Error>(reader.items(Some(from), 1)?.items.is_empty());
-    while !is_behind(high)? {
-        low = high;
-        high *= 2;
-    }
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if is_behind(middle)? { high = middle } else { low = middle }
-    }
-    Ok(high)
 }
 
 fn vectors(

@@ -11,13 +11,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ndarray::Axis;
 use serde::Serialize;
-use tercet_gallery::{Duplicates, Item, Vectors};
+use tercet_gallery::{Duplicates, Item, Page, Vectors};
 use utoipa::ToSchema;
 
 use super::Service;
 use super::question::{self, Named, Question};
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::sample;
 
 /// The most of one page.
 const MOST: usize = 1000;
@@ -67,6 +68,7 @@ pub(super) struct RemovedItem {
     params(
         ("from" = Option<i64>, Query, description = "`next` of the page before"),
         ("limit" = Option<usize>, Query, description = "From 1 to 1000; 100 unless said"),
+        ("sample" = Option<usize>, Query, description = "Instead of a page, so many from here and there, from 1 to 1000"),
     ),
     responses((status = 200, body = ItemPage), (status = "4XX", body = ErrorBody)),
 )]
@@ -77,8 +79,13 @@ pub(super) async fn list(
     let mut query = Parameters::of(request.uri().query());
     let from = query.parsed("from", "`next` of the page before")?;
     let limit = query.number("limit", 1..=MOST, 100)?;
+    let sample = query.number("sample", 0..=MOST, 0)?;
     query.end()?;
-    let page = service.gallery.ask(move |reader| reader.items(from, limit)).await?;
+    let page = service.gallery.ask(move |reader| match sample {
+        0 => reader.items(from, limit),
+        count => Ok(Page { items: sample::at_random(reader, count)?, next: None }),
+    });
+    let page = page.await?;
     let items = page.items.into_iter().map(ItemBody::from).collect();
     Ok(Json(ItemPage { items, next: page.next }))
 }

@@ -106,6 +106,14 @@ fn items_come_by_the_page_with_their_pictures() {
         }
     }
     assert_eq!(ids.len(), 2100);
+    let sample = world.get("/api/items?sample=30").send().json();
+    let sample: std::collections::HashSet<&str> = sample["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(sample.len(), 30);
     let (id, picture) = one();
     let item = world.get(&format!("/api/items/{}", escaped(&id))).send().json();
     assert_eq!(item["id"], json!(id));
