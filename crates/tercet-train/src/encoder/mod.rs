@@ -48,6 +48,14 @@ impl EncoderConfig {
         }
     }
 
+    /// Numbers that an item leaves behind on its way through the network, for the way back: the
+    /// outputs of all layers. What fits into memory at once is counted by them.
+    pub fn activations(&self, input: InputShape) -> usize {
+        match self {
+            Self::SmallCnn(config) => config.activations(input),
+        }
+    }
+
     /// Makes the network with fresh weights, drawn from the device's seeded generator.
     ///
     /// # Errors

@@ -54,6 +54,34 @@ impl SmallCnnConfig {
     /// The name used on the command line and in files.
     pub const NAME: &str = "small-cnn";
 
+    /// Blocks that the image can be halved by.
+    fn possible(input: InputShape) -> usize {
+        input.height.min(input.width).checked_ilog2().unwrap_or(0) as usize
+    }
+
+    fn blocks(&self, input: InputShape) -> usize {
+        let (shorter, possible) = (input.height.min(input.width), Self::possible(input));
+        match self.depth {
+            0 => {
+                (1..=possible).find(|&depth| shorter >> depth <= SMALLEST_SIDE).unwrap_or(possible)
+            }
+            depth => depth,
+        }
+    }
+
+    /// See [`EncoderConfig::activations`](super::EncoderConfig::activations): of each block
+    /// convolution, norm, ReLU, and the pooled map with its places.
+    pub(super) fn activations(&self, input: InputShape) -> usize {
+        let blocks = (0..self.blocks(input)).map(|block| {
+            let (map, pooled) = (
+                (input.height >> block) * (input.width >> block),
+                (input.height >> (block + 1)) * (input.width >> (block + 1)),
+            );
+            self.width * (3 * map + 3 * pooled)
+        });
+        input.channels * input.height * input.width + blocks.sum::<usize>() + self.embedding_dim
+    }
+
     /// Makes the network with fresh weights.
     ///
     /// # Errors
@@ -68,14 +96,8 @@ impl SmallCnnConfig {
                 });
             }
         }
-        let shorter = input.height.min(input.width);
-        let possible = shorter.checked_ilog2().unwrap_or(0) as usize;
-        let depth = match self.depth {
-            0 => {
-                (1..=possible).find(|&depth| shorter >> depth <= SMALLEST_SIDE).unwrap_or(possible)
-            }
-            depth => depth,
-        };
+        let possible = Self::possible(input);
+        let depth = self.blocks(input);
         if depth == 0 || depth > possible {
             return Err(EncoderError::Option {
                 option: "depth",
