@@ -178,7 +178,7 @@ fn what_has_nothing_to_teach_costs_no_way_back() {
     assert_eq!(trained["chunk"], 3);
     assert_eq!(trained["work"]["items"], 40 * 36);
     let backward = trained["work"]["backward"].as_u64().unwrap();
-    assert!(backward > 0 && backward < 40 * 36 && backward % 3 == 0, "{backward}");
+    assert!(backward > 0 && backward < 40 * 36 && backward.is_multiple_of(3), "{backward}");
     let metrics = fs::read_to_string(Path::new(run).join("metrics.jsonl")).unwrap();
     let shares: f64 = metrics
         .lines()

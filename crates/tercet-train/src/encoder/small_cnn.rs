@@ -8,7 +8,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{EncoderError, InputShape};
+use super::trail::Trail;
+use super::{EncoderError, EncoderOptions, InputShape};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
 /// things are beats global pooling.
@@ -54,32 +55,12 @@ impl SmallCnnConfig {
     /// The name used on the command line and in files.
     pub const NAME: &str = "small-cnn";
 
-    /// Blocks that the image can be halved by.
-    fn possible(input: InputShape) -> usize {
-        input.height.min(input.width).checked_ilog2().unwrap_or(0) as usize
-    }
-
-    fn blocks(&self, input: InputShape) -> usize {
-        let (shorter, possible) = (input.height.min(input.width), Self::possible(input));
-        match self.depth {
-            0 => {
-                (1..=possible).find(|&depth| shorter >> depth <= SMALLEST_SIDE).unwrap_or(possible)
-            }
-            depth => depth,
-        }
-    }
-
-    /// See [`EncoderConfig::activations`](super::EncoderConfig::activations): of each block
-    /// convolution, norm, ReLU, and the pooled map with its places.
-    pub(super) fn activations(&self, input: InputShape) -> usize {
-        let blocks = (0..self.blocks(input)).map(|block| {
-            let (map, pooled) = (
-                (input.height >> block) * (input.width >> block),
-                (input.height >> (block + 1)) * (input.width >> (block + 1)),
-            );
-            self.width * (3 * map + 3 * pooled)
-        });
-        input.channels * input.height * input.width + blocks.sum::<usize>() + self.embedding_dim
+    pub(super) fn with(options: &mut EncoderOptions) -> Self {
+        let mut config = Self::default();
+        EncoderOptions::take(&mut options.width, &mut config.width);
+        EncoderOptions::take(&mut options.depth, &mut config.depth);
+        EncoderOptions::take(&mut options.embedding_dim, &mut config.embedding_dim);
+        config
     }
 
     /// Makes the network with fresh weights.
@@ -96,8 +77,14 @@ impl SmallCnnConfig {
                 });
             }
         }
-        let possible = Self::possible(input);
-        let depth = self.blocks(input);
+        let shorter = input.height.min(input.width);
+        let possible = shorter.checked_ilog2().unwrap_or(0) as usize;
+        let depth = match self.depth {
+            0 => {
+                (1..=possible).find(|&depth| shorter >> depth <= SMALLEST_SIDE).unwrap_or(possible)
+            }
+            depth => depth,
+        };
         if depth == 0 || depth > possible {
             return Err(EncoderError::Option {
                 option: "depth",
@@ -145,6 +132,15 @@ impl SmallCnn {
             block.pool.forward(relu(block.norm.forward(block.convolution.forward(map))))
         });
         self.head.forward(map.flatten(1, 3))
+    }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let blocks = self.blocks.iter();
+        blocks
+            .fold(trail, |trail, block| {
+                trail.convolution(&block.convolution).leave(2).pool_whole(2)
+            })
+            .linear(&self.head)
     }
 }
 

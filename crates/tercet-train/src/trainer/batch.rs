@@ -17,12 +17,6 @@ pub struct BatchShape {
     pub k: usize,
 }
 
-impl Default for BatchShape {
-    fn default() -> Self {
-        Self { p: 16, k: 4 }
-    }
-}
-
 impl BatchShape {
     /// P·K.
     pub fn items(self) -> usize {

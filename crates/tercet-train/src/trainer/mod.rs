@@ -20,7 +20,7 @@ mod step;
 mod watch;
 
 pub use batch::{BatchShape, Bytes, Chunk, Pool};
-pub use config::{ConfigError, TrainConfig};
+pub use config::{ConfigError, ImageSize, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
 pub use objective::{Margin, Parts};
@@ -32,13 +32,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
-use crate::model::input_shape;
 use checkpoint::{Checkpoint, State};
 use loader::{Batch, Loader, batches_ahead};
 use memory::{pack, unpack};
@@ -112,7 +110,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, TrainError> {
         let train = prepared.labels(&prepared.split.train);
         let sampler = sampler(config, &train)?;
-        let batch = batch_shape(config, &train).items();
+        let batch = batch_shape(config, &train)?.items();
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -126,12 +124,12 @@ impl<'a> Trainer<'a> {
         let learning = plain.clone().autodiff();
         let encoder = fresh(config, &prepared, &learning)?;
         let task = Task {
-            encoder: &config.encoder_config()?,
-            input: input_shape(prepared.pixels.preprocessing()),
-            parameters: encoder.num_params(),
+            encoder: &encoder,
+            input: prepared.examples.input().shape(),
+            parameters: encoder.parameters(),
             batch,
             candidates: sampler.batch_size(),
-            batches_ahead: batches_ahead(&prepared.pixels),
+            batches_ahead: batches_ahead(&prepared.examples),
         };
         let chunk = chunk(config, &task)?;
         let holdout = prepared.labels(&prepared.split.holdout);
@@ -203,10 +201,10 @@ impl<'a> Trainer<'a> {
             step: self.step,
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
             holdout: Count::of(&self.holdout),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
         });
         let train: Arc<[u32]> = self.prepared.split.train.clone().into();
-        let loader = Loader::new(&self.prepared.pixels, &self.sampler, &train, self.step, steps);
+        let loader = Loader::new(&self.prepared.examples, &self.sampler, &train, self.step, steps);
         let mut since = (Instant::now(), self.step);
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {
@@ -298,6 +296,10 @@ fn fresh(
     device: &Device,
 ) -> Result<Encoder, TrainError> {
     device.seed(config.seed);
-    let shape = input_shape(prepared.pixels.preprocessing());
-    Ok(config.encoder_config()?.init(shape, device)?)
+    let shape = prepared.examples.input().shape();
+    let encoder = config.encoder_config()?.init(shape, device)?;
+    Ok(match &prepared.principal {
+        Some(directions) => encoder.starting_from(directions.view(), device),
+        None => encoder,
+    })
 }

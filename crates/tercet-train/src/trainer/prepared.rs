@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
+use ndarray::{Array2, ArrayView2};
+use tercet::whitening::Pca;
 use tercet::{Labels, PkSampler};
 
 use super::batch::BatchShape;
 use super::config::{ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
-use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
+use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
+use crate::encoder::InputShape;
+use crate::model::ModelError;
 
 /// The data of a run, checked, decoded and split.
 pub(super) struct Prepared {
-    pub(super) pixels: Arc<Pixels>,
+    pub(super) examples: Arc<Examples>,
     pub(super) split: Split,
     pub(super) skipped: Vec<BadItem>,
     pub(super) fingerprint: String,
+    /// The principal components of vectors, D×D', from which a head with fewer components starts.
+    pub(super) principal: Option<Array2<f32>>,
 }
 
 impl Prepared {
@@ -23,10 +29,13 @@ impl Prepared {
         config: &TrainConfig,
         around: &Surroundings,
     ) -> Result<Option<Self>, TrainError> {
-        let source: Source = config.source.parse()?;
+        let mut source: Source = config.source.parse()?;
+        if let Some(labels) = &config.labels {
+            source = source.with_labels(labels.clone())?;
+        }
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
-        let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
+        let split = config.split(&catalogue.labels)?;
         sampler(config, &catalogue.labels.select(&split.train))?;
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
@@ -37,37 +46,71 @@ impl Prepared {
             ..PrepareOptions::default()
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
-        let preprocessing = config.preprocessing(&source);
-        let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &progress);
-        let (pixels, skipped) = match prepared {
+        let input = config.input(&source, &catalogue)?;
+        let prepared = Examples::prepare(catalogue, &input, &options, &progress);
+        let (examples, skipped) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
             prepared => prepared?,
         };
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
-        let split = split_classes(&pixels.catalogue().labels, config.holdout, config.seed)?;
-        let (mean, std) = pixels.channel_statistics(&split.train)?;
-        let pixels = Arc::new(pixels.with_statistics(mean, std)?);
-        let fingerprint = pixels.catalogue().fingerprint();
-        Ok(Some(Self { pixels, split, skipped, fingerprint }))
+        let split = config.split(&examples.catalogue().labels)?;
+        let examples = Arc::new(match examples {
+            Examples::Images(pixels) => {
+                let (mean, std) = pixels.channel_statistics(&split.train)?;
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
+            Examples::Vectors(vectors) if config.standardize => {
+                Examples::Vectors(vectors.standardized(&split.train)?)
+            }
+            vectors => vectors,
+        });
+        let fingerprint = examples.catalogue().fingerprint();
+        let principal = principal(config, &examples, &split.train)?;
+        Ok(Some(Self { examples, split, skipped, fingerprint, principal }))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
     pub(super) fn statistics(&self) -> Vec<f32> {
-        let preprocessing = self.pixels.preprocessing();
-        [&preprocessing.mean[..], &preprocessing.std[..]].concat()
+        let input = self.examples.input();
+        let (mean, std) = input.statistics();
+        [mean, std].concat()
+    }
+
+    /// The names of the classes kept apart.
+    pub(super) fn held_out(&self) -> Vec<String> {
+        let labels = self.labels(&self.split.holdout);
+        (0..labels.class_count() as u32).map(|class| labels.name(class).to_owned()).collect()
     }
 
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
-        self.pixels.catalogue().labels.select(items)
+        self.examples.catalogue().labels.select(items)
     }
 }
 
+fn principal(
+    config: &TrainConfig,
+    examples: &Examples,
+    train: &[u32],
+) -> Result<Option<Array2<f32>>, TrainError> {
+    let Examples::Vectors(vectors) = examples else { return Ok(None) };
+    let dimensions = vectors.standardization().dimensions;
+    let components = config.encoder_config()?.embedding_dim(InputShape::vectors(dimensions));
+    if components >= dimensions {
+        return Ok(None);
+    }
+    let values = vectors.batch(train);
+    let values = ArrayView2::from_shape((train.len(), dimensions), &values)
+        .map_err(|error| ModelError::Embed(error.to_string()))?;
+    let pca = Pca::fit(values, components)?;
+    Ok(Some(pca.directions().t().mapv(|value| value as f32)))
+}
+
 /// Classes and items of a batch. Without one asked for, small data gets as many classes as it has.
-pub(super) fn batch_shape(config: &TrainConfig, train: &Labels) -> BatchShape {
-    let default = BatchShape::default();
-    config.batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default })
+pub(super) fn batch_shape(config: &TrainConfig, train: &Labels) -> Result<BatchShape, ConfigError> {
+    let default = config.default_batch()?;
+    Ok(config.batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
 }
 
 /// Classes with two items or more.
@@ -77,7 +120,7 @@ fn usable(train: &Labels) -> usize {
 
 /// The batches of a run, or the candidates where there is a pool.
 pub(super) fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
-    let batch = batch_shape(config, train);
+    let batch = batch_shape(config, train)?;
     let (key, shape) = match config.pool {
         None => ("batch", batch),
         Some(pool) => ("pool", pool.shape(batch)),

@@ -5,7 +5,7 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use super::TrainError;
 use super::batch::{Bytes, Chunk};
 use super::config::{ConfigError, TrainConfig};
-use crate::encoder::{EncoderConfig, InputShape};
+use crate::encoder::{Encoder, InputShape};
 
 /// Bytes of a number.
 const VALUE: u64 = 4;
@@ -15,7 +15,7 @@ const WEIGHTS: u64 = 5;
 
 /// What a step is made of.
 pub(super) struct Task<'a> {
-    pub(super) encoder: &'a EncoderConfig,
+    pub(super) encoder: &'a Encoder,
     pub(super) input: InputShape,
     /// Numbers in the network.
     pub(super) parameters: usize,
@@ -76,8 +76,10 @@ fn machine() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
-    use crate::encoder::SmallCnnConfig;
+    use crate::encoder::{EncoderConfig, SmallCnnConfig};
 
     fn chunk_of(chunk: &str, limit: &str, batch: usize) -> Result<Option<usize>, String> {
         let config = TrainConfig {
@@ -85,8 +87,9 @@ mod tests {
             ram_limit: Some(limit.parse().unwrap()),
             ..TrainConfig::default()
         };
-        let encoder = EncoderConfig::SmallCnn(SmallCnnConfig::default());
         let input = InputShape { channels: 1, height: 28, width: 28 };
+        let encoder = EncoderConfig::SmallCnn(SmallCnnConfig::default());
+        let encoder = encoder.init(input, &Device::flex()).unwrap();
         let task = Task {
             encoder: &encoder,
             input,

@@ -11,7 +11,6 @@ use super::loader::Batch;
 use super::passes::{Evaluate, Passed, Rows, apart, chunks};
 use super::{StepLine, TrainError, Trainer, Work};
 use crate::encoder::Encoder;
-use crate::model::input_shape;
 
 /// What a step saw.
 pub(super) struct Seen {
@@ -41,7 +40,7 @@ impl Trainer<'_> {
         Batch { items, values }: Batch,
         learning_rate: f64,
     ) -> Result<(GradientsParams, Seen), TrainError> {
-        let shape = input_shape(self.prepared.pixels.preprocessing());
+        let shape = self.prepared.examples.input().shape();
         let seed = self.config.seed ^ self.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let rows = Rows { values: &values, shape, device: &self.learning, seed };
         // Selections that draw take other places of the batch in each step.
