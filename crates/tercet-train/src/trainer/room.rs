@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(chunk_of("64", "1M", 64), Ok(None));
         let error = chunk_of("auto", "10M", 64).unwrap_err();
         assert!(error.starts_with("ram-limit is 10M: expected at least "), "{error}");
-        let least = error.split(' ').nth(5).unwrap();
+        let least = error.split(' ').nth(6).unwrap();
         assert_eq!(chunk_of("auto", least, 64), Ok(Some(8)));
         assert!(machine() > 1 << 26);
     }
