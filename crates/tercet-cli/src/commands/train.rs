@@ -11,7 +11,8 @@ use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Selection};
 use tercet_train::data::{DataError, Fit, Source, named_classes};
 use tercet_train::trainer::{
-    BatchShape, Ended, ImageSize, Margin, RunFolder, Surroundings, TrainConfig, Trained, train,
+    BatchShape, Bytes, Chunk, Ended, ImageSize, Margin, Pool, RunFolder, Surroundings, TrainConfig,
+    Trained, train,
 };
 
 use super::loss::penalty_name;
@@ -87,6 +88,28 @@ struct Settings {
     #[arg(long, value_name = "PxK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchShape>,
+    /// Candidates (PxK or a number) of which each step learns from the P·K of --batch that teach
+    /// most [default: none, from a batch as it is drawn].
+    #[arg(long, value_name = "PxK|N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<Pool>,
+    /// Items that go through the network at once; the gradient is that of the whole batch [default:
+    /// auto, the batch or as many as fit into memory].
+    #[arg(long, value_name = "auto|N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunk: Option<Chunk>,
+    /// What `--chunk auto` counts on, such as 8G [default: half of the machine's].
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ram_limit: Option<Bytes>,
+    /// Embeddings of past steps that serve as further positives and negatives [default: 0].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<usize>,
+    /// Steps before the memory begins to fill and to serve [default: a tenth of the steps].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_start: Option<u64>,
     /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: batch-hard].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
@@ -131,6 +132,15 @@ impl SmallCnn {
             block.pool.forward(relu(block.norm.forward(block.convolution.forward(map))))
         });
         self.head.forward(map.flatten(1, 3))
+    }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let blocks = self.blocks.iter();
+        blocks
+            .fold(trail, |trail, block| {
+                trail.convolution(&block.convolution).leave(2).pool_whole(2)
+            })
+            .linear(&self.head)
     }
 }
 

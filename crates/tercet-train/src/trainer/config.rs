@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tercet::{Distance, Labels, Objective, Preset, Reduction, Selection};
 
+use super::batch::{BatchShape, Bytes, Chunk, Pool};
 use super::objective::{Margin, Parts};
 use crate::data::{
     Catalogue, DataError, Fit, Input, Preprocessing, Source, Split, Standardization, split_classes,
@@ -51,6 +52,20 @@ pub struct TrainConfig {
     /// fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchShape>,
+    /// Candidates of which a step learns from the P·K that teach most. Default none: from a batch as
+    /// it is drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+    /// Items that go through the network at once. Default `auto`: the batch, or as many as fit.
+    pub chunk: Chunk,
+    /// What `chunk` counts on. Default: half of the machine's memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ram_limit: Option<Bytes>,
+    /// Embeddings of past steps that serve as further positives and negatives. Default 0.
+    pub memory: usize,
+    /// Steps before the memory begins to fill and to serve. Default: a tenth of the steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_start: Option<u64>,
     /// The objective. Default `batch-hard`.
     pub objective: Preset,
     /// How distances are measured; the objective's own by default.
@@ -120,6 +135,11 @@ impl Default for TrainConfig {
             standardize: false,
             steps: 600,
             batch: None,
+            pool: None,
+            chunk: Chunk::default(),
+            ram_limit: None,
+            memory: 0,
+            memory_start: None,
             objective: Preset::default(),
             distance: None,
             normalize: false,
@@ -144,6 +164,9 @@ impl Default for TrainConfig {
         }
     }
 }
+
+/// More remembered embeddings than this are a slip of the pen: 4 GiB of them at 64 components.
+const LARGEST_MEMORY: usize = 1 << 24;
 
 /// A setting that makes no run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -203,6 +226,12 @@ impl TrainConfig {
                 return refuse(key, &every, "at least 1 step");
             }
         }
+        if self.memory > LARGEST_MEMORY {
+            return refuse("memory", &self.memory, &format!("at most {LARGEST_MEMORY} embeddings"));
+        }
+        if let Some(start) = self.memory_start.filter(|_| self.memory == 0) {
+            return refuse("memory-start", &start, "a --memory that starts there");
+        }
         if self.device != "cpu" {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
@@ -220,6 +249,11 @@ impl TrainConfig {
             let got = got.unwrap_or_else(|| "unset".to_owned());
             ConfigError { key, got, expected: error.to_string() }
         })
+    }
+
+    /// Steps before the memory begins to fill and to serve.
+    pub(super) fn memory_start(&self) -> u64 {
+        self.memory_start.unwrap_or(self.steps / 10)
     }
 
     /// The objective: the named one, with the parts that are given.
@@ -372,41 +406,6 @@ impl FromStr for ImageSize {
     }
 }
 
-/// P classes × K items, written `16x4`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchShape {
-    /// Classes of a batch.
-    pub p: usize,
-    /// Items of each class.
-    pub k: usize,
-}
-
-/// More items than this in one batch are a slip of the pen.
-const LARGEST_BATCH: usize = 1 << 14;
-
-impl fmt::Display for BatchShape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.p, self.k)
-    }
-}
-
-impl FromStr for BatchShape {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let shape = text
-            .split_once(['x', 'X', '×'])
-            .and_then(|(p, k)| Some(Self { p: p.trim().parse().ok()?, k: k.trim().parse().ok()? }));
-        shape
-            .filter(|shape: &Self| shape.p >= 2 && shape.k >= 2 && shape.p.checked_mul(shape.k).is_some_and(|items| items <= LARGEST_BATCH))
-            .ok_or_else(|| ConfigError {
-                key: "batch",
-                got: format!("`{text}`"),
-                expected: format!("PxK such as 16x4: at least 2 classes and 2 items of each, at most {LARGEST_BATCH} items"),
-            })
-    }
-}
-
 /// Written and read as text; a margin may also stand as a bare number in TOML.
 macro_rules! as_text {
     ($type:ty) => {
@@ -434,7 +433,6 @@ macro_rules! as_text {
     };
 }
 pub(super) use as_text;
-as_text!(BatchShape);
 as_text!(ImageSize);
 
 #[cfg(test)]
@@ -494,8 +492,6 @@ mod tests {
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        assert!("16".parse::<BatchShape>().is_err());
-        assert!("1x4".parse::<BatchShape>().is_err());
         assert!("-1".parse::<Margin>().is_err());
     }
 }

@@ -47,6 +47,8 @@ impl Trainer<'_> {
             holdout: Count::of(&self.holdout),
             before,
             after: None,
+            chunk: self.chunk,
+            work: self.work,
             skipped: self.prepared.skipped.clone(),
         };
         let (judged, embeddings) = after.unzip();

@@ -11,6 +11,17 @@ use crate::data::{DataError, Examples};
 /// Batches that each thread may have ready.
 const AHEAD: usize = 2;
 
+/// Threads that make batches. Cached examples cost next to nothing; decoding on demand deserves every
+/// core.
+fn threads(examples: &Examples) -> usize {
+    if examples.is_cached() { 1 } else { rayon::current_num_threads() }
+}
+
+/// Batches that may be in memory beside the step's own: those ready and those in the making.
+pub(super) fn batches_ahead(examples: &Examples) -> usize {
+    threads(examples) * (AHEAD + 1)
+}
+
 /// A batch of examples as numbers.
 pub(super) struct Batch {
     /// Items of the source, in the order of the rows.
@@ -37,8 +48,7 @@ impl Loader {
         start: u64,
         end: u64,
     ) -> Self {
-        // Cached examples cost next to nothing; decoding on demand deserves every core.
-        let count = if examples.is_cached() { 1 } else { rayon::current_num_threads() };
+        let count = threads(examples);
         let threads = (0..count as u64)
             .map(|thread| {
                 let (send, receive) = sync_channel(AHEAD);

@@ -6,7 +6,8 @@ use ndarray::{Array2, ArrayView2};
 use tercet::whitening::Pca;
 use tercet::{Labels, PkSampler};
 
-use super::config::{BatchShape, ConfigError, TrainConfig};
+use super::batch::BatchShape;
+use super::config::{ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
 use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
 use crate::encoder::InputShape;
@@ -106,18 +107,32 @@ fn principal(
     Ok(Some(pca.directions().t().mapv(|value| value as f32)))
 }
 
-/// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
-pub(super) fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
-    let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
+/// Classes and items of a batch. Without one asked for, small data gets as many classes as it has.
+pub(super) fn batch_shape(config: &TrainConfig, train: &Labels) -> Result<BatchShape, ConfigError> {
     let default = config.default_batch()?;
-    let shape = config.batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
+    Ok(config.batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
+}
+
+/// Classes with two items or more.
+fn usable(train: &Labels) -> usize {
+    train.class_sizes().into_iter().filter(|&size| size >= 2).count()
+}
+
+/// The batches of a run, or the candidates where there is a pool.
+pub(super) fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
+    let batch = batch_shape(config, train)?;
+    let (key, shape) = match config.pool {
+        None => ("batch", batch),
+        Some(pool) => ("pool", pool.shape(batch)),
+    };
+    let refuse = |expected| ConfigError { key, got: shape.to_string(), expected };
+    if key == "pool" && shape.items() <= batch.items() {
+        return Err(refuse(format!("more items than a batch of {batch}")).into());
+    }
     PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
-        error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
-            key: "batch",
-            got: shape.to_string(),
-            expected: format!("fewer classes, such as {usable}x{}: {error}", shape.k),
+        error @ tercet::Error::NotEnough { .. } if usable(train) >= 2 => {
+            refuse(format!("fewer classes, such as {}x{}: {error}", usable(train), shape.k)).into()
         }
-        .into(),
         error => error.into(),
     })
 }
