@@ -6,8 +6,8 @@ use tercet::Labels;
 
 use super::archive::Entry;
 use super::features::Vector;
-use super::glyphs::Glyph;
 use super::idx::IdxImage;
+use super::sheets::Cell;
 use super::{Attributes, BadItem, DataError, Part, decode_file};
 use crate::fingerprint::Fingerprint;
 
@@ -58,7 +58,7 @@ pub enum Content {
     /// An image of an IDX file.
     Idx(IdxImage),
     /// A cell of an embedded sheet.
-    Glyph(Glyph),
+    Cell(Cell),
     /// No pixels, but a vector that something else made of them.
     Vector(Vector),
 }
@@ -189,7 +189,7 @@ impl Catalogue {
             Content::File(path) => decode_file(path),
             Content::Entry(entry) => entry.image(),
             Content::Idx(image) => image.image(),
-            Content::Glyph(glyph) => glyph.image(),
+            Content::Cell(cell) => cell.image(),
             Content::Vector(_) => Err(DataError::Vectors { text: self.source.clone() }),
         }?;
         match attributes.crop {

@@ -3,8 +3,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::sheets::Set;
 use super::{
-    Catalogue, DataError, features, folder, glyphs, idx, lfw, manifest, market1501, omniglot, walk,
+    Catalogue, DataError, features, folder, idx, lfw, manifest, market1501, omniglot, walk,
 };
 
 /// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
@@ -24,6 +25,8 @@ use super::{
 pub enum Source {
     /// The embedded glyphs: 500 Japanese characters in 21 typefaces.
     Glyphs,
+    /// The embedded emoji: the same emoji as six vendors draw it.
+    Emoji,
     /// One folder per class, images in it at any depth.
     Folder(PathBuf),
     /// A table of images: path, class, and what else is known of each.
@@ -61,6 +64,10 @@ impl Source {
             usage: "glyphs",
             what: "embedded: 500 Japanese characters in 21 typefaces (also `quickstart`)",
         },
+        Kind {
+            usage: "emoji",
+            what: "embedded: the same emoji as six vendors draw it, in colour, and harder",
+        },
         Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
         Kind {
             usage: "manifest:FILE",
@@ -92,7 +99,8 @@ impl Source {
     /// lies there.
     pub fn catalogue(&self) -> Result<Catalogue, DataError> {
         match self {
-            Self::Glyphs => Ok(glyphs::catalogue(self.to_string())),
+            Self::Glyphs => Ok(Set::Glyphs.catalogue(self.to_string())),
+            Self::Emoji => Ok(Set::Emoji.catalogue(self.to_string())),
             Self::Folder(root) => folder::catalogue(self.to_string(), root),
             Self::Manifest(file) => manifest::catalogue(self.to_string(), file),
             Self::Market1501(root) => market1501::catalogue(self.to_string(), root),
@@ -109,6 +117,7 @@ impl Source {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Glyphs => "glyphs",
+            Self::Emoji => "emoji",
             Self::Folder(_) => "folder",
             Self::Manifest(_) => "manifest",
             Self::Market1501(_) => "market1501",
@@ -122,7 +131,7 @@ impl Source {
     /// Where it lies; `None` of an embedded data set.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Glyphs => None,
+            Self::Glyphs | Self::Emoji => None,
             Self::Folder(path)
             | Self::Manifest(path)
             | Self::Market1501(path)
@@ -170,6 +179,7 @@ impl Source {
     pub fn default_input(&self) -> (u32, u32) {
         match self {
             Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 1),
+            Self::Emoji => (32, 3),
             _ => (64, 3),
         }
     }
@@ -186,6 +196,7 @@ impl Source {
         };
         match kind {
             "glyphs" | "quickstart" => Some(embedded(Self::Glyphs)),
+            "emoji" => Some(embedded(Self::Emoji)),
             "folder" => Some(at_path(Self::Folder)),
             "manifest" => Some(at_path(Self::Manifest)),
             "market1501" => Some(at_path(Self::Market1501)),
@@ -361,6 +372,6 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         let message = "flower:x".parse::<Source>().unwrap_err().to_string();
-        assert!(message.contains("`glyphs`, `folder:DIR`"), "{message}");
+        assert!(message.contains("`glyphs`, `emoji`, `folder:DIR`"), "{message}");
     }
 }
