@@ -50,7 +50,10 @@ impl Trainer<'_> {
 
     fn facts(&self, trained: &Trained) -> Vec<(String, String)> {
         let config = self.config;
-        let loss = config.loss();
+        let loss = self.objective;
+        let name = config.objective.to_string();
+        let objective =
+            if trained.objective == name { format!("{name}: {loss}") } else { loss.to_string() };
         let Preprocessing { width, height, channels, .. } = self.prepared.pixels.preprocessing();
         let count =
             |count: &super::Count| format!("{} classes, {} items", count.classes, count.items);
@@ -67,7 +70,7 @@ impl Trainer<'_> {
                 "embedding",
                 format!("{} dimensions, {} distance", config.embedding_dim, loss.metric()),
             ),
-            ("objective", format!("{}: {loss}", trained.objective)),
+            ("objective", objective),
             ("batch", self.sampler.to_string()),
             ("steps", trained.steps.to_string()),
             (
