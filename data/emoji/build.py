@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 
 COLUMNS = 40
 CELL = 32  # side of a cell, in pixels
-DRAWN = 8 * CELL  # longer side of an icon as it is drawn, before it is cut and scaled down
+DRAWN = 8 * CELL  # width an icon is drawn at, before it is cut and scaled down
 INK = 16  # an alpha above this is ink, for the bounding box
 KEYCAP = 0x20E3
 STYLES_NEEDED = 4  # styles that must draw an emoji for it to be a class

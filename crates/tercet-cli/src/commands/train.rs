@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
-use tercet::{Distance, Preset, Reduction, Selection};
-use tercet_train::data::{Fit, Source};
+use tercet::{Distance, Preset, Reduction, Sampling, Selection};
+use tercet_train::data::{Augmentation, Filter, Fit, HoldoutBy, Source};
 use tercet_train::trainer::{
-    BatchShape, Ended, Margin, RunFolder, Surroundings, TrainConfig, Trained, train,
+    BatchShape, CacheLimit, Ended, Margin, RunFolder, Surroundings, TrainConfig, Trained, train,
 };
 
 use super::loss::penalty_name;
@@ -65,6 +65,31 @@ struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
+    /// How images are resampled: nearest, box, bilinear, catmull-rom, lanczos3 [default: lanczos3].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
+    /// What is done to training images: none, glyph, photo, reid, and what differs from it behind a
+    /// colon, as glyph:rotate=20,erase=0.5; numbers are crop, flip, shift, scale, rotate, shear,
+    /// colour, gray, invert, erase [default: none for glyphs; glyph for emoji, omniglot, idx; reid
+    /// for market1501; else photo].
+    #[arg(long, value_name = "PRESET[:NAME=X,…]")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment: Option<Augmentation>,
+    /// How a batch is put together: classes (any), cameras (items of a class from several),
+    /// categories (classes of one) [default: classes].
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
+    /// What is kept apart as a whole: class or category [default: class].
+    #[arg(long, value_name = "WHAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holdout_by: Option<HoldoutBy>,
+    /// The most memory that decoded images are kept in, as 512MiB; beyond it they are decoded each
+    /// time [default: 4GiB].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_limit: Option<CacheLimit>,
     /// Optimiser steps [default: 600].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]

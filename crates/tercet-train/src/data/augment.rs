@@ -67,8 +67,10 @@ pub enum Outside {
     Paper,
 }
 
-/// The names of the numbers, and how far each may go.
-const FIELDS: [(&str, fn(&mut Augmentation) -> &mut f32, f32); 10] = [
+/// The name of a number, where it is, and how far it may go.
+type Field = (&'static str, fn(&mut Augmentation) -> &mut f32, f32);
+
+const FIELDS: [Field; 10] = [
     ("crop", |a| &mut a.crop, 4.0),
     ("flip", |a| &mut a.flip, 1.0),
     ("shift", |a| &mut a.shift, 1.0),
@@ -190,8 +192,14 @@ impl FromStr for Augmentation {
                 Ok(value) if (0.0..=*most).contains(&value) => value,
                 _ => return Err(refuse(change, format!("a number from 0 to {most}"))),
             };
-            if field.trim() == "crop" && (0.0..1.0).contains(&augmentation.crop) && augmentation.crop != 0.0 {
-                return Err(refuse(change, "0, or a factor of at least 1 such as 1.125".to_owned()));
+            if field.trim() == "crop"
+                && (0.0..1.0).contains(&augmentation.crop)
+                && augmentation.crop != 0.0
+            {
+                return Err(refuse(
+                    change,
+                    "0, or a factor of at least 1 such as 1.125".to_owned(),
+                ));
             }
         }
         Ok(augmentation)
@@ -221,13 +229,16 @@ mod tests {
 
     #[test]
     fn it_is_written_as_it_is_read() {
-        for text in ["none", "glyph", "photo", "reid", "reid:erase=0.5", "glyph:rotate=20,invert=1"] {
+        for text in ["none", "glyph", "photo", "reid", "reid:erase=0.5", "glyph:rotate=20,invert=1"]
+        {
             assert_eq!(text.parse::<Augmentation>().unwrap().to_string(), text);
         }
         let off: Augmentation = "photo:colour=0".parse().unwrap();
         assert_eq!(off, Augmentation::REID);
         assert_eq!(off.to_string(), "reid");
-        assert!("glyph:shift=0,scale=0,rotate=0,shear=0".parse::<Augmentation>().unwrap().is_none());
+        assert!(
+            "glyph:shift=0,scale=0,rotate=0,shear=0".parse::<Augmentation>().unwrap().is_none()
+        );
         for (text, part) in [
             ("glyf", "one of none, glyph, photo, reid"),
             ("glyph:turn=3", "NAME is one of crop, flip"),

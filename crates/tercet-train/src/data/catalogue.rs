@@ -155,6 +155,38 @@ impl Catalogue {
         Some(cameras.collect::<Option<Vec<&str>>>()?.into_iter().collect())
     }
 
+    /// The category of each item: what stands before the last `/` in the name of its class, as the
+    /// alphabet in `Greek/character01`; `None` unless every class has one.
+    pub fn categories(&self) -> Option<Labels> {
+        let classes = self.labels.classes().iter();
+        let category = |&class: &u32| Some(self.labels.name(class).rsplit_once('/')?.0);
+        Some(classes.map(category).collect::<Option<Vec<&str>>>()?.into_iter().collect())
+    }
+
+    /// The same, or an error that names a class without a category.
+    pub(crate) fn require_categories(&self) -> Result<Labels, DataError> {
+        self.categories().ok_or_else(|| {
+            let classes =
+                (0..self.labels.class_count() as u32).map(|class| self.labels.name(class));
+            let plain = classes.into_iter().find(|name| !name.contains('/'));
+            DataError::NoCategories {
+                text: self.source.clone(),
+                class: plain.unwrap_or_default().to_owned(),
+            }
+        })
+    }
+
+    /// The same cameras, or an error that names an item without one.
+    pub(crate) fn require_cameras(&self) -> Result<Labels, DataError> {
+        self.cameras().ok_or_else(|| {
+            let plain = self.items.iter().find(|item| item.attributes.camera.is_none());
+            DataError::NoCameras {
+                text: self.source.clone(),
+                item: plain.map(|item| item.id.clone()).unwrap_or_default(),
+            }
+        })
+    }
+
     /// The vectors of the items, N×D; `None` of a source of images.
     pub fn vectors(&self) -> Option<Array2<f32>> {
         let row = |item: &Item| match &item.content {

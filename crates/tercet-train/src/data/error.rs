@@ -118,6 +118,26 @@ pub enum DataError {
         /// Its parts.
         parts: String,
     },
+    /// Classes without a category where categories are needed.
+    #[error(
+        "{text} tells no categories (class `{class}`): expected classes named CATEGORY/CLASS, as omniglot has"
+    )]
+    NoCategories {
+        /// The source.
+        text: String,
+        /// The first class without one.
+        class: String,
+    },
+    /// Items without a camera where cameras are needed.
+    #[error(
+        "{text} tells no cameras (item `{item}`): expected one for every item, as market1501, emoji or a manifest have"
+    )]
+    NoCameras {
+        /// The source.
+        text: String,
+        /// The first item without one.
+        item: String,
+    },
     /// Vectors where images are needed.
     #[error("{text} holds vectors, not images: an encoder of images has no use for them")]
     Vectors {

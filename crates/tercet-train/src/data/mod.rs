@@ -29,6 +29,7 @@
 
 mod archive;
 mod attributes;
+mod augment;
 mod catalogue;
 mod decode;
 mod error;
@@ -53,6 +54,7 @@ mod walk;
 
 pub use archive::{Archive, Entry};
 pub use attributes::{Attributes, Crop, Part, Parts};
+pub use augment::{Augmentation, Outside};
 pub use catalogue::{Catalogue, Content, Item};
 pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
 pub use error::{BadItem, DataError};
@@ -64,6 +66,6 @@ pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions, Window};
 pub use preprocessing::{Filter, Fit, Preprocessing};
 pub use sheets::Cell;
 pub use source::{Kind, Source};
-pub use split::{Split, split_classes};
+pub use split::{HoldoutBy, Split, split_classes};
 pub use survey::{CameraSize, ClassSize, Duplicates, PartSize, Spread, Survey};
 pub use walk::EXTENSIONS;

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use super::sheets::Set;
 use super::{
-    Catalogue, DataError, features, folder, idx, lfw, manifest, market1501, omniglot, walk,
+    Augmentation, Catalogue, DataError, features, folder, idx, lfw, manifest, market1501, omniglot,
+    table, walk,
 };
 
 /// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
@@ -71,7 +72,7 @@ impl Source {
         Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
         Kind {
             usage: "manifest:FILE",
-            what: "CSV: path,label and optionally split,is_query,is_gallery,camera,sequence,x1,y1,x2,y2",
+            what: "CSV or Parquet: path,label and optionally split,is_query,is_gallery,camera,sequence,x1,y1,x2,y2",
         },
         Kind {
             usage: "market1501:DIR",
@@ -88,7 +89,7 @@ impl Source {
         },
         Kind {
             usage: "features:FILE",
-            what: "vectors instead of images: .safetensors, or .npy with labels in another file",
+            what: "vectors instead of images: .safetensors, .parquet, or .npy with labels in another file",
         },
     ];
 
@@ -184,6 +185,18 @@ impl Source {
         }
     }
 
+    /// What is done to training images of this source, if nothing else is asked for: nothing to the
+    /// embedded glyphs and to vectors, `glyph` to other characters and drawings, `reid` to people
+    /// seen by cameras, `photo` to everything else.
+    pub fn default_augmentation(&self) -> Augmentation {
+        match self {
+            Self::Glyphs | Self::Features { .. } => Augmentation::NONE,
+            Self::Emoji | Self::Omniglot(_) | Self::Idx(_) => Augmentation::GLYPH,
+            Self::Market1501(_) => Augmentation::REID,
+            Self::Folder(_) | Self::Manifest(_) | Self::Lfw(_) => Augmentation::PHOTO,
+        }
+    }
+
     /// A source from the two sides of its colon; `None` if there is no such kind.
     fn of_kind(kind: &str, path: Option<&str>) -> Option<Result<Self, String>> {
         let embedded = |source| match path {
@@ -226,7 +239,10 @@ impl Source {
             let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
             return match ending.to_str() {
                 Some("csv") => Ok(Self::Manifest(here)),
-                Some("npy" | "safetensors") => Ok(Self::Features { path: here, labels: None }),
+                Some("parquet") if table::has_column(path, "path") => Ok(Self::Manifest(here)),
+                Some("npy" | "safetensors" | "parquet") => {
+                    Ok(Self::Features { path: here, labels: None })
+                }
                 _ => Err(unrecognised("a file")),
             };
         }
@@ -337,6 +353,7 @@ mod tests {
             ("runs", "all_runs.zip", "runs/all_runs.zip", "omniglot"),
             ("digits", "train-images-idx3-ubyte.gz", "digits", "idx"),
             ("digits", "t10k-images-idx3-ubyte", "digits/t10k-images-idx3-ubyte", "idx"),
+            ("vectors", "v.parquet", "vectors/v.parquet", "features"),
             ("vectors", "v.npy", "vectors/v.npy", "features"),
             ("vectors", "v.safetensors", "vectors/v.safetensors", "features"),
             ("other/all_runs of mine", "1.png", "other", "folder"),

@@ -1,11 +1,15 @@
 //! Whole classes kept apart, to judge on what the encoder has never seen.
 
+use std::fmt;
+use std::str::FromStr;
+
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use tercet::Labels;
 
-use super::DataError;
+use super::{Catalogue, DataError};
 
 /// The items to train on and those to judge on; no class has items in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,68 @@ pub struct Split {
     pub train: Vec<u32>,
     /// Items kept apart, in rising order; empty if nothing is.
     pub holdout: Vec<u32>,
+}
+
+/// What is kept apart as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldoutBy {
+    /// Classes.
+    #[default]
+    Class,
+    /// All classes of a category, see [`Catalogue::categories`].
+    Category,
+}
+
+impl HoldoutBy {
+    const ALL: [Self; 2] = [Self::Class, Self::Category];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Category => "category",
+        }
+    }
+}
+
+impl FromStr for HoldoutBy {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        Self::ALL.into_iter().find(|by| by.name() == text).ok_or_else(|| DataError::Parameter {
+            parameter: "holdout-by",
+            got: format!("`{text}`"),
+            expected: Self::ALL.map(Self::name).join(" or "),
+        })
+    }
+}
+
+impl fmt::Display for HoldoutBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Split {
+    /// Splits the items of a catalogue as [`split_classes`] does, by classes or by whole categories.
+    ///
+    /// # Errors
+    /// As [`split_classes`]; [`DataError::NoCategories`] where they are asked for and there are none.
+    pub fn of(
+        catalogue: &Catalogue,
+        by: HoldoutBy,
+        share: f64,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        match by {
+            HoldoutBy::Class => split_classes(&catalogue.labels, share, seed),
+            HoldoutBy::Category => {
+                let categories = catalogue.require_categories()?;
+                split_groups(&catalogue.labels, &categories, share, seed)
+            }
+        }
+    }
 }
 
 /// Keeps a share of the classes apart, rounded to whole classes and at least two of them.
@@ -26,6 +92,16 @@ pub struct Split {
 /// - [`DataError::TooFewClasses`] if training would be left with fewer than two classes of two
 ///   items, or judging without a class of two items, or with a single class.
 pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
+    split_groups(labels, labels, share, seed)
+}
+
+/// Keeps a share of the groups apart; a class lies in one group.
+fn split_groups(
+    labels: &Labels,
+    groups: &Labels,
+    share: f64,
+    seed: u64,
+) -> Result<Split, DataError> {
     if !(0.0..1.0).contains(&share) {
         return Err(DataError::Parameter {
             parameter: "holdout",
@@ -37,41 +113,39 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
         return Ok(Split { train: (0..labels.len() as u32).collect(), holdout: Vec::new() });
     }
 
-    let sizes = labels.class_sizes();
-    let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
-    classes.sort_by_key(|&class| labels.name(class));
-    classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let mut order: Vec<u32> = (0..groups.class_count() as u32).collect();
+    order.sort_by_key(|&group| groups.name(group));
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     // Among the items of a single class, every neighbour would be right.
-    let held_out = ((classes.len() as f64 * share).round() as usize).max(2);
-    let apart = &classes[..held_out.min(classes.len())];
-    let rest = &classes[apart.len()..];
+    let fewest = if groups == labels { 2 } else { 1 };
+    let held_out = ((order.len() as f64 * share).round() as usize).max(fewest);
+    let mut is_apart = vec![false; order.len()];
+    for &group in &order[..held_out.min(order.len())] {
+        is_apart[group as usize] = true;
+    }
+    let (holdout, train): (Vec<u32>, Vec<u32>) = (0..labels.len() as u32)
+        .partition(|&item| is_apart[groups.classes()[item as usize] as usize]);
 
-    let pairs = |classes: &[u32]| {
-        let has_pair = |&&class: &&u32| sizes[class as usize] >= 2;
-        classes.iter().filter(has_pair).count()
+    let pairs = |items: &[u32]| {
+        let sizes = labels.select(items).class_sizes();
+        sizes.into_iter().filter(|&size| size >= 2).count()
     };
-    let lacking = if pairs(rest) < 2 {
-        Some(("training needs two classes of two items or more", pairs(rest)))
-    } else if pairs(apart) < 1 {
-        Some(("judging needs a class of two items or more", pairs(apart)))
+    let lacking = if pairs(&train) < 2 {
+        Some(("training needs two classes of two items or more", pairs(&train)))
+    } else if pairs(&holdout) < 1 || labels.select(&holdout).class_count() < 2 {
+        Some(("judging needs two classes, one of them of two items or more", pairs(&holdout)))
     } else {
         None
     };
     if let Some((needs, left)) = lacking {
+        let sizes = labels.class_sizes();
         return Err(DataError::TooFewClasses {
-            classes: classes.len(),
-            pairs: pairs(&classes),
-            held_out,
+            classes: sizes.len(),
+            pairs: sizes.into_iter().filter(|&size| size >= 2).count(),
+            held_out: labels.select(&holdout).class_count(),
             lacking: format!("{needs}, {left} would be left"),
         });
     }
-
-    let mut is_apart = vec![false; classes.len()];
-    for &class in apart {
-        is_apart[class as usize] = true;
-    }
-    let (holdout, train) = (0..labels.len() as u32)
-        .partition(|&item| is_apart[labels.classes()[item as usize] as usize]);
     Ok(Split { train, holdout })
 }
 
@@ -80,6 +154,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::data::{Content, Item};
 
     fn labels(classes: usize, items: usize) -> Labels {
         (0..classes * items).map(|item| item % classes).collect()
@@ -133,5 +208,28 @@ mod tests {
         for share in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
             assert!(split_classes(&labels(9, 9), share, 0).is_err());
         }
+    }
+
+    #[test]
+    fn whole_categories_and_only_where_there_are_some() {
+        let all = |names: &[&str]| {
+            let item = |id: usize| Item::new(id.to_string(), Content::File("x".into()));
+            let labels: Labels = names.iter().flat_map(|name| [name, name]).copied().collect();
+            let items = (0..labels.len()).map(item).collect();
+            Catalogue::new("folder:x".to_owned(), items, labels)
+        };
+        let letters =
+            all(&["Greek/a", "Greek/b", "Latin/a", "Latin/b", "Latin/c", "Futhark/a", "Futhark/b"]);
+        for seed in 0..5 {
+            let Split { train, holdout } =
+                Split::of(&letters, HoldoutBy::Category, 0.3, seed).unwrap();
+            let categories = letters.categories().unwrap();
+            let (train, holdout) = (names(&categories, &train), names(&categories, &holdout));
+            assert_eq!((train.len(), holdout.len()), (2, 1));
+            assert!(train.is_disjoint(&holdout));
+        }
+        let plain = all(&["a", "b", "c", "d/e"]);
+        let message = Split::of(&plain, HoldoutBy::Category, 0.3, 0).unwrap_err().to_string();
+        assert!(message.contains("`a`") && message.contains("CATEGORY/CLASS"), "{message}");
     }
 }

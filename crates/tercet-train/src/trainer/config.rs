@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tercet::{Distance, Objective, Preset, Reduction, Selection};
+use tercet::{Distance, Objective, Preset, Reduction, Sampling, Selection};
 
+use super::cache_limit::CacheLimit;
 use super::objective::{Margin, Parts};
-use crate::data::{Fit, Preprocessing, Source};
+use crate::data::{Augmentation, DataError, Filter, Fit, HoldoutBy, Preprocessing, Source};
 use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
 
 /// The configuration of a training run. Every flag of `tercet train` is a key of this file, written
@@ -30,6 +31,17 @@ pub struct TrainConfig {
     pub channels: Option<u32>,
     /// How an image of another shape is brought to the square. Default `crop`.
     pub fit: Fit,
+    /// How images are resampled. Default `lanczos3`.
+    pub filter: Filter,
+    /// What is done to training images; by default what suits the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augmentation>,
+    /// How the classes and items of a batch are put together. Default `classes`.
+    pub sampling: Sampling,
+    /// Whether whole classes or whole categories are kept apart. Default `class`.
+    pub holdout_by: HoldoutBy,
+    /// The most memory that decoded images are kept in. Default 4 GiB.
+    pub cache_limit: CacheLimit,
     /// Number of optimiser steps. Default 600.
     pub steps: u64,
     /// Classes × items of a batch. Default 16x4, with fewer classes where there are fewer.
@@ -94,6 +106,11 @@ impl Default for TrainConfig {
             size: None,
             channels: None,
             fit: Fit::default(),
+            filter: Filter::default(),
+            augment: None,
+            sampling: Sampling::default(),
+            holdout_by: HoldoutBy::default(),
+            cache_limit: CacheLimit::default(),
             steps: 600,
             batch: None,
             objective: Preset::default(),
@@ -237,7 +254,19 @@ impl TrainConfig {
         let size = self.size.unwrap_or(size);
         let mut preprocessing = Preprocessing::new(size, size, self.channels.unwrap_or(channels));
         preprocessing.fit = self.fit;
+        preprocessing.filter = self.filter;
         preprocessing
+    }
+
+    /// What is done to training images: what is asked for, or what suits the source.
+    ///
+    /// # Errors
+    /// A source that cannot be understood.
+    pub fn augmentation(&self) -> Result<Augmentation, DataError> {
+        match self.augment {
+            Some(augmentation) => Ok(augmentation),
+            None => Ok(self.source.parse::<Source>()?.default_augmentation()),
+        }
     }
 
     /// Learning rate of a step (counted from 0): constant, then falling exponentially to a

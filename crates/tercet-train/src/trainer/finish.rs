@@ -4,7 +4,9 @@ use burn::module::Module;
 use serde::Serialize;
 
 use super::run::Metrics;
-use super::{Before, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer};
+use super::{
+    Before, CacheLimit, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer,
+};
 use crate::judgement::Judgement;
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
 
@@ -75,7 +77,13 @@ impl Trainer<'_> {
                 .unwrap_or_default(),
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
-                config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,
+                config: json(&TrainConfig {
+                    out: None,
+                    threads: 0,
+                    cache_limit: CacheLimit::default(),
+                    augment: Some(self.config.augmentation()?),
+                    ..self.config.clone()
+                })?,
                 seed: self.config.seed,
                 data: self.prepared.fingerprint.clone(),
                 results: serde_json::json!({ "before": json(before)?, "after": json(&after)? }),

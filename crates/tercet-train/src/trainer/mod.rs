@@ -1,5 +1,6 @@
 //! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
 
+mod cache_limit;
 mod checkpoint;
 mod config;
 mod error;
@@ -15,6 +16,7 @@ mod run;
 mod step;
 mod watch;
 
+pub use cache_limit::CacheLimit;
 pub use config::{BatchShape, ConfigError, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
@@ -35,7 +37,7 @@ use tercet::{Labels, Metric, Objective, PkSampler};
 use crate::encoder::Encoder;
 use crate::model::input_shape;
 use checkpoint::{Checkpoint, State};
-use loader::{Batch, Loader};
+use loader::{Batch, Loader, Recipe};
 use prepared::{Prepared, sampler};
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
@@ -88,7 +90,7 @@ impl<'a> Trainer<'a> {
         around: &'a Surroundings<'a>,
         began: Instant,
     ) -> Result<Self, TrainError> {
-        let sampler = sampler(config, &prepared.labels(&prepared.split.train))?;
+        let sampler = sampler(config, &prepared.pixels.catalogue().select(&prepared.split.train))?;
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -160,8 +162,14 @@ impl<'a> Trainer<'a> {
             holdout: Count::of(&self.holdout),
             parameters: self.encoder.num_params(),
         });
-        let train: Arc<[u32]> = self.prepared.split.train.clone().into();
-        let loader = Loader::new(&self.prepared.pixels, &self.sampler, &train, self.step, steps);
+        let recipe = Recipe {
+            pixels: self.prepared.pixels.clone(),
+            sampler: self.sampler.clone(),
+            train: self.prepared.split.train.clone(),
+            augmentation: self.config.augmentation()?,
+            seed: self.config.seed,
+        };
+        let loader = Loader::new(recipe, self.step, steps);
         let mut since = (Instant::now(), self.step);
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {

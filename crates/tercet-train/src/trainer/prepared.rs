@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tercet::{Labels, PkSampler};
+use tercet::{Labels, PkSampler, Sampling};
 
 use super::config::{BatchShape, ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
-use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
+use crate::data::{BadItem, Catalogue, DataError, Pixels, PrepareOptions, Source, Split};
 
 /// The data of a run, checked, decoded and split.
 pub(super) struct Prepared {
@@ -25,15 +25,15 @@ impl Prepared {
         let source: Source = config.source.parse()?;
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
-        let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
-        sampler(config, &catalogue.labels.select(&split.train))?;
+        let split = Split::of(&catalogue, config.holdout_by, config.holdout, config.seed)?;
+        sampler(config, &catalogue.select(&split.train))?;
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
         }
         let options = PrepareOptions {
             skip_bad: config.skip_bad,
             interrupted: Some(around.stop),
-            ..PrepareOptions::default()
+            cache_limit_bytes: config.cache_limit.0,
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
         let preprocessing = config.preprocessing(&source);
@@ -45,7 +45,7 @@ impl Prepared {
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
-        let split = split_classes(&pixels.catalogue().labels, config.holdout, config.seed)?;
+        let split = Split::of(pixels.catalogue(), config.holdout_by, config.holdout, config.seed)?;
         let (mean, std) = pixels.channel_statistics(&split.train)?;
         let pixels = Arc::new(pixels.with_statistics(mean, std)?);
         let fingerprint = pixels.catalogue().fingerprint();
@@ -64,17 +64,24 @@ impl Prepared {
 }
 
 /// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
-pub(super) fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
+pub(super) fn sampler(config: &TrainConfig, from: &Catalogue) -> Result<PkSampler, TrainError> {
+    let train = &from.labels;
     let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
     let default = BatchShape::default();
     let shape = config.batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
-    PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
-        error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
-            key: "batch",
-            got: shape.to_string(),
-            expected: format!("fewer classes, such as {usable}x{}: {error}", shape.k),
-        }
-        .into(),
-        error => error.into(),
+    let sampler =
+        PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
+            error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
+                key: "batch",
+                got: shape.to_string(),
+                expected: format!("fewer classes, such as {usable}x{}: {error}", shape.k),
+            }
+            .into(),
+            error => TrainError::from(error),
+        })?;
+    Ok(match config.sampling {
+        Sampling::Classes => sampler,
+        Sampling::Cameras => sampler.with_cameras(&from.require_cameras()?)?,
+        Sampling::Categories => sampler.with_categories(&from.require_categories()?)?,
     })
 }

@@ -9,7 +9,7 @@ use tercet::one_shot::Run;
 use tercet::{Distance, Labels, Metric};
 use tercet_train::Views;
 use tercet_train::data::{
-    BadItem, Catalogue, ItemPair, OneShotRuns, Pairs, Part, Pixels, Source, split_classes,
+    BadItem, Catalogue, ItemPair, OneShotRuns, Pairs, Part, Pixels, Source, Split,
 };
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
@@ -254,7 +254,9 @@ impl Reading {
             let config: TrainConfig = serde_json::from_value(provenance.config.clone()).context(
                 "the model's provenance cannot be understood: judge it with --all-classes",
             )?;
-            let held_out = split_classes(labels, config.holdout, config.seed)?.holdout;
+            let held_out =
+                Split::of(pixels.catalogue(), config.holdout_by, config.holdout, config.seed)?
+                    .holdout;
             if !held_out.is_empty() {
                 return Ok((held_out, "held-out"));
             }

@@ -175,9 +175,7 @@ impl Place {
                     values[place] = at
                         .iter()
                         .zip(weights)
-                        .map(|(at, weight)| {
-                            weight * at.map_or(*paper, |at| f32::from(pixels[at]))
-                        })
+                        .map(|(at, weight)| weight * at.map_or(*paper, |at| f32::from(pixels[at])))
                         .sum();
                 }
             }
@@ -247,8 +245,7 @@ impl Colour {
 
     /// Saturation and hue: in YIQ, the chroma (I, Q) is scaled and turned.
     fn chroma(self) -> [[f32; 3]; 3] {
-        const TO_YIQ: [[f32; 3]; 3] =
-            [LUMINANCE, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]];
+        const TO_YIQ: [[f32; 3]; 3] = [LUMINANCE, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]];
         let (sin, cos) = self.hue.sin_cos();
         let s = self.saturation;
         let [y, i, q] = TO_YIQ;
