@@ -8,6 +8,7 @@ use serde::Serialize;
 use tercet_train::data::{
     Augmentation, Filter, Fit, Pixels, PrepareOptions, Preprocessing, Source, Survey,
 };
+use tercet_train::trainer::ImageSize;
 use tercet_train::{files, thumbnails};
 
 use crate::{General, interrupt, progress};
@@ -51,9 +52,9 @@ struct Preview {
     /// How many changed copies of each.
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=100))]
     copies: u32,
-    /// Side of the square image that enters the encoder [default: the source's].
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(2..=1024))]
-    size: Option<u32>,
+    /// Side of the square image that enters the encoder, or height x width [default: the source's].
+    #[arg(long, value_name = "PIXELS|HxW")]
+    size: Option<ImageSize>,
     /// 1 (grey) or 3 (RGB) [default: the source's].
     #[arg(long)]
     channels: Option<u32>,
@@ -82,13 +83,13 @@ impl Preview {
         let items = chosen(catalogue.len(), self.items, self.seed);
         let catalogue = catalogue.select(&items);
         let items: Vec<u32> = (0..items.len() as u32).collect();
-        let (size, channels) = source.default_input();
-        let size = self.size.unwrap_or(size);
+        let (height, width, channels) = source.default_input();
+        let ImageSize { height, width } = self.size.unwrap_or(ImageSize { height, width });
         let channels = self.channels.unwrap_or(channels);
         let preprocessing = Preprocessing {
             fit: self.fit,
             filter: self.filter,
-            ..Preprocessing::new(size, size, channels)
+            ..Preprocessing::new(width, height, channels)
         };
         let (pixels, _) =
             Pixels::prepare(catalogue, &preprocessing, &PrepareOptions::default(), &|_, _| {})?;
@@ -135,10 +136,7 @@ impl Data {
             }
             Look::Preview(preview) => preview.run(general)?,
             Look::Info { source, labels } => {
-                let mut source: Source = source.parse()?;
-                if let Some(labels) = labels {
-                    source = source.with_labels(labels)?;
-                }
+                let source = super::source(&source, labels.as_deref())?;
                 let catalogue = source.catalogue()?;
                 let bar = progress::bar(general, "reading", catalogue.len());
                 let stop = interrupt::watch()?;

@@ -2,7 +2,8 @@
 //!
 //! A [`Source`] says where the data lies. Its [`Catalogue`] lists the items and their classes
 //! without decoding anything. [`Pixels`] decodes every item once, so that a corrupt file is found
-//! before training starts, and hands out batches of numbers. [`split_classes`] keeps whole classes
+//! before training starts, and hands out batches of numbers; [`Vectors`] does so where a source holds
+//! vectors instead, and [`Examples`] are either. [`split_classes`] keeps whole classes
 //! apart to judge on, and [`Survey`] tells what is there.
 //!
 //! ```
@@ -33,9 +34,11 @@ mod augment;
 mod catalogue;
 mod decode;
 mod error;
+mod examples;
 mod features;
 mod folder;
 mod idx;
+mod images;
 mod jpeg;
 mod lfw;
 mod manifest;
@@ -50,6 +53,7 @@ mod split;
 mod survey;
 mod table;
 mod tree;
+mod vectors;
 mod walk;
 
 pub use archive::{Archive, Entry};
@@ -58,14 +62,19 @@ pub use augment::{Augmentation, Outside};
 pub use catalogue::{Catalogue, Content, Item};
 pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
 pub use error::{BadItem, DataError};
+pub use examples::{Examples, Input};
 pub use features::Vector;
 pub use idx::IdxImage;
 pub use omniglot::{OneShotRun, OneShotRuns};
 pub use pairs::{ItemPair, Pairs};
 pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions, Window};
+pub(crate) use preprocessing::over_white;
 pub use preprocessing::{Filter, Fit, Preprocessing};
 pub use sheets::Cell;
 pub use source::{Kind, Source};
-pub use split::{HoldoutBy, Split, split_classes};
+pub use split::{
+    HoldoutBy, Split, categories, named_classes, split_categories, split_classes, split_named,
+};
 pub use survey::{CameraSize, ClassSize, Duplicates, PartSize, Spread, Survey};
+pub use vectors::{Standardization, Vectors};
 pub use walk::EXTENSIONS;

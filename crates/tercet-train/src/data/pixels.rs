@@ -257,7 +257,7 @@ impl Pixels {
         let (width, height) =
             (self.preprocessing.width as usize, self.preprocessing.height as usize);
         assert!(window.left + window.width <= width && window.top + window.height <= height);
-        let tables = self.tables();
+        let tables = self.preprocessing.standardized_values();
         let part = window.width * window.height;
         let item_len = tables.len() * part;
         let mut values = vec![0.0; items.len() * item_len];
@@ -298,7 +298,7 @@ impl Pixels {
         seed: u64,
         step: u64,
     ) -> Result<Vec<f32>, DataError> {
-        let tables = self.tables();
+        let tables = self.preprocessing.standardized_values();
         let item_len = self.preprocessing.item_len();
         let mut values = vec![0.0; items.len() * item_len];
         for ((row, values), &item) in (0..).zip(values.chunks_exact_mut(item_len)).zip(items) {
@@ -317,13 +317,6 @@ impl Pixels {
             }
         }
         Ok(values)
-    }
-
-    /// (pixel / 255 − mean) / deviation of each channel for each pixel.
-    fn tables(&self) -> Vec<[f32; 256]> {
-        let Preprocessing { mean, std, .. } = &self.preprocessing;
-        let of = |mean, std| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std);
-        mean.iter().zip(std).map(|(&mean, &std)| of(mean, std)).collect()
     }
 
     /// Mean and standard deviation of each channel over all pixels of some items, on the scale from

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::sheets::Set;
 use super::{
-    Augmentation, Catalogue, DataError, features, folder, idx, lfw, manifest, market1501, omniglot,
-    table, walk,
+    Augmentation, Catalogue, DataError, features, folder, idx, images, lfw, manifest, market1501,
+    omniglot, table, walk,
 };
 
 /// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
@@ -30,6 +30,8 @@ pub enum Source {
     Emoji,
     /// One folder per class, images in it at any depth.
     Folder(PathBuf),
+    /// Images at any depth, whose classes are not told: to embed, search and group.
+    Images(PathBuf),
     /// A table of images: path, class, and what else is known of each.
     Manifest(PathBuf),
     /// Re-identification as Market-1501 lays it out.
@@ -71,6 +73,10 @@ impl Source {
         },
         Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
         Kind {
+            usage: "images:DIR",
+            what: "images at any depth without classes, to search or group",
+        },
+        Kind {
             usage: "manifest:FILE",
             what: "CSV or Parquet: path,label and optionally split,is_query,is_gallery,camera,sequence,x1,y1,x2,y2",
         },
@@ -103,6 +109,7 @@ impl Source {
             Self::Glyphs => Ok(Set::Glyphs.catalogue(self.to_string())),
             Self::Emoji => Ok(Set::Emoji.catalogue(self.to_string())),
             Self::Folder(root) => folder::catalogue(self.to_string(), root),
+            Self::Images(root) => images::catalogue(self.to_string(), root),
             Self::Manifest(file) => manifest::catalogue(self.to_string(), file),
             Self::Market1501(root) => market1501::catalogue(self.to_string(), root),
             Self::Lfw(root) => lfw::catalogue(self.to_string(), root),
@@ -120,6 +127,7 @@ impl Source {
             Self::Glyphs => "glyphs",
             Self::Emoji => "emoji",
             Self::Folder(_) => "folder",
+            Self::Images(_) => "images",
             Self::Manifest(_) => "manifest",
             Self::Market1501(_) => "market1501",
             Self::Lfw(_) => "lfw",
@@ -134,6 +142,7 @@ impl Source {
         match self {
             Self::Glyphs | Self::Emoji => None,
             Self::Folder(path)
+            | Self::Images(path)
             | Self::Manifest(path)
             | Self::Market1501(path)
             | Self::Lfw(path)
@@ -175,13 +184,14 @@ impl Source {
         }
     }
 
-    /// Side in pixels and channels of the images that an encoder gets from this source, if nothing
+    /// Height, width and channels of the images that an encoder gets from this source, if nothing
     /// else is asked for.
-    pub fn default_input(&self) -> (u32, u32) {
+    pub fn default_input(&self) -> (u32, u32, u32) {
         match self {
-            Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 1),
-            Self::Emoji => (32, 3),
-            _ => (64, 3),
+            Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 28, 1),
+            Self::Emoji => (32, 32, 3),
+            Self::Market1501(_) => (128, 64, 3),
+            _ => (64, 64, 3),
         }
     }
 
@@ -193,7 +203,9 @@ impl Source {
             Self::Glyphs | Self::Features { .. } => Augmentation::NONE,
             Self::Emoji | Self::Omniglot(_) | Self::Idx(_) => Augmentation::GLYPH,
             Self::Market1501(_) => Augmentation::REID,
-            Self::Folder(_) | Self::Manifest(_) | Self::Lfw(_) => Augmentation::PHOTO,
+            Self::Folder(_) | Self::Images(_) | Self::Manifest(_) | Self::Lfw(_) => {
+                Augmentation::PHOTO
+            }
         }
     }
 
@@ -211,6 +223,7 @@ impl Source {
             "glyphs" | "quickstart" => Some(embedded(Self::Glyphs)),
             "emoji" => Some(embedded(Self::Emoji)),
             "folder" => Some(at_path(Self::Folder)),
+            "images" => Some(at_path(Self::Images)),
             "manifest" => Some(at_path(Self::Manifest)),
             "market1501" => Some(at_path(Self::Market1501)),
             "lfw" => Some(at_path(Self::Lfw)),
@@ -253,13 +266,21 @@ impl Source {
             return Ok(Self::Lfw(here));
         }
         let unreadable = |reason| DataError::Unreadable { path: path.to_owned(), reason };
+        let mut has_images = false;
         for entry in fs::read_dir(path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
-            if !walk::is_hidden(&entry.file_name()) && entry.path().is_dir() {
+            if walk::is_hidden(&entry.file_name()) {
+                continue;
+            }
+            if entry.path().is_dir() {
                 return Ok(Self::Folder(here));
             }
+            has_images |= walk::is_image(&entry.file_name().to_string_lossy());
         }
-        Err(unrecognised("a folder without sub-folders"))
+        match has_images {
+            true => Ok(Self::Images(here)),
+            false => Err(unrecognised("a folder without sub-folders and images")),
+        }
     }
 }
 

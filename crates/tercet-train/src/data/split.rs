@@ -1,6 +1,9 @@
 //! Whole classes kept apart, to judge on what the encoder has never seen.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 
 use rand::SeedableRng;
@@ -9,7 +12,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tercet::Labels;
 
-use super::{Catalogue, DataError};
+use super::DataError;
 
 /// The items to train on and those to judge on; no class has items in both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub enum HoldoutBy {
     /// Classes.
     #[default]
     Class,
-    /// All classes of a category, see [`Catalogue::categories`].
+    /// All classes of a category, see [`categories`].
     Category,
 }
 
@@ -61,24 +64,33 @@ impl fmt::Display for HoldoutBy {
     }
 }
 
-impl Split {
-    /// Splits the items of a catalogue as [`split_classes`] does, by classes or by whole categories.
-    ///
-    /// # Errors
-    /// As [`split_classes`]; [`DataError::NoCategories`] where they are asked for and there are none.
-    pub fn of(
-        catalogue: &Catalogue,
-        by: HoldoutBy,
-        share: f64,
-        seed: u64,
-    ) -> Result<Self, DataError> {
-        match by {
-            HoldoutBy::Class => split_classes(&catalogue.labels, share, seed),
-            HoldoutBy::Category => {
-                let categories = catalogue.require_categories()?;
-                split_groups(&catalogue.labels, &categories, share, seed)
-            }
-        }
+/// The category of each item: what stands before the last `/` in the name of its class, as the
+/// alphabet in `Greek/character01`.
+///
+/// # Errors
+/// [`DataError::NoCategory`], naming the first class without one.
+pub fn categories(labels: &Labels) -> Result<Labels, DataError> {
+    let category = |class: u32| match labels.name(class).rsplit_once('/') {
+        Some((category, _)) => Ok(category),
+        None => Err(DataError::NoCategory { class: labels.name(class).to_owned() }),
+    };
+    let of_class =
+        (0..labels.class_count() as u32).map(category).collect::<Result<Vec<&str>, DataError>>()?;
+    Ok(labels.classes().iter().map(|&class| of_class[class as usize]).collect())
+}
+
+/// Keeps a share of the [`categories`] apart with all their classes: at least two categories.
+///
+/// # Errors
+/// As [`split_classes`], and as [`categories`].
+pub fn split_categories(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
+    let categories = categories(labels)?;
+    let Split { holdout, .. } = split_classes(&categories, share, seed)?;
+    let apart = labels.select(&holdout);
+    let names = (0..apart.class_count() as u32).map(|class| apart.name(class).to_owned()).collect();
+    match holdout.is_empty() {
+        true => split_classes(labels, 0.0, seed),
+        false => split_named(labels, &names),
     }
 }
 
@@ -92,16 +104,6 @@ impl Split {
 /// - [`DataError::TooFewClasses`] if training would be left with fewer than two classes of two
 ///   items, or judging without a class of two items, or with a single class.
 pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
-    split_groups(labels, labels, share, seed)
-}
-
-/// Keeps a share of the groups apart; a class lies in one group.
-fn split_groups(
-    labels: &Labels,
-    groups: &Labels,
-    share: f64,
-    seed: u64,
-) -> Result<Split, DataError> {
     if !(0.0..1.0).contains(&share) {
         return Err(DataError::Parameter {
             parameter: "holdout",
@@ -113,48 +115,91 @@ fn split_groups(
         return Ok(Split { train: (0..labels.len() as u32).collect(), holdout: Vec::new() });
     }
 
-    let mut order: Vec<u32> = (0..groups.class_count() as u32).collect();
-    order.sort_by_key(|&group| groups.name(group));
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    classes.sort_by_key(|&class| labels.name(class));
+    classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     // Among the items of a single class, every neighbour would be right.
-    let fewest = if groups == labels { 2 } else { 1 };
-    let held_out = ((order.len() as f64 * share).round() as usize).max(fewest);
-    let mut is_apart = vec![false; order.len()];
-    for &group in &order[..held_out.min(order.len())] {
-        is_apart[group as usize] = true;
-    }
-    let (holdout, train): (Vec<u32>, Vec<u32>) = (0..labels.len() as u32)
-        .partition(|&item| is_apart[groups.classes()[item as usize] as usize]);
+    let held_out = ((classes.len() as f64 * share).round() as usize).max(2);
+    let apart = &classes[..held_out.min(classes.len())];
+    let rest = &classes[apart.len()..];
+    keep_apart(labels, apart, rest)
+}
 
-    let pairs = |items: &[u32]| {
-        let sizes = labels.select(items).class_sizes();
-        sizes.into_iter().filter(|&size| size >= 2).count()
+/// Keeps the classes of these names apart.
+///
+/// # Errors
+/// - [`DataError::Parameter`] if a name is no class;
+/// - [`DataError::TooFewClasses`] as [`split_classes`].
+pub fn split_named(labels: &Labels, names: &BTreeSet<String>) -> Result<Split, DataError> {
+    let classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    let (apart, rest): (Vec<u32>, Vec<u32>) =
+        classes.into_iter().partition(|&class| names.contains(labels.name(class)));
+    if apart.len() < names.len() {
+        let known: BTreeSet<&str> = apart.iter().map(|&class| labels.name(class)).collect();
+        let unknown = names.iter().find(|name| !known.contains(name.as_str()));
+        return Err(DataError::Parameter {
+            parameter: "holdout-classes",
+            got: format!("`{}`", unknown.map_or("", String::as_str)),
+            expected: format!("one of the {} classes of the source", labels.class_count()),
+        });
+    }
+    keep_apart(labels, &apart, &rest)
+}
+
+/// The class names in a file, one a line; empty lines do not count.
+///
+/// # Errors
+/// A file that cannot be read, or names no class.
+pub fn named_classes(path: &Path) -> Result<BTreeSet<String>, DataError> {
+    let text = fs::read_to_string(path)
+        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
+    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    let names: BTreeSet<String> =
+        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    match names.is_empty() {
+        true => Err(DataError::Nothing {
+            path: path.to_owned(),
+            found: "no class".to_owned(),
+            expected: "the name of a class on each line".to_owned(),
+        }),
+        false => Ok(names),
+    }
+}
+
+/// Items of the classes `apart` against those of the `rest`, if both can be worked with.
+fn keep_apart(labels: &Labels, apart: &[u32], rest: &[u32]) -> Result<Split, DataError> {
+    let sizes = labels.class_sizes();
+    let pairs = |classes: &[u32]| {
+        let has_pair = |&&class: &&u32| sizes[class as usize] >= 2;
+        classes.iter().filter(has_pair).count()
     };
-    let lacking = if pairs(&train) < 2 {
-        Some(("training needs two classes of two items or more", pairs(&train)))
-    } else if pairs(&holdout) < 1 || labels.select(&holdout).class_count() < 2 {
-        Some(("judging needs two classes, one of them of two items or more", pairs(&holdout)))
+    let lacking = if pairs(rest) < 2 {
+        Some(("training needs two classes of two items or more", pairs(rest)))
+    } else if pairs(apart) < 1 {
+        Some(("judging needs a class of two items or more", pairs(apart)))
     } else {
         None
     };
     if let Some((needs, left)) = lacking {
-        let sizes = labels.class_sizes();
         return Err(DataError::TooFewClasses {
             classes: sizes.len(),
-            pairs: sizes.into_iter().filter(|&size| size >= 2).count(),
-            held_out: labels.select(&holdout).class_count(),
+            pairs: pairs(rest) + pairs(apart),
+            held_out: apart.len(),
             lacking: format!("{needs}, {left} would be left"),
         });
     }
+    let mut is_apart = vec![false; sizes.len()];
+    for &class in apart {
+        is_apart[class as usize] = true;
+    }
+    let (holdout, train) = (0..labels.len() as u32)
+        .partition(|&item| is_apart[labels.classes()[item as usize] as usize]);
     Ok(Split { train, holdout })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::data::{Content, Item};
 
     fn labels(classes: usize, items: usize) -> Labels {
         (0..classes * items).map(|item| item % classes).collect()
@@ -190,6 +235,26 @@ mod tests {
     }
 
     #[test]
+    fn classes_are_kept_apart_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("apart.txt");
+        fs::write(&file, "4\r\n\n2\n").unwrap();
+        let labels = labels(5, 2);
+        let split = split_named(&labels, &named_classes(&file).unwrap()).unwrap();
+        assert_eq!(split.holdout, [2, 4, 7, 9]);
+        assert_eq!(split.train, [0, 1, 3, 5, 6, 8]);
+
+        fs::write(&file, "4\nfive\n").unwrap();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("holdout-classes is `five`"), "{message}");
+        fs::write(&file, "0\n1\n2\n3\n").unwrap();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("cannot hold out 4 of 5"), "{message}");
+        fs::write(&file, "\n").unwrap();
+        assert!(named_classes(&file).unwrap_err().to_string().contains("apart.txt"));
+    }
+
+    #[test]
     fn share_0_trains_on_everything() {
         let split = split_classes(&labels(2, 1), 0.0, 0).unwrap();
         assert_eq!(split.train, [0, 1]);
@@ -212,24 +277,20 @@ mod tests {
 
     #[test]
     fn whole_categories_and_only_where_there_are_some() {
-        let all = |names: &[&str]| {
-            let item = |id: usize| Item::new(id.to_string(), Content::File("x".into()));
-            let labels: Labels = names.iter().flat_map(|name| [name, name]).copied().collect();
-            let items = (0..labels.len()).map(item).collect();
-            Catalogue::new("folder:x".to_owned(), items, labels)
+        let twice = |names: &[&str]| -> Labels {
+            names.iter().flat_map(|name| [name, name]).copied().collect()
         };
-        let letters =
-            all(&["Greek/a", "Greek/b", "Latin/a", "Latin/b", "Latin/c", "Futhark/a", "Futhark/b"]);
+        let letters = twice(&[
+            "Greek/a", "Greek/b", "Latin/a", "Latin/b", "Latin/c", "Runes/a", "Runes/b", "Kana/a",
+        ]);
+        let of = categories(&letters).unwrap();
         for seed in 0..5 {
-            let Split { train, holdout } =
-                Split::of(&letters, HoldoutBy::Category, 0.3, seed).unwrap();
-            let categories = letters.categories().unwrap();
-            let (train, holdout) = (names(&categories, &train), names(&categories, &holdout));
-            assert_eq!((train.len(), holdout.len()), (2, 1));
-            assert!(train.is_disjoint(&holdout));
+            let Split { train, holdout } = split_categories(&letters, 0.3, seed).unwrap();
+            let (train, holdout) = (names(&of, &train), names(&of, &holdout));
+            assert_eq!(train.len() + holdout.len(), 4);
+            assert!(train.is_disjoint(&holdout) && holdout.len() == 2);
         }
-        let plain = all(&["a", "b", "c", "d/e"]);
-        let message = Split::of(&plain, HoldoutBy::Category, 0.3, 0).unwrap_err().to_string();
+        let message = split_categories(&twice(&["a", "b/c"]), 0.3, 0).unwrap_err().to_string();
         assert!(message.contains("`a`") && message.contains("CATEGORY/CLASS"), "{message}");
     }
 }

@@ -6,12 +6,12 @@ use std::thread;
 
 use tercet::PkSampler;
 
-use crate::data::{Augmentation, DataError, Pixels};
+use crate::data::{Augmentation, DataError, Examples};
 
 /// Batches that each thread may have ready.
 const AHEAD: usize = 2;
 
-/// A batch of images as numbers.
+/// A batch of examples as numbers.
 pub(super) struct Batch {
     /// Items of the source, in the order of the rows.
     pub(super) items: Vec<u32>,
@@ -21,9 +21,9 @@ pub(super) struct Batch {
 
 /// What a loader makes batches of. All of it is a function of the step.
 pub(super) struct Recipe {
-    pub(super) pixels: Arc<Pixels>,
+    pub(super) examples: Arc<Examples>,
     pub(super) sampler: Arc<PkSampler>,
-    /// The sampler's items as items of `pixels`.
+    /// The sampler's items as items of `examples`.
     pub(super) train: Vec<u32>,
     pub(super) augmentation: Augmentation,
     pub(super) seed: u64,
@@ -33,7 +33,7 @@ impl Recipe {
     fn batch(&self, step: u64) -> Result<Batch, DataError> {
         let items: Vec<u32> =
             self.sampler.batch(step).into_iter().map(|item| self.train[item as usize]).collect();
-        let values = self.pixels.augmented(&items, &self.augmentation, self.seed, step)?;
+        let values = self.examples.augmented(&items, &self.augmentation, self.seed, step)?;
         Ok(Batch { items, values })
     }
 }
@@ -49,9 +49,9 @@ pub(super) struct Loader {
 
 impl Loader {
     pub(super) fn new(recipe: Recipe, start: u64, end: u64) -> Self {
-        // Cached pixels cost next to nothing; changing or decoding them deserves every core. The
+        // Cached examples cost next to nothing; changing or decoding them deserves every core. The
         // threads sleep once their batches are ready, so that the encoder has the cores otherwise.
-        let is_cheap = recipe.pixels.is_cached() && recipe.augmentation.is_none();
+        let is_cheap = recipe.examples.is_cached() && recipe.augmentation.is_none();
         let count = if is_cheap { 1 } else { rayon::current_num_threads() };
         let recipe = Arc::new(recipe);
         let threads = (0..count as u64)

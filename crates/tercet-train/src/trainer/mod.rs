@@ -17,7 +17,7 @@ mod step;
 mod watch;
 
 pub use cache_limit::CacheLimit;
-pub use config::{BatchShape, ConfigError, TrainConfig};
+pub use config::{BatchShape, ConfigError, ImageSize, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
 pub use objective::{Margin, Parts};
@@ -29,13 +29,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use tercet::{Labels, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
-use crate::model::input_shape;
 use checkpoint::{Checkpoint, State};
 use loader::{Batch, Loader, Recipe};
 use prepared::{Prepared, sampler};
@@ -90,7 +88,8 @@ impl<'a> Trainer<'a> {
         around: &'a Surroundings<'a>,
         began: Instant,
     ) -> Result<Self, TrainError> {
-        let sampler = sampler(config, &prepared.pixels.catalogue().select(&prepared.split.train))?;
+        let sampler =
+            sampler(config, &prepared.examples.catalogue().select(&prepared.split.train))?;
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -160,10 +159,10 @@ impl<'a> Trainer<'a> {
             step: self.step,
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
             holdout: Count::of(&self.holdout),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
         });
         let recipe = Recipe {
-            pixels: self.prepared.pixels.clone(),
+            examples: self.prepared.examples.clone(),
             sampler: self.sampler.clone(),
             train: self.prepared.split.train.clone(),
             augmentation: self.config.augmentation()?,
@@ -253,6 +252,10 @@ fn fresh(
     device: &Device,
 ) -> Result<Encoder, TrainError> {
     device.seed(config.seed);
-    let shape = input_shape(prepared.pixels.preprocessing());
-    Ok(config.encoder_config()?.init(shape, device)?)
+    let shape = prepared.examples.input().shape();
+    let encoder = config.encoder_config()?.init(shape, device)?;
+    Ok(match &prepared.principal {
+        Some(directions) => encoder.starting_from(directions.view(), device),
+        None => encoder,
+    })
 }
