@@ -266,3 +266,66 @@ fn data_lists_the_kinds_of_sources() {
     let survey = json(&["data", "info", "quickstart", "--json"]);
     assert_eq!((&survey["classes"], &survey["items"]), (&500.into(), &10_500.into()));
 }
+
+#[test]
+fn changed_images_are_the_same_decoded_before_or_on_demand() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let model = |name: &str, augment: &str, limit: &str| {
+        let run = folder.path().join(name);
+        let flags = ["--steps", "4", "--augment", augment, "--cache-limit", limit];
+        succeed(&train(&source, run.to_str().unwrap(), &flags));
+        fs::read(run.join("model.safetensors")).unwrap()
+    };
+    let changes = "photo:rotate=20,erase=0.5";
+    let cached = model("cached", changes, "1GiB");
+    assert_eq!(cached, model("on-demand", changes, "1KiB"));
+    assert_ne!(cached, model("plain", "none", "1GiB"));
+    let text = String::from_utf8_lossy(&cached);
+    assert!(text.contains("photo:rotate=20,erase=0.5"), "the provenance does not tell");
+}
+
+#[test]
+fn batches_by_camera_or_category_need_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let run = folder.path().join("run");
+    let run = run.to_str().unwrap();
+    for (flags, words) in [
+        (["--sampling", "cameras"], ["tells no cameras", "class 0/0.png"]),
+        (["--sampling", "categories"], ["tells no category", "`class 0`"]),
+        (["--holdout-by", "category"], ["tells no category", "CATEGORY/CLASS"]),
+    ] {
+        let error = fail(&train(&source, run, &flags), 1);
+        for word in words {
+            assert!(error.contains(word), "{error}");
+        }
+    }
+    let mut table = "path,label,camera\n".to_owned();
+    for class in 0..8 {
+        for instance in 0..6 {
+            let ending = if instance % 2 == 0 { "png" } else { "jpg" };
+            let (kind, camera) = (class / 4, instance % 3);
+            table += &format!("class {class}/{instance}.{ending},{kind}/{class},{camera}\n");
+        }
+    }
+    let file = data.join("list.csv");
+    fs::write(&file, table).unwrap();
+    let source = format!("manifest:{}", file.display());
+    for (sampling, by, apart) in [("cameras", "class", 2), ("categories", "category", 4)] {
+        let run = folder.path().join(sampling);
+        let run = run.to_str().unwrap();
+        let flags = ["--steps", "3", "--json", "--sampling", sampling, "--holdout-by", by];
+        let trained = json(&train(&source, run, &flags));
+        assert_eq!(trained["holdout"]["classes"], apart);
+        // Judged again on the same classes.
+        let model = format!("{run}/model.safetensors");
+        let judged = json(&["eval", &model, &source, "--json", "--quiet"]);
+        assert_eq!(judged["judged_classes"], "held-out");
+        assert_eq!(judged["map_at_r"], trained["after"]["map_at_r"]);
+    }
+}

@@ -157,10 +157,10 @@ impl FromStr for Bytes {
         let (number, bits) = unit.unwrap_or((letters, 0));
         let bytes = number.trim().parse::<f64>().ok().map(|number| number * f64::from(bits).exp2());
         bytes
-            .filter(|bytes| (1.0..=(1_u64 << 50) as f64).contains(bytes))
+            .filter(|bytes| (0.0..=(1_u64 << 50) as f64).contains(bytes))
             .map(|bytes| Self(bytes as u64))
             .ok_or_else(|| ConfigError {
-                key: "ram-limit",
+                key: "size",
                 got: format!("`{text}`"),
                 expected: "a number of bytes such as 8G or 512M".to_owned(),
             })
@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
             assert_eq!(Bytes(bytes).to_string().parse(), Ok(Bytes(bytes)), "{text}");
         }
-        for text in ["", "G", "-1", "0", "nan", "inf", "9e99", "8X"] {
+        for text in ["", "G", "-1", "nan", "inf", "9e99", "8X"] {
             assert!(text.parse::<Bytes>().is_err(), "{text}");
         }
     }

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tercet::{Distance, Labels, Objective, Preset, Reduction, Selection};
+use tercet::{Distance, Labels, Objective, Preset, Reduction, Sampling, Selection};
 
 use super::batch::{BatchShape, Bytes, Chunk, Pool};
 use super::objective::{Margin, Parts};
 use crate::data::{
-    Catalogue, DataError, Fit, Input, Preprocessing, Source, Split, Standardization, split_classes,
-    split_named,
+    Augmentation, Catalogue, DataError, Filter, Fit, HoldoutBy, Input, Preprocessing, Source,
+    Split, Standardization, split_categories, split_classes, split_named,
 };
 use crate::encoder::{
     EncoderConfig, EncoderError, EncoderOptions, LinearHeadConfig, SmallCnnConfig, Takes,
@@ -44,6 +44,17 @@ pub struct TrainConfig {
     pub channels: Option<u32>,
     /// How an image of another shape is brought to that size. Default `crop`.
     pub fit: Fit,
+    /// How images are resampled. Default `lanczos3`.
+    pub filter: Filter,
+    /// What is done to training images; by default what suits the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augmentation>,
+    /// How the classes and items of a batch are put together. Default `classes`.
+    pub sampling: Sampling,
+    /// Whether whole classes or whole categories are kept apart. Default `class`.
+    pub holdout_by: HoldoutBy,
+    /// The most memory that decoded images are kept in. Default 4 GiB.
+    pub cache_limit: Bytes,
     /// Whether vectors are brought to mean 0 and deviation 1 in each component. Default no.
     pub standardize: bool,
     /// Number of optimiser steps. Default 600.
@@ -132,6 +143,11 @@ impl Default for TrainConfig {
             size: None,
             channels: None,
             fit: Fit::default(),
+            filter: Filter::default(),
+            augment: None,
+            sampling: Sampling::default(),
+            holdout_by: HoldoutBy::default(),
+            cache_limit: Bytes(4 << 30),
             standardize: false,
             steps: 600,
             batch: None,
@@ -333,6 +349,7 @@ impl TrainConfig {
                 let channels = self.channels.unwrap_or(channels);
                 let mut preprocessing = Preprocessing::new(width, height, channels);
                 preprocessing.fit = self.fit;
+                preprocessing.filter = self.filter;
                 Ok(Input::Images(preprocessing))
             }
         }
@@ -341,11 +358,26 @@ impl TrainConfig {
     /// Which items are learnt from, and which are kept apart.
     ///
     /// # Errors
-    /// As [`split_named`] where the classes are named, else as [`split_classes`].
+    /// As [`split_named`] where the classes are named, else as [`split_classes`] or
+    /// [`split_categories`].
     pub fn split(&self, labels: &Labels) -> Result<Split, DataError> {
-        match self.holdout_classes.is_empty() {
-            true => split_classes(labels, self.holdout, self.seed),
-            false => split_named(labels, &self.holdout_classes),
+        if !self.holdout_classes.is_empty() {
+            return split_named(labels, &self.holdout_classes);
+        }
+        match self.holdout_by {
+            HoldoutBy::Class => split_classes(labels, self.holdout, self.seed),
+            HoldoutBy::Category => split_categories(labels, self.holdout, self.seed),
+        }
+    }
+
+    /// What is done to training images: what is asked for, or what suits the source.
+    ///
+    /// # Errors
+    /// A source that cannot be understood.
+    pub fn augmentation(&self) -> Result<Augmentation, DataError> {
+        match self.augment {
+            Some(augmentation) => Ok(augmentation),
+            None => Ok(self.source.parse::<Source>()?.default_augmentation()),
         }
     }
 

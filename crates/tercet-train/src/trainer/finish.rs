@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::run::Metrics;
-use super::{Before, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer};
+use super::{
+    Before, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer,
+};
 use crate::judgement::Judgement;
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
 
@@ -77,7 +79,13 @@ impl Trainer<'_> {
             calibration: after.and_then(Judgement::calibration),
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
-                config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,
+                config: json(&TrainConfig {
+                    out: None,
+                    threads: 0,
+                    cache_limit: TrainConfig::default().cache_limit,
+                    augment: Some(self.config.augmentation()?),
+                    ..self.config.clone()
+                })?,
                 seed: self.config.seed,
                 held_out: self.prepared.held_out(),
                 data: self.prepared.fingerprint.clone(),

@@ -38,7 +38,7 @@ use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
 use checkpoint::{Checkpoint, State};
-use loader::{Batch, Loader, batches_ahead};
+use loader::{Batch, Loader, Recipe, batches_ahead};
 use memory::{pack, unpack};
 use prepared::{Prepared, batch_shape, sampler};
 use room::{Task, chunk};
@@ -108,9 +108,9 @@ impl<'a> Trainer<'a> {
         around: &'a Surroundings<'a>,
         began: Instant,
     ) -> Result<Self, TrainError> {
-        let train = prepared.labels(&prepared.split.train);
+        let train = prepared.examples.catalogue().select(&prepared.split.train);
         let sampler = sampler(config, &train)?;
-        let batch = batch_shape(config, &train)?.items();
+        let batch = batch_shape(config, &train.labels)?.items();
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -129,7 +129,7 @@ impl<'a> Trainer<'a> {
             parameters: encoder.parameters(),
             batch,
             candidates: sampler.batch_size(),
-            batches_ahead: batches_ahead(&prepared.examples),
+            batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
         };
         let chunk = chunk(config, &task)?;
         let holdout = prepared.labels(&prepared.split.holdout);
@@ -203,8 +203,14 @@ impl<'a> Trainer<'a> {
             holdout: Count::of(&self.holdout),
             parameters: self.encoder.parameters(),
         });
-        let train: Arc<[u32]> = self.prepared.split.train.clone().into();
-        let loader = Loader::new(&self.prepared.examples, &self.sampler, &train, self.step, steps);
+        let recipe = Recipe {
+            examples: self.prepared.examples.clone(),
+            sampler: self.sampler.clone(),
+            train: self.prepared.split.train.clone(),
+            augmentation: self.config.augmentation()?,
+            seed: self.config.seed,
+        };
+        let loader = Loader::new(recipe, self.step, steps);
         let mut since = (Instant::now(), self.step);
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {
