@@ -53,7 +53,10 @@ enum Command {
     /// Judge a model or a file of embeddings.
     Eval(Box<commands::eval::Eval>),
     /// Turn the items of a source into embeddings.
-    Embed(commands::embed::Embed),
+    Embed(Box<commands::embed::Embed>),
+    /// Write a model as ONNX, for other programs.
+    #[cfg(feature = "onnx")]
+    Export(commands::export::Export),
     /// Exact value, gradient and triplet census of given vectors.
     Loss(Box<commands::loss::Loss>),
     /// Measure the objectives against the matrix products they need.
@@ -69,6 +72,8 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
+        #[cfg(feature = "onnx")]
+        Command::Export(export) => export.run(&general),
         Command::Loss(loss) => loss.run(&general),
         Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),

@@ -17,6 +17,9 @@ pub mod files;
 mod fingerprint;
 pub mod judgement;
 pub mod model;
+#[cfg(feature = "onnx")]
+pub mod onnx;
+pub mod pretrained;
 pub mod thumbnails;
 pub mod trainer;
 pub mod views;

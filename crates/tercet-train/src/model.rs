@@ -188,6 +188,12 @@ impl Model {
         Ok(write_atomically(path, &bytes)?)
     }
 
+    /// The network, in inference mode.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
     /// How embeddings of this model are compared.
     pub fn metric(&self) -> Metric {
         Metric { distance: self.card.distance, normalize: self.card.normalized }
@@ -233,8 +239,8 @@ pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
     }
 }
 
-/// Embeds items with a network in inference mode, chunk by chunk; `progress` hears how many are
-/// done. Each embedding is the mean over its views.
+/// Embeds items with a network in inference mode; `progress` hears how many are done. Each
+/// embedding is the mean over its views.
 pub(crate) fn embed(
     encoder: &Encoder,
     shape: InputShape,
@@ -244,13 +250,28 @@ pub(crate) fn embed(
     device: &Device,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
+    let forward = |numbers: Vec<f32>| {
+        let count = numbers.len() / (shape.channels * shape.height * shape.width);
+        values(encoder.forward(images(numbers, count, shape, device)))
+    };
+    embed_with(&forward, shape, pixels, items, views, progress)
+}
+
+/// Embeds items, chunk by chunk, with `forward` from standardised images, N×C×H×W, to N rows.
+pub(crate) fn embed_with(
+    forward: &dyn Fn(Vec<f32>) -> Result<Vec<f32>, ModelError>,
+    shape: InputShape,
+    pixels: &Pixels,
+    items: &[u32],
+    views: Views,
+    progress: &dyn Fn(usize) -> ControlFlow<()>,
+) -> Result<Array2<f32>, ModelError> {
     let windows = views.windows(pixels.preprocessing(), shape.width, shape.height);
     let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
         let mut mean: Vec<f32> = Vec::new();
         for &window in &windows {
-            let images = images(pixels.window(chunk, window)?, chunk.len(), shape, device);
-            let embeddings = values(encoder.forward(images))?;
+            let embeddings = forward(pixels.window(chunk, window)?)?;
             mean.resize(embeddings.len(), 0.0);
             let share = 1.0 / windows.len() as f32;
             mean.iter_mut().zip(embeddings).for_each(|(mean, value)| *mean += share * value);
@@ -285,7 +306,8 @@ pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
     tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Embed(format!("{error:?}")))
 }
 
-fn normalize_rows(embeddings: &mut Array2<f32>) {
+/// L2-normalises rows; a row of zeros stays.
+pub(crate) fn normalize_rows(embeddings: &mut Array2<f32>) {
     for mut row in embeddings.outer_iter_mut() {
         let norm = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         if norm > 0.0 {

@@ -4,18 +4,21 @@ pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
+#[cfg(feature = "onnx")]
+pub(crate) mod export;
 pub(crate) mod loss;
 pub(crate) mod train;
 
 use std::fs;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Pixels, PrepareOptions};
-use tercet_train::model::Model;
+use tercet_train::data::{Catalogue, Pixels, PrepareOptions, Preprocessing};
+use tercet_train::model::{Model, ModelError};
 
 use crate::{General, interrupt, progress};
 
@@ -45,14 +48,23 @@ pub(crate) fn use_threads(threads: usize) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start {threads} threads"))
 }
 
-/// Decodes the items of a catalogue the way a model wants them, with a bar; items left out are
-/// told.
+/// Decodes the items of a catalogue the way a model wants them.
 pub(crate) fn prepare(
     general: &General,
     model: &Model,
     catalogue: Catalogue,
     skip_bad: bool,
     views: Views,
+) -> anyhow::Result<(Pixels, Vec<tercet_train::data::BadItem>)> {
+    decode(general, &views.preprocessing(&model.card.preprocessing), catalogue, skip_bad)
+}
+
+/// Decodes the items of a catalogue with a bar; items left out are told.
+pub(crate) fn decode(
+    general: &General,
+    preprocessing: &Preprocessing,
+    catalogue: Catalogue,
+    skip_bad: bool,
 ) -> anyhow::Result<(Pixels, Vec<tercet_train::data::BadItem>)> {
     let bar = progress::bar(general, "reading", catalogue.len());
     for problem in &catalogue.problems {
@@ -63,8 +75,7 @@ pub(crate) fn prepare(
         interrupted: Some(interrupt::watch()?),
         ..PrepareOptions::default()
     };
-    let preprocessing = views.preprocessing(&model.card.preprocessing);
-    let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &|done, _| {
+    let prepared = Pixels::prepare(catalogue, preprocessing, &options, &|done, _| {
         bar.set_position(done as u64)
     });
     bar.finish_and_clear();
@@ -83,8 +94,17 @@ pub(crate) fn embed(
     items: &[u32],
     views: Views,
 ) -> anyhow::Result<ndarray::Array2<f32>> {
-    let bar = progress::bar(general, "embedding", items.len());
-    let embeddings = model.embed(pixels, items, views, &|done| {
+    with_bar(general, items.len(), |progress| model.embed(pixels, items, views, progress))
+}
+
+/// Embeds `count` items with a bar.
+pub(crate) fn with_bar(
+    general: &General,
+    count: usize,
+    embed: impl FnOnce(&dyn Fn(usize) -> ControlFlow<()>) -> Result<ndarray::Array2<f32>, ModelError>,
+) -> anyhow::Result<ndarray::Array2<f32>> {
+    let bar = progress::bar(general, "embedding", count);
+    let embeddings = embed(&|done| {
         bar.set_position(done as u64);
         interrupt::asked()
     });

@@ -1,8 +1,13 @@
 //! `tercet embed`: turn the items of a source into embeddings.
 
+mod network;
+#[cfg(feature = "onnx")]
+mod onnx;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use tercet_train::Views;
@@ -11,14 +16,23 @@ use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
 use crate::General;
+use crate::exit::Usage;
 use crate::table::count;
+use network::Network;
+
+#[cfg(feature = "onnx")]
+const USAGE: &str = "tercet embed [OPTIONS] --out <OUT> <MODEL> <SOURCE>\n       \
+                     tercet embed [OPTIONS] --out <OUT> --onnx <FILE> <SOURCE>";
+#[cfg(not(feature = "onnx"))]
+const USAGE: &str = "tercet embed [OPTIONS] --out <OUT> <MODEL> <SOURCE>";
 
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Embed {
-    /// A model file of `tercet train`.
-    model: PathBuf,
-    /// `kind:PATH`, or a path whose kind is recognised.
-    source: String,
+    /// A model file of `tercet train`, and the source: `kind:PATH`, or a path whose kind is
+    /// recognised.
+    #[arg(value_names = ["MODEL", "SOURCE"], num_args = 1..=2, required = true)]
+    operands: Vec<String>,
     /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
     /// alone).
     #[arg(long, short)]
@@ -33,6 +47,9 @@ pub(crate) struct Embed {
     /// Threads; 0 takes every core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    #[cfg(feature = "onnx")]
+    #[command(flatten)]
+    onnx: onnx::Flags,
 }
 
 impl Embed {
@@ -41,12 +58,14 @@ impl Embed {
         // Asked before the long work starts.
         Format::of(&self.out)?;
         super::check_writable(&self.out)?;
-        let model = Model::load(&self.model)?;
-        let catalogue = self.source.parse::<Source>()?.catalogue()?;
-        let (pixels, skipped) =
-            super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
+        let (network, file, source) = self.operands(general)?;
+        let catalogue = source.parse::<Source>()?.catalogue()?;
+        let preprocessing = self.views.preprocessing(network.preprocessing());
+        let (pixels, skipped) = super::decode(general, &preprocessing, catalogue, self.skip_bad)?;
         let items: Vec<u32> = (0..pixels.len() as u32).collect();
-        let vectors = super::embed(general, &model, &pixels, &items, self.views)?;
+        let vectors = super::with_bar(general, items.len(), |progress| {
+            network.embed(&pixels, &items, self.views, progress)
+        })?;
 
         let catalogue = pixels.catalogue();
         let labels = &catalogue.labels;
@@ -57,18 +76,18 @@ impl Embed {
                 labels.classes().iter().map(|&class| labels.name(class).to_owned()).collect(),
             ),
             ids: Some(catalogue.items.iter().map(|item| item.id.clone()).collect()),
-            model: Some(model.fingerprint.clone()),
+            model: Some(network.fingerprint().to_owned()),
         };
         embeddings.save(&self.out)?;
         let result = json!({
             "out": self.out,
-            "model": self.model,
-            "fingerprint": model.fingerprint,
+            "model": file,
+            "fingerprint": network.fingerprint(),
             "source": catalogue.source,
             "items": rows,
             "classes": labels.class_count(),
             "dimensions": dimensions,
-            "normalized": model.card.normalized,
+            "normalized": network.is_normalized(),
             "skipped": skipped,
         });
         super::print(general, &result, || {
@@ -81,5 +100,22 @@ impl Embed {
             )
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The network, its file, and the source.
+    fn operands(&self, general: &General) -> anyhow::Result<(Network, PathBuf, &str)> {
+        #[cfg(feature = "onnx")]
+        if let Some(file) = &self.onnx.onnx {
+            let [source] = &self.operands[..] else {
+                bail!(Usage("with --onnx the source is all: drop the model".to_owned()));
+            };
+            let encoder = self.onnx.load(general, file)?;
+            return Ok((Network::Onnx(Box::new(encoder)), file.clone(), source));
+        }
+        let [model, source] = &self.operands[..] else {
+            bail!(Usage("a model and a source are needed: tercet embed MODEL SOURCE".to_owned()));
+        };
+        let file = PathBuf::from(model);
+        Ok((Network::Model(Box::new(Model::load(&file)?)), file, source))
     }
 }

@@ -1,0 +1,54 @@
+//! What an exported graph says of itself: names, meaning of input and output, the card.
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::{GraphProto, ModelProto, StringStringEntryProto};
+
+use super::{CARD, INPUT, OUTPUT};
+use crate::model::ModelCard;
+
+/// Names input and output, says what they mean, and puts the card into the metadata.
+pub(super) fn sign(proto: &mut ModelProto, card: &ModelCard, json: String) -> Result<(), String> {
+    proto.producer_name = "tercet".to_owned();
+    proto.producer_version = env!("CARGO_PKG_VERSION").to_owned();
+    proto.metadata_props = vec![StringStringEntryProto { key: CARD.to_owned(), value: json }];
+    let graph = proto.graph.as_mut().ok_or("the trace has no graph")?;
+    graph.name = card.encoder.name().to_owned();
+    let ([input], [output]) = (&graph.input[..], &graph.output[..]) else {
+        return Err(format!(
+            "the trace has {} inputs and {} outputs: expected one of each",
+            graph.input.len(),
+            graph.output.len()
+        ));
+    };
+    let names = HashMap::from([
+        (input.name.clone(), INPUT.to_owned()),
+        (output.name.clone(), OUTPUT.to_owned()),
+    ]);
+    rename(graph, &names);
+    let colour = if card.preprocessing.channels == 1 { "grey" } else { "red, green, blue" };
+    graph.input[0].doc_string =
+        format!("float32, N×C×H×W: pixels from 0 to 255, {colour}; mean and std are applied inside");
+    graph.output[0].doc_string = format!(
+        "float32, N×{}{}: compare by {} distance",
+        card.encoder.embedding_dim(),
+        if card.normalized { ", of length 1" } else { "" },
+        card.distance
+    );
+    proto.doc_string = format!(
+        "Embeds images of {}×{} pixels. The metadata property `{CARD}` holds, as JSON, how images \
+         are brought to that size, the distance, thresholds, and where the weights come from.",
+        card.preprocessing.width, card.preprocessing.height
+    );
+    Ok(())
+}
+
+fn rename(graph: &mut GraphProto, names: &HashMap<String, String>) {
+    let boundaries = graph.input.iter_mut().chain(&mut graph.output).map(|value| &mut value.name);
+    let edges = graph.node.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+    for name in boundaries.chain(edges) {
+        if let Some(new) = names.get(name) {
+            name.clone_from(new);
+        }
+    }
+}
