@@ -17,7 +17,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Pixels, PrepareOptions, Preprocessing};
+use tercet_train::data::{Catalogue, Examples, Input, PrepareOptions, Source};
 use tercet_train::model::{Model, ModelError};
 
 use crate::{General, interrupt, progress};
@@ -48,24 +48,33 @@ pub(crate) fn use_threads(threads: usize) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start {threads} threads"))
 }
 
-/// Decodes the items of a catalogue the way a model wants them.
+/// A source, with the labels of another file where that is named.
+pub(crate) fn source(text: &str, labels: Option<&Path>) -> anyhow::Result<Source> {
+    let source: Source = text.parse()?;
+    Ok(match labels {
+        Some(labels) => source.with_labels(labels.to_owned())?,
+        None => source,
+    })
+}
+
+/// Reads the items of a catalogue the way a model wants them.
 pub(crate) fn prepare(
     general: &General,
     model: &Model,
     catalogue: Catalogue,
     skip_bad: bool,
     views: Views,
-) -> anyhow::Result<(Pixels, Vec<tercet_train::data::BadItem>)> {
-    decode(general, &views.preprocessing(&model.card.preprocessing), catalogue, skip_bad)
+) -> anyhow::Result<(Examples, Vec<tercet_train::data::BadItem>)> {
+    read(general, &views.input(&model.card.preprocessing)?, catalogue, skip_bad)
 }
 
-/// Decodes the items of a catalogue with a bar; items left out are told.
-pub(crate) fn decode(
+/// Reads the items of a catalogue as an input, with a bar; items left out are told.
+pub(crate) fn read(
     general: &General,
-    preprocessing: &Preprocessing,
+    input: &Input,
     catalogue: Catalogue,
     skip_bad: bool,
-) -> anyhow::Result<(Pixels, Vec<tercet_train::data::BadItem>)> {
+) -> anyhow::Result<(Examples, Vec<tercet_train::data::BadItem>)> {
     let bar = progress::bar(general, "reading", catalogue.len());
     for problem in &catalogue.problems {
         progress::remark(general, format!("note: {problem}"));
@@ -75,26 +84,25 @@ pub(crate) fn decode(
         interrupted: Some(interrupt::watch()?),
         ..PrepareOptions::default()
     };
-    let prepared = Pixels::prepare(catalogue, preprocessing, &options, &|done, _| {
-        bar.set_position(done as u64)
-    });
+    let prepared =
+        Examples::prepare(catalogue, input, &options, &|done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    let (pixels, skipped) = prepared?;
+    let (examples, skipped) = prepared?;
     for item in &skipped {
         progress::remark(general, format!("left out {item}"));
     }
-    Ok((pixels, skipped))
+    Ok((examples, skipped))
 }
 
 /// Embeds items with a bar.
 pub(crate) fn embed(
     general: &General,
     model: &Model,
-    pixels: &Pixels,
+    examples: &Examples,
     items: &[u32],
     views: Views,
 ) -> anyhow::Result<ndarray::Array2<f32>> {
-    with_bar(general, items.len(), |progress| model.embed(pixels, items, views, progress))
+    with_bar(general, items.len(), |progress| model.embed(examples, items, views, progress))
 }
 
 /// Embeds `count` items with a bar.

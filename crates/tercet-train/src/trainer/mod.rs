@@ -15,7 +15,7 @@ mod run;
 mod step;
 mod watch;
 
-pub use config::{BatchShape, ConfigError, TrainConfig};
+pub use config::{BatchShape, ConfigError, ImageSize, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
 pub use objective::{Margin, Parts};
@@ -27,13 +27,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use tercet::{Labels, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
-use crate::model::input_shape;
 use checkpoint::{Checkpoint, State};
 use loader::{Batch, Loader};
 use prepared::{Prepared, sampler};
@@ -158,10 +156,10 @@ impl<'a> Trainer<'a> {
             step: self.step,
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
             holdout: Count::of(&self.holdout),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
         });
         let train: Arc<[u32]> = self.prepared.split.train.clone().into();
-        let loader = Loader::new(&self.prepared.pixels, &self.sampler, &train, self.step, steps);
+        let loader = Loader::new(&self.prepared.examples, &self.sampler, &train, self.step, steps);
         let mut since = (Instant::now(), self.step);
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {
@@ -245,6 +243,6 @@ fn fresh(
     device: &Device,
 ) -> Result<Encoder, TrainError> {
     device.seed(config.seed);
-    let shape = input_shape(prepared.pixels.preprocessing());
+    let shape = prepared.examples.input().shape();
     Ok(config.encoder_config()?.init(shape, device)?)
 }

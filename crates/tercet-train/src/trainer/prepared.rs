@@ -6,11 +6,11 @@ use tercet::{Labels, PkSampler};
 
 use super::config::{BatchShape, ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
-use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
+use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
 
 /// The data of a run, checked, decoded and split.
 pub(super) struct Prepared {
-    pub(super) pixels: Arc<Pixels>,
+    pub(super) examples: Arc<Examples>,
     pub(super) split: Split,
     pub(super) skipped: Vec<BadItem>,
     pub(super) fingerprint: String,
@@ -22,10 +22,13 @@ impl Prepared {
         config: &TrainConfig,
         around: &Surroundings,
     ) -> Result<Option<Self>, TrainError> {
-        let source: Source = config.source.parse()?;
+        let mut source: Source = config.source.parse()?;
+        if let Some(labels) = &config.labels {
+            source = source.with_labels(labels.clone())?;
+        }
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
-        let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
+        let split = config.split(&catalogue.labels)?;
         sampler(config, &catalogue.labels.select(&split.train))?;
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
@@ -36,37 +39,52 @@ impl Prepared {
             ..PrepareOptions::default()
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
-        let preprocessing = config.preprocessing(&source);
-        let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &progress);
-        let (pixels, skipped) = match prepared {
+        let input = config.input(&source, &catalogue)?;
+        let prepared = Examples::prepare(catalogue, &input, &options, &progress);
+        let (examples, skipped) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
             prepared => prepared?,
         };
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
-        let split = split_classes(&pixels.catalogue().labels, config.holdout, config.seed)?;
-        let (mean, std) = pixels.channel_statistics(&split.train)?;
-        let pixels = Arc::new(pixels.with_statistics(mean, std)?);
-        let fingerprint = pixels.catalogue().fingerprint();
-        Ok(Some(Self { pixels, split, skipped, fingerprint }))
+        let split = config.split(&examples.catalogue().labels)?;
+        let examples = Arc::new(match examples {
+            Examples::Images(pixels) => {
+                let (mean, std) = pixels.channel_statistics(&split.train)?;
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
+            Examples::Vectors(vectors) if config.standardize => {
+                Examples::Vectors(vectors.standardized(&split.train)?)
+            }
+            vectors => vectors,
+        });
+        let fingerprint = examples.catalogue().fingerprint();
+        Ok(Some(Self { examples, split, skipped, fingerprint }))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
     pub(super) fn statistics(&self) -> Vec<f32> {
-        let preprocessing = self.pixels.preprocessing();
-        [&preprocessing.mean[..], &preprocessing.std[..]].concat()
+        let input = self.examples.input();
+        let (mean, std) = input.statistics();
+        [mean, std].concat()
+    }
+
+    /// The names of the classes kept apart.
+    pub(super) fn held_out(&self) -> Vec<String> {
+        let labels = self.labels(&self.split.holdout);
+        (0..labels.class_count() as u32).map(|class| labels.name(class).to_owned()).collect()
     }
 
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
-        self.pixels.catalogue().labels.select(items)
+        self.examples.catalogue().labels.select(items)
     }
 }
 
 /// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
 pub(super) fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
     let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
-    let default = BatchShape::default();
+    let default = config.default_batch()?;
     let shape = config.batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
     PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
         error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {

@@ -11,7 +11,6 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use tercet_train::Views;
-use tercet_train::data::Source;
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
@@ -33,6 +32,9 @@ pub(crate) struct Embed {
     /// recognised.
     #[arg(value_names = ["MODEL", "SOURCE"], num_args = 1..=2, required = true)]
     operands: Vec<String>,
+    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
     /// alone).
     #[arg(long, short)]
@@ -59,15 +61,15 @@ impl Embed {
         Format::of(&self.out)?;
         super::check_writable(&self.out)?;
         let (network, file, source) = self.operands(general)?;
-        let catalogue = source.parse::<Source>()?.catalogue()?;
-        let preprocessing = self.views.preprocessing(network.preprocessing());
-        let (pixels, skipped) = super::decode(general, &preprocessing, catalogue, self.skip_bad)?;
-        let items: Vec<u32> = (0..pixels.len() as u32).collect();
+        let catalogue = super::source(source, self.labels.as_deref())?.catalogue()?;
+        let input = self.views.input(&network.input())?;
+        let (examples, skipped) = super::read(general, &input, catalogue, self.skip_bad)?;
+        let items: Vec<u32> = (0..examples.len() as u32).collect();
         let vectors = super::with_bar(general, items.len(), |progress| {
-            network.embed(&pixels, &items, self.views, progress)
+            network.embed(&examples, &items, self.views, progress)
         })?;
 
-        let catalogue = pixels.catalogue();
+        let catalogue = examples.catalogue();
         let labels = &catalogue.labels;
         let (rows, dimensions) = vectors.dim();
         let embeddings = Embeddings {

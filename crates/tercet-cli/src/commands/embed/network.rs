@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use ndarray::Array2;
-use tercet_train::data::{Pixels, Preprocessing};
+use tercet_train::data::{Examples, Input};
 use tercet_train::model::{Model, ModelError};
 #[cfg(feature = "onnx")]
 use tercet_train::onnx::OnnxEncoder;
@@ -17,11 +17,11 @@ pub(super) enum Network {
 }
 
 impl Network {
-    pub(super) fn preprocessing(&self) -> &Preprocessing {
+    pub(super) fn input(&self) -> Input {
         match self {
-            Self::Model(model) => &model.card.preprocessing,
+            Self::Model(model) => model.card.preprocessing.clone(),
             #[cfg(feature = "onnx")]
-            Self::Onnx(encoder) => encoder.preprocessing(),
+            Self::Onnx(encoder) => Input::Images(encoder.preprocessing().clone()),
         }
     }
 
@@ -43,15 +43,15 @@ impl Network {
 
     pub(super) fn embed(
         &self,
-        pixels: &Pixels,
+        examples: &Examples,
         items: &[u32],
         views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
         match self {
-            Self::Model(model) => model.embed(pixels, items, views, progress),
+            Self::Model(model) => model.embed(examples, items, views, progress),
             #[cfg(feature = "onnx")]
-            Self::Onnx(encoder) => encoder.embed(pixels, items, views, progress),
+            Self::Onnx(encoder) => encoder.embed(examples, items, views, progress),
         }
     }
 }
