@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use tercet_train::data::Input;
+use tercet_train::encoder::InputShape;
 use tercet_train::files::write_atomically;
 use tercet_train::model::Model;
-use tercet_train::onnx::{self, INPUT, OPSET, OUTPUT};
+use tercet_train::onnx::{self, IMAGES, OPSET, OUTPUT, VECTORS};
 
 use crate::General;
 use crate::table::count;
@@ -30,8 +32,16 @@ impl Export {
         write_atomically(&self.onnx, &bytes)?;
 
         let card = &model.card;
-        let input = &card.preprocessing;
-        let dimensions = card.encoder.embedding_dim();
+        let InputShape { channels, height, width } = card.preprocessing.shape();
+        let (name, sides, meaning) = match card.preprocessing {
+            Input::Images(_) => {
+                (IMAGES, vec![channels, height, width], "pixels from 0 to 255")
+            }
+            Input::Vectors(_) => (VECTORS, vec![channels], "as the source has them"),
+        };
+        let dimensions = card.encoder.embedding_dim(card.preprocessing.shape());
+        let mut shape = vec![json!("batch")];
+        shape.extend(sides.iter().map(|side| json!(side)));
         let result = json!({
             "onnx": self.onnx,
             "model": self.model,
@@ -40,9 +50,9 @@ impl Export {
             "opset": OPSET,
             "bytes": bytes.len(),
             "input": {
-                "name": INPUT,
-                "shape": ["batch", input.channels, input.height, input.width],
-                "pixels": [0, 255],
+                "name": name,
+                "shape": shape,
+                "values": meaning,
             },
             "output": {
                 "name": OUTPUT,
@@ -54,15 +64,13 @@ impl Export {
         super::print(general, &result, || {
             format!(
                 "{} written to {}, {} bytes, opset {OPSET}\n\
-                 input   {INPUT}: float32 N×{}×{}×{}, pixels from 0 to 255\n\
+                 input   {name}: float32 N×{}, {meaning}\n\
                  output  {OUTPUT}: float32 N×{dimensions}{}\n\
                  run on noise, it differs from the model by at most {difference:.1e}",
                 card.encoder.name(),
                 self.onnx.display(),
                 count(bytes.len()),
-                input.channels,
-                input.height,
-                input.width,
+                sides.iter().map(usize::to_string).collect::<Vec<_>>().join("×"),
                 if card.normalized { ", of length 1" } else { "" },
             )
         })?;

@@ -56,7 +56,7 @@ impl fmt::Display for Layout {
 
 /// The images that enter a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Input {
+pub(super) struct Seen {
     pub(super) layout: Layout,
     /// Images at once; none where any number will do.
     pub(super) batch: Option<usize>,
@@ -65,7 +65,7 @@ pub(super) struct Input {
     pub(super) width: usize,
 }
 
-impl Input {
+impl Seen {
     /// Reads a graph's input; `size` (width, height) and `layout` tell what the file does not.
     /// The error is what is wrong with the file, or with the options.
     pub(super) fn of(
@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn layout_batch_and_size_are_read_from_the_file() {
-        let read = |sides: &[i64], size| Input::of(&graph(sides), size, None).unwrap();
-        let expected = Input {
+        let read = |sides: &[i64], size| Seen::of(&graph(sides), size, None).unwrap();
+        let expected = Seen {
             layout: Layout::Nchw,
             batch: None,
             channels: 3,
@@ -234,13 +234,13 @@ mod tests {
         };
         assert_eq!(read(&[-1, 3, 128, 64], None), expected);
         assert_eq!(read(&[-1, 3, -1, -1], Some((64, 128))), expected);
-        assert_eq!(read(&[1, 3, 128, 64], None), Input { batch: Some(1), ..expected });
+        assert_eq!(read(&[1, 3, 128, 64], None), Seen { batch: Some(1), ..expected });
         assert_eq!(read(&[4, 128, 64, 1], None).shape(4), [4, 128, 64, 1]);
     }
 
     #[test]
     fn other_inputs_are_refused_with_what_they_are() {
-        let refused = |sides: &[i64], size| match Input::of(&graph(sides), size, None) {
+        let refused = |sides: &[i64], size| match Seen::of(&graph(sides), size, None) {
             Err(Refusal::File(reason)) => reason,
             Err(Refusal::Option { option, got, expected }) => {
                 format!("{option} is {got}: expected {expected}")
@@ -263,7 +263,7 @@ mod tests {
         );
         let mut two = graph(&[-1, 3, 8, 8]);
         two.input.push(value("mask", DataType::Int64, &[-1]));
-        let Err(Refusal::File(reason)) = Input::of(&two, None, None) else { panic!("taken") };
+        let Err(Refusal::File(reason)) = Seen::of(&two, None, None) else { panic!("taken") };
         assert_eq!(reason, "it has 2 inputs (`x`, `mask`): expected one, of images");
     }
 }

@@ -6,6 +6,7 @@
 mod encoder;
 mod export;
 mod input;
+mod network;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -21,8 +22,11 @@ use crate::files::FileError;
 /// The metadata key that holds the model's card.
 const CARD: &str = "tercet";
 
-/// The name of the input of an exported graph.
-pub const INPUT: &str = "images";
+/// The name of the input of an exported graph of images.
+pub const IMAGES: &str = "images";
+
+/// The name of the input of an exported graph of vectors.
+pub const VECTORS: &str = "vectors";
 
 /// The name of the output of an exported graph.
 pub const OUTPUT: &str = "embeddings";

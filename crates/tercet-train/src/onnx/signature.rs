@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use tract_onnx::pb::{GraphProto, ModelProto, StringStringEntryProto};
 
-use super::{CARD, INPUT, OUTPUT};
+use super::{CARD, IMAGES, OUTPUT, VECTORS};
+use crate::data::{Input, Preprocessing, Standardization};
 use crate::model::ModelCard;
 
 /// Names input and output, says what they mean, and puts the card into the metadata.
@@ -21,24 +22,35 @@ pub(super) fn sign(proto: &mut ModelProto, card: &ModelCard, json: String) -> Re
             graph.output.len()
         ));
     };
+    let (name, meaning, what) = match &card.preprocessing {
+        Input::Images(Preprocessing { channels, width, height, .. }) => (
+            IMAGES,
+            format!(
+                "float32, N×C×H×W: pixels from 0 to 255, {}; mean and std are applied inside",
+                if *channels == 1 { "grey" } else { "red, green, blue" }
+            ),
+            format!("images of {width}×{height} pixels"),
+        ),
+        Input::Vectors(Standardization { dimensions, .. }) => (
+            VECTORS,
+            "float32, N×D: as they are; mean and std are applied inside".to_owned(),
+            format!("vectors of {dimensions} components"),
+        ),
+    };
     let names = HashMap::from([
-        (input.name.clone(), INPUT.to_owned()),
+        (input.name.clone(), name.to_owned()),
         (output.name.clone(), OUTPUT.to_owned()),
     ]);
     rename(graph, &names);
-    let colour = if card.preprocessing.channels == 1 { "grey" } else { "red, green, blue" };
-    graph.input[0].doc_string =
-        format!("float32, N×C×H×W: pixels from 0 to 255, {colour}; mean and std are applied inside");
+    graph.input[0].doc_string = meaning;
     graph.output[0].doc_string = format!(
-        "float32, N×{}{}: compare by {} distance",
-        card.encoder.embedding_dim(),
-        if card.normalized { ", of length 1" } else { "" },
+        "float32, N×D{}: compare by {} distance",
+        if card.normalized { " of length 1" } else { "" },
         card.distance
     );
     proto.doc_string = format!(
-        "Embeds images of {}×{} pixels. The metadata property `{CARD}` holds, as JSON, how images \
-         are brought to that size, the distance, thresholds, and where the weights come from.",
-        card.preprocessing.width, card.preprocessing.height
+        "Embeds {what}. The metadata property `{CARD}` holds, as JSON, how items are prepared, the \
+         distance, thresholds, and where the weights come from."
     );
     Ok(())
 }

@@ -11,20 +11,31 @@ use tercet::Distance;
 use tract_onnx::pb::ModelProto;
 
 use super::*;
-use crate::data::Preprocessing;
+use crate::data::{Input, Preprocessing, Standardization};
 use crate::encoder::{ENCODER_NAMES, EncoderConfig, EncoderOptions, Takes};
-use crate::model::{FORMAT, Model, ModelCard, Provenance, input_shape};
+use crate::model::{FORMAT, Model, ModelCard, Provenance};
 
-/// A narrow model of an architecture, whose batch norms have seen images.
+/// A narrow model of an architecture, whose batch norms have seen items.
 fn model(name: &str, channels: u32, normalized: bool) -> Model {
-    let options = EncoderOptions { width: Some(4), ..Default::default() };
+    let mean = [0.3, 0.4, 0.5][..channels as usize].to_vec();
+    let std = [0.2, 0.3, 0.4][..channels as usize].to_vec();
+    let (preprocessing, width) = match takes(name) {
+        Takes::Images => {
+            let preprocessing = Preprocessing { mean, std, ..Preprocessing::new(24, 32, channels) };
+            (Input::Images(preprocessing), Some(4))
+        }
+        Takes::Vectors => {
+            let dimensions = channels as usize;
+            // Grey stands for vectors that are left as they are.
+            let (mean, std) = if channels == 1 { (vec![], vec![]) } else { (mean, std) };
+            (Input::Vectors(Standardization { dimensions, mean, std }), None)
+        }
+    };
+    let options = EncoderOptions { width, ..Default::default() };
     let encoder = EncoderConfig::named(name, options).unwrap();
-    let mut preprocessing = Preprocessing::new(24, 32, channels);
-    preprocessing.mean = vec![0.3, 0.4, 0.5][..channels as usize].to_vec();
-    preprocessing.std = vec![0.2, 0.3, 0.4][..channels as usize].to_vec();
     let device = Device::flex().autodiff();
     device.seed(3);
-    let shape = input_shape(&preprocessing);
+    let shape = preprocessing.shape();
     let network = encoder.init(shape, &device).unwrap();
     let sides = [4, shape.channels, shape.height, shape.width];
     network.forward(Tensor::random(sides, Distribution::Normal(0.5, 2.0), &device));
@@ -37,6 +48,7 @@ fn model(name: &str, channels: u32, normalized: bool) -> Model {
         threshold: Some(0.7),
         thresholds: BTreeMap::new(),
         provenance: Provenance {
+            held_out: Vec::new(),
             tercet: String::new(),
             config: serde_json::Value::Null,
             seed: 3,
@@ -50,14 +62,13 @@ fn model(name: &str, channels: u32, normalized: bool) -> Model {
     Model::load(&path).unwrap()
 }
 
-fn image_encoders() -> impl Iterator<Item = &'static str> {
-    let takes = |name| EncoderConfig::named(name, EncoderOptions::default()).unwrap().takes();
-    ENCODER_NAMES.into_iter().filter(move |name| takes(name) == Takes::Images)
+fn takes(name: &str) -> Takes {
+    EncoderConfig::named(name, EncoderOptions::default()).unwrap().takes()
 }
 
 #[test]
-fn every_encoder_of_images_is_the_same_as_a_graph() {
-    for name in image_encoders() {
+fn every_encoder_is_the_same_as_a_graph() {
+    for name in ENCODER_NAMES {
         for (channels, normalized) in [(3, false), (1, true)] {
             let model = model(name, channels, normalized);
             let bytes = export(&model).unwrap();
@@ -74,7 +85,7 @@ fn a_graph_says_what_it_wants_and_gives() {
     let bytes = export(&model).unwrap();
     let proto = ModelProto::decode(&bytes[..]).unwrap();
     let graph = proto.graph.unwrap();
-    assert_eq!((&*graph.input[0].name, &*graph.output[0].name), (INPUT, OUTPUT));
+    assert_eq!((&*graph.input[0].name, &*graph.output[0].name), (IMAGES, OUTPUT));
     assert!(graph.input[0].doc_string.contains("pixels from 0 to 255, red, green, blue"));
     let card: ModelCard = serde_json::from_str(&proto.metadata_props[0].value).unwrap();
     assert_eq!(card, model.card);
