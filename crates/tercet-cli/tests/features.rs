@@ -121,6 +121,10 @@ fn standardised_vectors_and_other_heads() {
         "-q",
     ]);
     assert_eq!(narrow["parameters"], 16 * 6 + 17 * 9 + 9 * 6);
+    // It starts from six principal components: worth more than six directions drawn at random.
+    let map = |judged: &serde_json::Value| judged["map_at_r"].as_f64().unwrap();
+    let before = &narrow["before"];
+    assert!(map(&before["untrained"]) > 0.6 * map(&before["features"]), "{before}");
     let model = format!("{}/model.safetensors", run("a"));
     let again = json(&["eval", &model, &source, "--json", "-q"]);
     assert_eq!(again["map_at_r"], narrow["after"]["map_at_r"]);

@@ -242,10 +242,11 @@ impl Train {
             given = toml::from_str(&text)?;
         }
         given.extend(toml::Table::try_from(&self.settings)?);
-        let defaults = match given.get("source").and_then(toml::Value::as_str) {
-            Some(source) => TrainConfig::suited_to(&source.parse()?),
-            None => TrainConfig::default(),
-        };
+        // A source that is none is told when it is read.
+        let source = given.get("source").and_then(toml::Value::as_str);
+        let defaults = source
+            .and_then(|source| source.parse().ok())
+            .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
         let mut merged = toml::Table::try_from(defaults)?;
         merged.extend(given);
         Ok(merged.try_into()?)

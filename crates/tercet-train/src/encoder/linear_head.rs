@@ -20,8 +20,10 @@ pub struct LinearHeadConfig {
 }
 
 /// z = x·W, where W starts as the identity: before its first step the head is as good as the vectors
-/// themselves, and what it learns is a change of their metric. With fewer components than the vector
-/// W starts with orthonormal columns, which lose something; with more, with orthonormal rows.
+/// themselves, and what it learns is a change of their metric. With more components than the vector W
+/// starts with orthonormal rows; with fewer, with orthonormal columns: drawn ones here, the principal
+/// components of the vectors where a run has them
+/// ([`starting_from`](super::Encoder::starting_from)).
 #[derive(Module, Debug)]
 pub struct LinearHead {
     projection: Linear,
@@ -48,6 +50,11 @@ impl LinearHeadConfig {
 }
 
 impl LinearHead {
+    /// D×D'.
+    pub(super) fn projection_mut(&mut self) -> &mut Param<Tensor<2>> {
+        &mut self.projection.weight
+    }
+
     /// # Shapes
     /// - vectors: N×D, embeddings: N×D'
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
@@ -58,6 +65,7 @@ impl LinearHead {
 /// A matrix without bias that keeps distances as far as its size allows; 0 components are as many as
 /// the vector has.
 pub(super) fn projection(from: usize, to: usize, device: &Device) -> Result<Linear, EncoderError> {
+    check_range("components of a vector", from, 1..=LARGEST)?;
     check_range("embedding-dim", to, 0..=LARGEST)?;
     let to = if to == 0 { from } else { to };
     let linear = LinearConfig::new(from, to).with_bias(false);

@@ -76,7 +76,7 @@ impl LuNetConfig {
     /// Sizes outside their range; a width that is no multiple of 4.
     pub fn init(&self, input: InputShape, device: &Device) -> Result<LuNet, EncoderError> {
         check_range("width", self.width, 4..=512)?;
-        check_range("hidden", self.hidden, 1..=4096)?;
+        check_range("hidden", self.hidden, 1..=2048)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;
         if !self.width.is_multiple_of(4) {
             return Err(EncoderError::Option {

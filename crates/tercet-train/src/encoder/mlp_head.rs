@@ -1,6 +1,6 @@
 //! A hidden layer beside a matrix, on vectors that another network made.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
@@ -65,6 +65,11 @@ impl MlpHeadConfig {
 }
 
 impl MlpHead {
+    /// D×D'.
+    pub(super) fn projection_mut(&mut self) -> &mut Param<Tensor<2>> {
+        &mut self.projection.weight
+    }
+
     /// # Shapes
     /// - vectors: N×D, embeddings: N×D'
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {

@@ -21,7 +21,8 @@ pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use small_cnn::{SmallCnn, SmallCnnConfig};
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 /// The size of what enters an encoder: images, or vectors of D components as D×1×1.
@@ -245,6 +246,22 @@ impl Encoder {
             Self::LinearHead(head) => head.forward(input.flatten(1, 3)),
             Self::MlpHead(head) => head.forward(input.flatten(1, 3)),
         }
+    }
+
+    /// A head that starts as a given projection, D×D', where the architecture has one of that shape;
+    /// else as it is.
+    pub fn starting_from(mut self, start: ArrayView2<f32>, device: &Device) -> Self {
+        let shape = [start.nrows(), start.ncols()];
+        let projection = match &mut self {
+            Self::LinearHead(head) => Some(head.projection_mut()),
+            Self::MlpHead(head) => Some(head.projection_mut()),
+            _ => None,
+        };
+        if let Some(weight) = projection.filter(|weight| weight.val().dims() == shape) {
+            let data = TensorData::new(start.iter().copied().collect(), shape);
+            *weight = Param::from_tensor(Tensor::from_data(data, device));
+        }
+        self
     }
 
     /// The number of weights that are learnt, as papers count them: without the running means and

@@ -117,7 +117,7 @@ impl ResNetConfig {
         input: InputShape,
         device: &Device,
     ) -> Result<ResNet, EncoderError> {
-        check_range("width", self.width, 1..=512)?;
+        check_range("width", self.width, 1..=256)?;
         check_range("hidden", self.hidden, 1..=16384)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;
         let mut channels = self.width;

@@ -244,5 +244,9 @@ fn fresh(
 ) -> Result<Encoder, TrainError> {
     device.seed(config.seed);
     let shape = prepared.examples.input().shape();
-    Ok(config.encoder_config()?.init(shape, device)?)
+    let encoder = config.encoder_config()?.init(shape, device)?;
+    Ok(match &prepared.principal {
+        Some(directions) => encoder.starting_from(directions.view(), device),
+        None => encoder,
+    })
 }

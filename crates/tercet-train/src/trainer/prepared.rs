@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use ndarray::{Array2, ArrayView2};
+use tercet::whitening::Pca;
 use tercet::{Labels, PkSampler};
 
 use super::config::{BatchShape, ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
 use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
+use crate::encoder::InputShape;
+use crate::model::ModelError;
 
 /// The data of a run, checked, decoded and split.
 pub(super) struct Prepared {
@@ -14,6 +18,8 @@ pub(super) struct Prepared {
     pub(super) split: Split,
     pub(super) skipped: Vec<BadItem>,
     pub(super) fingerprint: String,
+    /// The principal components of vectors, D×D', from which a head with fewer components starts.
+    pub(super) principal: Option<Array2<f32>>,
 }
 
 impl Prepared {
@@ -60,7 +66,8 @@ impl Prepared {
             vectors => vectors,
         });
         let fingerprint = examples.catalogue().fingerprint();
-        Ok(Some(Self { examples, split, skipped, fingerprint }))
+        let principal = principal(config, &examples, &split.train)?;
+        Ok(Some(Self { examples, split, skipped, fingerprint, principal }))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
@@ -79,6 +86,24 @@ impl Prepared {
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
         self.examples.catalogue().labels.select(items)
     }
+}
+
+fn principal(
+    config: &TrainConfig,
+    examples: &Examples,
+    train: &[u32],
+) -> Result<Option<Array2<f32>>, TrainError> {
+    let Examples::Vectors(vectors) = examples else { return Ok(None) };
+    let dimensions = vectors.standardization().dimensions;
+    let components = config.encoder_config()?.embedding_dim(InputShape::vectors(dimensions));
+    if components >= dimensions {
+        return Ok(None);
+    }
+    let values = vectors.batch(train);
+    let values = ArrayView2::from_shape((train.len(), dimensions), &values)
+        .map_err(|error| ModelError::Embed(error.to_string()))?;
+    let pca = Pca::fit(values, components)?;
+    Ok(Some(pca.directions().t().mapv(|value| value as f32)))
 }
 
 /// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
