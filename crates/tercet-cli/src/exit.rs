@@ -56,15 +56,4 @@ fn wrong_usage(error: &anyhow::Error) -> bool {
         || error.is::<ConfigError>()
         || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
         || matches!(error.downcast_ref(), Some(EmbeddingsError::UnknownFormat(_)))
-        || wrong_option(error)
-}
-
-#[cfg(feature = "onnx")]
-fn wrong_option(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(tercet_train::onnx::OnnxError::Option { .. }))
-}
-
-#[cfg(not(feature = "onnx"))]
-fn wrong_option(_: &anyhow::Error) -> bool {
-    false
 }

@@ -53,9 +53,8 @@ enum Command {
     /// Judge a model or a file of embeddings.
     Eval(Box<commands::eval::Eval>),
     /// Turn the items of a source into embeddings.
-    Embed(Box<commands::embed::Embed>),
+    Embed(commands::embed::Embed),
     /// Write a model as ONNX, for other programs.
-    #[cfg(feature = "onnx")]
     Export(commands::export::Export),
     /// Exact value, gradient and triplet census of given vectors.
     Loss(Box<commands::loss::Loss>),
@@ -72,7 +71,6 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
-        #[cfg(feature = "onnx")]
         Command::Export(export) => export.run(&general),
         Command::Loss(loss) => loss.run(&general),
         Command::Bench(bench) => bench.run(&general),

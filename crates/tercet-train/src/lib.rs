@@ -17,7 +17,6 @@ pub mod files;
 mod fingerprint;
 pub mod judgement;
 pub mod model;
-#[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod pretrained;
 pub mod thumbnails;

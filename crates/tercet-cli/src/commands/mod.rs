@@ -1,24 +1,26 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod cluster;
+pub(crate) mod compare;
 pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
-#[cfg(feature = "onnx")]
 pub(crate) mod export;
+pub(crate) mod gallery;
 pub(crate) mod loss;
+pub(crate) mod threshold;
 pub(crate) mod train;
 
 use std::fs;
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Examples, Input, PrepareOptions, Source};
-use tercet_train::model::{Model, ModelError};
+use tercet_train::data::{Catalogue, Examples, PrepareOptions, Source};
+use tercet_train::model::Model;
 
 use crate::{General, interrupt, progress};
 
@@ -57,23 +59,14 @@ pub(crate) fn source(text: &str, labels: Option<&Path>) -> anyhow::Result<Source
     })
 }
 
-/// Reads the items of a catalogue the way a model wants them.
+/// Reads the items of a catalogue the way a model wants them, with a bar; items left out are
+/// told.
 pub(crate) fn prepare(
     general: &General,
     model: &Model,
     catalogue: Catalogue,
     skip_bad: bool,
     views: Views,
-) -> anyhow::Result<(Examples, Vec<tercet_train::data::BadItem>)> {
-    read(general, &views.input(&model.card.preprocessing)?, catalogue, skip_bad)
-}
-
-/// Reads the items of a catalogue as an input, with a bar; items left out are told.
-pub(crate) fn read(
-    general: &General,
-    input: &Input,
-    catalogue: Catalogue,
-    skip_bad: bool,
 ) -> anyhow::Result<(Examples, Vec<tercet_train::data::BadItem>)> {
     let bar = progress::bar(general, "reading", catalogue.len());
     for problem in &catalogue.problems {
@@ -84,8 +77,9 @@ pub(crate) fn read(
         interrupted: Some(interrupt::watch()?),
         ..PrepareOptions::default()
     };
+    let input = views.input(&model.card.preprocessing)?;
     let prepared =
-        Examples::prepare(catalogue, input, &options, &|done, _| bar.set_position(done as u64));
+        Examples::prepare(catalogue, &input, &options, &|done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     let (examples, skipped) = prepared?;
     for item in &skipped {
@@ -102,17 +96,8 @@ pub(crate) fn embed(
     items: &[u32],
     views: Views,
 ) -> anyhow::Result<ndarray::Array2<f32>> {
-    with_bar(general, items.len(), |progress| model.embed(examples, items, views, progress))
-}
-
-/// Embeds `count` items with a bar.
-pub(crate) fn with_bar(
-    general: &General,
-    count: usize,
-    embed: impl FnOnce(&dyn Fn(usize) -> ControlFlow<()>) -> Result<ndarray::Array2<f32>, ModelError>,
-) -> anyhow::Result<ndarray::Array2<f32>> {
-    let bar = progress::bar(general, "embedding", count);
-    let embeddings = embed(&|done| {
+    let bar = progress::bar(general, "embedding", items.len());
+    let embeddings = model.embed(examples, items, views, &|done| {
         bar.set_position(done as u64);
         interrupt::asked()
     });

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::check_range;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// The most components that a head gives; a matrix of 2^14 × 2^14 is a gigabyte.
 pub(super) const LARGEST: usize = 1 << 14;
@@ -59,6 +60,11 @@ impl LinearHead {
     /// - vectors: N×D, embeddings: N×D'
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
         self.projection.forward(vectors)
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, vectors: &Flow) -> Flow {
+        graph.linear(vectors, &self.projection)
     }
 }
 

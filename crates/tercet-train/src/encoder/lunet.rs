@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{EmbeddingHead, convolution_with_bias, norm, pool};
 use super::options::check_range;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// Slope of the leaky ReLU below 0.
 const SLOPE: f64 = 0.3;
@@ -116,6 +117,18 @@ impl LuNet {
         });
         self.head.forward(self.last.forward(map).flatten(1, 3))
     }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
+        let mut map = graph.convolution(images, &self.input);
+        for units in &self.stages {
+            map = units.iter().fold(map, |map, unit| unit.graph(graph, &map));
+            map = graph.max_pool(&map, &self.pool);
+        }
+        let map = self.last.graph(graph, &map);
+        let map = graph.flatten(&map);
+        self.head.graph(graph, &map)
+    }
 }
 
 impl Unit {
@@ -143,6 +156,19 @@ impl Unit {
             map = convolution.forward(map);
         }
         map + shortcut
+    }
+
+    fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {
+        let (mut shortcut, mut map) = (map.clone(), map.clone());
+        for (place, (norm, convolution)) in self.norms.iter().zip(&self.convolutions).enumerate() {
+            let normed = graph.norm(&map, norm);
+            map = graph.leaky_relu(&normed, SLOPE);
+            if let (0, Some(projection)) = (place, &self.shortcut) {
+                shortcut = graph.convolution(&map, projection);
+            }
+            map = graph.convolution(&map, convolution);
+        }
+        graph.add(&map, &shortcut)
     }
 }
 

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
 /// things are beats global pooling.
@@ -131,6 +132,18 @@ impl SmallCnn {
             block.pool.forward(relu(block.norm.forward(block.convolution.forward(map))))
         });
         self.head.forward(map.flatten(1, 3))
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
+        let map = self.blocks.iter().fold(images.clone(), |map, block| {
+            let map = graph.convolution(&map, &block.convolution);
+            let map = graph.norm(&map, &block.norm);
+            let map = graph.relu(&map);
+            graph.max_pool(&map, &block.pool)
+        });
+        let map = graph.flatten(&map);
+        graph.linear(&map, &self.head)
     }
 }
 

@@ -119,3 +119,99 @@ fn group<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Result<ParamGroup, 
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::encoder::{Encoder, EncoderOptions, InputShape};
+
+    fn resnet() -> (EncoderConfig, Encoder) {
+        let options = EncoderOptions { width: Some(2), ..Default::default() };
+        let config = EncoderConfig::named("resnet18", options).unwrap();
+        let input = InputShape { channels: 3, height: 32, width: 32 };
+        let encoder = config.init(input, &Device::flex().autodiff()).unwrap();
+        (config, encoder)
+    }
+
+    /// Paths of the weights that learn.
+    fn learning(encoder: &Encoder) -> Vec<String> {
+        #[derive(Default)]
+        struct Learning {
+            path: Vec<String>,
+            found: Vec<String>,
+        }
+        impl ModuleVisitor for Learning {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                if param.is_require_grad() {
+                    self.found.push(self.path.join("."));
+                }
+            }
+
+            fn enter_module(&mut self, name: &str, _container: &str) {
+                self.path.push(name.to_owned());
+            }
+
+            fn exit_module(&mut self, _name: &str, _container: &str) {
+                self.path.pop();
+            }
+        }
+        let mut learning = Learning::default();
+        encoder.visit(&mut learning);
+        learning.found
+    }
+
+    #[test]
+    fn frozen_stages_do_not_learn_and_the_others_do() {
+        let stage = |path: &str, name: &str| path.split('.').any(|part| part == name);
+        let (config, encoder) = resnet();
+        let all = learning(&encoder);
+        assert!(["conv1", "layer1", "layer4", "head"].iter().all(|name| all.iter().any(|path| stage(path, name))));
+        for (freeze, frozen) in [
+            ("1", &["stem"][..]),
+            ("3", &["stem", "layer1", "layer2"]),
+            ("layer2,stem", &["stem", "layer2"]),
+            ("5", &["stem", "layer1", "layer2", "layer3", "layer4"]),
+        ] {
+            let freeze: Freeze = freeze.parse().unwrap();
+            let (config, encoder) = resnet();
+            let left = learning(&encoder.freeze_group(config.frozen(&freeze).unwrap()));
+            let expected: Vec<_> = all
+                .iter()
+                .filter(|path| {
+                    let named = ["layer1", "layer2", "layer3", "layer4", "head"];
+                    let own = named.into_iter().find(|name| stage(path, name)).unwrap_or("stem");
+                    !frozen.contains(&own)
+                })
+                .cloned()
+                .collect();
+            assert_eq!(left, expected, "{freeze}");
+        }
+        let left = learning(&encoder.freeze_group(config.body().unwrap()));
+        assert!(!left.is_empty() && left.iter().all(|path| stage(path, "head")), "{left:?}");
+    }
+
+    #[test]
+    fn unknown_stages_are_refused() {
+        let (config, _) = resnet();
+        let refused =
+            |freeze: &str| config.frozen(&freeze.parse().unwrap()).unwrap_err().to_string();
+        assert_eq!(
+            refused("6"),
+            "freeze is 6: expected 1 to 5 stages: stem, layer1, layer2, layer3, layer4"
+        );
+        assert!(refused("0").contains("1 to 5 stages"));
+        assert!(refused("stem,layer9").contains("stages among stem, layer1"));
+        assert!("stem,,".parse::<Freeze>().is_err());
+        let small = EncoderConfig::named("small-cnn", EncoderOptions::default()).unwrap();
+        assert_eq!(
+            small.frozen(&Freeze::First(1)).unwrap_err().to_string(),
+            "freeze is 1: expected nothing, since small-cnn has no stages"
+        );
+        for text in ["2", "stem,layer1"] {
+            assert_eq!(text.parse::<Freeze>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,31 +1,21 @@
 //! A model as an ONNX graph.
 
-use std::path::Path;
-
-use burn::tensor::{Device, Tensor, TensorData};
-use burn_onnx::export::{AxisSpec, ExportError, InputSpec, OnnxExporter, OnnxModel, Opset};
-use ndarray::Array2;
 use prost::Message;
-use tract_onnx::pb::ModelProto;
 
-use super::network::Network;
-use super::{OnnxError, signature};
+use super::graph::{Flow, Graph};
+use super::messages::{self, OperatorSet, Property};
+use super::{CARD, IMAGES, OUTPUT, OnnxError, VECTORS, signature};
 use crate::data::Input;
-use crate::encoder::InputShape;
-use crate::model::{Model, ModelCard, images, normalize_rows, values};
+use crate::model::{Model, ModelCard};
 
 /// The operator set of exported graphs.
-pub const OPSET: i64 = Opset::V18.version();
+pub const OPSET: i64 = 17;
+
+/// The version of the file format that came with it.
+const FORMAT: i64 = 8;
 
 /// Keeps a zero embedding from being divided by zero; too small to change any other's norm.
-const TINY: f64 = 1e-24;
-
-/// Largest difference between graph and model that [`check`] takes for rounding, as a share of the
-/// largest component, or of 1.
-const TOLERANCE: f32 = 1e-4;
-
-/// Items of noise that [`check`] compares.
-const CHECKED: usize = 5;
+const TINY: f32 = 1e-24;
 
 /// The bytes of an ONNX file; the same model gives the same.
 ///
@@ -41,126 +31,47 @@ const CHECKED: usize = 5;
 /// `tercet`.
 ///
 /// # Errors
-/// A forward pass with an operation that ONNX or the exporter does not know.
+/// Weights that cannot be read.
 pub fn export(model: &Model) -> Result<Vec<u8>, OnnxError> {
     let card = &model.card;
-    let refuse = |reason: String| OnnxError::Export { encoder: card.encoder.name(), reason };
-    let traced = trace(model).map_err(|error| refuse(error.to_string()))?;
-    let mut proto =
-        ModelProto::decode(traced.as_bytes()).map_err(|error| refuse(error.to_string()))?;
-    let json = serde_json::to_string(card).map_err(|error| refuse(error.to_string()))?;
-    signature::sign(&mut proto, card, json).map_err(refuse)?;
-    Ok(proto.encode_to_vec())
-}
-
-/// Runs the forward pass on a device that notes what it does. It sees numbers only: batches of two
-/// sizes tell which of them is the batch.
-fn trace(model: &Model) -> Result<OnnxModel, ExportError> {
-    let card = &model.card;
-    let InputShape { channels, height, width } = card.preprocessing.shape();
-    let device = Device::flex();
-    let exporter = OnnxExporter::new().opset(Opset::V18);
-    let batch = AxisSpec::dynamic("batch");
-    match card.preprocessing {
-        Input::Images(_) => {
-            let axes = [batch, AxisSpec::Static, AxisSpec::Static, AxisSpec::Static];
-            let images = |rows| Tensor::<4>::zeros([rows, channels, height, width], &device);
-            exporter.export_dynamic(
-                model.encoder(),
-                images(2),
-                images(3),
-                &[InputSpec::new(axes)],
-                |encoder, images: Tensor<4>| {
-                    normalized(card, encoder.forward(standardised(card, images, 255.0)))
-                },
-            )
-        }
-        Input::Vectors(_) => {
-            let vectors = |rows| Tensor::<2>::zeros([rows, channels], &device);
-            exporter.export_dynamic(
-                model.encoder(),
-                vectors(2),
-                vectors(3),
-                &[InputSpec::new([batch, AxisSpec::Static])],
-                |encoder, vectors: Tensor<2>| {
-                    let [rows, components] = vectors.dims();
-                    let vectors = vectors.reshape([rows, components, 1, 1]);
-                    normalized(card, encoder.forward(standardised(card, vectors, 1.0)))
-                },
-            )
-        }
+    let refuse = |reason: String| OnnxError { encoder: card.encoder.name(), reason };
+    let mut graph = Graph::default();
+    let (name, unit) = match card.preprocessing {
+        Input::Images(_) => (IMAGES, 255.0),
+        Input::Vectors(_) => (VECTORS, 1.0),
+    };
+    let items = graph.input(name);
+    let items = standardised(&mut graph, items, card, unit);
+    let mut rows = model.encoder().graph(&mut graph, &items);
+    if card.normalized {
+        rows = graph.normalize(&rows, TINY);
     }
+    let mut graph = graph.finish(rows, OUTPUT).map_err(refuse)?;
+    signature::declare(&mut graph, card);
+    let json = serde_json::to_string(card).map_err(|error| refuse(error.to_string()))?;
+    let file = messages::Model {
+        ir_version: FORMAT,
+        opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
+        producer_name: "tercet".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        doc_string: signature::describe(card),
+        graph: Some(graph),
+        metadata_props: vec![Property { key: CARD.to_owned(), value: json }],
+    };
+    Ok(file.encode_to_vec())
 }
 
 /// (x/unit − mean)/std, channel by channel; vectors may be left as they are.
-fn standardised(card: &ModelCard, items: Tensor<4>, unit: f32) -> Tensor<4> {
+fn standardised(graph: &mut Graph, items: Flow, card: &ModelCard, unit: f32) -> Flow {
     let (mean, std) = card.preprocessing.statistics();
     if mean.is_empty() {
         return items;
     }
-    let device = items.device();
-    let channels = |values: Vec<f32>| {
-        Tensor::<4>::from_data(TensorData::new(values, [1, mean.len(), 1, 1]), &device)
+    let scale: Vec<f32> = std.iter().map(|std| 1.0 / (unit * std)).collect();
+    let shift: Vec<f32> = mean.iter().zip(std).map(|(mean, std)| -mean / std).collect();
+    let axes = match card.preprocessing {
+        Input::Images(_) => 4,
+        Input::Vectors(_) => 2,
     };
-    let scale = channels(std.iter().map(|std| 1.0 / (unit * std)).collect());
-    let shift = channels(mean.iter().zip(std).map(|(mean, std)| -mean / std).collect());
-    items * scale + shift
-}
-
-fn normalized(card: &ModelCard, embeddings: Tensor<2>) -> Tensor<2> {
-    if !card.normalized {
-        return embeddings;
-    }
-    let squares = (embeddings.clone() * embeddings.clone()).sum_dim(1);
-    embeddings / squares.add_scalar(TINY).sqrt()
-}
-
-/// Runs an exported graph in another engine than the model's, both on the same noise, and gives the
-/// largest difference between their embeddings.
-///
-/// # Errors
-/// A graph that cannot be run, or differs by more than rounding.
-pub fn check(model: &Model, bytes: &[u8]) -> Result<f32, OnnxError> {
-    let card = &model.card;
-    let refuse = |reason: String| OnnxError::Export { encoder: card.encoder.name(), reason };
-    let proto = ModelProto::decode(bytes).map_err(|error| refuse(error.to_string()))?;
-    let shape @ InputShape { channels, height, width } = card.preprocessing.shape();
-    // Two at once: the last pass is not full.
-    let (sides, unit) = match card.preprocessing {
-        Input::Images(_) => (vec![2, channels, height, width], 255.0),
-        Input::Vectors(_) => (vec![2, channels], 1.0),
-    };
-    let network = Network::new(&proto, Path::new(""), sides, None).map_err(refuse)?;
-
-    let plane = height * width;
-    let noise = |at: usize| ((at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as f32 / 255.0;
-    let noise: Vec<f32> = (0..CHECKED * channels * plane).map(noise).collect();
-    let (mean, std) = card.preprocessing.statistics();
-    let standardised = noise.iter().enumerate().map(|(at, value)| {
-        let channel = at / plane % channels;
-        match mean.get(channel) {
-            Some(mean) => (value - mean) / std[channel],
-            None => *value,
-        }
-    });
-    let items = images(standardised.collect(), CHECKED, shape, &Device::flex());
-    let rows = values(model.encoder().forward(items)).map_err(|error| refuse(error.to_string()))?;
-    let mut expected = Array2::from_shape_vec((CHECKED, rows.len() / CHECKED), rows)
-        .map_err(|error| refuse(error.to_string()))?;
-    if card.normalized {
-        normalize_rows(&mut expected);
-    }
-
-    let items: Vec<f32> = noise.iter().map(|value| value * unit).collect();
-    let got = network.forward(&items).map_err(refuse)?;
-    if got.len() != expected.len() {
-        return Err(refuse(format!("it gives {} numbers, the model {}", got.len(), expected.len())));
-    }
-    let largest = expected.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));
-    let differences = expected.iter().zip(&got).map(|(expected, got)| (expected - got).abs());
-    let difference = differences.fold(0.0_f32, |most, new| if new > most || new.is_nan() { new } else { most });
-    if difference <= TOLERANCE * largest {
-        return Ok(difference);
-    }
-    Err(refuse(format!("the graph differs from the model by {difference}, of at most {largest}")))
+    graph.scale_and_shift(&items, &scale, &shift, axes)
 }

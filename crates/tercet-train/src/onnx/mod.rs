@@ -1,66 +1,36 @@
-//! ONNX files: a trained encoder written as one, and any encoder in one put to use.
+//! A trained encoder as an ONNX file, for other programs.
 //!
-//! [`export`] traces a model's forward pass into a graph, so that every encoder can be exported
-//! without code of its own. [`OnnxEncoder`] runs a file, ours or another's, on images.
+//! [`export`] writes a model as a graph from pixels to embeddings; each encoder adds its layers beside
+//! its `forward`.
 
-mod encoder;
 mod export;
-mod input;
-mod network;
+mod graph;
+mod messages;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use encoder::{OnnxEncoder, OnnxOptions};
-pub use export::{OPSET, check, export};
-pub use input::Layout;
-
-use std::path::PathBuf;
-
-use crate::files::FileError;
+pub use export::{OPSET, export};
+pub(crate) use graph::{Flow, Graph};
 
 /// The metadata key that holds the model's card.
-const CARD: &str = "tercet";
+pub const CARD: &str = "tercet";
 
-/// The name of the input of an exported graph of images.
+/// The name of the input of a graph of images.
 pub const IMAGES: &str = "images";
 
-/// The name of the input of an exported graph of vectors.
+/// The name of the input of a graph of vectors.
 pub const VECTORS: &str = "vectors";
 
-/// The name of the output of an exported graph.
+/// The name of the output.
 pub const OUTPUT: &str = "embeddings";
 
-/// Why an encoder could not be written as ONNX, or an ONNX file not be used.
+/// Why an encoder could not be written as ONNX.
 #[derive(Debug, thiserror::Error)]
-pub enum OnnxError {
-    /// The forward pass has no ONNX graph.
-    #[error("cannot write the encoder `{encoder}` as ONNX: {reason}")]
-    Export {
-        /// The architecture.
-        encoder: &'static str,
-        /// What is in the way.
-        reason: String,
-    },
-    /// The file could not be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Not ONNX, or a network that cannot be run.
-    #[error("{} cannot be used: {reason}", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// An option that does not fit the network, or is missing.
-    #[error("{option} is {got}: expected {expected}")]
-    Option {
-        /// Which option.
-        option: &'static str,
-        /// What was given.
-        got: String,
-        /// What the network wants.
-        expected: String,
-    },
+#[error("cannot write the encoder `{encoder}` as ONNX: {reason}")]
+pub struct OnnxError {
+    /// The architecture.
+    pub encoder: &'static str,
+    /// What is in the way.
+    pub reason: String,
 }

@@ -9,6 +9,7 @@ mod tests;
 pub use state_dict::StateDict;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
@@ -65,6 +66,16 @@ pub struct Taken {
     pub taken: usize,
     /// Tensors of the file that nothing had a use for, by name: the classifier.
     pub left: Vec<String>,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tensors start the body, the head starts afresh", self.taken)?;
+        if !self.left.is_empty() {
+            write!(f, "; not used: {}", some(&self.left))?;
+        }
+        write!(f, "; images are standardised as ImageNet's were")
+    }
 }
 
 impl StateDict {
