@@ -17,6 +17,8 @@ pub mod files;
 mod fingerprint;
 pub mod judgement;
 pub mod model;
+pub mod onnx;
+pub mod pretrained;
 pub mod thumbnails;
 pub mod trainer;
 pub mod views;

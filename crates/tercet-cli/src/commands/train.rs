@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Sampling, Selection};
 use tercet_train::data::{Augmentation, DataError, Filter, Fit, HoldoutBy, Source, named_classes};
+use tercet_train::encoder::Freeze;
 use tercet_train::trainer::{
     BatchShape, Bytes, Chunk, Ended, ImageSize, Margin, Pool, RunFolder, Surroundings, TrainConfig,
     Trained, train,
@@ -186,6 +187,14 @@ struct Settings {
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding_dim: Option<usize>,
+    /// Weights of torchvision or timm from which a ResNet's body starts: `.safetensors` or `.pth`.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pretrained: Option<PathBuf>,
+    /// Parts of the body that do not learn: the first N of stem, layer1 … layer4, or some by name.
+    #[arg(long, value_name = "N|STAGE,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeze: Option<Freeze>,
     /// Learning rate of Adam [default: 0.001].
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use crate::onnx::{Flow, Graph};
 
 use super::trail::Trail;
 
@@ -85,5 +86,12 @@ impl EmbeddingHead {
 
     pub(super) fn follow(&self, trail: Trail) -> Trail {
         trail.linear(&self.hidden).leave(2).linear(&self.output)
+    }
+
+    pub(super) fn graph(&self, graph: &mut Graph, features: &Flow) -> Flow {
+        let hidden = graph.linear(features, &self.hidden);
+        let hidden = graph.norm(&hidden, &self.norm);
+        let hidden = graph.relu(&hidden);
+        graph.linear(&hidden, &self.output)
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::options::check_range;
 use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// The most components that a head gives; a matrix of 2^14 × 2^14 is a gigabyte.
 pub(super) const LARGEST: usize = 1 << 14;
@@ -64,6 +65,11 @@ impl LinearHead {
 
     pub(super) fn follow(&self, trail: Trail) -> Trail {
         trail.linear(&self.projection)
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, vectors: &Flow) -> Flow {
+        graph.linear(vectors, &self.projection)
     }
 }
 

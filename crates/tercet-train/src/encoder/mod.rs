@@ -11,6 +11,7 @@ mod mlp_head;
 mod options;
 mod resnet;
 mod small_cnn;
+mod stages;
 mod trail;
 
 pub use inception_small::{InceptionSmall, InceptionSmallConfig};
@@ -20,6 +21,7 @@ pub use mlp_head::{MlpHead, MlpHeadConfig};
 pub use options::EncoderOptions;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use small_cnn::{SmallCnn, SmallCnnConfig};
+pub use stages::{Freeze, Stage};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -27,6 +29,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use trail::Trail;
+use crate::onnx::{Flow, Graph};
 
 /// The size of what enters an encoder: images, or vectors of D components as D×1×1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +180,15 @@ impl EncoderConfig {
         }
     }
 
+    /// The parts of the body, from the input on, of architectures that pretrained weights are known
+    /// of; they are named as those weights are. What is not in them is the head.
+    pub fn stages(&self) -> &'static [Stage] {
+        match self {
+            Self::ResNet18(_) | Self::ResNet34(_) | Self::ResNet50(_) => &ResNetConfig::STAGES,
+            _ => &[],
+        }
+    }
+
     /// Makes the network with fresh weights, drawn from the device's seeded generator.
     ///
     /// # Errors
@@ -280,6 +292,18 @@ impl Encoder {
             *weight = Param::from_tensor(Tensor::from_data(data, device));
         }
         self
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph; vectors are N×D there.
+    pub(crate) fn graph(&self, graph: &mut Graph, items: &Flow) -> Flow {
+        match self {
+            Self::SmallCnn(network) => network.graph(graph, items),
+            Self::LuNet(network) => network.graph(graph, items),
+            Self::InceptionSmall(network) => network.graph(graph, items),
+            Self::ResNet(network) => network.graph(graph, items),
+            Self::LinearHead(head) => head.graph(graph, items),
+            Self::MlpHead(head) => head.graph(graph, items),
+        }
     }
 
     /// The number of weights that are learnt, as papers count them: without the running means and

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
 /// things are beats global pooling.
@@ -141,6 +142,18 @@ impl SmallCnn {
                 trail.convolution(&block.convolution).leave(2).pool_whole(2)
             })
             .linear(&self.head)
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
+        let map = self.blocks.iter().fold(images.clone(), |map, block| {
+            let map = graph.convolution(&map, &block.convolution);
+            let map = graph.norm(&map, &block.norm);
+            let map = graph.relu(&map);
+            graph.max_pool(&map, &block.pool)
+        });
+        let map = graph.flatten(&map);
+        graph.linear(&map, &self.head)
     }
 }
 

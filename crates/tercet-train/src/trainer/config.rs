@@ -14,7 +14,7 @@ use crate::data::{
     Augmentation, Catalogue, DataError, Filter, Fit, HoldoutBy, Input, Preprocessing, Source,
     Split, Standardization, split_categories, split_classes, split_named,
 };
-use crate::encoder::{
+use crate::encoder::{Freeze, 
     EncoderConfig, EncoderError, EncoderOptions, LinearHeadConfig, SmallCnnConfig, Takes,
 };
 
@@ -39,7 +39,7 @@ pub struct TrainConfig {
     /// suits the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<ImageSize>,
-    /// 1 (grey) or 3 (RGB). Default 1 for `glyphs`, else 3.
+    /// 1 (grey) or 3 (RGB). Default 1 for `glyphs` without pretrained weights, else 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u32>,
     /// How an image of another shape is brought to that size. Default `crop`.
@@ -111,6 +111,13 @@ pub struct TrainConfig {
     /// Components of an embedding; the architecture's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_dim: Option<usize>,
+    /// A state dict of torchvision or timm, from which the encoder's body starts. Images are then
+    /// standardised as ImageNet's were. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<PathBuf>,
+    /// Stages of the body that do not learn. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
     /// Learning rate of Adam. Default 1e-3, as in "In Defense".
     pub learning_rate: f64,
     /// Share of the steps before the rate starts to fall. Default 0.6, as in "In Defense".
@@ -168,6 +175,8 @@ impl Default for TrainConfig {
             depth: None,
             hidden: None,
             embedding_dim: None,
+            pretrained: None,
+            freeze: None,
             learning_rate: 1e-3,
             constant_share: 0.6,
             seed: 0,
@@ -251,7 +260,7 @@ impl TrainConfig {
         if self.device != "cpu" {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
-        self.encoder_config()?;
+        self.check_fine_tuning(&self.encoder_config()?)?;
         self.loss()?.check_trainable().map_err(|error| {
             let key = match &error {
                 tercet::Error::Parameter { parameter: key @ ("margin" | "distance"), .. } => key,
@@ -310,10 +319,27 @@ impl TrainConfig {
             depth: self.depth,
             hidden: self.hidden,
         };
-        EncoderConfig::named(&self.encoder, options).map_err(|error| {
-            let EncoderError::Option { option, got, expected } = error;
-            ConfigError { key: option, got, expected }
-        })
+        Ok(EncoderConfig::named(&self.encoder, options)?)
+    }
+
+    fn check_fine_tuning(&self, encoder: &EncoderConfig) -> Result<(), ConfigError> {
+        if let Some(file) = &self.pretrained {
+            let refuse = |expected: &str| ConfigError {
+                key: "pretrained",
+                got: file.display().to_string(),
+                expected: expected.to_owned(),
+            };
+            if encoder.stages().is_empty() {
+                return Err(refuse("nothing but with an encoder resnet18, resnet34 or resnet50"));
+            }
+            if self.channels == Some(1) {
+                return Err(refuse("nothing with 1 channel: these weights are of colour images"));
+            }
+        }
+        if let Some(freeze) = &self.freeze {
+            encoder.frozen(freeze)?;
+        }
+        Ok(())
     }
 
     /// The batch where none is asked for: larger of vectors, which are cheap.
@@ -346,6 +372,7 @@ impl TrainConfig {
                 let (height, width, channels) = source.default_input();
                 let (height, width) = encoder.usual_size().unwrap_or((height, width));
                 let ImageSize { height, width } = self.size.unwrap_or(ImageSize { height, width });
+                let channels = if self.pretrained.is_some() { 3 } else { channels };
                 let channels = self.channels.unwrap_or(channels);
                 let mut preprocessing = Preprocessing::new(width, height, channels);
                 preprocessing.fit = self.fit;
@@ -398,6 +425,12 @@ impl TrainConfig {
             0 => self.steps.div_ceil(6),
             every => every,
         }
+    }
+}
+
+impl From<EncoderError> for ConfigError {
+    fn from(EncoderError::Option { option, got, expected }: EncoderError) -> Self {
+        Self { key: option, got, expected }
     }
 }
 

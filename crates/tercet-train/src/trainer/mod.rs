@@ -32,11 +32,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
+use crate::pretrained::Taken;
 use checkpoint::{Checkpoint, State};
 use loader::{Batch, Loader, Recipe, batches_ahead};
 use memory::{pack, unpack};
@@ -122,7 +124,10 @@ impl<'a> Trainer<'a> {
         let objective = config.loss()?;
         let plain = Device::flex();
         let learning = plain.clone().autodiff();
-        let encoder = fresh(config, &prepared, &learning)?;
+        let (encoder, taken) = beginning(config, &prepared, &learning)?;
+        if let (Some(taken), Some(file)) = (taken, &config.pretrained) {
+            (around.watch)(Event::Warning(format!("{}: {taken}", file.display())));
+        }
         let task = Task {
             encoder: &encoder,
             input: prepared.examples.input().shape(),
@@ -301,11 +306,29 @@ fn fresh(
     prepared: &Prepared,
     device: &Device,
 ) -> Result<Encoder, TrainError> {
+    beginning(config, prepared, device).map(|(encoder, _)| encoder)
+}
+
+/// The network before its first step, and what it took from pretrained weights.
+fn beginning(
+    config: &TrainConfig,
+    prepared: &Prepared,
+    device: &Device,
+) -> Result<(Encoder, Option<Taken>), TrainError> {
     device.seed(config.seed);
     let shape = prepared.examples.input().shape();
-    let encoder = config.encoder_config()?.init(shape, device)?;
-    Ok(match &prepared.principal {
-        Some(directions) => encoder.starting_from(directions.view(), device),
-        None => encoder,
-    })
+    let architecture = config.encoder_config()?;
+    let mut encoder = architecture.init(shape, device)?;
+    if let Some(directions) = &prepared.principal {
+        encoder = encoder.starting_from(directions.view(), device);
+    }
+    let mut taken = None;
+    if let Some(weights) = &prepared.pretrained {
+        let (started, told) = weights.put_into(encoder, &architecture)?;
+        (encoder, taken) = (started, Some(told));
+    }
+    if let Some(freeze) = &config.freeze {
+        encoder = encoder.freeze_group(architecture.frozen(freeze)?);
+    }
+    Ok((encoder, taken))
 }

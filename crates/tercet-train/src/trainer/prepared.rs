@@ -14,6 +14,7 @@ use crate::data::{
 };
 use crate::encoder::InputShape;
 use crate::model::ModelError;
+use crate::pretrained::{self, StateDict};
 
 /// The data of a run, checked, decoded and split.
 pub(super) struct Prepared {
@@ -21,6 +22,8 @@ pub(super) struct Prepared {
     pub(super) split: Split,
     pub(super) skipped: Vec<BadItem>,
     pub(super) fingerprint: String,
+    /// Weights that the encoder's body starts from.
+    pub(super) pretrained: Option<StateDict>,
     /// The principal components of vectors, D×D', from which a head with fewer components starts.
     pub(super) principal: Option<Array2<f32>>,
 }
@@ -35,6 +38,7 @@ impl Prepared {
         if let Some(labels) = &config.labels {
             source = source.with_labels(labels.clone())?;
         }
+        let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = config.split(&catalogue.labels)?;
@@ -59,6 +63,10 @@ impl Prepared {
         }
         let split = config.split(&examples.catalogue().labels)?;
         let examples = Arc::new(match examples {
+            Examples::Images(pixels) if pretrained.is_some() => {
+                let (mean, std) = (pretrained::MEAN.to_vec(), pretrained::STD.to_vec());
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
             Examples::Images(pixels) => {
                 let (mean, std) = pixels.channel_statistics(&split.train)?;
                 Examples::Images(pixels.with_statistics(mean, std)?)
@@ -70,7 +78,7 @@ impl Prepared {
         });
         let fingerprint = examples.catalogue().fingerprint();
         let principal = principal(config, &examples, &split.train)?;
-        Ok(Some(Self { examples, split, skipped, fingerprint, principal }))
+        Ok(Some(Self { examples, split, skipped, fingerprint, pretrained, principal }))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
