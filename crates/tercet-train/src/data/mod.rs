@@ -60,7 +60,7 @@ pub use archive::{Archive, Entry};
 pub use attributes::{Attributes, Crop, Part, Parts};
 pub use augment::{Augmentation, Outside};
 pub use catalogue::{Catalogue, Content, Item};
-pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
+pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_bytes_within, decode_file};
 pub use error::{BadItem, DataError};
 pub use examples::{Examples, Input};
 pub use features::Vector;
