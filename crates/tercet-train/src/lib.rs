@@ -15,6 +15,7 @@ pub mod embeddings;
 pub mod encoder;
 pub mod files;
 mod fingerprint;
+mod kernels;
 pub mod judgement;
 pub mod model;
 pub mod thumbnails;

@@ -2,13 +2,12 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{EncoderError, InputShape};
+use crate::kernels::{convolve, normalize};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
 /// things are beats global pooling.
@@ -47,7 +46,6 @@ pub struct SmallCnn {
 struct Block {
     convolution: Conv2d,
     norm: BatchNorm,
-    pool: MaxPool2d,
 }
 
 impl SmallCnnConfig {
@@ -107,7 +105,6 @@ impl SmallCnnConfig {
                 Block {
                     convolution,
                     norm: BatchNormConfig::new(self.width).init(device),
-                    pool: MaxPool2dConfig::new([2, 2]).init(),
                 }
             })
             .collect();
@@ -120,7 +117,7 @@ impl SmallCnn {
     /// - images: N×C×H×W, embeddings: N×D
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let map = self.blocks.iter().fold(images, |map, block| {
-            block.pool.forward(relu(block.norm.forward(block.convolution.forward(map))))
+            normalize(&block.norm, convolve(&block.convolution, map), 0.0, true)
         });
         self.head.forward(map.flatten(1, 3))
     }
