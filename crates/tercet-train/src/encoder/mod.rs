@@ -28,8 +28,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use trail::Trail;
 use crate::onnx::{Flow, Graph};
+use trail::Trail;
 
 /// The size of what enters an encoder: images, or vectors of D components as D×1×1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

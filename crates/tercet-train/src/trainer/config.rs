@@ -14,8 +14,8 @@ use crate::data::{
     Augmentation, Catalogue, DataError, Filter, Fit, HoldoutBy, Input, Preprocessing, Source,
     Split, Standardization, split_categories, split_classes, split_named,
 };
-use crate::encoder::{Freeze, 
-    EncoderConfig, EncoderError, EncoderOptions, LinearHeadConfig, SmallCnnConfig, Takes,
+use crate::encoder::{
+    EncoderConfig, EncoderError, EncoderOptions, Freeze, LinearHeadConfig, SmallCnnConfig, Takes,
 };
 
 /// The configuration of a training run. Every flag of `tercet train` is a key of this file, written

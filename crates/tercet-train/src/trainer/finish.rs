@@ -3,9 +3,7 @@
 use serde::Serialize;
 
 use super::run::Metrics;
-use super::{
-    Before, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer,
-};
+use super::{Before, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer};
 use crate::judgement::Judgement;
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
 
