@@ -1,5 +1,7 @@
 //! `tercet serve` as a process: how it starts, and how it ends.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
