@@ -54,6 +54,8 @@ enum Command {
     Eval(Box<commands::eval::Eval>),
     /// Turn the items of a source into embeddings.
     Embed(commands::embed::Embed),
+    /// Write a model as ONNX, for other programs.
+    Export(commands::export::Export),
     /// Whether pictures show the same.
     Compare(commands::compare::Compare),
     /// Group items without labels.
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
+        Command::Export(export) => export.run(&general),
         Command::Compare(compare) => compare.run(&general),
         Command::Cluster(cluster) => cluster.run(&general),
         Command::Gallery(gallery) => gallery.run(&general),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tercet_gallery::{Duplicates, Item, Settings, Vectors, WriteGallery, Writer};
-use tercet_train::data::{DataError, Pixels, PrepareOptions, Source, split_classes};
+use tercet_train::data::{DataError, Examples, PrepareOptions, Source, split_classes};
 use tercet_train::model::ModelError;
 use tercet_train::thumbnails::thumbnail;
 use tercet_train::{Model, TrainConfig, Views};
@@ -42,16 +42,16 @@ pub fn glyphs(folder: &Path) -> Result<(), DemoError> {
         serde_json::from_value(model.card.provenance.config.clone()).unwrap_or_default();
     let unseen = split_classes(&all.labels, config.holdout, config.seed)?.holdout;
     let catalogue = all.select(&unseen);
-    let (pixels, _) = Pixels::prepare(
+    let (examples, _) = Examples::prepare(
         catalogue,
         &model.card.preprocessing,
         &PrepareOptions::default(),
         &|_, _| {},
     )?;
-    let everything: Vec<u32> = (0..pixels.len() as u32).collect();
+    let everything: Vec<u32> = (0..examples.len() as u32).collect();
     let go_on = |_| std::ops::ControlFlow::Continue(());
-    let rows = model.embed(&pixels, &everything, Views::Single, &go_on)?;
-    let catalogue = pixels.catalogue();
+    let rows = model.embed(&examples, &everything, Views::Single, &go_on)?;
+    let catalogue = examples.catalogue();
     let items = everything.iter().map(|&item| {
         let label = catalogue.labels.name(catalogue.labels.classes()[item as usize]);
         let picture = thumbnail(catalogue, item, THUMBNAIL_SIDE)?;

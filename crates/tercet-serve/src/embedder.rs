@@ -77,7 +77,7 @@ impl Embedder {
         let prepared = spawn_blocking(move || {
             let _decoder = decoder;
             let picture = picture::decode(&upload.bytes, pixels)?;
-            let input = card.preprocessing.apply(&picture);
+            let input = card.preprocessing.images().and_then(|images| images.apply(&picture));
             let input = input.map_err(|error| Refusal::unacceptable("undecodable", error))?;
             let thumbnail = small.then(|| picture::thumbnail(&picture)).transpose()?;
             Ok::<_, Refusal>((input, thumbnail))

@@ -136,7 +136,7 @@ fn the_page_names_nothing_outside_of_itself() {
 fn imports(script: &str) -> Vec<String> {
     let lines = script.lines().filter(|line| line.starts_with("import "));
     lines
-        .filter_map(|line| Some(line.split("\"./").nth(1)?.split('"').next()?))
+        .filter_map(|line| line.split("\"./").nth(1)?.split('"').next())
         .map(|name| format!("/{name}"))
         .collect()
 }
