@@ -305,7 +305,7 @@ describe("the page", { skip }, () => {
       assert.equal(await visitor.locator("#search .instrument").isVisible(), false);
       await visitor.screenshot({ path: join(pictures, "no-model.png") });
       await visitor.locator("#search .frame").click();
-      await visitor.locator(".place .wrong", { hasText: "without its model" }).waitFor();
+      await visitor.locator(".place .wrong", { hasText: "served without its model" }).waitFor();
       await visitor.goto(`${bare.address}#model`);
       await visitor.locator("#model .notice", { hasText: "--model" }).waitFor();
       await visitor.goto(`${bare.address}#map`);
