@@ -7,6 +7,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tercet::{Objective, Penalty, Preset, TripletLoss};
 
+use super::best::{Keep, Monitor};
+use super::collapse::OnCollapse;
+use super::curriculum::Curriculum;
+use super::optimizer::{OptimizerConfig, OptimizerKind};
+use super::schedule::{Schedule, ScheduleKind};
 use crate::data::{Fit, Preprocessing, Source};
 use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
 
@@ -19,6 +24,10 @@ pub struct TrainConfig {
     pub source: String,
     /// Share of the classes that is kept apart to judge on, 0 to below 1. Default 0.2.
     pub holdout: f64,
+    /// Share of the classes that is kept apart to choose by: judgements along the way, the best
+    /// weights and early stopping then go by these, and the held-out classes are judged once, at
+    /// the end. Default 0: the held-out classes serve for both.
+    pub validation: f64,
     /// Leave unreadable items out instead of failing. Default no.
     pub skip_bad: bool,
     /// Side of the square image that enters the encoder, in pixels. Default 28 for `glyphs`, else 64.
@@ -39,6 +48,9 @@ pub struct TrainConfig {
     /// A number (hinge) or `soft`; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
+    /// Stages before the run's own objective and batch. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curriculum: Option<Curriculum>,
     /// The architecture. Default `small-cnn`.
     pub encoder: String,
     /// Channels of a block. Default 64.
@@ -47,10 +59,42 @@ pub struct TrainConfig {
     pub depth: usize,
     /// Components of an embedding. Default 64.
     pub embedding_dim: usize,
-    /// Learning rate of Adam. Default 1e-3, as in "In Defense".
+    /// The highest learning rate. Default 1e-3, as in "In Defense".
     pub learning_rate: f64,
-    /// Share of the steps before the rate starts to fall. Default 0.6, as in "In Defense".
+    /// How the rate goes on from there. Default `paper`.
+    pub schedule: ScheduleKind,
+    /// Steps in which the rate rises to its height. Default 0; with `one-cycle` 0.3 of the steps.
+    pub warmup: u64,
+    /// Share of the steps before the paper's rate starts to fall. Default 0.6, as in "In Defense".
     pub constant_share: f64,
+    /// The rule of descent. Default `adam`.
+    pub optimizer: OptimizerKind,
+    /// Momentum of `sgd`. Default 0.9.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f32>,
+    /// Weight decay. Default 0; with `adamw` 0.01.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f32>,
+    /// The longest gradient, over all weights. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// β₁ of Adam once the paper's rate falls; "In Defense" says 0.5, the code released with it
+    /// leaves it at 0.9. Default 0.9.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub falling_beta1: Option<f32>,
+    /// Decay of the averaged weights, which then are what is judged and saved; 0 (default): none.
+    pub ema: f64,
+    /// The figure that says which judgement is the best. Default `map-at-r`.
+    pub monitor: Monitor,
+    /// Which weights become the model: the `last` (default) or the `best` judged.
+    pub keep: Keep,
+    /// Judgements without a better figure after which the run stops. Default 0: none.
+    pub patience: u64,
+    /// What to do when the embeddings collapse. Default `warn`.
+    pub on_collapse: OnCollapse,
+    /// Steps without progress at the collapse value after which the run counts as collapsed.
+    /// Default 0: a third of the steps, but 300 to 1,000.
+    pub collapse_patience: u64,
     /// Seed of every random choice. Default 0.
     pub seed: u64,
     /// Steps between two lines of `metrics.jsonl`. Default 10.
@@ -74,6 +118,7 @@ impl Default for TrainConfig {
         Self {
             source: Source::Glyphs.to_string(),
             holdout: 0.2,
+            validation: 0.0,
             skip_bad: false,
             size: None,
             channels: None,
@@ -82,12 +127,26 @@ impl Default for TrainConfig {
             batch: None,
             objective: Preset::default(),
             margin: None,
+            curriculum: None,
             encoder: SmallCnnConfig::NAME.to_owned(),
             width: encoder.width,
             depth: encoder.depth,
             embedding_dim: encoder.embedding_dim,
             learning_rate: 1e-3,
+            schedule: ScheduleKind::default(),
+            warmup: 0,
             constant_share: 0.6,
+            optimizer: OptimizerKind::default(),
+            momentum: None,
+            weight_decay: None,
+            clip_norm: None,
+            falling_beta1: None,
+            ema: 0.0,
+            monitor: Monitor::default(),
+            keep: Keep::default(),
+            patience: 0,
+            on_collapse: OnCollapse::default(),
+            collapse_patience: 0,
             seed: 0,
             log_every: 10,
             judge_every: 0,
@@ -126,12 +185,7 @@ impl TrainConfig {
         if self.steps == 0 {
             return refuse("steps", &self.steps, "at least 1");
         }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return refuse("learning-rate", &self.learning_rate, "a number above 0");
-        }
-        if !(0.0..=1.0).contains(&self.constant_share) {
-            return refuse("constant-share", &self.constant_share, "a share from 0 to 1");
-        }
+        self.check_control()?;
         if let Some(size) = self.size.filter(|size| !(2..=1024).contains(size)) {
             return refuse("size", &size, "2 to 1024 pixels");
         }
@@ -149,28 +203,67 @@ impl TrainConfig {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
         self.encoder_config()?;
-        if self.objective == Preset::Lifted && self.margin == Some(Margin::Soft) {
-            return refuse("margin", &Margin::Soft, "a number, since lifted has no soft margin");
+        for phase in self.phases() {
+            phase.check()?;
         }
-        self.loss().check_trainable().map_err(|error| ConfigError {
-            key: "margin",
-            got: self.margin.map_or_else(|| "unset".to_owned(), |margin| margin.to_string()),
-            expected: error.to_string(),
-        })
+        Ok(())
     }
 
-    /// The objective with its margin.
-    pub fn loss(&self) -> Objective {
-        let penalty = match self.margin {
-            None => return self.objective.loss(),
-            Some(Margin::Soft) => Penalty::Soft { margin: 0.0 },
-            Some(Margin::Hinge(margin)) => Penalty::Hinge { margin },
+    /// Schedule, optimiser, choice of the weights.
+    fn check_control(&self) -> Result<(), ConfigError> {
+        let refuse = |key, got: &dyn fmt::Display, expected: &str| {
+            Err(ConfigError { key, got: got.to_string(), expected: expected.to_owned() })
         };
-        match self.objective.loss() {
-            Objective::Triplet(loss) => TripletLoss { penalty, ..loss }.into(),
-            // It has a margin, but no soft one: `check` refuses that.
-            lifted => lifted.with_margin(penalty.margin()),
+        self.learning_schedule().check()?;
+        self.optimizer_config().check()?;
+        if let Some(beta) = self.falling_beta1.filter(|_| self.schedule != ScheduleKind::Paper) {
+            return refuse("falling-beta1", &beta, "no such key but with the schedule paper");
         }
+        if !(0.0..1.0).contains(&self.ema) {
+            return refuse("ema", &self.ema, "a decay from 0 (none) to below 1, such as 0.999");
+        }
+        let rest = 1.0 - self.holdout;
+        if !(0.0..rest).contains(&self.validation) {
+            let expected = format!("a share of the classes from 0 to below {rest}");
+            return refuse("validation", &self.validation, &expected);
+        }
+        if self.holdout == 0.0 && self.validation == 0.0 {
+            for (key, asked) in [("keep", self.keep == Keep::Best), ("patience", self.patience > 0)]
+            {
+                if asked {
+                    let expected = "classes to judge on: a holdout or a validation above 0";
+                    return refuse(key, &"set", expected);
+                }
+            }
+        }
+        self.curriculum.as_ref().map_or(Ok(()), Curriculum::check)
+    }
+
+    /// The learning rate by step.
+    pub fn learning_schedule(&self) -> Schedule {
+        Schedule {
+            kind: self.schedule,
+            peak: self.learning_rate,
+            steps: self.steps,
+            warmup: self.warmup,
+            constant_share: self.constant_share,
+        }
+    }
+
+    /// The rule of descent with its numbers.
+    pub fn optimizer_config(&self) -> OptimizerConfig {
+        OptimizerConfig {
+            kind: self.optimizer,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            clip_norm: self.clip_norm,
+            falling_beta1: self.falling_beta1,
+        }
+    }
+
+    /// The objective with its margin, as it is after all stages of a curriculum.
+    pub fn loss(&self) -> Objective {
+        objective(self.objective, self.margin)
     }
 
     /// The architecture with its options.
@@ -201,23 +294,26 @@ impl TrainConfig {
         preprocessing
     }
 
-    /// Learning rate of a step (counted from 0): constant, then falling exponentially to a
-    /// thousandth: ε₀·0.001^((t − t₀)/(T − t₀)) ("In Defense", eq. 8, scaled to T steps).
-    pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let (step, steps) = (step as f64, self.steps as f64);
-        let start = self.constant_share * steps;
-        if step <= start {
-            return self.learning_rate;
-        }
-        self.learning_rate * 0.001_f64.powf((step - start) / (steps - start))
-    }
-
     /// Steps between two judgements.
     pub(super) fn judge_interval(&self) -> u64 {
         match self.judge_every {
             0 => self.steps.div_ceil(6),
             every => every,
         }
+    }
+}
+
+/// A preset with another margin than its own.
+pub(super) fn objective(preset: Preset, margin: Option<Margin>) -> Objective {
+    let penalty = match margin {
+        None => return preset.loss(),
+        Some(Margin::Soft) => Penalty::Soft { margin: 0.0 },
+        Some(Margin::Hinge(margin)) => Penalty::Hinge { margin },
+    };
+    match preset.loss() {
+        Objective::Triplet(loss) => TripletLoss { penalty, ..loss }.into(),
+        // It has a margin, but no soft one: `check` refuses that.
+        lifted => lifted.with_margin(penalty.margin()),
     }
 }
 
@@ -343,15 +439,6 @@ mod tests {
         assert_eq!(short.margin, Some(Margin::Hinge(0.5)));
         let error = toml::from_str::<TrainConfig>("stpes = 3").unwrap_err().to_string();
         assert!(error.contains("stpes"), "{error}");
-    }
-
-    #[test]
-    fn the_rate_is_constant_and_then_falls_to_a_thousandth() {
-        let config = TrainConfig { steps: 25_000, ..TrainConfig::default() };
-        assert_eq!(config.learning_rate_at(0), 1e-3);
-        assert_eq!(config.learning_rate_at(15_000), 1e-3);
-        assert!((config.learning_rate_at(20_000) / (1e-3 * 0.001_f64.sqrt()) - 1.0).abs() < 1e-12);
-        assert!((config.learning_rate_at(25_000) / 1e-6 - 1.0).abs() < 1e-12);
     }
 
     #[test]
