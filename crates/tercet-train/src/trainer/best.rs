@@ -62,8 +62,8 @@ named!(Keep, "keep", [("last", Self::Last), ("best", Self::Best)]);
 pub struct Best {
     /// Steps done when it was made.
     pub step: u64,
-    /// Its figure.
-    pub value: f64,
+    /// Its figure, in f32, which JSON keeps exactly.
+    pub value: f32,
     /// Judgements since, none of which was better.
     pub without_gain: u64,
 }
@@ -71,6 +71,7 @@ pub struct Best {
 impl Best {
     /// Takes in a judgement; true if it is the best so far. Of equal ones the first stays.
     pub(super) fn judge(best: &mut Option<Self>, step: u64, value: f64) -> bool {
+        let value = value as f32;
         match best {
             Some(best) if value <= best.value => {
                 best.without_gain += 1;

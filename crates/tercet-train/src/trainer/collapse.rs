@@ -65,6 +65,13 @@ pub enum Condition {
     },
 }
 
+impl Condition {
+    /// Steps at the collapse value, if the run waits there.
+    pub fn waiting(self) -> u64 {
+        if let Self::Waiting { steps, .. } = self { steps } else { 0 }
+    }
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -171,6 +178,11 @@ impl CollapseWatch {
             }
             None => Condition::Learning,
         }
+    }
+
+    /// Whether it has seen enough to say that no collapse is in sight.
+    pub(super) fn is_at_ease(&self) -> bool {
+        self.seen > WINDOW && self.condition() == Condition::Learning
     }
 
     /// Mean distance between classes as a share of what it was at the start.

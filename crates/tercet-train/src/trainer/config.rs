@@ -294,6 +294,14 @@ impl TrainConfig {
         preprocessing
     }
 
+    /// Steps without progress at the collapse value that are not yet a collapse.
+    pub(super) fn collapse_patience(&self) -> u64 {
+        match self.collapse_patience {
+            0 => (self.steps / 3).clamp(300, 1000),
+            patience => patience,
+        }
+    }
+
     /// Steps between two judgements.
     pub(super) fn judge_interval(&self) -> u64 {
         match self.judge_every {

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tercet::{Labels, Retrieval};
 
+use super::best::{Best, Monitor};
+use super::collapse::Condition;
+use super::softening::Softening;
 use crate::data::BadItem;
 use crate::judgement::Judgement;
 
@@ -32,6 +35,18 @@ pub struct Before {
     pub untrained: Option<Retrieval>,
 }
 
+/// What the collapse watch saw over a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Collapse {
+    /// How the run fared at its end.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// The longest wait at the collapse value, in steps.
+    pub longest_wait: u64,
+    /// How the task was made easier.
+    pub softened: Vec<Softening>,
+}
+
 /// A finished run, as `tercet train --json` prints it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trained {
@@ -43,6 +58,16 @@ pub struct Trained {
     pub source: String,
     /// Steps done.
     pub steps: u64,
+    /// Whether the patience was over before the last step.
+    pub stopped_early: bool,
+    /// The step after which the model's weights were.
+    pub kept_step: u64,
+    /// The best judgement along the way.
+    pub best: Option<Best>,
+    /// The figure that it is the best by.
+    pub monitor: Monitor,
+    /// What the collapse watch saw.
+    pub collapse: Collapse,
     /// Seconds that this call took.
     pub seconds: f64,
     /// Seed of every random choice.
@@ -55,6 +80,8 @@ pub struct Trained {
     pub parameters: usize,
     /// What was learnt from.
     pub train: Count,
+    /// What was chosen by along the way.
+    pub validation: Count,
     /// What was kept apart.
     pub holdout: Count,
     /// The baselines on the held-out classes.

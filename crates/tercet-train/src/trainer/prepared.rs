@@ -25,8 +25,10 @@ impl Prepared {
         let source: Source = config.source.parse()?;
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
-        let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
-        sampler(config, &catalogue.labels.select(&split.train))?;
+        let split = split(config, &catalogue.labels)?;
+        for phase in config.phases() {
+            sampler(phase.batch, config.seed, &catalogue.labels.select(&split.train))?;
+        }
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
         }
@@ -45,7 +47,7 @@ impl Prepared {
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
-        let split = split_classes(&pixels.catalogue().labels, config.holdout, config.seed)?;
+        let split = split(config, &pixels.catalogue().labels)?;
         let (mean, std) = pixels.channel_statistics(&split.train)?;
         let pixels = Arc::new(pixels.with_statistics(mean, std)?);
         let fingerprint = pixels.catalogue().fingerprint();
@@ -58,17 +60,33 @@ impl Prepared {
         [&preprocessing.mean[..], &preprocessing.std[..]].concat()
     }
 
+    pub(super) fn train_labels(&self) -> Labels {
+        self.labels(&self.split.train)
+    }
+
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
         self.pixels.catalogue().labels.select(items)
     }
 }
 
-/// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
-pub(super) fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
+fn split(config: &TrainConfig, labels: &Labels) -> Result<Split, DataError> {
+    split_classes(labels, config.holdout, config.seed)?.with_validation(
+        labels,
+        config.validation,
+        config.seed,
+    )
+}
+
+/// The batches of a phase. Without a batch asked for, small data gets as many classes as it has.
+pub(super) fn sampler(
+    batch: Option<BatchShape>,
+    seed: u64,
+    train: &Labels,
+) -> Result<PkSampler, TrainError> {
     let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
     let default = BatchShape::default();
-    let shape = config.batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
-    PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
+    let shape = batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
+    PkSampler::new(train, shape.p, shape.k, seed).map_err(|error| match error {
         error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
             key: "batch",
             got: shape.to_string(),

@@ -69,15 +69,11 @@ impl Trainer<'_> {
             ),
             ("objective", format!("{}: {loss}", trained.objective)),
             ("batch", self.sampler.to_string()),
-            ("steps", trained.steps.to_string()),
-            (
-                "learning rate",
-                format!(
-                    "{} (Adam), falling from step {:.0}",
-                    config.learning_rate,
-                    config.constant_share * config.steps as f64
-                ),
-            ),
+            ("steps", steps(trained)),
+            ("learning rate", config.learning_schedule().describe()),
+            ("optimiser", config.optimizer_config().describe()),
+            ("weights", self.weights(trained)),
+            ("collapse watch", collapse(trained)),
             ("seed", trained.seed.to_string()),
             ("duration", format!("{:.0} s", trained.seconds)),
             ("data fingerprint", self.prepared.fingerprint.clone()),

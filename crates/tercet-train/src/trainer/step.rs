@@ -34,12 +34,12 @@ impl Trainer<'_> {
         let [rows, dimensions] = embedded.dims();
         let numbers = values(embedded.clone().inner())?;
         if numbers.iter().any(|value| !value.is_finite()) {
-            return Err(TrainError::Diverged { step: self.step, learning_rate });
+            return Err(TrainError::Diverged { step: self.state.step, learning_rate });
         }
         let embeddings = Array2::from_shape_vec((rows, dimensions), numbers)
             .map_err(|error| ModelError::Embed(error.to_string()))?;
 
-        let outcome = self.config.loss().evaluate(embeddings.view(), &labels)?;
+        let outcome = self.objective.evaluate(embeddings.view(), &labels)?;
         let gradient =
             TensorData::new(outcome.gradient.iter().copied().collect(), [rows, dimensions]);
         let surrogate = (embedded * Tensor::<2>::from_data(gradient, &self.learning)).sum();
@@ -55,7 +55,7 @@ impl Trainer<'_> {
     ) -> Result<StepLine, TrainError> {
         let census = &outcome.census;
         Ok(StepLine {
-            step: self.step,
+            step: self.state.step,
             loss: outcome.value,
             active: census.active_share(),
             selected: census.selected,
@@ -63,6 +63,9 @@ impl Trainer<'_> {
             learning_rate,
             norm: Percentiles::norms(embeddings),
             distance: Percentiles::pairwise_distances(embeddings, self.metric)?,
+            gradient_norm: None,
+            collapse: Some(self.state.watch.condition()),
+            spread: Some(self.state.watch.spread()),
             items_per_second: 0.0,
         })
     }
