@@ -133,6 +133,36 @@ fn flags_win_over_the_file_and_the_merged_configuration_is_shown() {
 }
 
 #[test]
+fn every_selection_trains_from_flags_and_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    for (number, selection) in tercet::Selection::ALL.into_iter().enumerate() {
+        let run = folder.path().join(number.to_string());
+        let run = run.to_str().unwrap();
+        let selection = selection.to_string();
+        let parts =
+            ["--steps", "2", "--json", "--distance", "cosine", "--penalty", "squared-hinge"];
+        let parts =
+            [&parts[..], &["--reduction", "mean-active", "--selection", &selection]].concat();
+        let trained = json(&train(&source, run, &parts));
+        let expected = format!("cosine distance, {selection}, squared-hinge 0.2, mean-active");
+        assert_eq!(trained["objective"], expected.as_str());
+    }
+    let file = folder.path().join("train.toml");
+    fs::write(&file, "objective = 'facenet'\nselection = 'random:triplets=3'\nmargin = 0.5\n")
+        .unwrap();
+    let run = folder.path().join("file");
+    let arguments = ["--steps", "2", "--json", "--config", file.to_str().unwrap()];
+    let trained = json(&train(&source, run.to_str().unwrap(), &arguments));
+    assert_eq!(
+        trained["objective"],
+        "normalised squared-euclidean distance, random:triplets=3, hinge 0.5, mean"
+    );
+}
+
+#[test]
 fn wrong_input_is_named_and_costs_no_work() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -151,6 +181,11 @@ fn wrong_input_is_named_and_costs_no_work() {
     expect(&["train", "--batch", "1x4"], 2, &["1x4", "16x4"]);
     expect(&["train", "--objective", "batch-hrad"], 2, &["batch-hrad", "batch-hard"]);
     expect(&["train", "--margin", "-1"], 2, &["--margin"]);
+    expect(&["train", "--selection", "explicit"], 2, &["explicit", "semi-hard-all"]);
+    expect(&["train", "--penalty", "hing"], 2, &["hing", "squared-hinge"]);
+    expect(&["train", "--objective", "lifted", "--reduction", "sum"], 2, &["lifted", "product"]);
+    expect(&["train", "--selection", "semi-hard"], 2, &["margin is unset", "band"]);
+    expect(&["train", "--selection", "distance-weighted"], 2, &["distance is unset", "cosine"]);
     expect(&["train", "--encoder", "vgg", "--run", &path("r")], 2, &["vgg", "small-cnn"]);
     expect(&["train", "--batch", "600x2", "--run", &path("r2")], 2, &["600", "400x2"]);
     expect(

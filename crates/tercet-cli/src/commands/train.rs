@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
-use tercet::Preset;
+use tercet::{Distance, Preset, Reduction, Selection};
 use tercet_train::data::{Fit, Source};
 use tercet_train::trainer::{
     BatchShape, Ended, Margin, RunFolder, Surroundings, TrainConfig, Trained, train,
 };
 
+use super::loss::penalty_name;
 use crate::General;
 use crate::exit::{Interrupted, Usage};
 use crate::interrupt;
@@ -76,6 +77,28 @@ struct Settings {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Preset>,
+    /// euclidean, squared-euclidean, cosine [default: the objective's own].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance: Option<Distance>,
+    /// L2-normalise embeddings before they are compared [default: as the objective does].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    normalize: bool,
+    /// Which triplets count, as `tercet loss` takes it; `explicit` excepted [default: the
+    /// objective's own].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selection: Option<Selection>,
+    /// hinge, soft, squared-hinge [default: the objective's own, or a hinge with a number as
+    /// --margin].
+    #[arg(long, value_parser = penalty_name)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    penalty: Option<&'static str>,
+    /// mean, mean-active, mean-anchors, sum [default: the objective's own].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reduction: Option<Reduction>,
     /// A number (hinge) or `soft` [default: the objective's own].
     #[arg(long, value_name = "M|soft", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use std::fmt;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
-use tercet::{Labels, Objective, Outcome, Penalty};
+use tercet::{Census, Labels, Objective, Outcome, Penalty, Reduction};
 
 use super::choice::named;
 
@@ -31,6 +31,9 @@ named!(OnCollapse, "on-collapse", [
     ("stop", Self::Stop),
     ("soften", Self::Soften),
 ]);
+
+/// What a person can do about it.
+pub const REMEDY: &str = "Try --on-collapse soften, --objective batch-all or facenet, a lower --learning-rate, or a curriculum that starts with a small batch.";
 
 /// Steps over which the running means reach.
 const WINDOW: u64 = 50;
@@ -196,18 +199,25 @@ impl CollapseWatch {
     }
 }
 
-/// The value of an objective when all embeddings are equal: φ(0) for a mean over triplets. Semi-hard
-/// selections take nothing there, but what they take just before costs that.
-pub(super) fn collapse_value(objective: &Objective, labels: &Labels) -> f64 {
-    match objective {
-        Objective::Triplet(loss) => match loss.penalty {
-            Penalty::Hinge { margin } => f64::from(margin),
-            Penalty::SquaredHinge { margin } => f64::from(margin).powi(2),
-            Penalty::Soft { margin } => f64::from(margin).exp().ln_1p(),
-        },
+/// The value of an objective when all embeddings are equal: φ(0) a triplet. Semi-hard selections take
+/// nothing there, but what they take just before costs that.
+pub(super) fn collapse_value(objective: &Objective, labels: &Labels, census: &Census) -> f64 {
+    let loss = match objective {
+        Objective::Triplet(loss) => loss,
         Objective::Lifted(_) => {
             let equal = Array2::zeros((labels.len(), 1));
-            objective.evaluate(equal.view(), labels).map_or(0.0, |outcome| outcome.value)
+            return objective.evaluate(equal.view(), labels).map_or(0.0, |outcome| outcome.value);
         }
+    };
+    let cost = match loss.penalty {
+        Penalty::Hinge { margin } => f64::from(margin),
+        Penalty::SquaredHinge { margin } => f64::from(margin).powi(2),
+        Penalty::Soft { margin } => f64::from(margin).exp().ln_1p(),
+    };
+    let triplets = census.selected as f64;
+    match loss.reduction {
+        Reduction::Mean | Reduction::MeanActive => cost,
+        Reduction::MeanAnchors => cost * triplets / census.anchors.max(1) as f64,
+        Reduction::Sum => cost * triplets,
     }
 }

@@ -4,14 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tercet::{Objective, Penalty, Preset, TripletLoss};
+use serde::{Deserialize, Serialize};
+use tercet::{Distance, Objective, Preset, Reduction, Selection};
 
 use super::best::{Keep, Monitor};
 use super::collapse::OnCollapse;
 use super::curriculum::Curriculum;
 use super::optimizer::{OptimizerConfig, OptimizerKind};
 use super::schedule::{Schedule, ScheduleKind};
+use super::objective::{Margin, Parts};
 use crate::data::{Fit, Preprocessing, Source};
 use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
 
@@ -45,6 +46,21 @@ pub struct TrainConfig {
     pub batch: Option<BatchShape>,
     /// The objective. Default `batch-hard`.
     pub objective: Preset,
+    /// How distances are measured; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Distance>,
+    /// L2-normalise embeddings before they are compared. Default: as the objective does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub normalize: bool,
+    /// Which triplets count; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
+    /// What a triplet costs, one of [`tercet::Penalty::NAMES`]; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<String>,
+    /// How the costs become one number; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduction: Option<Reduction>,
     /// A number (hinge) or `soft`; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
@@ -126,6 +142,11 @@ impl Default for TrainConfig {
             steps: 600,
             batch: None,
             objective: Preset::default(),
+            distance: None,
+            normalize: false,
+            selection: None,
+            penalty: None,
+            reduction: None,
             margin: None,
             curriculum: None,
             encoder: SmallCnnConfig::NAME.to_owned(),
@@ -203,10 +224,54 @@ impl TrainConfig {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
         self.encoder_config()?;
-        for phase in self.phases() {
-            phase.check()?;
+        for phase in self.phases()? {
+            self.check_trainable(&phase.objective)?;
         }
         Ok(())
+    }
+
+    fn check_trainable(&self, objective: &Objective) -> Result<(), ConfigError> {
+        objective.check_trainable().map_err(|error| {
+            let key = match &error {
+                tercet::Error::Parameter { parameter: key @ ("margin" | "distance"), .. } => key,
+                _ => "selection",
+            };
+            let got = match key {
+                "margin" => self.margin.map(|margin| margin.to_string()),
+                "distance" => self.distance.map(|distance| distance.to_string()),
+                _ => self.selection.map(|selection| selection.to_string()),
+            };
+            let got = got.unwrap_or_else(|| "unset".to_owned());
+            ConfigError { key, got, expected: error.to_string() }
+        })
+    }
+
+    /// The objective: the named one, with the parts that are given, as it is after all stages of a
+    /// curriculum.
+    ///
+    /// # Errors
+    /// Parts that contradict each other or the named objective.
+    pub fn loss(&self) -> Result<Objective, ConfigError> {
+        self.parts().of(self.objective)
+    }
+
+    /// The objective's name, or what it is made of where it has no name.
+    pub fn objective_name(&self) -> String {
+        match self.loss() {
+            Ok(loss) if !self.parts().is_plain() => format!("{} distance, {loss}", loss.metric()),
+            _ => self.objective.to_string(),
+        }
+    }
+
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            distance: self.distance,
+            normalize: self.normalize,
+            selection: self.selection,
+            penalty: self.penalty.as_deref(),
+            margin: self.margin,
+            reduction: self.reduction,
+        }
     }
 
     /// Schedule, optimiser, choice of the weights.
@@ -218,6 +283,7 @@ impl TrainConfig {
         self.optimizer_config().check()?;
         if let Some(beta) = self.falling_beta1.filter(|_| self.schedule != ScheduleKind::Paper) {
             return refuse("falling-beta1", &beta, "no such key but with the schedule paper");
+        }
         }
         if !(0.0..1.0).contains(&self.ema) {
             return refuse("ema", &self.ema, "a decay from 0 (none) to below 1, such as 0.999");
@@ -259,11 +325,6 @@ impl TrainConfig {
             clip_norm: self.clip_norm,
             falling_beta1: self.falling_beta1,
         }
-    }
-
-    /// The objective with its margin, as it is after all stages of a curriculum.
-    pub fn loss(&self) -> Objective {
-        objective(self.objective, self.margin)
     }
 
     /// The architecture with its options.
@@ -311,20 +372,6 @@ impl TrainConfig {
     }
 }
 
-/// A preset with another margin than its own.
-pub(super) fn objective(preset: Preset, margin: Option<Margin>) -> Objective {
-    let penalty = match margin {
-        None => return preset.loss(),
-        Some(Margin::Soft) => Penalty::Soft { margin: 0.0 },
-        Some(Margin::Hinge(margin)) => Penalty::Hinge { margin },
-    };
-    match preset.loss() {
-        Objective::Triplet(loss) => TripletLoss { penalty, ..loss }.into(),
-        // It has a margin, but no soft one: `check` refuses that.
-        lifted => lifted.with_margin(penalty.margin()),
-    }
-}
-
 /// P classes × K items, written `16x4`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchShape {
@@ -366,68 +413,34 @@ impl FromStr for BatchShape {
     }
 }
 
-/// The margin of a run's penalty.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Margin {
-    /// ln(1 + eˣ) instead of a margin.
-    Soft,
-    /// max(0, x + margin).
-    Hinge(f32),
-}
-
-impl fmt::Display for Margin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Soft => f.write_str("soft"),
-            Self::Hinge(margin) => margin.fmt(f),
-        }
-    }
-}
-
-impl FromStr for Margin {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match (text, text.parse::<f32>()) {
-            ("soft", _) => Ok(Self::Soft),
-            (_, Ok(margin)) if margin.is_finite() && margin >= 0.0 => Ok(Self::Hinge(margin)),
-            _ => Err(ConfigError {
-                key: "margin",
-                got: format!("`{text}`"),
-                expected: "a number of at least 0, or `soft`".to_owned(),
-            }),
-        }
-    }
-}
-
 /// Written and read as text; a margin may also stand as a bare number in TOML.
 macro_rules! as_text {
     ($type:ty) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.to_string())
             }
         }
 
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                #[derive(Deserialize)]
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(serde::Deserialize)]
                 #[serde(untagged)]
                 enum Written {
                     Text(String),
                     Number(f64),
                 }
-                let text = match Written::deserialize(deserializer)? {
+                let text = match <Written as serde::Deserialize>::deserialize(deserializer)? {
                     Written::Text(text) => text,
                     Written::Number(number) => number.to_string(),
                 };
-                text.parse().map_err(de::Error::custom)
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     };
 }
+pub(super) use as_text;
 as_text!(BatchShape);
-as_text!(Margin);
 
 #[cfg(test)]
 mod tests {

@@ -56,7 +56,7 @@ impl Trainer<'_> {
     /// Takes on objective and batch of the phase that the next step is in; returns its end.
     pub(super) fn enter_phase(&mut self) -> Result<u64, TrainError> {
         let step = self.state.step;
-        let phases = self.config.phases();
+        let phases = self.config.phases()?;
         let Some(place) = phases.iter().position(|phase| step < phase.until) else {
             return Ok(step);
         };
@@ -83,7 +83,7 @@ impl Trainer<'_> {
 
     /// Shows the collapse watch what the step was like.
     pub(super) fn observe(&mut self, outcome: &Outcome, labels: &Labels) {
-        let value = collapse_value(&self.objective, labels);
+        let value = collapse_value(&self.objective, labels, &outcome.census);
         let patience = self.config.collapse_patience();
         self.collapsed = self.state.watch.observe(self.state.step, outcome, value, patience);
     }

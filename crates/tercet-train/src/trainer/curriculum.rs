@@ -6,8 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tercet::{Objective, Preset};
 
-use super::config::objective;
-use super::{BatchShape, ConfigError, Margin, TrainConfig};
+use super::{BatchShape, ConfigError, Margin, Parts, TrainConfig};
 
 /// Stages before the run's own objective and batch. As text `400:batch-all:8x4,800:batch-hard`; in
 /// TOML also a table a stage:
@@ -42,10 +41,6 @@ pub struct Phase {
     pub from: u64,
     /// The first step beyond.
     pub until: u64,
-    /// The name of the objective.
-    pub preset: Preset,
-    /// Its margin, unless it has its own.
-    pub margin: Option<Margin>,
     /// The objective with its margin.
     pub objective: Objective,
     /// Classes × items of a batch; none lets the data decide.
@@ -54,45 +49,30 @@ pub struct Phase {
 
 impl TrainConfig {
     /// The phases of the run, in order; the last is the run's own.
-    pub fn phases(&self) -> Vec<Phase> {
+    ///
+    /// # Errors
+    /// Parts of an objective that contradict each other.
+    pub fn phases(&self) -> Result<Vec<Phase>, ConfigError> {
         let stages = self.curriculum.iter().flat_map(|curriculum| &curriculum.0).copied();
         let own = Stage { until: self.steps, ..Stage::default() };
+        let mut phases = Vec::new();
         let mut from = 0;
-        stages
-            .chain([own])
-            .filter_map(|stage| {
-                let until = stage.until.min(self.steps);
-                let preset = stage.objective.unwrap_or(self.objective);
-                let inherited = self.margin.filter(|_| stage.objective.is_none());
-                let margin = stage.margin.or(inherited);
-                let phase = Phase {
-                    from,
-                    until,
-                    preset,
-                    margin,
-                    objective: objective(preset, margin),
-                    batch: stage.batch.or(self.batch),
-                };
+        for stage in stages.chain([own]) {
+            let until = stage.until.min(self.steps);
+            let objective = match stage.objective {
+                Some(preset) => Parts { margin: stage.margin, ..Parts::default() }.of(preset),
+                None => {
+                    let own = self.parts();
+                    Parts { margin: stage.margin.or(own.margin), ..own }.of(self.objective)
+                }
+            }?;
+            if from < until {
+                let batch = stage.batch.or(self.batch);
+                phases.push(Phase { from, until, objective, batch });
                 from = until;
-                (phase.from < phase.until).then_some(phase)
-            })
-            .collect()
-    }
-}
-
-impl Phase {
-    /// # Errors
-    /// An objective that cannot be trained on with its margin.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |expected: String| ConfigError {
-            key: "margin",
-            got: self.margin.map_or_else(|| "unset".to_owned(), |margin| margin.to_string()),
-            expected,
-        };
-        if self.preset == Preset::Lifted && self.margin == Some(Margin::Soft) {
-            return Err(refuse("a number, since lifted has no soft margin".to_owned()));
+            }
         }
-        self.objective.check_trainable().map_err(|error| refuse(error.to_string()))
+        Ok(phases)
     }
 }
 
@@ -245,15 +225,15 @@ mod tests {
             curriculum: Some("40:facenet:2x2,60:4x4".parse().unwrap()),
             ..TrainConfig::default()
         };
-        let phases = config.phases();
+        let phases = config.phases().unwrap();
         let spans: Vec<_> = phases.iter().map(|phase| (phase.from, phase.until)).collect();
         assert_eq!(spans, [(0, 40), (40, 60), (60, 100)]);
         assert_eq!(phases[0].objective, Preset::Facenet.loss());
         assert_eq!(phases[0].batch, Some(BatchShape { p: 2, k: 2 }));
-        assert_eq!(phases[1].objective, config.loss());
-        assert_eq!((phases[2].objective, phases[2].batch), (config.loss(), None));
+        assert_eq!(phases[1].objective, config.loss().unwrap());
+        assert_eq!((phases[2].objective, phases[2].batch), (config.loss().unwrap(), None));
         // Stages beyond the last step have no effect.
-        assert_eq!(TrainConfig { steps: 40, ..config }.phases().len(), 1);
+        assert_eq!(TrainConfig { steps: 40, ..config }.phases().unwrap().len(), 1);
     }
 
     #[test]

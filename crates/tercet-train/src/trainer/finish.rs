@@ -46,7 +46,7 @@ impl Trainer<'_> {
             collapse,
             seconds: self.began.elapsed().as_secs_f64(),
             seed: self.config.seed,
-            objective: self.config.objective.to_string(),
+            objective: self.config.objective_name(),
             encoder: self.config.encoder.clone(),
             parameters: self.encoder.num_params(),
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),

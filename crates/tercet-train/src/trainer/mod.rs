@@ -13,6 +13,7 @@ mod finish;
 mod judging;
 mod loader;
 mod monitor;
+mod objective;
 mod optimizer;
 mod outcome;
 mod prepared;
@@ -25,11 +26,12 @@ mod tensorboard;
 mod watch;
 
 pub use best::{Best, Keep, Monitor};
-pub use collapse::{Condition, OnCollapse};
-pub use config::{BatchShape, ConfigError, Margin, TrainConfig};
+pub use collapse::{Condition, OnCollapse, REMEDY};
+pub use config::{BatchShape, ConfigError, TrainConfig};
 pub use curriculum::{Curriculum, Phase, Stage};
 pub use error::TrainError;
 pub use monitor::{CollapseLine, JudgedLine, JudgedOn, Line, StepLine};
+pub use objective::{Margin, Parts};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use outcome::{Before, Collapse, Count, Ended, Trained};
 pub use run::RunFolder;
@@ -116,6 +118,7 @@ impl<'a> Trainer<'a> {
         around: &'a Surroundings<'a>,
         began: Instant,
     ) -> Result<Self, TrainError> {
+        let objective = config.loss()?;
         let plain = Device::flex();
         let learning = plain.clone().autodiff();
         let encoder = fresh(config, &prepared, &learning)?;
@@ -124,9 +127,9 @@ impl<'a> Trainer<'a> {
             run,
             around,
             holdout: prepared.labels(&prepared.split.holdout),
-            metric: config.loss().metric(),
+            metric: objective.metric(),
             sampler: Arc::new(sampler(config.batch, config.seed, &prepared.train_labels())?),
-            objective: config.loss(),
+            objective,
             learning,
             plain,
             optimizer: Optimizer::new(config.optimizer_config(), Vec::new()),

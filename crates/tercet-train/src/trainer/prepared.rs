@@ -26,7 +26,7 @@ impl Prepared {
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = split(config, &catalogue.labels)?;
-        for phase in config.phases() {
+        for phase in config.phases()? {
             sampler(phase.batch, config.seed, &catalogue.labels.select(&split.train))?;
         }
         for problem in &catalogue.problems {

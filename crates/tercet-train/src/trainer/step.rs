@@ -39,7 +39,10 @@ impl Trainer<'_> {
         let embeddings = Array2::from_shape_vec((rows, dimensions), numbers)
             .map_err(|error| ModelError::Embed(error.to_string()))?;
 
-        let outcome = self.objective.evaluate(embeddings.view(), &labels)?;
+        // Selections that draw take other places of the batch in each step.
+        let seed = self.config.seed ^ self.state.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let objective = self.objective.with_seed(seed);
+        let outcome = objective.evaluate(embeddings.view(), &labels)?;
         let gradient =
             TensorData::new(outcome.gradient.iter().copied().collect(), [rows, dimensions]);
         let surrogate = (embedded * Tensor::<2>::from_data(gradient, &self.learning)).sum();
