@@ -87,16 +87,20 @@ impl Split {
     ///
     /// # Errors
     /// As [`split_classes`].
-    pub fn with_validation(self, labels: &Labels, share: f64, seed: u64) -> Result<Self, DataError> {
+    pub fn with_validation(
+        self,
+        labels: &Labels,
+        share: f64,
+        seed: u64,
+    ) -> Result<Self, DataError> {
         if share == 0.0 {
             return Ok(self);
         }
         let rest = labels.select(&self.train);
         let share = share * labels.class_count() as f64 / rest.class_count().max(1) as f64;
         let inner = split_classes(&rest, share, seed)?;
-        let items = |places: Vec<u32>| {
-            places.into_iter().map(|place| self.train[place as usize]).collect()
-        };
+        let items =
+            |places: Vec<u32>| places.into_iter().map(|place| self.train[place as usize]).collect();
         Ok(Self {
             train: items(inner.train),
             validation: items(inner.holdout),

@@ -23,13 +23,17 @@ pub enum Monitor {
     Mrr,
 }
 
-named!(Monitor, "monitor", [
-    ("map-at-r", Self::MapAtR),
-    ("recall-at-1", Self::RecallAt1),
-    ("r-precision", Self::RPrecision),
-    ("map", Self::Map),
-    ("mrr", Self::Mrr),
-]);
+named!(
+    Monitor,
+    "monitor",
+    [
+        ("map-at-r", Self::MapAtR),
+        ("recall-at-1", Self::RecallAt1),
+        ("r-precision", Self::RPrecision),
+        ("map", Self::Map),
+        ("mrr", Self::Mrr),
+    ]
+);
 
 impl Monitor {
     /// The figure of a judgement; more is better.

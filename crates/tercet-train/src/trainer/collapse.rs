@@ -26,11 +26,11 @@ pub enum OnCollapse {
     Soften,
 }
 
-named!(OnCollapse, "on-collapse", [
-    ("warn", Self::Warn),
-    ("stop", Self::Stop),
-    ("soften", Self::Soften),
-]);
+named!(
+    OnCollapse,
+    "on-collapse",
+    [("warn", Self::Warn), ("stop", Self::Stop), ("soften", Self::Soften),]
+);
 
 /// What a person can do about it.
 pub const REMEDY: &str = "Try --on-collapse soften, --objective batch-all or facenet, a lower --learning-rate, or a curriculum that starts with a small batch.";
@@ -130,10 +130,7 @@ impl CollapseWatch {
         let (same, different) = (census.mean_positive_distance, census.mean_negative_distance);
         follow(&mut self.loss, if value > 0.0 { outcome.value / value } else { f64::INFINITY });
         follow(&mut self.distance, different);
-        follow(
-            &mut self.separation,
-            if different > 0.0 { 1.0 - same / different } else { 0.0 },
-        );
+        follow(&mut self.separation, if different > 0.0 { 1.0 - same / different } else { 0.0 });
         if self.seen <= WINDOW {
             self.first_distance = self.distance;
             self.best_separation = self.separation;
@@ -176,9 +173,7 @@ impl CollapseWatch {
     pub(super) fn condition(&self) -> Condition {
         match self.collapsed_since {
             Some(since) => Condition::Collapsed { since },
-            None if self.waiting > 0 => {
-                Condition::Waiting { steps: self.waiting, idle: self.idle }
-            }
+            None if self.waiting > 0 => Condition::Waiting { steps: self.waiting, idle: self.idle },
             None => Condition::Learning,
         }
     }

@@ -10,9 +10,9 @@ use tercet::{Distance, Objective, Preset, Reduction, Selection};
 use super::best::{Keep, Monitor};
 use super::collapse::OnCollapse;
 use super::curriculum::Curriculum;
+use super::objective::{Margin, Parts};
 use super::optimizer::{OptimizerConfig, OptimizerKind};
 use super::schedule::{Schedule, ScheduleKind};
-use super::objective::{Margin, Parts};
 use crate::data::{Fit, Preprocessing, Source};
 use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
 
@@ -283,7 +283,6 @@ impl TrainConfig {
         self.optimizer_config().check()?;
         if let Some(beta) = self.falling_beta1.filter(|_| self.schedule != ScheduleKind::Paper) {
             return refuse("falling-beta1", &beta, "no such key but with the schedule paper");
-        }
         }
         if !(0.0..1.0).contains(&self.ema) {
             return refuse("ema", &self.ema, "a decay from 0 (none) to below 1, such as 0.999");

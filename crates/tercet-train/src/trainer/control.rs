@@ -202,7 +202,8 @@ impl Trainer<'_> {
         // their own.
         let load = |record: Bytes| -> Result<Encoder, TrainError> {
             let encoder = fresh(self.config, &self.prepared, &self.learning)?;
-            let record = ModuleRecord::from_bytes(record).map_err(|error| bad(error.to_string()))?;
+            let record =
+                ModuleRecord::from_bytes(record).map_err(|error| bad(error.to_string()))?;
             encoder.try_load_record(record).map_err(|error| bad(error.to_string()))
         };
         let encoder = load(checkpoint.take(ENCODER).ok_or_else(lacking)?)?;

@@ -143,7 +143,8 @@ impl FromStr for Stage {
         let mut stage = Self { until, ..Self::default() };
         for part in parts {
             // Each part is told by what it looks like, and may come once.
-            let (objective, margin, batch) = (part.parse().ok(), part.parse().ok(), part.parse().ok());
+            let (objective, margin, batch) =
+                (part.parse().ok(), part.parse().ok(), part.parse().ok());
             let seen = [
                 fill(&mut stage.objective, objective),
                 fill(&mut stage.margin, margin),
@@ -186,7 +187,10 @@ impl<'de> Deserialize<'de> for Curriculum {
                 text.parse().map_err(E::custom)
             }
 
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut tables: A) -> Result<Curriculum, A::Error> {
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                mut tables: A,
+            ) -> Result<Curriculum, A::Error> {
                 let mut stages = Vec::new();
                 while let Some(stage) = tables.next_element()? {
                     stages.push(stage);

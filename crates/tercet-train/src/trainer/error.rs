@@ -73,3 +73,17 @@ pub enum TrainError {
         learning_rate: f64,
     },
 }
+
+impl TrainError {
+    /// Whether a file could not be written because the disk is full.
+    pub fn lacks_room(&self) -> bool {
+        let file = match self {
+            Self::File(error) | Self::Model(ModelError::File(error)) => error,
+            _ => return false,
+        };
+        matches!(
+            file.source.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        )
+    }
+}

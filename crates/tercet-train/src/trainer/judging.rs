@@ -29,15 +29,9 @@ impl Trainer<'_> {
     ) -> Result<Array2<f32>, TrainError> {
         let pixels = &self.prepared.pixels;
         let shape = input_shape(pixels.preprocessing());
-        Ok(embed(
-            &encoder.valid(),
-            shape,
-            pixels,
-            items,
-            Views::Single,
-            &self.plain,
-            &|_| ControlFlow::Continue(()),
-        )?)
+        Ok(embed(&encoder.valid(), shape, pixels, items, Views::Single, &self.plain, &|_| {
+            ControlFlow::Continue(())
+        })?)
     }
 
     /// Raw pixels and the network as it was before its first step.

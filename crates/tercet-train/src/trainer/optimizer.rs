@@ -30,12 +30,11 @@ pub enum OptimizerKind {
     Adagrad,
 }
 
-named!(OptimizerKind, "optimizer", [
-    ("adam", Self::Adam),
-    ("adamw", Self::Adamw),
-    ("sgd", Self::Sgd),
-    ("adagrad", Self::Adagrad),
-]);
+named!(
+    OptimizerKind,
+    "optimizer",
+    [("adam", Self::Adam), ("adamw", Self::Adamw), ("sgd", Self::Sgd), ("adagrad", Self::Adagrad),]
+);
 
 /// β₁ of Adam.
 const BETA_1: f32 = 0.9;
@@ -83,7 +82,11 @@ impl OptimizerConfig {
                 return refuse("falling-beta1", beta.to_string(), "a number from 0 to below 1");
             }
             if !matches!(self.kind, OptimizerKind::Adam | OptimizerKind::Adamw) {
-                return refuse("falling-beta1", beta.to_string(), "no such key but with adam, adamw");
+                return refuse(
+                    "falling-beta1",
+                    beta.to_string(),
+                    "no such key but with adam, adamw",
+                );
             }
         }
         Ok(())

@@ -25,7 +25,7 @@ impl Prepared {
         let source: Source = config.source.parse()?;
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
-        let split = split(config, &catalogue.labels)?;
+        let split = divided(config, &catalogue.labels)?;
         for phase in config.phases()? {
             sampler(phase.batch, config.seed, &catalogue.labels.select(&split.train))?;
         }
@@ -47,7 +47,7 @@ impl Prepared {
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
-        let split = split(config, &pixels.catalogue().labels)?;
+        let split = divided(config, &pixels.catalogue().labels)?;
         let (mean, std) = pixels.channel_statistics(&split.train)?;
         let pixels = Arc::new(pixels.with_statistics(mean, std)?);
         let fingerprint = pixels.catalogue().fingerprint();
@@ -69,7 +69,7 @@ impl Prepared {
     }
 }
 
-fn split(config: &TrainConfig, labels: &Labels) -> Result<Split, DataError> {
+fn divided(config: &TrainConfig, labels: &Labels) -> Result<Split, DataError> {
     split_classes(labels, config.holdout, config.seed)?.with_validation(
         labels,
         config.validation,

@@ -28,12 +28,16 @@ pub enum ScheduleKind {
     Constant,
 }
 
-named!(ScheduleKind, "schedule", [
-    ("paper", Self::Paper),
-    ("cosine", Self::Cosine),
-    ("one-cycle", Self::OneCycle),
-    ("constant", Self::Constant),
-]);
+named!(
+    ScheduleKind,
+    "schedule",
+    [
+        ("paper", Self::Paper),
+        ("cosine", Self::Cosine),
+        ("one-cycle", Self::OneCycle),
+        ("constant", Self::Constant),
+    ]
+);
 
 /// What remains of the rate at the end of the paper's fall.
 const PAPER_FLOOR: f64 = 0.001;

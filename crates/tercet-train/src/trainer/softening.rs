@@ -85,9 +85,6 @@ mod tests {
         assert!((rate_share(&softened) - 0.1).abs() < 1e-15);
         let Objective::Triplet(easy) = eased(hard, &softened) else { panic!("another kind") };
         assert_eq!((easy.selection, easy.metric), (Selection::All, hard.metric()));
-        assert_eq!(
-            Easing::next(&Preset::BatchAll.loss(), &[]),
-            Some(Easing::TenthOfTheRate)
-        );
+        assert_eq!(Easing::next(&Preset::BatchAll.loss(), &[]), Some(Easing::TenthOfTheRate));
     }
 }

@@ -86,10 +86,10 @@ impl EventFile {
     }
 
     pub(super) fn write(&mut self, line: &Line) -> Result<(), FileError> {
-        let scalars = line.scalars().into_iter().map(|(tag, value)| Scalar {
-            tag: tag.to_owned(),
-            simple_value: Some(value as f32),
-        });
+        let scalars = line
+            .scalars()
+            .into_iter()
+            .map(|(tag, value)| Scalar { tag: tag.to_owned(), simple_value: Some(value as f32) });
         let event = Event {
             wall_time: now(),
             step: line.step() as i64,
