@@ -114,8 +114,7 @@ impl TrainingDisplay {
             Event::Preparing { done, total } => {
                 if done == 0 || self.main.length() != Some(total as u64) {
                     self.main.set_length(total as u64);
-                    self.main
-                        .set_style(style("reading  {wide_bar} {human_pos}/{human_len} images"));
+                    self.main.set_style(style("reading  {wide_bar} {human_pos}/{human_len} items"));
                 }
                 self.main.set_position(done as u64);
             }
@@ -134,13 +133,13 @@ impl TrainingDisplay {
                 let chosen = match validation.classes {
                     0 => String::new(),
                     classes => format!(
-                        "chosen by {} others ({} images), ",
+                        "chosen by {} others ({} items), ",
                         count(classes),
                         count(validation.items)
                     ),
                 };
                 self.say(&format!(
-                    "learning from {} classes ({} images), {chosen}judged on {} others ({} images), {} parameters{resumed}",
+                    "learning from {} classes ({} items), {chosen}judged on {} others ({} items), {} parameters{resumed}",
                     count(train.classes),
                     count(train.items),
                     count(holdout.classes),
@@ -193,7 +192,7 @@ impl TrainingDisplay {
                 {
                     curves.told = line.step;
                     eprintln!(
-                        "step {:>6}  loss {:.4}  active {:>3.0} %  {:.0} images/s{}",
+                        "step {:>6}  loss {:.4}  active {:>3.0} %  {:.0} items/s{}",
                         line.step,
                         line.loss,
                         100.0 * line.active,
@@ -297,7 +296,7 @@ fn spread(line: &StepLine) -> String {
         p.map_or_else(String::new, |p| format!("{name} {:.2} · {:.2} · {:.2}", p.p5, p.p50, p.p95))
     };
     format!(
-        "spread   {}   {}   (5 · 50 · 95 %)   {:.0} images/s",
+        "spread   {}   {}   (5 · 50 · 95 %)   {:.0} items/s",
         range("norms", line.norm),
         range("distances", line.distance),
         line.items_per_second

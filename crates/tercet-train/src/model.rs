@@ -17,7 +17,7 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use tercet::{Distance, Metric};
 
-use crate::data::{DataError, Pixels, Preprocessing};
+use crate::data::{DataError, Examples, Input};
 use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
@@ -39,8 +39,8 @@ pub struct ModelCard {
     pub format: u32,
     /// The architecture and its options.
     pub encoder: EncoderConfig,
-    /// How an image becomes the encoder's input.
-    pub preprocessing: Preprocessing,
+    /// How an item becomes the encoder's input.
+    pub preprocessing: Input,
     /// The distance in which the embeddings are compared.
     pub distance: Distance,
     /// Whether embeddings are L2-normalised.
@@ -62,6 +62,9 @@ pub struct Provenance {
     pub config: serde_json::Value,
     /// The seed that, with configuration and data, makes the run reproducible.
     pub seed: u64,
+    /// The classes that were kept apart; none known in files of earlier versions.
+    #[serde(default)]
+    pub held_out: Vec<String>,
     /// Fingerprint of ids and labels of the data.
     pub data: String,
     /// What the judgement on held-out classes said.
@@ -149,7 +152,7 @@ impl Model {
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
         card.preprocessing.check()?;
-        let mut encoder = card.encoder.init(input_shape(&card.preprocessing), &device)?;
+        let mut encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
         let mut store = SafetensorsStore::from_bytes(Some(bytes))
             .with_from_adapter(PyTorchToBurnAdapter)
             .skip_enum_variants(true);
@@ -196,7 +199,7 @@ impl Model {
     /// Embeds items in the order given; each is the mean of its views.
     ///
     /// # Shapes
-    /// - pixels: prepared with [`Views::preprocessing`] of the card's
+    /// - examples: prepared with [`Views::input`] of the card's
     /// - result: N×D, normalised if the card says so
     ///
     /// `progress` hears how many are done and may break off.
@@ -206,30 +209,21 @@ impl Model {
     /// [`DataError::Interrupted`] if broken off.
     ///
     /// # Panics
-    /// If the pixels are smaller than the encoder's input.
+    /// If the pictures are smaller than the encoder's input.
     pub fn embed(
         &self,
-        pixels: &Pixels,
+        examples: &Examples,
         items: &[u32],
         views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
-        let shape = input_shape(&self.card.preprocessing);
+        let shape = self.card.preprocessing.shape();
         let mut embeddings =
-            embed(&self.encoder, shape, pixels, items, views, &self.device, progress)?;
+            embed(&self.encoder, shape, examples, items, views, &self.device, progress)?;
         if self.card.normalized {
             normalize_rows(&mut embeddings);
         }
         Ok(embeddings)
-    }
-}
-
-/// The input that preprocessing makes.
-pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
-    InputShape {
-        channels: preprocessing.channels as usize,
-        height: preprocessing.height as usize,
-        width: preprocessing.width as usize,
     }
 }
 
@@ -238,18 +232,18 @@ pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
 pub(crate) fn embed(
     encoder: &Encoder,
     shape: InputShape,
-    pixels: &Pixels,
+    examples: &Examples,
     items: &[u32],
     views: Views,
     device: &Device,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
-    let windows = views.windows(pixels.preprocessing(), shape.width, shape.height);
+    let windows = views.windows(examples.input().shape(), shape.width, shape.height);
     let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
         let mut mean: Vec<f32> = Vec::new();
         for &window in &windows {
-            let images = images(pixels.window(chunk, window)?, chunk.len(), shape, device);
+            let images = images(examples.window(chunk, window)?, chunk.len(), shape, device);
             let embeddings = values(encoder.forward(images))?;
             mean.resize(embeddings.len(), 0.0);
             let share = 1.0 / windows.len() as f32;

@@ -50,10 +50,7 @@ impl Data {
                 })?;
             }
             Look::Info { source, labels } => {
-                let mut source: Source = source.parse()?;
-                if let Some(labels) = labels {
-                    source = source.with_labels(labels)?;
-                }
+                let source = super::source(&source, labels.as_deref())?;
                 let catalogue = source.catalogue()?;
                 let bar = progress::bar(general, "reading", catalogue.len());
                 let stop = interrupt::watch()?;

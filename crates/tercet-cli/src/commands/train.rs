@@ -1,5 +1,6 @@
 //! `tercet train`: from images to a judged model.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,10 +9,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Selection};
-use tercet_train::data::{Fit, Source};
+use tercet_train::data::{DataError, Fit, Source, named_classes};
 use tercet_train::trainer::{
-    BatchShape, Condition, Curriculum, Ended, Keep, Margin, Monitor, OnCollapse, OptimizerKind,
-    RunFolder, ScheduleKind, Surroundings, TrainConfig, TrainError, Trained, train,
+    BatchShape, Condition, Curriculum, Ended, ImageSize, Keep, Margin, Monitor, OnCollapse,
+    OptimizerKind, RunFolder, ScheduleKind, Surroundings, TrainConfig, TrainError, Trained, train,
 };
 
 use super::loss::penalty_name;
@@ -46,6 +47,10 @@ struct Settings {
     /// `kind:PATH`, or a path whose kind is recognised [default: glyphs, embedded].
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<PathBuf>,
     /// Share of the classes kept apart to judge on [default: 0.2].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,22 +60,31 @@ struct Settings {
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<f64>,
+    /// A file that names the classes to keep apart, one a line, instead of a share of them.
+    #[arg(long, value_name = "FILE", conflicts_with = "holdout", value_parser = class_names)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holdout_classes: Option<BTreeSet<String>>,
     /// Leave unreadable items out instead of failing.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     skip_bad: bool,
-    /// Side of the square image that enters the encoder [default: 28 for glyphs, else 64].
-    #[arg(long, value_name = "PIXELS")]
+    /// Height x width of the images that enter the encoder, or one side of a square [default: what
+    /// the encoder was made for; else 28 for glyphs, omniglot, idx, 128x64 for market1501, 64].
+    #[arg(long, value_name = "HxW")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<u32>,
+    size: Option<ImageSize>,
     /// 1 (grey) or 3 (RGB) [default: 1 for glyphs, else 3].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<u32>,
-    /// How images of another shape are brought to the square: crop, pad, stretch [default: crop].
+    /// How images of another shape are brought to that size: crop, pad, stretch [default: crop].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
+    /// Bring vectors to mean 0 and deviation 1 in each component.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    standardize: bool,
     /// Optimiser steps [default: 600].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,19 +128,23 @@ struct Settings {
     #[arg(long, value_name = "UNTIL:OBJECTIVE:PxK,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     curriculum: Option<Curriculum>,
-    /// The architecture [default: small-cnn].
-    #[arg(long, value_name = "NAME")]
+    /// The architecture; without a name lists them [default: small-cnn, linear-head for features].
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = LIST)]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<String>,
-    /// Channels of a block [default: 64].
+    /// Channels of a block [default: the architecture's own].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<usize>,
-    /// Blocks [default: as the image size asks].
+    /// Blocks of small-cnn [default: as the image size asks].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     depth: Option<usize>,
-    /// Components of an embedding [default: 64].
+    /// Components of the hidden layer of a head [default: the architecture's own].
+    #[arg(long, value_name = "D")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<usize>,
+    /// Components of an embedding [default: the architecture's own].
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding_dim: Option<usize>,
@@ -224,6 +242,11 @@ struct Settings {
 
 impl Train {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
+        if self.settings.encoder.as_deref() == Some(LIST) {
+            let listed = ENCODERS.map(|(name, what)| Listed { name, what });
+            super::print(general, &listed, encoders)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let (config, resumed) = match &self.resume {
             None => (self.merged()?, None),
             Some(path) => {
@@ -274,16 +297,23 @@ impl Train {
 
     /// Defaults, then the file, then the flags.
     fn merged(&self) -> anyhow::Result<TrainConfig> {
-        let mut merged = toml::Table::new();
+        let mut given = toml::Table::new();
         if let Some(path) = &self.config {
             let text = fs::read_to_string(path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
             // Read as a configuration first: its errors name line and key.
             toml::from_str::<TrainConfig>(&text)
                 .with_context(|| format!("{} is no configuration", path.display()))?;
-            merged = toml::from_str(&text)?;
+            given = toml::from_str(&text)?;
         }
-        merged.extend(toml::Table::try_from(&self.settings)?);
+        given.extend(toml::Table::try_from(&self.settings)?);
+        // A source that is none is told when it is read.
+        let source = given.get("source").and_then(toml::Value::as_str);
+        let defaults = source
+            .and_then(|source| source.parse().ok())
+            .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
+        let mut merged = toml::Table::try_from(defaults)?;
+        merged.extend(given);
         Ok(merged.try_into()?)
     }
 
@@ -326,19 +356,48 @@ fn advised(error: TrainError, run: &RunFolder) -> anyhow::Error {
     }
 }
 
+fn class_names(path: &str) -> Result<BTreeSet<String>, DataError> {
+    named_classes(Path::new(path))
+}
+
+/// What `--encoder` without a name stands for.
+const LIST: &str = "list";
+
+/// The architectures and what they are for.
+const ENCODERS: [(&str, &str); 8] = [
+    ("small-cnn", "convolution blocks, for images of up to about 100 pixels a side (default)"),
+    ("lunet", "residual, from scratch, 128x64: persons (In Defense of the Triplet Loss), 5.0 M"),
+    ("inception-small", "Inception, 96x96: faces (OpenFace's nn4.small2 of FaceNet's NN4), 3.7 M"),
+    ("resnet18", "11.2 M and a head, torchvision's layout"),
+    ("resnet34", "21.3 M and a head, torchvision's layout"),
+    ("resnet50", "23.5 M and a head, torchvision's layout; with its head TriNet"),
+    ("linear-head", "one matrix on vectors, from the identity (default of features)"),
+    ("mlp-head", "a hidden layer beside a matrix, on vectors"),
+];
+
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    what: &'static str,
+}
+
+fn encoders() -> String {
+    ENCODERS.map(|(name, what)| format!("{name:<16} {what}")).join("\n")
+}
+
 fn summary(trained: &Trained, run: &RunFolder) -> String {
     let mut text = String::new();
     if let Some(after) = &trained.after {
-        let rows: Vec<_> = [
-            ("pixels", trained.before.pixels.as_ref()),
-            ("untrained", trained.before.untrained.as_ref()),
-            ("trained", Some(&after.retrieval)),
-        ]
-        .into_iter()
-        .filter_map(|(name, judged)| Some((name, judged?)))
-        .collect();
+        let untrained = trained.before.untrained.as_ref().map(|judged| ("untrained", judged));
+        let rows: Vec<_> = trained
+            .before
+            .raw()
+            .into_iter()
+            .chain(untrained)
+            .chain([("trained", &after.retrieval)])
+            .collect();
         text += &format!(
-            "{} classes never seen in training, {} images, leave-one-out\n\n{}\n",
+            "{} classes never seen in training, {} items, leave-one-out\n\n{}\n",
             count(trained.holdout.classes),
             count(trained.holdout.items),
             table::retrieval(&rows)

@@ -124,6 +124,28 @@ pub enum DataError {
         /// The source.
         text: String,
     },
+    /// Images where vectors are needed.
+    #[error("{text} holds images, not vectors: an encoder of vectors has no use for them")]
+    Images {
+        /// The source.
+        text: String,
+    },
+    /// A picture for an encoder that takes vectors.
+    #[error("an encoder of vectors with {dimensions} components has no use for images")]
+    NotForImages {
+        /// Components that it takes.
+        dimensions: usize,
+    },
+    /// Vectors of another length than the encoder takes.
+    #[error("{text} holds vectors of {got} components: expected {expected}")]
+    Dimensions {
+        /// The source.
+        text: String,
+        /// Components of its vectors.
+        got: usize,
+        /// Components that the encoder takes.
+        expected: usize,
+    },
     /// A file of vectors, or of their labels, that cannot be used.
     #[error(transparent)]
     Embeddings(EmbeddingsError),

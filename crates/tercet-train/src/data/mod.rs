@@ -2,7 +2,8 @@
 //!
 //! A [`Source`] says where the data lies. Its [`Catalogue`] lists the items and their classes
 //! without decoding anything. [`Pixels`] decodes every item once, so that a corrupt file is found
-//! before training starts, and hands out batches of numbers. [`split_classes`] keeps whole classes
+//! before training starts, and hands out batches of numbers; [`Vectors`] does so where a source holds
+//! vectors instead, and [`Examples`] are either. [`split_classes`] keeps whole classes
 //! apart to judge on, and [`Survey`] tells what is there.
 //!
 //! ```
@@ -32,6 +33,7 @@ mod attributes;
 mod catalogue;
 mod decode;
 mod error;
+mod examples;
 mod features;
 mod folder;
 mod glyphs;
@@ -49,6 +51,7 @@ mod split;
 mod survey;
 mod table;
 mod tree;
+mod vectors;
 mod walk;
 
 pub use archive::{Archive, Entry};
@@ -56,6 +59,7 @@ pub use attributes::{Attributes, Crop, Part, Parts};
 pub use catalogue::{Catalogue, Content, Item};
 pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
 pub use error::{BadItem, DataError};
+pub use examples::{Examples, Input};
 pub use features::Vector;
 pub use glyphs::Glyph;
 pub use idx::IdxImage;
@@ -64,6 +68,7 @@ pub use pairs::{ItemPair, Pairs};
 pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions, Window};
 pub use preprocessing::{Filter, Fit, Preprocessing};
 pub use source::{Kind, Source};
-pub use split::{Split, split_classes};
+pub use split::{Split, named_classes, split_classes, split_named};
 pub use survey::{CameraSize, ClassSize, Duplicates, PartSize, Spread, Survey};
+pub use vectors::{Standardization, Vectors};
 pub use walk::EXTENSIONS;

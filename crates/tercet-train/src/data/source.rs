@@ -165,12 +165,13 @@ impl Source {
         }
     }
 
-    /// Side in pixels and channels of the images that an encoder gets from this source, if nothing
+    /// Height, width and channels of the images that an encoder gets from this source, if nothing
     /// else is asked for.
-    pub fn default_input(&self) -> (u32, u32) {
+    pub fn default_input(&self) -> (u32, u32, u32) {
         match self {
-            Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 1),
-            _ => (64, 3),
+            Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 28, 1),
+            Self::Market1501(_) => (128, 64, 3),
+            _ => (64, 64, 3),
         }
     }
 

@@ -1,5 +1,9 @@
 //! Whole classes kept apart, to judge on what the encoder has never seen.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -43,7 +47,6 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
         });
     }
 
-    let sizes = labels.class_sizes();
     let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
     classes.sort_by_key(|&class| labels.name(class));
     classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -51,7 +54,53 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
     let held_out = ((classes.len() as f64 * share).round() as usize).max(2);
     let apart = &classes[..held_out.min(classes.len())];
     let rest = &classes[apart.len()..];
+    keep_apart(labels, apart, rest)
+}
 
+/// Keeps the classes of these names apart.
+///
+/// # Errors
+/// - [`DataError::Parameter`] if a name is no class;
+/// - [`DataError::TooFewClasses`] as [`split_classes`].
+pub fn split_named(labels: &Labels, names: &BTreeSet<String>) -> Result<Split, DataError> {
+    let classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    let (apart, rest): (Vec<u32>, Vec<u32>) =
+        classes.into_iter().partition(|&class| names.contains(labels.name(class)));
+    if apart.len() < names.len() {
+        let known: BTreeSet<&str> = apart.iter().map(|&class| labels.name(class)).collect();
+        let unknown = names.iter().find(|name| !known.contains(name.as_str()));
+        return Err(DataError::Parameter {
+            parameter: "holdout-classes",
+            got: format!("`{}`", unknown.map_or("", String::as_str)),
+            expected: format!("one of the {} classes of the source", labels.class_count()),
+        });
+    }
+    keep_apart(labels, &apart, &rest)
+}
+
+/// The class names in a file, one a line; empty lines do not count.
+///
+/// # Errors
+/// A file that cannot be read, or names no class.
+pub fn named_classes(path: &Path) -> Result<BTreeSet<String>, DataError> {
+    let text = fs::read_to_string(path)
+        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
+    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    let names: BTreeSet<String> =
+        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    match names.is_empty() {
+        true => Err(DataError::Nothing {
+            path: path.to_owned(),
+            found: "no class".to_owned(),
+            expected: "the name of a class on each line".to_owned(),
+        }),
+        false => Ok(names),
+    }
+}
+
+/// Items of the classes `apart` against those of the `rest`, if both can be worked with.
+fn keep_apart(labels: &Labels, apart: &[u32], rest: &[u32]) -> Result<Split, DataError> {
+    let sizes = labels.class_sizes();
     let pairs = |classes: &[u32]| {
         let has_pair = |&&class: &&u32| sizes[class as usize] >= 2;
         classes.iter().filter(has_pair).count()
@@ -65,14 +114,13 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
     };
     if let Some((needs, left)) = lacking {
         return Err(DataError::TooFewClasses {
-            classes: classes.len(),
-            pairs: pairs(&classes),
-            held_out,
+            classes: sizes.len(),
+            pairs: pairs(rest) + pairs(apart),
+            held_out: apart.len(),
             lacking: format!("{needs}, {left} would be left"),
         });
     }
-
-    let mut is_apart = vec![false; classes.len()];
+    let mut is_apart = vec![false; sizes.len()];
     for &class in apart {
         is_apart[class as usize] = true;
     }
@@ -111,8 +159,6 @@ impl Split {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn labels(classes: usize, items: usize) -> Labels {
@@ -161,6 +207,26 @@ mod tests {
         assert_ne!(holdout(&labels, 1), holdout(&labels, 2));
         let backwards: Vec<u32> = (0..150).rev().collect();
         assert_eq!(holdout(&labels, 1), holdout(&labels.select(&backwards), 1));
+    }
+
+    #[test]
+    fn classes_are_kept_apart_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("apart.txt");
+        fs::write(&file, "4\r\n\n2\n").unwrap();
+        let labels = labels(5, 2);
+        let split = split_named(&labels, &named_classes(&file).unwrap()).unwrap();
+        assert_eq!(split.holdout, [2, 4, 7, 9]);
+        assert_eq!(split.train, [0, 1, 3, 5, 6, 8]);
+
+        fs::write(&file, "4\nfive\n").unwrap();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("holdout-classes is `five`"), "{message}");
+        fs::write(&file, "0\n1\n2\n3\n").unwrap();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("cannot hold out 4 of 5"), "{message}");
+        fs::write(&file, "\n").unwrap();
+        assert!(named_classes(&file).unwrap_err().to_string().contains("apart.txt"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{EncoderError, InputShape};
+use super::{EncoderError, EncoderOptions, InputShape};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
 /// things are beats global pooling.
@@ -53,6 +53,14 @@ struct Block {
 impl SmallCnnConfig {
     /// The name used on the command line and in files.
     pub const NAME: &str = "small-cnn";
+
+    pub(super) fn with(options: &mut EncoderOptions) -> Self {
+        let mut config = Self::default();
+        EncoderOptions::take(&mut options.width, &mut config.width);
+        EncoderOptions::take(&mut options.depth, &mut config.depth);
+        EncoderOptions::take(&mut options.embedding_dim, &mut config.embedding_dim);
+        config
+    }
 
     /// Makes the network with fresh weights.
     ///

@@ -1,11 +1,12 @@
 //! Everything that decides a run, as `config.toml` keeps it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tercet::{Distance, Objective, Preset, Reduction, Selection};
+use tercet::{Distance, Labels, Objective, Preset, Reduction, Selection};
 
 use super::best::{Keep, Monitor};
 use super::collapse::OnCollapse;
@@ -13,8 +14,13 @@ use super::curriculum::Curriculum;
 use super::objective::{Margin, Parts};
 use super::optimizer::{OptimizerConfig, OptimizerKind};
 use super::schedule::{Schedule, ScheduleKind};
-use crate::data::{Fit, Preprocessing, Source};
-use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
+use crate::data::{
+    Catalogue, DataError, Fit, Input, Preprocessing, Source, Split, Standardization, split_classes,
+    split_named,
+};
+use crate::encoder::{
+    EncoderConfig, EncoderError, EncoderOptions, LinearHeadConfig, SmallCnnConfig, Takes,
+};
 
 /// The configuration of a training run. Every flag of `tercet train` is a key of this file, written
 /// with the same name.
@@ -23,25 +29,35 @@ use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
 pub struct TrainConfig {
     /// Where the images lie, as `kind:path`. Default `glyphs`.
     pub source: String,
+    /// Labels of a source of vectors that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
     /// Share of the classes that is kept apart to judge on, 0 to below 1. Default 0.2.
     pub holdout: f64,
     /// Share of the classes that is kept apart to choose by: judgements along the way, the best
     /// weights and early stopping then go by these, and the held-out classes are judged once, at
     /// the end. Default 0: the held-out classes serve for both.
     pub validation: f64,
+    /// The classes to keep apart, instead of a share of them. Default none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub holdout_classes: BTreeSet<String>,
     /// Leave unreadable items out instead of failing. Default no.
     pub skip_bad: bool,
-    /// Side of the square image that enters the encoder, in pixels. Default 28 for `glyphs`, else 64.
+    /// Size of the images that enter the encoder. Default what the encoder was made for, else what
+    /// suits the source.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<u32>,
+    pub size: Option<ImageSize>,
     /// 1 (grey) or 3 (RGB). Default 1 for `glyphs`, else 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u32>,
-    /// How an image of another shape is brought to the square. Default `crop`.
+    /// How an image of another shape is brought to that size. Default `crop`.
     pub fit: Fit,
+    /// Whether vectors are brought to mean 0 and deviation 1 in each component. Default no.
+    pub standardize: bool,
     /// Number of optimiser steps. Default 600.
     pub steps: u64,
-    /// Classes × items of a batch. Default 16x4, with fewer classes where there are fewer.
+    /// Classes × items of a batch. Default 16x4, 16x8 of vectors; with fewer classes where there are
+    /// fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchShape>,
     /// The objective. Default `batch-hard`.
@@ -69,12 +85,18 @@ pub struct TrainConfig {
     pub curriculum: Option<Curriculum>,
     /// The architecture. Default `small-cnn`.
     pub encoder: String,
-    /// Channels of a block. Default 64.
-    pub width: usize,
-    /// Blocks; 0 (default) lets the image size decide.
-    pub depth: usize,
-    /// Components of an embedding. Default 64.
-    pub embedding_dim: usize,
+    /// Channels of its blocks; the architecture's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Blocks; as the image size asks by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Components of the hidden layer; the architecture's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// Components of an embedding; the architecture's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_dim: Option<usize>,
     /// The highest learning rate. Default 1e-3, as in "In Defense".
     pub learning_rate: f64,
     /// How the rate goes on from there. Default `paper`.
@@ -130,15 +152,17 @@ pub struct TrainConfig {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        let encoder = SmallCnnConfig::default();
         Self {
             source: Source::Glyphs.to_string(),
+            labels: None,
             holdout: 0.2,
             validation: 0.0,
+            holdout_classes: BTreeSet::new(),
             skip_bad: false,
             size: None,
             channels: None,
             fit: Fit::default(),
+            standardize: false,
             steps: 600,
             batch: None,
             objective: Preset::default(),
@@ -150,9 +174,10 @@ impl Default for TrainConfig {
             margin: None,
             curriculum: None,
             encoder: SmallCnnConfig::NAME.to_owned(),
-            width: encoder.width,
-            depth: encoder.depth,
-            embedding_dim: encoder.embedding_dim,
+            width: None,
+            depth: None,
+            hidden: None,
+            embedding_dim: None,
             learning_rate: 1e-3,
             schedule: ScheduleKind::default(),
             warmup: 0,
@@ -192,6 +217,21 @@ pub struct ConfigError {
 }
 
 impl TrainConfig {
+    /// The defaults for a source: those of [`TrainConfig::default`], and for vectors a head that
+    /// starts as the identity, with the objective that keeps it useful for classes it never saw
+    /// (GUIDE.md, "Train on features", has the measurements).
+    pub fn suited_to(source: &Source) -> Self {
+        let config = Self { source: source.to_string(), ..Self::default() };
+        match source {
+            Source::Features { .. } => Self {
+                encoder: LinearHeadConfig::NAME.to_owned(),
+                objective: Preset::Facenet,
+                ..config
+            },
+            _ => config,
+        }
+    }
+
     /// Checks every value that can be checked without looking at the data.
     ///
     /// # Errors
@@ -207,9 +247,6 @@ impl TrainConfig {
             return refuse("steps", &self.steps, "at least 1");
         }
         self.check_control()?;
-        if let Some(size) = self.size.filter(|size| !(2..=1024).contains(size)) {
-            return refuse("size", &size, "2 to 1024 pixels");
-        }
         if let Some(channels) = self.channels.filter(|channels| ![1, 3].contains(channels)) {
             return refuse("channels", &channels, "1 (grey) or 3 (RGB)");
         }
@@ -287,12 +324,13 @@ impl TrainConfig {
         if !(0.0..1.0).contains(&self.ema) {
             return refuse("ema", &self.ema, "a decay from 0 (none) to below 1, such as 0.999");
         }
-        let rest = 1.0 - self.holdout;
+        let rest = if self.holdout_classes.is_empty() { 1.0 - self.holdout } else { 1.0 };
         if !(0.0..rest).contains(&self.validation) {
             let expected = format!("a share of the classes from 0 to below {rest}");
             return refuse("validation", &self.validation, &expected);
         }
-        if self.holdout == 0.0 && self.validation == 0.0 {
+        let named = !self.holdout_classes.is_empty();
+        if self.holdout == 0.0 && !named && self.validation == 0.0 {
             for (key, asked) in [("keep", self.keep == Keep::Best), ("patience", self.patience > 0)]
             {
                 if asked {
@@ -329,29 +367,68 @@ impl TrainConfig {
     /// The architecture with its options.
     ///
     /// # Errors
-    /// An unknown name.
+    /// An unknown name; an option that this architecture does not have.
     pub fn encoder_config(&self) -> Result<EncoderConfig, ConfigError> {
-        if self.encoder != SmallCnnConfig::NAME {
-            return Err(ConfigError {
-                key: "encoder",
-                got: self.encoder.clone(),
-                expected: format!("one of {}", ENCODER_NAMES.join(", ")),
-            });
-        }
-        Ok(EncoderConfig::SmallCnn(SmallCnnConfig {
+        let options = EncoderOptions {
+            embedding_dim: self.embedding_dim,
             width: self.width,
             depth: self.depth,
-            embedding_dim: self.embedding_dim,
-        }))
+            hidden: self.hidden,
+        };
+        EncoderConfig::named(&self.encoder, options).map_err(|error| {
+            let EncoderError::Option { option, got, expected } = error;
+            ConfigError { key: option, got, expected }
+        })
     }
 
-    /// How the source's images enter the encoder, still without mean and standard deviation.
-    pub fn preprocessing(&self, source: &Source) -> Preprocessing {
-        let (size, channels) = source.default_input();
-        let size = self.size.unwrap_or(size);
-        let mut preprocessing = Preprocessing::new(size, size, self.channels.unwrap_or(channels));
-        preprocessing.fit = self.fit;
-        preprocessing
+    /// The batch where none is asked for: larger of vectors, which are cheap.
+    pub(super) fn default_batch(&self) -> Result<BatchShape, ConfigError> {
+        Ok(match self.encoder_config()?.takes() {
+            Takes::Images => BatchShape { p: 16, k: 4 },
+            Takes::Vectors => BatchShape { p: 16, k: 8 },
+        })
+    }
+
+    /// How the source's items enter the encoder, still without mean and standard deviation.
+    ///
+    /// # Errors
+    /// An encoder of images for a source of vectors, or the other way round.
+    pub fn input(&self, source: &Source, catalogue: &Catalogue) -> Result<Input, ConfigError> {
+        let encoder = self.encoder_config()?;
+        let refuse = |expected: &str| {
+            let got = encoder.name().to_owned();
+            Err(ConfigError { key: "encoder", got, expected: expected.to_owned() })
+        };
+        match (encoder.takes(), catalogue.dimensions()) {
+            (Takes::Images, Some(_)) => {
+                refuse("linear-head or mlp-head, since the source holds vectors")
+            }
+            (Takes::Vectors, None) => refuse("an encoder of images, since the source holds images"),
+            (Takes::Vectors, Some(dimensions)) => {
+                Ok(Input::Vectors(Standardization::none(dimensions)))
+            }
+            (Takes::Images, None) => {
+                let (height, width, channels) = source.default_input();
+                let (height, width) = encoder.usual_size().unwrap_or((height, width));
+                let ImageSize { height, width } = self.size.unwrap_or(ImageSize { height, width });
+                let channels = self.channels.unwrap_or(channels);
+                let mut preprocessing = Preprocessing::new(width, height, channels);
+                preprocessing.fit = self.fit;
+                Ok(Input::Images(preprocessing))
+            }
+        }
+    }
+
+    /// Which items are learnt from, and which are kept apart.
+    ///
+    /// # Errors
+    /// As [`split_named`] where the classes are named, else as [`split_classes`].
+    pub fn split(&self, labels: &Labels) -> Result<Split, DataError> {
+        let split = match self.holdout_classes.is_empty() {
+            true => split_classes(labels, self.holdout, self.seed),
+            false => split_named(labels, &self.holdout_classes),
+        }?;
+        split.with_validation(labels, self.validation, self.seed)
     }
 
     /// Steps without progress at the collapse value that are not yet a collapse.
@@ -371,6 +448,43 @@ impl TrainConfig {
     }
 }
 
+/// Height and width of images in pixels, written `128x64` (H×W, as tensors have it), or `64` for a
+/// square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageSize {
+    /// Rows of pixels.
+    pub height: u32,
+    /// Columns of pixels.
+    pub width: u32,
+}
+
+impl fmt::Display for ImageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.height == self.width {
+            true => self.height.fmt(f),
+            false => write!(f, "{}x{}", self.height, self.width),
+        }
+    }
+}
+
+impl FromStr for ImageSize {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (height, width) = text.split_once(['x', 'X', '×']).unwrap_or((text, text));
+        let side = |text: &str| text.trim().parse().ok().filter(|side| (2..=1024).contains(side));
+        match (side(height), side(width)) {
+            (Some(height), Some(width)) => Ok(Self { height, width }),
+            _ => Err(ConfigError {
+                key: "size",
+                got: format!("`{text}`"),
+                expected: "HEIGHTxWIDTH such as 128x64, or one side of a square: 2 to 1024 pixels"
+                    .to_owned(),
+            }),
+        }
+    }
+}
+
 /// P classes × K items, written `16x4`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchShape {
@@ -378,12 +492,6 @@ pub struct BatchShape {
     pub p: usize,
     /// Items of each class.
     pub k: usize,
-}
-
-impl Default for BatchShape {
-    fn default() -> Self {
-        Self { p: 16, k: 4 }
-    }
 }
 
 /// More items than this in one batch are a slip of the pen.
@@ -440,6 +548,7 @@ macro_rules! as_text {
 }
 pub(super) use as_text;
 as_text!(BatchShape);
+as_text!(ImageSize);
 
 #[cfg(test)]
 mod tests {
@@ -453,7 +562,7 @@ mod tests {
             ..TrainConfig::default()
         };
         let text = toml::to_string(&config).unwrap();
-        assert!(text.contains("embedding-dim = 64") && text.contains("batch = \"7x3\""), "{text}");
+        assert!(text.contains("steps = 600") && text.contains("batch = \"7x3\""), "{text}");
         assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config);
         let short: TrainConfig = toml::from_str("margin = 0.5").unwrap();
         assert_eq!(short.margin, Some(Margin::Hinge(0.5)));

@@ -64,7 +64,7 @@ impl Trainer<'_> {
         if step == phase.from && place > 0 && phases[place - 1].objective != phase.objective {
             self.state.watch.restart(); // distances and losses have another meaning
         }
-        let sampler = sampler(phase.batch, self.config.seed, &self.prepared.train_labels())?;
+        let sampler = sampler(self.config, phase.batch, &self.prepared.train_labels())?;
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),

@@ -1,6 +1,5 @@
 //! Once the last step is made: judgement, model, report.
 
-use burn::module::Module;
 use serde::Serialize;
 
 use super::{Before, Collapse, Count, TrainConfig, TrainError, Trained, Trainer};
@@ -37,7 +36,7 @@ impl Trainer<'_> {
         let mut trained = Trained {
             model: self.config.out.clone().unwrap_or_else(|| self.run.model_file()),
             run: self.run.path().to_owned(),
-            source: self.prepared.pixels.catalogue().source.clone(),
+            source: self.prepared.examples.catalogue().source.clone(),
             steps: self.state.step,
             stopped_early: self.state.step < self.config.steps,
             kept_step,
@@ -48,7 +47,7 @@ impl Trainer<'_> {
             seed: self.config.seed,
             objective: self.config.objective_name(),
             encoder: self.config.encoder.clone(),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
             validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
             holdout: Count::of(&self.holdout),
@@ -74,7 +73,7 @@ impl Trainer<'_> {
         Ok(ModelCard {
             format: FORMAT,
             encoder: self.config.encoder_config()?,
-            preprocessing: self.prepared.pixels.preprocessing().clone(),
+            preprocessing: self.prepared.examples.input(),
             distance: self.metric.distance,
             normalized: self.metric.normalize,
             threshold: verification.map(|judged| f64::from(judged.threshold)),
@@ -87,6 +86,7 @@ impl Trainer<'_> {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
                 config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,
                 seed: self.config.seed,
+                held_out: self.prepared.held_out(),
                 data: self.prepared.fingerprint.clone(),
                 results,
             },

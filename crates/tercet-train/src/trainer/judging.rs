@@ -8,8 +8,9 @@ use tercet::{Metric, Retrieval};
 
 use super::average::Average;
 use super::{Before, Event, JudgedOn, TrainError, Trainer, fresh};
+use crate::data::Examples;
 use crate::encoder::Encoder;
-use crate::model::{embed, input_shape};
+use crate::model::embed;
 use crate::views::Views;
 
 impl Trainer<'_> {
@@ -27,26 +28,46 @@ impl Trainer<'_> {
         encoder: &Encoder,
         items: &[u32],
     ) -> Result<Array2<f32>, TrainError> {
-        let pixels = &self.prepared.pixels;
-        let shape = input_shape(pixels.preprocessing());
-        Ok(embed(&encoder.valid(), shape, pixels, items, Views::Single, &self.plain, &|_| {
+        let examples = &self.prepared.examples;
+        let shape = examples.input().shape();
+        Ok(embed(&encoder.valid(), shape, examples, items, Views::Single, &self.plain, &|_| {
             ControlFlow::Continue(())
         })?)
     }
 
-    /// Raw pixels and the network as it was before its first step.
+    /// Raw pixels or vectors, and the network as it was before its first step.
     pub(super) fn judge_baselines(&self) -> Result<Before, TrainError> {
         if !self.has_holdout() {
             return Ok(Before::default());
         }
-        let pixels = self.prepared.pixels.matrix(&self.prepared.split.holdout)?;
-        let pixels = Retrieval::leave_one_out(pixels.view(), &self.holdout, Metric::default())?;
-        self.tell(Event::Baseline("pixels", &pixels));
+        let raw = self.prepared.examples.matrix(&self.prepared.split.holdout)?;
+        let raw = Retrieval::leave_one_out(raw.view(), &self.holdout, self.raw_metric())?;
+        self.tell(Event::Baseline(self.raw_name(), &raw));
         let untrained = fresh(self.config, &self.prepared, &self.learning)?;
         let untrained = self.embed_items(&untrained, &self.prepared.split.holdout)?;
         let untrained = Retrieval::leave_one_out(untrained.view(), &self.holdout, self.metric)?;
         self.tell(Event::Baseline("untrained", &untrained));
-        Ok(Before { pixels: Some(pixels), untrained: Some(untrained) })
+        let (pixels, features) = match *self.prepared.examples {
+            Examples::Images(_) => (Some(raw), None),
+            Examples::Vectors(_) => (None, Some(raw)),
+        };
+        Ok(Before { pixels, features, untrained: Some(untrained) })
+    }
+
+    /// What the untouched input is called.
+    pub(super) fn raw_name(&self) -> &'static str {
+        match *self.prepared.examples {
+            Examples::Images(_) => "pixels",
+            Examples::Vectors(_) => "features",
+        }
+    }
+
+    /// How the untouched input is compared: pixels in Euclidean distance, vectors as embeddings are.
+    pub(super) fn raw_metric(&self) -> Metric {
+        match *self.prepared.examples {
+            Examples::Images(_) => Metric::default(),
+            Examples::Vectors(_) => self.metric,
+        }
     }
 
     /// The classes that judgements along the way are made on.

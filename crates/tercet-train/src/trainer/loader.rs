@@ -6,12 +6,12 @@ use std::thread;
 
 use tercet::PkSampler;
 
-use crate::data::{DataError, Pixels};
+use crate::data::{DataError, Examples};
 
 /// Batches that each thread may have ready.
 const AHEAD: usize = 2;
 
-/// A batch of images as numbers.
+/// A batch of examples as numbers.
 pub(super) struct Batch {
     /// Items of the source, in the order of the rows.
     pub(super) items: Vec<u32>,
@@ -29,20 +29,20 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    /// `classes` are the sampler's items as items of `pixels`.
+    /// `classes` are the sampler's items as items of `examples`.
     pub(super) fn new(
-        pixels: &Arc<Pixels>,
+        examples: &Arc<Examples>,
         sampler: &Arc<PkSampler>,
         train: &Arc<[u32]>,
         start: u64,
         end: u64,
     ) -> Self {
-        // Cached pixels cost next to nothing; decoding on demand deserves every core.
-        let count = if pixels.is_cached() { 1 } else { rayon::current_num_threads() };
+        // Cached examples cost next to nothing; decoding on demand deserves every core.
+        let count = if examples.is_cached() { 1 } else { rayon::current_num_threads() };
         let threads = (0..count as u64)
             .map(|thread| {
                 let (send, receive) = sync_channel(AHEAD);
-                let (pixels, sampler, train) = (pixels.clone(), sampler.clone(), train.clone());
+                let (examples, sampler, train) = (examples.clone(), sampler.clone(), train.clone());
                 thread::spawn(move || {
                     for step in (start + thread..end).step_by(count) {
                         let items: Vec<u32> = sampler
@@ -50,7 +50,7 @@ impl Loader {
                             .into_iter()
                             .map(|item| train[item as usize])
                             .collect();
-                        let batch = pixels.batch(&items).map(|values| Batch { items, values });
+                        let batch = examples.batch(&items).map(|values| Batch { items, values });
                         let failed = batch.is_err();
                         // The receiver goes away when training stops early.
                         if send.send(batch).is_err() || failed {

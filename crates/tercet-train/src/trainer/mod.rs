@@ -27,7 +27,7 @@ mod watch;
 
 pub use best::{Best, Keep, Monitor};
 pub use collapse::{Condition, OnCollapse, REMEDY};
-pub use config::{BatchShape, ConfigError, TrainConfig};
+pub use config::{BatchShape, ConfigError, ImageSize, TrainConfig};
 pub use curriculum::{Curriculum, Phase, Stage};
 pub use error::TrainError;
 pub use monitor::{CollapseLine, JudgedLine, JudgedOn, Line, StepLine};
@@ -43,12 +43,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::{Bytes, Device};
 use tercet::{Labels, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
-use crate::model::input_shape;
 use average::Average;
 use checkpoint::State;
 use collapse::CollapseWatch;
@@ -128,7 +126,7 @@ impl<'a> Trainer<'a> {
             around,
             holdout: prepared.labels(&prepared.split.holdout),
             metric: objective.metric(),
-            sampler: Arc::new(sampler(config.batch, config.seed, &prepared.train_labels())?),
+            sampler: Arc::new(sampler(config, config.batch, &prepared.train_labels())?),
             objective,
             learning,
             plain,
@@ -165,7 +163,7 @@ impl<'a> Trainer<'a> {
             train: Count::of(&self.prepared.train_labels()),
             validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
             holdout: Count::of(&self.holdout),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
         });
         loop {
             let mut metrics = self.run.metrics_from(self.state.step)?;
@@ -186,7 +184,7 @@ impl<'a> Trainer<'a> {
         while !self.is_done() {
             let end = self.enter_phase()?;
             let first = self.state.step;
-            let loader = Loader::new(&self.prepared.pixels, &self.sampler, &train, first, end);
+            let loader = Loader::new(&self.prepared.examples, &self.sampler, &train, first, end);
             let mut since = (Instant::now(), first);
             for batch in loader {
                 if self.around.stop.load(Ordering::Relaxed) {
@@ -271,6 +269,10 @@ fn fresh(
     device: &Device,
 ) -> Result<Encoder, TrainError> {
     device.seed(config.seed);
-    let shape = input_shape(prepared.pixels.preprocessing());
-    Ok(config.encoder_config()?.init(shape, device)?)
+    let shape = prepared.examples.input().shape();
+    let encoder = config.encoder_config()?.init(shape, device)?;
+    Ok(match &prepared.principal {
+        Some(directions) => encoder.starting_from(directions.view(), device),
+        None => encoder,
+    })
 }

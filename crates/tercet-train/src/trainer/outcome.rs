@@ -29,10 +29,23 @@ impl Count {
 /// What a run found before its first step.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Before {
-    /// Nearest neighbours on the raw pixels, in Euclidean distance.
+    /// Nearest neighbours on the raw pixels, in Euclidean distance; of sources of images.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pixels: Option<Retrieval>,
+    /// Nearest neighbours on the raw vectors, compared as the embeddings are; of sources of vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Retrieval>,
     /// The network with fresh weights.
     pub untrained: Option<Retrieval>,
+}
+
+impl Before {
+    /// The untouched input, by its name.
+    pub fn raw(&self) -> Option<(&'static str, &Retrieval)> {
+        let named = |name| move |judged| (name, judged);
+        let pixels = self.pixels.as_ref().map(named("pixels"));
+        pixels.or_else(|| self.features.as_ref().map(named("features")))
+    }
 }
 
 /// What the collapse watch saw over a run.
@@ -54,7 +67,7 @@ pub struct Trained {
     pub model: PathBuf,
     /// The run's folder.
     pub run: PathBuf,
-    /// Where the images came from.
+    /// Where the items came from.
     pub source: String,
     /// Steps done.
     pub steps: u64,
@@ -76,7 +89,7 @@ pub struct Trained {
     pub objective: String,
     /// The architecture's name.
     pub encoder: String,
-    /// Trainable and running numbers of the network.
+    /// Weights of the network that are learnt.
     pub parameters: usize,
     /// What was learnt from.
     pub train: Count,

@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
+use ndarray::{Array2, ArrayView2};
+use tercet::whitening::Pca;
 use tercet::{Labels, PkSampler};
 
 use super::config::{BatchShape, ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
-use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
+use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
+use crate::encoder::InputShape;
+use crate::model::ModelError;
 
 /// The data of a run, checked, decoded and split.
 pub(super) struct Prepared {
-    pub(super) pixels: Arc<Pixels>,
+    pub(super) examples: Arc<Examples>,
     pub(super) split: Split,
     pub(super) skipped: Vec<BadItem>,
     pub(super) fingerprint: String,
+    /// The principal components of vectors, D×D', from which a head with fewer components starts.
+    pub(super) principal: Option<Array2<f32>>,
 }
 
 impl Prepared {
@@ -22,12 +28,15 @@ impl Prepared {
         config: &TrainConfig,
         around: &Surroundings,
     ) -> Result<Option<Self>, TrainError> {
-        let source: Source = config.source.parse()?;
+        let mut source: Source = config.source.parse()?;
+        if let Some(labels) = &config.labels {
+            source = source.with_labels(labels.clone())?;
+        }
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
-        let split = divided(config, &catalogue.labels)?;
+        let split = config.split(&catalogue.labels)?;
         for phase in config.phases()? {
-            sampler(phase.batch, config.seed, &catalogue.labels.select(&split.train))?;
+            sampler(config, phase.batch, &catalogue.labels.select(&split.train))?;
         }
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
@@ -38,26 +47,42 @@ impl Prepared {
             ..PrepareOptions::default()
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
-        let preprocessing = config.preprocessing(&source);
-        let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &progress);
-        let (pixels, skipped) = match prepared {
+        let input = config.input(&source, &catalogue)?;
+        let prepared = Examples::prepare(catalogue, &input, &options, &progress);
+        let (examples, skipped) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
             prepared => prepared?,
         };
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
-        let split = divided(config, &pixels.catalogue().labels)?;
-        let (mean, std) = pixels.channel_statistics(&split.train)?;
-        let pixels = Arc::new(pixels.with_statistics(mean, std)?);
-        let fingerprint = pixels.catalogue().fingerprint();
-        Ok(Some(Self { pixels, split, skipped, fingerprint }))
+        let split = config.split(&examples.catalogue().labels)?;
+        let examples = Arc::new(match examples {
+            Examples::Images(pixels) => {
+                let (mean, std) = pixels.channel_statistics(&split.train)?;
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
+            Examples::Vectors(vectors) if config.standardize => {
+                Examples::Vectors(vectors.standardized(&split.train)?)
+            }
+            vectors => vectors,
+        });
+        let fingerprint = examples.catalogue().fingerprint();
+        let principal = principal(config, &examples, &split.train)?;
+        Ok(Some(Self { examples, split, skipped, fingerprint, principal }))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
     pub(super) fn statistics(&self) -> Vec<f32> {
-        let preprocessing = self.pixels.preprocessing();
-        [&preprocessing.mean[..], &preprocessing.std[..]].concat()
+        let input = self.examples.input();
+        let (mean, std) = input.statistics();
+        [mean, std].concat()
+    }
+
+    /// The names of the classes kept apart.
+    pub(super) fn held_out(&self) -> Vec<String> {
+        let labels = self.labels(&self.split.holdout);
+        (0..labels.class_count() as u32).map(|class| labels.name(class).to_owned()).collect()
     }
 
     pub(super) fn train_labels(&self) -> Labels {
@@ -65,28 +90,38 @@ impl Prepared {
     }
 
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
-        self.pixels.catalogue().labels.select(items)
+        self.examples.catalogue().labels.select(items)
     }
 }
 
-fn divided(config: &TrainConfig, labels: &Labels) -> Result<Split, DataError> {
-    split_classes(labels, config.holdout, config.seed)?.with_validation(
-        labels,
-        config.validation,
-        config.seed,
-    )
+fn principal(
+    config: &TrainConfig,
+    examples: &Examples,
+    train: &[u32],
+) -> Result<Option<Array2<f32>>, TrainError> {
+    let Examples::Vectors(vectors) = examples else { return Ok(None) };
+    let dimensions = vectors.standardization().dimensions;
+    let components = config.encoder_config()?.embedding_dim(InputShape::vectors(dimensions));
+    if components >= dimensions {
+        return Ok(None);
+    }
+    let values = vectors.batch(train);
+    let values = ArrayView2::from_shape((train.len(), dimensions), &values)
+        .map_err(|error| ModelError::Embed(error.to_string()))?;
+    let pca = Pca::fit(values, components)?;
+    Ok(Some(pca.directions().t().mapv(|value| value as f32)))
 }
 
 /// The batches of a phase. Without a batch asked for, small data gets as many classes as it has.
 pub(super) fn sampler(
+    config: &TrainConfig,
     batch: Option<BatchShape>,
-    seed: u64,
     train: &Labels,
 ) -> Result<PkSampler, TrainError> {
     let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
-    let default = BatchShape::default();
+    let default = config.default_batch()?;
     let shape = batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
-    PkSampler::new(train, shape.p, shape.k, seed).map_err(|error| match error {
+    PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
         error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
             key: "batch",
             got: shape.to_string(),

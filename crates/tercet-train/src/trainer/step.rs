@@ -7,7 +7,7 @@ use tercet::{Outcome, Percentiles};
 
 use super::loader::Batch;
 use super::{StepLine, TrainError, Trainer};
-use crate::model::{ModelError, images, input_shape, values};
+use crate::model::{ModelError, images, values};
 
 /// The gradient of a batch, ready for an optimiser.
 pub(super) struct Gradient {
@@ -28,7 +28,7 @@ impl Trainer<'_> {
         learning_rate: f64,
     ) -> Result<Gradient, TrainError> {
         let labels = self.prepared.labels(&batch.items);
-        let shape = input_shape(self.prepared.pixels.preprocessing());
+        let shape = self.prepared.examples.input().shape();
         let images = images(batch.values, batch.items.len(), shape, &self.learning);
         let embedded = self.encoder.forward(images);
         let [rows, dimensions] = embedded.dims();
