@@ -216,3 +216,101 @@ pub(super) fn collapse_value(objective: &Objective, labels: &Labels, census: &Ce
         Reduction::Sum => cost * triplets,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tercet::Preset;
+
+    const LN_2: f64 = std::f64::consts::LN_2;
+
+    fn outcome(loss: f64, same: f64, different: f64) -> Outcome {
+        let census = Census {
+            selected: 64,
+            anchors: 64,
+            mean_positive_distance: same,
+            mean_negative_distance: different,
+            ..Census::default()
+        };
+        Outcome { value: loss, gradient: Array2::zeros((0, 0)), census }
+    }
+
+    /// Shows a watch `steps` steps, given by their number, and returns when it noticed a collapse.
+    fn watch(steps: u64, patience: u64, step: impl Fn(u64) -> Outcome) -> (CollapseWatch, Vec<u64>) {
+        let mut watch = CollapseWatch::default();
+        let noticed = (1..=steps)
+            .filter(|&at| watch.observe(at, &step(at), LN_2, patience))
+            .collect();
+        (watch, noticed)
+    }
+
+    #[test]
+    fn a_run_that_learns_is_left_alone() {
+        let (watch, noticed) = watch(2000, 300, |at| outcome(1.0 / at as f64, 0.1, 1.0));
+        assert!(noticed.is_empty());
+        assert_eq!(watch.condition(), Condition::Learning);
+        assert!(watch.is_at_ease());
+    }
+
+    #[test]
+    fn waiting_is_told_and_becomes_a_collapse_once() {
+        let stuck = |at| outcome(LN_2 * (1.0 + 1.0 / at as f64), 0.02, 0.0201);
+        let (early, noticed) = watch(300, 400, stuck);
+        assert!(noticed.is_empty());
+        assert!(matches!(early.condition(), Condition::Waiting { steps, .. } if steps > 200));
+        assert!(!early.is_at_ease());
+        let (late, noticed) = watch(1000, 400, stuck);
+        assert_eq!(noticed.len(), 1);
+        assert!((450..550).contains(&noticed[0]), "{noticed:?}");
+        let Condition::Collapsed { since } = late.condition() else { panic!("not collapsed") };
+        assert_eq!(since, noticed[0] - 400);
+    }
+
+    #[test]
+    fn classes_that_come_apart_are_progress_whatever_the_loss_says() {
+        // The loss stands for 1,500 steps while the separation grows slowly, then falls.
+        let (watch, noticed) = watch(2000, 400, |at| {
+            let separation = 0.05 + 0.2 * (at as f64 / 1500.0).min(1.0);
+            let loss = if at < 1500 { LN_2 } else { 0.3 };
+            outcome(loss, 1.0 - separation, 1.0)
+        });
+        assert!(noticed.is_empty(), "{noticed:?}");
+        assert_eq!(watch.condition(), Condition::Learning);
+        assert!(watch.longest() > 1400);
+    }
+
+    #[test]
+    fn one_point_is_a_collapse_without_any_patience() {
+        let (watch, noticed) = watch(600, 10_000, |at| {
+            let size = if at < 200 { 1.0 } else { 1e-7 };
+            outcome(0.0, 0.9 * size, size)
+        });
+        assert_eq!(noticed.len(), 1);
+        assert!(noticed[0] > 400, "{noticed:?}"); // the running mean takes its time
+        assert!(watch.spread() < 1e-4);
+    }
+
+    #[test]
+    fn the_state_survives_json_exactly() {
+        let (watch, _) = watch(777, 300, |at| {
+            outcome(LN_2 * (1.0 + (at as f64).sin() / 7.0), 1.0 / 3.0, (at as f64).cos().abs())
+        });
+        let json = serde_json::to_string(&watch).unwrap();
+        assert_eq!(serde_json::from_str::<CollapseWatch>(&json).unwrap(), watch);
+    }
+
+    #[test]
+    fn collapse_values_are_those_of_equal_embeddings() {
+        let labels = Labels::from_iter([0, 0, 0, 1, 1, 1, 2, 2, 2]);
+        let equal = Array2::from_elem((9, 4), 0.5_f32);
+        for preset in [Preset::BatchHard, Preset::BatchAll, Preset::BatchAllNonzero, Preset::Lifted]
+        {
+            let objective = preset.loss();
+            let outcome = objective.evaluate(equal.view(), &labels).unwrap();
+            let value = collapse_value(&objective, &labels, &outcome.census);
+            assert!((value - outcome.value).abs() < 1e-6, "{preset}: {value}, {}", outcome.value);
+        }
+        let facenet = collapse_value(&Preset::Facenet.loss(), &labels, &Census::default());
+        assert!((facenet - 0.2).abs() < 1e-6);
+    }
+}

@@ -248,7 +248,7 @@ impl Trainer<'_> {
         let optimizer = self.optimizer.to_record().into_bytes();
         records.insert(OPTIMIZER.to_owned(), optimizer.map_err(|error| bad(error.to_string()))?);
         if let Some(average) = &self.average {
-            records.insert(AVERAGE.to_owned(), weights(average.encoder()).map_err(bad)?);
+            records.insert(AVERAGE.to_owned(), weights(average.network()).map_err(bad)?);
         }
         if let Some(kept) = &self.kept {
             records.insert(KEPT.to_owned(), kept.clone());

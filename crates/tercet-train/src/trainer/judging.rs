@@ -20,7 +20,7 @@ impl Trainer<'_> {
 
     /// The network that is judged and saved: the average where there is one.
     pub(super) fn shown(&self) -> &Encoder {
-        self.average.as_ref().map_or(&self.encoder, Average::encoder)
+        self.average.as_ref().map_or(&self.encoder, Average::network)
     }
 
     pub(super) fn embed_items(

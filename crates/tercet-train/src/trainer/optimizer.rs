@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 use super::choice::named;
-use crate::encoder::Encoder;
 
 /// A rule of descent, with PyTorch's defaults but for what is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -167,16 +166,16 @@ impl Optimizer {
     }
 
     /// New weights from gradients. Returns the gradient's norm before clipping, if that is on.
-    pub(super) fn step(
+    pub(super) fn step<M: Module>(
         &mut self,
         rate: f64,
         falling: bool,
-        encoder: Encoder,
+        network: M,
         mut gradients: GradientsParams,
-    ) -> (Encoder, Option<f64>) {
+    ) -> (M, Option<f64>) {
         self.use_beta_1(self.config.beta_1(falling));
-        let norm = self.config.clip_norm.map(|most| clip(&encoder, &mut gradients, most));
-        (self.rule.step(self.rates(rate), encoder, gradients), norm)
+        let norm = self.config.clip_norm.map(|most| clip(&network, &mut gradients, most));
+        (self.rule.step(self.rates(rate), network, gradients), norm)
     }
 
     pub(super) fn to_record(&self) -> OptimizerRecord {
@@ -208,9 +207,9 @@ impl Optimizer {
 }
 
 /// Scales gradients down to the norm `most` over all of them; returns the norm before.
-fn clip(encoder: &Encoder, gradients: &mut GradientsParams, most: f64) -> f64 {
+fn clip<M: Module>(network: &M, gradients: &mut GradientsParams, most: f64) -> f64 {
     let mut squares = Squares { gradients, sum: None };
-    encoder.visit(&mut squares);
+    network.visit(&mut squares);
     let norm = squares
         .sum
         .and_then(|sum| sum.try_into_vec_as::<f32>().ok()?.first().copied())
@@ -218,7 +217,7 @@ fn clip(encoder: &Encoder, gradients: &mut GradientsParams, most: f64) -> f64 {
     // As PyTorch: the small number keeps the division safe.
     let factor = most / (norm + 1e-6);
     if factor < 1.0 {
-        encoder.visit(&mut Scaling { gradients, factor });
+        network.visit(&mut Scaling { gradients, factor });
     }
     norm
 }
@@ -250,5 +249,140 @@ impl ModuleVisitor for Scaling<'_> {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
             self.gradients.register(param.id, gradient.mul_scalar(self.factor));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    /// What torch.optim does with the same numbers; see `tests/optimizers/make.py`.
+    const GOLDEN: &str = include_str!("../../tests/optimizers/optimizers.json");
+
+    const RATE: f64 = 0.05;
+
+    fn numbers(count: usize, phase: f64, scale: f64) -> Vec<f32> {
+        (0..count).map(|i| (scale * (1.7 * i as f64 + phase).sin()) as f32).collect()
+    }
+
+    /// A matrix of 3×2 and a vector of 2 with the first weights of the script.
+    fn network(device: &Device) -> Linear {
+        let mut network = LinearConfig::new(3, 2).init(device);
+        let weight = TensorData::new(numbers(6, 0.1, 1.0), [3, 2]);
+        let bias = TensorData::new(numbers(2, 0.1, 1.0), [2]);
+        network.weight = Param::from_tensor(Tensor::<2>::from_data(weight, device));
+        network.bias = Some(Param::from_tensor(Tensor::<1>::from_data(bias, device)));
+        network
+    }
+
+    fn gradients(network: &Linear, step: u32) -> GradientsParams {
+        let (phase, scale) = (0.9 * f64::from(step) + 0.3, 1.0 + 0.5 * f64::from(step));
+        let device = Device::flex();
+        let mut gradients = GradientsParams::new();
+        let weight = TensorData::new(numbers(6, phase, scale), [3, 2]);
+        gradients.register(network.weight.id, Tensor::<2>::from_data(weight, &device));
+        let bias = TensorData::new(numbers(2, phase, scale), [2]);
+        let id = network.bias.as_ref().unwrap().id;
+        gradients.register(id, Tensor::<1>::from_data(bias, &device));
+        gradients
+    }
+
+    fn weights(network: &Linear) -> Vec<f32> {
+        let mut all = network.weight.val().into_data().to_vec::<f32>().unwrap();
+        all.extend(network.bias.as_ref().unwrap().val().into_data().to_vec::<f32>().unwrap());
+        all
+    }
+
+    fn config(kind: OptimizerKind) -> OptimizerConfig {
+        OptimizerConfig {
+            kind,
+            momentum: None,
+            weight_decay: None,
+            clip_norm: None,
+            falling_beta1: None,
+        }
+    }
+
+    fn cases() -> [(&'static str, OptimizerConfig); 10] {
+        use OptimizerKind::{Adagrad, Adam, Adamw, Sgd};
+        let decayed = |kind| OptimizerConfig { weight_decay: Some(0.1), ..config(kind) };
+        [
+            ("adam", config(Adam)),
+            ("adam, weight decay", decayed(Adam)),
+            ("adamw", config(Adamw)),
+            ("adamw, weight decay", decayed(Adamw)),
+            ("sgd", config(Sgd)),
+            (
+                "sgd, no momentum, weight decay",
+                OptimizerConfig { momentum: Some(0.0), ..decayed(Sgd) },
+            ),
+            ("adagrad", config(Adagrad)),
+            ("adagrad, weight decay", decayed(Adagrad)),
+            ("sgd, clipped", OptimizerConfig { clip_norm: Some(2.0), ..config(Sgd) }),
+            ("adam, falling", OptimizerConfig { falling_beta1: Some(0.5), ..config(Adam) }),
+        ]
+    }
+
+    #[test]
+    fn steps_are_pytorchs_also_when_gone_on_with_from_a_record() {
+        let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let device = Device::flex().autodiff();
+        for (name, config) in cases() {
+            let expected = &golden["cases"][name];
+            let mut network = network(&device);
+            let mut optimizer = Optimizer::new(config, Vec::new());
+            for step in 0..10_u32 {
+                if step == 7 {
+                    // As a checkpoint would.
+                    let record = optimizer.to_record().into_bytes().unwrap();
+                    let record = OptimizerRecord::from_bytes(record).unwrap();
+                    optimizer = Optimizer::new(config, Vec::new()).load_record(record);
+                }
+                let gradients = gradients(&network, step);
+                let (next, norm) = optimizer.step(RATE, step >= 5, network, gradients);
+                network = next;
+                if let Some(norm) = norm {
+                    let expected = expected["norms"][step as usize].as_f64().unwrap();
+                    assert!((norm / expected - 1.0).abs() < 1e-5, "{name}: {norm}, {expected}");
+                }
+            }
+            for (got, expected) in
+                weights(&network).iter().zip(expected["weights"].as_array().unwrap())
+            {
+                let expected = expected.as_f64().unwrap();
+                assert!((f64::from(*got) - expected).abs() < 2e-6, "{name}: {got}, {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_learn_at_their_share_of_the_rate() {
+        let device = Device::flex().autodiff();
+        let before = network(&device);
+        let slower = vec![(ParamGroup::from_predicate("weight"), 0.0)];
+        let plain = OptimizerConfig { momentum: Some(0.0), ..config(OptimizerKind::Sgd) };
+        let mut optimizer = Optimizer::new(plain, slower);
+        let gradients = gradients(&before, 0);
+        let (after, _) = optimizer.step(RATE, false, before.clone(), gradients);
+        let (before, after) = (weights(&before), weights(&after));
+        assert_eq!(before[..6], after[..6]);
+        assert!((after[6] - before[6] + RATE as f32 * numbers(1, 0.3, 1.0)[0]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn numbers_without_use_are_refused() {
+        let expect = |config: OptimizerConfig, expected: &str| {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        };
+        let adam = config(OptimizerKind::Adam);
+        expect(OptimizerConfig { momentum: Some(0.9), ..adam }, "momentum is 0.9");
+        expect(OptimizerConfig { weight_decay: Some(1.0), ..adam }, "weight-decay is 1");
+        expect(OptimizerConfig { clip_norm: Some(0.0), ..adam }, "clip-norm is 0");
+        let sgd = config(OptimizerKind::Sgd);
+        expect(OptimizerConfig { falling_beta1: Some(0.5), ..sgd }, "falling-beta1 is 0.5");
     }
 }

@@ -149,3 +149,58 @@ fn records(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], Event)> {
         Some((whole, event))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::monitor::{JudgedLine, JudgedOn};
+    use super::*;
+
+    fn line(step: u64) -> Line {
+        let on = JudgedOn::Holdout;
+        Line::Judged(JudgedLine { step, on, recall_at_1: 0.5, map_at_r: 0.25 })
+    }
+
+    fn content(folder: &Path) -> (PathBuf, Vec<Event>) {
+        let [(_, path)] = &event_files(folder).unwrap()[..] else { panic!("not one file") };
+        let bytes = fs::read(path).unwrap();
+        let events = records(&bytes).map(|(_, event)| event).collect();
+        (path.clone(), events)
+    }
+
+    /// Bytes as written by `tensorboard.summary.writer.record_writer.RecordWriter` (2.21) for the
+    /// event `file_version: "brain.Event:2"` with the wall time 0.
+    #[test]
+    fn records_are_tensorboards() {
+        let event = Event { file_version: Some(VERSION.to_owned()), ..Event::default() };
+        let bytes = record(&event);
+        assert_eq!(bytes[..8], 15_u64.to_le_bytes());
+        assert_eq!(bytes[12..27], *b"\x1a\x0dbrain.Event:2");
+        assert_eq!(bytes[8..12], [0x6d, 0x53, 0x2b, 0x09]);
+        assert_eq!(bytes[27..], [0xfc, 0x98, 0x51, 0x29]);
+    }
+
+    #[test]
+    fn going_on_leaves_no_step_twice_and_survives_a_torn_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = EventFile::resume(folder.path(), |_| true).unwrap();
+        for step in [10, 20, 30] {
+            file.write(&line(step)).unwrap();
+        }
+        let (old, events) = content(folder.path());
+        assert_eq!(events[0].file_version.as_deref(), Some(VERSION));
+        let tags: Vec<_> =
+            events[1].summary.iter().flat_map(|summary| &summary.value).collect();
+        assert_eq!(tags[0].tag, "holdout/recall_at_1");
+        assert_eq!((tags[1].tag.as_str(), tags[1].simple_value), ("holdout/map_at_r", Some(0.25)));
+
+        // Killed while it wrote the last record.
+        let bytes = fs::read(&old).unwrap();
+        fs::write(&old, &bytes[..bytes.len() - 3]).unwrap();
+        let mut file = EventFile::resume(folder.path(), |step| step <= 10).unwrap();
+        file.write(&line(20)).unwrap();
+        let (new, events) = content(folder.path());
+        assert!(new > old, "{} after {}", new.display(), old.display());
+        let steps: Vec<_> = events.iter().map(|event| event.step).collect();
+        assert_eq!(steps, [0, 10, 20]);
+    }
+}
