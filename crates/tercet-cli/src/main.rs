@@ -54,6 +54,12 @@ enum Command {
     Eval(Box<commands::eval::Eval>),
     /// Turn the items of a source into embeddings.
     Embed(commands::embed::Embed),
+    /// Whether pictures show the same.
+    Compare(commands::compare::Compare),
+    /// Group items without labels.
+    Cluster(Box<commands::cluster::Cluster>),
+    /// Keep embeddings to be searched.
+    Gallery(commands::gallery::Gallery),
     /// Exact value, gradient and triplet census of given vectors.
     Loss(Box<commands::loss::Loss>),
     /// Measure the objectives against the matrix products they need.
@@ -69,6 +75,9 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
+        Command::Compare(compare) => compare.run(&general),
+        Command::Cluster(cluster) => cluster.run(&general),
+        Command::Gallery(gallery) => gallery.run(&general),
         Command::Loss(loss) => loss.run(&general),
         Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),

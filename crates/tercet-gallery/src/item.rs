@@ -266,6 +266,8 @@ pub struct Info {
     /// What it is made for.
     #[serde(flatten)]
     pub settings: Settings,
+    /// Whether it holds the file of its model.
+    pub has_model: bool,
     /// Items in it.
     pub items: u64,
     /// Vectors that were removed and still take room until the gallery is compacted.

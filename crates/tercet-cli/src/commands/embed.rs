@@ -55,9 +55,9 @@ impl Embed {
         let (rows, dimensions) = vectors.dim();
         let embeddings = Embeddings {
             vectors,
-            labels: Some(
-                labels.classes().iter().map(|&class| labels.name(class).to_owned()).collect(),
-            ),
+            labels: catalogue.labelled.then(|| {
+                labels.classes().iter().map(|&class| labels.name(class).to_owned()).collect()
+            }),
             ids: Some(catalogue.items.iter().map(|item| item.id.clone()).collect()),
             model: Some(model.fingerprint.clone()),
         };

@@ -1,10 +1,14 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod cluster;
+pub(crate) mod compare;
 pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
+pub(crate) mod gallery;
 pub(crate) mod loss;
+pub(crate) mod threshold;
 pub(crate) mod train;
 
 use std::fs;

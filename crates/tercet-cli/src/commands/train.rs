@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Selection};
+use tercet_train::encoder::Pooling;
 use tercet_train::data::{DataError, Fit, Source, named_classes};
 use tercet_train::trainer::{
     BatchShape, Condition, Curriculum, Ended, ImageSize, Keep, Margin, Monitor, OnCollapse,
@@ -144,6 +145,11 @@ struct Settings {
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<usize>,
+    /// What the head of small-cnn sees of the last map: flatten (every place), global (their mean)
+    /// [default: flatten].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pooling: Option<Pooling>,
     /// Components of an embedding [default: the architecture's own].
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]

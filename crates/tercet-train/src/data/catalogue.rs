@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use image::DynamicImage;
 use ndarray::Array2;
+use rayon::prelude::*;
 use tercet::Labels;
 
 use super::archive::Entry;
@@ -20,6 +21,8 @@ pub struct Catalogue {
     pub items: Vec<Item>,
     /// The class of each item.
     pub labels: Labels,
+    /// Whether the source tells classes; otherwise all items are in one that means nothing.
+    pub labelled: bool,
     /// What should be an item but cannot be one, for example a file whose name does not tell its
     /// class. Like items that cannot be decoded, it is an error unless bad items are skipped.
     pub bad: Vec<BadItem>,
@@ -66,7 +69,7 @@ pub enum Content {
 impl Catalogue {
     /// Items with a class each and nothing odd about them.
     pub fn new(source: String, items: Vec<Item>, labels: Labels) -> Self {
-        Self { source, items, labels, bad: Vec::new(), problems: Vec::new() }
+        Self { source, items, labels, labelled: true, bad: Vec::new(), problems: Vec::new() }
     }
 
     /// Number of items.
@@ -88,6 +91,7 @@ impl Catalogue {
             source: self.source.clone(),
             items: items.iter().map(|&item| self.items[item as usize].clone()).collect(),
             labels: self.labels.select(items),
+            labelled: self.labelled,
             bad: self.bad.clone(),
             problems: self.problems.clone(),
         }
@@ -120,8 +124,10 @@ impl Catalogue {
     /// What to train on: the part `train` where the source tells parts, else everything.
     ///
     /// # Errors
-    /// [`DataError::NoTraining`] if there are parts, but not this one.
+    /// [`DataError::NoTraining`] if there are parts, but not this one; [`DataError::Unlabelled`] if
+    /// there are no classes.
     pub fn training(&self) -> Result<Self, DataError> {
+        self.needs_labels()?;
         let items = self.part(&[Part::Train]);
         if !items.is_empty() {
             return Ok(self.select(&items));
@@ -136,6 +142,17 @@ impl Catalogue {
             false => {
                 Err(DataError::NoTraining { text: self.source.clone(), parts: parts.join(", ") })
             }
+        }
+    }
+
+    /// Refuses a source that tells no classes.
+    ///
+    /// # Errors
+    /// [`DataError::Unlabelled`].
+    pub fn needs_labels(&self) -> Result<(), DataError> {
+        match self.labelled {
+            true => Ok(()),
+            false => Err(DataError::Unlabelled { text: self.source.clone() }),
         }
     }
 
@@ -198,6 +215,23 @@ impl Catalogue {
                 .cut(&image)
                 .map_err(|reason| DataError::Undecodable { what: id.clone(), reason }),
         }
+    }
+
+    /// Decodes some items on all threads, each as [`image`](Self::image) does, and gives what `see`
+    /// makes of the picture, which is then let go.
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn see<T: Send>(
+        &self,
+        items: &[u32],
+        see: impl Fn(&DynamicImage) -> Result<T, DataError> + Sync,
+    ) -> Vec<Result<T, BadItem>> {
+        let one = |&item: &u32| {
+            let seen = self.image(item as usize).and_then(|image| see(&image));
+            seen.map_err(|error| BadItem::new(&self.items[item as usize].id, error))
+        };
+        items.par_iter().map(one).collect()
     }
 
     /// 16 hexadecimal digits that tell catalogues apart: a hash of the ids and class names in

@@ -118,6 +118,12 @@ pub enum DataError {
         /// Its parts.
         parts: String,
     },
+    /// Images without classes where classes are needed.
+    #[error("{text} tells no classes: expected a source that does, such as one folder per class")]
+    Unlabelled {
+        /// The source.
+        text: String,
+    },
     /// Vectors where images are needed.
     #[error("{text} holds vectors, not images: an encoder of images has no use for them")]
     Vectors {

@@ -254,15 +254,10 @@ impl Pixels {
     /// # Panics
     /// If an item is not below [`len`](Self::len), or the window does not lie in the picture.
     pub fn window(&self, items: &[u32], window: Window) -> Result<Vec<f32>, DataError> {
-        let Preprocessing { mean, std, .. } = &self.preprocessing;
         let (width, height) =
             (self.preprocessing.width as usize, self.preprocessing.height as usize);
         assert!(window.left + window.width <= width && window.top + window.height <= height);
-        let tables: Vec<[f32; 256]> = mean
-            .iter()
-            .zip(std)
-            .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
-            .collect();
+        let tables = self.preprocessing.standardized_values();
         let part = window.width * window.height;
         let item_len = tables.len() * part;
         let mut values = vec![0.0; items.len() * item_len];

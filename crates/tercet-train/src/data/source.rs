@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{
-    Catalogue, DataError, features, folder, glyphs, idx, lfw, manifest, market1501, omniglot, walk,
+    Catalogue, DataError, features, folder, glyphs, idx, images, lfw, manifest, market1501,
+    omniglot, walk,
 };
 
 /// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
@@ -26,6 +27,8 @@ pub enum Source {
     Glyphs,
     /// One folder per class, images in it at any depth.
     Folder(PathBuf),
+    /// Images at any depth, whose classes are not told: to embed, search and group.
+    Images(PathBuf),
     /// A table of images: path, class, and what else is known of each.
     Manifest(PathBuf),
     /// Re-identification as Market-1501 lays it out.
@@ -63,6 +66,10 @@ impl Source {
         },
         Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
         Kind {
+            usage: "images:DIR",
+            what: "images at any depth without classes, to search or group",
+        },
+        Kind {
             usage: "manifest:FILE",
             what: "CSV: path,label and optionally split,is_query,is_gallery,camera,sequence,x1,y1,x2,y2",
         },
@@ -94,6 +101,7 @@ impl Source {
         match self {
             Self::Glyphs => Ok(glyphs::catalogue(self.to_string())),
             Self::Folder(root) => folder::catalogue(self.to_string(), root),
+            Self::Images(root) => images::catalogue(self.to_string(), root),
             Self::Manifest(file) => manifest::catalogue(self.to_string(), file),
             Self::Market1501(root) => market1501::catalogue(self.to_string(), root),
             Self::Lfw(root) => lfw::catalogue(self.to_string(), root),
@@ -110,6 +118,7 @@ impl Source {
         match self {
             Self::Glyphs => "glyphs",
             Self::Folder(_) => "folder",
+            Self::Images(_) => "images",
             Self::Manifest(_) => "manifest",
             Self::Market1501(_) => "market1501",
             Self::Lfw(_) => "lfw",
@@ -124,6 +133,7 @@ impl Source {
         match self {
             Self::Glyphs => None,
             Self::Folder(path)
+            | Self::Images(path)
             | Self::Manifest(path)
             | Self::Market1501(path)
             | Self::Lfw(path)
@@ -188,6 +198,7 @@ impl Source {
         match kind {
             "glyphs" | "quickstart" => Some(embedded(Self::Glyphs)),
             "folder" => Some(at_path(Self::Folder)),
+            "images" => Some(at_path(Self::Images)),
             "manifest" => Some(at_path(Self::Manifest)),
             "market1501" => Some(at_path(Self::Market1501)),
             "lfw" => Some(at_path(Self::Lfw)),
@@ -227,13 +238,21 @@ impl Source {
             return Ok(Self::Lfw(here));
         }
         let unreadable = |reason| DataError::Unreadable { path: path.to_owned(), reason };
+        let mut has_images = false;
         for entry in fs::read_dir(path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
-            if !walk::is_hidden(&entry.file_name()) && entry.path().is_dir() {
+            if walk::is_hidden(&entry.file_name()) {
+                continue;
+            }
+            if entry.path().is_dir() {
                 return Ok(Self::Folder(here));
             }
+            has_images |= walk::is_image(&entry.file_name().to_string_lossy());
         }
-        Err(unrecognised("a folder without sub-folders"))
+        match has_images {
+            true => Ok(Self::Images(here)),
+            false => Err(unrecognised("a folder without sub-folders and images")),
+        }
     }
 }
 

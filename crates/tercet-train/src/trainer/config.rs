@@ -19,7 +19,7 @@ use crate::data::{
     split_named,
 };
 use crate::encoder::{
-    EncoderConfig, EncoderError, EncoderOptions, LinearHeadConfig, SmallCnnConfig, Takes,
+    EncoderConfig, EncoderError, EncoderOptions, LinearHeadConfig, Pooling, SmallCnnConfig, Takes,
 };
 
 /// The configuration of a training run. Every flag of `tercet train` is a key of this file, written
@@ -94,6 +94,9 @@ pub struct TrainConfig {
     /// Components of the hidden layer; the architecture's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
+    /// What the head sees of the last map: every place (default), or their mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
     /// Components of an embedding; the architecture's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_dim: Option<usize>,
@@ -177,6 +180,7 @@ impl Default for TrainConfig {
             width: None,
             depth: None,
             hidden: None,
+            pooling: None,
             embedding_dim: None,
             learning_rate: 1e-3,
             schedule: ScheduleKind::default(),
@@ -374,6 +378,7 @@ impl TrainConfig {
             width: self.width,
             depth: self.depth,
             hidden: self.hidden,
+            pooling: self.pooling,
         };
         EncoderConfig::named(&self.encoder, options).map_err(|error| {
             let EncoderError::Option { option, got, expected } = error;

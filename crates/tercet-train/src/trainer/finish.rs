@@ -82,6 +82,7 @@ impl Trainer<'_> {
                     after.thresholds().map(|(far, t)| (far.to_owned(), f64::from(t))).collect()
                 })
                 .unwrap_or_default(),
+            calibration: after.and_then(Judgement::calibration),
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
                 config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,

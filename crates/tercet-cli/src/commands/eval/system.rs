@@ -233,7 +233,11 @@ impl Reading {
                 let given = one_shot_runs(&runs);
                 (runs.catalogue, Some(given))
             }
-            _ => (source.catalogue()?.judging(), None),
+            _ => {
+                let catalogue = source.catalogue()?;
+                catalogue.needs_labels()?;
+                (catalogue.judging(), None)
+            }
         };
         let (examples, skipped) =
             commands::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
