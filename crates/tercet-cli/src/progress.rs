@@ -223,19 +223,22 @@ impl TrainingDisplay {
                     );
                 }
             }
-            Line::Collapse(line) => self.say(&match line.easing {
-                Some(easing) => format!(
-                    "collapsed at step {} (noticed at {}): back to step {}, on with {easing}",
-                    count(line.since as usize),
-                    count(line.noticed as usize),
-                    count(line.step as usize)
-                ),
-                None => format!(
-                    "collapsed at step {} (noticed at {}): all embeddings end up in one place. {REMEDY}",
-                    count(line.since as usize),
-                    count(line.noticed as usize)
-                ),
-            }),
+            Line::Collapse(line) => {
+                curves.told = line.step; // it may have gone back
+                self.say(&match line.easing {
+                    Some(easing) => format!(
+                        "collapsed at step {} (noticed at {}): back to step {}, on with {easing}",
+                        count(line.since as usize),
+                        count(line.noticed as usize),
+                        count(line.step as usize)
+                    ),
+                    None => format!(
+                        "collapsed at step {} (noticed at {}): all embeddings end up in one place. {REMEDY}",
+                        count(line.since as usize),
+                        count(line.noticed as usize)
+                    ),
+                });
+            }
         }
     }
 

@@ -28,8 +28,20 @@ fn the_best_weights_are_kept_and_patience_ends_the_run() {
     let run = folder.path().join("run");
     let run = run.to_str().unwrap();
     let control = [
-        "--steps", "400", "--judge-every", "10", "--patience", "2", "--keep", "best", "--monitor",
-        "recall-at-1", "--ema", "0.9", "--json", "--quiet",
+        "--steps",
+        "400",
+        "--judge-every",
+        "10",
+        "--patience",
+        "2",
+        "--keep",
+        "best",
+        "--monitor",
+        "recall-at-1",
+        "--ema",
+        "0.9",
+        "--json",
+        "--quiet",
     ];
     let arguments = [&["train", &source, "--run", run], &TINY[..], &control].concat();
     let trained = json(&arguments);
@@ -40,8 +52,7 @@ fn the_best_weights_are_kept_and_patience_ends_the_run() {
     assert_eq!(trained["best"]["step"], kept);
     let best = trained["after"]["recall_at_k"]["1"].as_f64().unwrap();
     assert!((trained["best"]["value"].as_f64().unwrap() - best).abs() < 1e-6);
-    let judged: Vec<_> =
-        lines(run).into_iter().filter(|line| line["kind"] == "judged").collect();
+    let judged: Vec<_> = lines(run).into_iter().filter(|line| line["kind"] == "judged").collect();
     assert_eq!(judged.len() as u64, steps / 10);
     assert!(judged.iter().all(|line| line["recall_at_1"].as_f64().unwrap() <= best + 1e-9));
 
@@ -70,8 +81,8 @@ fn the_best_weights_are_kept_and_patience_ends_the_run() {
 
 #[test]
 fn wrong_numbers_are_named_by_their_key() {
-    for (arguments, words) in [
-        (&["--schedule", "linear"][..], &["linear", "one-cycle"][..]),
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["--schedule", "linear"], &["linear", "one-cycle"]),
         (&["--optimizer", "adma"], &["adma", "adamw"]),
         (&["--momentum", "0.9"], &["momentum", "sgd"]),
         (&["--warmup", "600"], &["warmup", "600"]),
@@ -81,7 +92,8 @@ fn wrong_numbers_are_named_by_their_key() {
         (&["--curriculum", "400:batch-hrad"], &["400:batch-hrad", "400:batch-all:8x4"]),
         (&["--falling-beta1", "0.5", "--schedule", "cosine"], &["falling-beta1", "paper"]),
         (&["--on-collapse", "panic"], &["panic", "soften"]),
-    ] {
+    ];
+    for (arguments, words) in cases {
         let error = fail(&[&["train"], arguments].concat(), 2);
         for word in words {
             assert!(error.contains(word), "{arguments:?} does not say `{word}`: {error}");
@@ -114,8 +126,8 @@ fn a_full_disk_costs_no_checkpoint_and_the_run_goes_on_once_there_is_room() {
     pictures(&data);
     let source = format!("folder:{}", data.display());
     let arguments = [
-        &["train", &source, "--steps", "300", "--checkpoint-every", "10", "--judge-every", "300"],
-        &["--log-every", "300"],
+        &["train", &source, "--steps", "300", "--checkpoint-every", "10"][..],
+        &["--judge-every", "300", "--log-every", "300"],
         &TINY[..],
     ]
     .concat();

@@ -9,8 +9,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Selection};
-use tercet_train::encoder::Pooling;
 use tercet_train::data::{DataError, Fit, Source, named_classes};
+use tercet_train::encoder::Pooling;
 use tercet_train::trainer::{
     BatchShape, Condition, Curriculum, Ended, ImageSize, Keep, Margin, Monitor, OnCollapse,
     OptimizerKind, RunFolder, ScheduleKind, Surroundings, TrainConfig, TrainError, Trained, train,

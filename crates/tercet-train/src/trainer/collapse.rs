@@ -236,11 +236,14 @@ mod tests {
     }
 
     /// Shows a watch `steps` steps, given by their number, and returns when it noticed a collapse.
-    fn watch(steps: u64, patience: u64, step: impl Fn(u64) -> Outcome) -> (CollapseWatch, Vec<u64>) {
+    fn watch(
+        steps: u64,
+        patience: u64,
+        step: impl Fn(u64) -> Outcome,
+    ) -> (CollapseWatch, Vec<u64>) {
         let mut watch = CollapseWatch::default();
-        let noticed = (1..=steps)
-            .filter(|&at| watch.observe(at, &step(at), LN_2, patience))
-            .collect();
+        let noticed =
+            (1..=steps).filter(|&at| watch.observe(at, &step(at), LN_2, patience)).collect();
         (watch, noticed)
     }
 

@@ -165,6 +165,9 @@ impl Trainer<'_> {
         trained: &Trained,
     ) -> Result<(), TrainError> {
         // Those of other classes would not be the same curve.
+        if self.judged_on() == JudgedOn::Validation {
+            report.judged_on = "Validation classes".to_owned();
+        }
         let untrained = trained.before.untrained.as_ref();
         if let Some(untrained) = untrained.filter(|_| self.judged_on() == JudgedOn::Holdout) {
             report.recall_at_1.extend(untrained.recall_at(1).map(|recall| (0, recall)));
@@ -174,6 +177,7 @@ impl Trainer<'_> {
             match line {
                 Line::Step(line) => {
                     report.loss.push((line.step, line.loss));
+                    report.learning_rate.push((line.step, line.learning_rate));
                     report.active_share.push((line.step, line.active));
                     report.violated_share.push((line.step, line.violated));
                     let five = |p: Percentiles| [p.p0, p.p5, p.p50, p.p95, p.p100];

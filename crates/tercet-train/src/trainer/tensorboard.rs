@@ -188,8 +188,7 @@ mod tests {
         }
         let (old, events) = content(folder.path());
         assert_eq!(events[0].file_version.as_deref(), Some(VERSION));
-        let tags: Vec<_> =
-            events[1].summary.iter().flat_map(|summary| &summary.value).collect();
+        let tags: Vec<_> = events[1].summary.iter().flat_map(|summary| &summary.value).collect();
         assert_eq!(tags[0].tag, "holdout/recall_at_1");
         assert_eq!((tags[1].tag.as_str(), tags[1].simple_value), ("holdout/map_at_r", Some(0.25)));
 
