@@ -179,10 +179,11 @@ impl TrainingDisplay {
                     line.loss
                 ));
                 self.active.set_message(format!(
-                    "active   {}  {:.0} % of the selected triplets still teach, {:.0} % are violated",
+                    "active   {}  {:.0} % of the selected triplets still teach, {:.0} % are violated{}",
                     sparkline(&curves.active, Some(1.0)),
                     100.0 * line.active,
-                    100.0 * line.violated
+                    100.0 * line.violated,
+                    backward(line)
                 ));
                 self.spread.set_message(spread(line));
                 self.collapse.set_message(fares(line));
@@ -197,7 +198,7 @@ impl TrainingDisplay {
                         line.loss,
                         100.0 * line.active,
                         line.items_per_second,
-                        waits(line).map_or_else(String::new, |text| format!("  {text}"))
+                        waits(line).map_or_else(|| backward(line), |text| format!("  {text}"))
                     );
                 }
             }
@@ -292,6 +293,14 @@ fn waits(line: &StepLine) -> Option<String> {
         format!(", distances at {:.0} % of their start", 100.0 * spread)
     });
     Some(format!("{condition}{spread}"))
+}
+
+/// How much of the way back was saved.
+fn backward(line: &StepLine) -> String {
+    match line.backward {
+        Some(share) if share < 1.0 => format!(", {:.0} % of the items went back", 100.0 * share),
+        _ => String::new(),
+    }
 }
 
 fn spread(line: &StepLine) -> String {

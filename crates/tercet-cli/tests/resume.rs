@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use common::{TINY, fail, pictures, stderr, succeed, tercet};
+use common::{TINY, fail, json, pictures, stderr, succeed, tercet};
 
 /// A run with settings that give it 400 steps and a checkpoint every tenth.
 fn start(source: &str, run: &Path, more: &[&str]) -> Child {
@@ -169,6 +169,42 @@ fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
     damage("step-00000390");
     let error = fail(&["train", "--resume", broken], 1);
     assert!(error.contains("none of its 2 checkpoints can be read"), "{error}");
+}
+
+#[test]
+fn pool_memory_and_chunks_survive_a_kill_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let more = "--pool 6x4 --chunk 4 --memory 30 --memory-start 7 --selection all --margin 0.1";
+    let more: Vec<&str> = more.split(' ').chain(["--reduction", "mean-active", "--json"]).collect();
+
+    let whole = folder.path().join("whole");
+    let output = start(&source, &whole, &more).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let trained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&trained["chunk"], &trained["work"]["items"]), (&4.into(), &(400 * 24).into()));
+    let backward = trained["work"]["backward"].as_u64().unwrap();
+    assert!((1..=400 * 6).contains(&backward), "{backward}");
+
+    let broken = folder.path().join("broken");
+    let mut child = start(&source, &broken, &more);
+    wait_for_checkpoint(&mut child, &broken, 40);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = json(&["train", "--resume", broken.to_str().unwrap(), "--quiet", "--json"]);
+    assert_eq!(resumed["work"], trained["work"]);
+    let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&whole) == model(&broken), "the models differ");
+
+    let memory = whole.join("checkpoints/step-00000400/memory.safetensors");
+    let mut bytes = fs::read(&memory).unwrap();
+    bytes.truncate(bytes.len() - 4);
+    fs::write(&memory, bytes).unwrap();
+    let output = tercet(&["train", "--resume", whole.to_str().unwrap()]).output().unwrap();
+    assert!(stderr(&output).contains("trying the checkpoint before"), "{}", stderr(&output));
+    assert!(model(&whole) == model(&broken), "the models differ");
 }
 
 #[test]

@@ -213,6 +213,11 @@ impl Model {
         Ok(write_atomically(path, &bytes)?)
     }
 
+    /// The network, in inference mode.
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
     /// How embeddings of this model are compared.
     pub fn metric(&self) -> Metric {
         Metric { distance: self.card.distance, normalize: self.card.normalized }

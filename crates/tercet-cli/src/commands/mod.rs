@@ -6,8 +6,10 @@ pub(crate) mod compare;
 pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod gallery;
 pub(crate) mod loss;
+pub(crate) mod serve;
 pub(crate) mod threshold;
 pub(crate) mod train;
 

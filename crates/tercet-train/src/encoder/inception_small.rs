@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{convolution_with_bias, linear, norm, pool};
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// Options of [`InceptionSmall`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,11 +174,39 @@ impl InceptionSmall {
         let map = self.modules.iter().fold(map, |map, module| module.forward(map));
         self.head.forward(map.flatten::<3>(2, 3).mean_dim(2).flatten(1, 2))
     }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let trail = self.input.follow(trail).pool(2);
+        let trail = self.expand.follow(self.reduce.follow(trail)).pool(2);
+        self.modules.iter().fold(trail, |trail, module| module.follow(trail)).linear(&self.head)
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
+        let map = self.input.graph(graph, images);
+        let map = graph.max_pool(&map, &self.pool);
+        let map = self.reduce.graph(graph, &map);
+        let map = self.expand.graph(graph, &map);
+        let map = graph.max_pool(&map, &self.pool);
+        let map = self.modules.iter().fold(map, |map, module| module.graph(graph, &map));
+        let features = graph.mean_over_map(&map);
+        graph.linear(&features, &self.head)
+    }
 }
 
 impl Normed {
     fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         relu(self.norm.forward(self.convolution.forward(map)))
+    }
+
+    fn follow(&self, trail: Trail) -> Trail {
+        trail.convolution(&self.convolution).leave(2)
+    }
+
+    fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {
+        let map = graph.convolution(map, &self.convolution);
+        let map = graph.norm(&map, &self.norm);
+        graph.relu(&map)
     }
 }
 
@@ -192,6 +222,30 @@ impl Inception {
         });
         branches.extend(self.direct.as_ref().map(|direct| direct.forward(map)));
         Tensor::cat(branches, 1)
+    }
+
+    fn follow(&self, trail: Trail) -> Trail {
+        let stride = self.kernels.first().map_or(1, |(_, to)| to.convolution.stride[0]);
+        let kernels = self.kernels.iter().map(|(fewer, to)| to.follow(fewer.follow(trail)));
+        let pool = trail.leave(2).pool(stride); // squares and roots, where the pool is L2
+        let pool = self.pooled.as_ref().map_or(pool, |pooled| pooled.follow(pool));
+        let direct = self.direct.iter().map(|direct| direct.follow(trail));
+        trail.branches(kernels.chain([pool]).chain(direct))
+    }
+
+    fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {
+        let mut branches = Vec::new();
+        for (fewer, to) in &self.kernels {
+            let fewer = fewer.graph(graph, map);
+            branches.push(to.graph(graph, &fewer));
+        }
+        let pool = self.pool.graph(graph, map);
+        branches.push(match &self.pooled {
+            Some(pooled) => pooled.graph(graph, &pool),
+            None => pool,
+        });
+        branches.extend(self.direct.as_ref().map(|direct| direct.graph(graph, map)));
+        graph.concatenate(branches)
     }
 }
 
@@ -213,6 +267,18 @@ impl Pool {
             Self::Max(pool) => pool.forward(map),
             // A root has no slope at 0.
             Self::L2(mean) => (mean.forward(map.clone() * map) * 9.0 + 1e-12).sqrt(),
+        }
+    }
+
+    fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {
+        match self {
+            Self::Max(pool) => graph.max_pool(map, pool),
+            Self::L2(mean) => {
+                let squares = graph.square(map);
+                let mean = graph.average_pool(&squares, mean);
+                let sum = graph.scale_and_shift(&mean, &[9.0], &[1e-12], 4);
+                graph.square_root(&sum)
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Layers that several architectures share, with their initialisation.
 
+use crate::onnx::{Flow, Graph};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+
+use super::trail::Trail;
 
 /// A convolution with `kernel`×`kernel` weights, padded so that stride 1 keeps the size; He's normal
 /// initialisation (arXiv 1502.01852).
@@ -79,5 +82,16 @@ impl EmbeddingHead {
 
     pub(super) fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         self.output.forward(relu(self.norm.forward(self.hidden.forward(features))))
+    }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        trail.linear(&self.hidden).leave(2).linear(&self.output)
+    }
+
+    pub(super) fn graph(&self, graph: &mut Graph, features: &Flow) -> Flow {
+        let hidden = graph.linear(features, &self.hidden);
+        let hidden = graph.norm(&hidden, &self.norm);
+        let hidden = graph.relu(&hidden);
+        graph.linear(&hidden, &self.output)
     }
 }

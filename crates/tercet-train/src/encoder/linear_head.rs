@@ -6,7 +6,9 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// The most components that a head gives; a matrix of 2^14 × 2^14 is a gigabyte.
 pub(super) const LARGEST: usize = 1 << 14;
@@ -59,6 +61,15 @@ impl LinearHead {
     /// - vectors: N×D, embeddings: N×D'
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
         self.projection.forward(vectors)
+    }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        trail.linear(&self.projection)
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, vectors: &Flow) -> Flow {
+        graph.linear(vectors, &self.projection)
     }
 }
 

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{EmbeddingHead, convolution_with_bias, norm, pool};
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// Slope of the leaky ReLU below 0.
 const SLOPE: f64 = 0.3;
@@ -116,6 +118,25 @@ impl LuNet {
         });
         self.head.forward(self.last.forward(map).flatten(1, 3))
     }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let trail = self.stages.iter().fold(trail.convolution(&self.input), |trail, units| {
+            units.iter().fold(trail, |trail, unit| unit.follow(trail)).pool(2)
+        });
+        self.head.follow(self.last.follow(trail))
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
+        let mut map = graph.convolution(images, &self.input);
+        for units in &self.stages {
+            map = units.iter().fold(map, |map, unit| unit.graph(graph, &map));
+            map = graph.max_pool(&map, &self.pool);
+        }
+        let map = self.last.graph(graph, &map);
+        let map = graph.flatten(&map);
+        self.head.graph(graph, &map)
+    }
 }
 
 impl Unit {
@@ -143,6 +164,29 @@ impl Unit {
             map = convolution.forward(map);
         }
         map + shortcut
+    }
+
+    fn follow(&self, start: Trail) -> Trail {
+        let convolutions = self.convolutions.iter();
+        let trail = convolutions.fold(start, |trail, next| trail.leave(2).convolution(next));
+        match &self.shortcut {
+            Some(projection) => trail.beside(start, start.convolution(projection)),
+            None => trail,
+        }
+        .leave(1)
+    }
+
+    fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {
+        let (mut shortcut, mut map) = (map.clone(), map.clone());
+        for (place, (norm, convolution)) in self.norms.iter().zip(&self.convolutions).enumerate() {
+            let normed = graph.norm(&map, norm);
+            map = graph.leaky_relu(&normed, SLOPE);
+            if let (0, Some(projection)) = (place, &self.shortcut) {
+                shortcut = graph.convolution(&map, projection);
+            }
+            map = graph.convolution(&map, convolution);
+        }
+        graph.add(&map, &shortcut)
     }
 }
 

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::layers::linear;
 use super::linear_head::{LARGEST, projection};
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::onnx::{Flow, Graph};
 
 /// Options of [`MlpHead`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +77,20 @@ impl MlpHead {
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
         let hidden = relu(self.hidden.forward(vectors.clone()));
         self.projection.forward(vectors) + self.output.forward(hidden)
+    }
+
+    pub(super) fn follow(&self, start: Trail) -> Trail {
+        let hidden = start.linear(&self.hidden).leave(1).linear(&self.output);
+        start.linear(&self.projection).beside(start, hidden).leave(1)
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, vectors: &Flow) -> Flow {
+        let hidden = graph.linear(vectors, &self.hidden);
+        let hidden = graph.relu(&hidden);
+        let projected = graph.linear(vectors, &self.projection);
+        let added = graph.linear(&hidden, &self.output);
+        graph.add(&projected, &added)
     }
 }
 

@@ -11,6 +11,8 @@ mod mlp_head;
 mod options;
 mod resnet;
 mod small_cnn;
+mod stages;
+mod trail;
 
 pub use inception_small::{InceptionSmall, InceptionSmallConfig};
 pub use linear_head::{LinearHead, LinearHeadConfig};
@@ -19,11 +21,15 @@ pub use mlp_head::{MlpHead, MlpHeadConfig};
 pub use options::EncoderOptions;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use small_cnn::{Pooling, SmallCnn, SmallCnnConfig};
+pub use stages::{Freeze, Stage};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
+
+use crate::onnx::{Flow, Graph};
+use trail::Trail;
 
 /// The size of what enters an encoder: images, or vectors of D components as D×1×1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +180,15 @@ impl EncoderConfig {
         }
     }
 
+    /// The parts of the body, from the input on, of architectures that pretrained weights are known
+    /// of; they are named as those weights are. What is not in them is the head.
+    pub fn stages(&self) -> &'static [Stage] {
+        match self {
+            Self::ResNet18(_) | Self::ResNet34(_) | Self::ResNet50(_) => &ResNetConfig::STAGES,
+            _ => &[],
+        }
+    }
+
     /// Makes the network with fresh weights, drawn from the device's seeded generator.
     ///
     /// # Errors
@@ -248,6 +263,21 @@ impl Encoder {
         }
     }
 
+    /// Numbers that an item leaves behind on its way through the network, for the way back: the
+    /// outputs of its layers. What fits into memory at once is counted by them.
+    pub fn activations(&self, input: InputShape) -> usize {
+        let start = Trail::new(input);
+        let end = match self {
+            Self::SmallCnn(network) => network.follow(start),
+            Self::LuNet(network) => network.follow(start),
+            Self::InceptionSmall(network) => network.follow(start),
+            Self::ResNet(network) => network.follow(start),
+            Self::LinearHead(head) => head.follow(start),
+            Self::MlpHead(head) => head.follow(start),
+        };
+        end.values()
+    }
+
     /// A head that starts as a given projection, D×D', where the architecture has one of that shape;
     /// else as it is.
     pub fn starting_from(mut self, start: ArrayView2<f32>, device: &Device) -> Self {
@@ -262,6 +292,18 @@ impl Encoder {
             *weight = Param::from_tensor(Tensor::from_data(data, device));
         }
         self
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph; vectors are N×D there.
+    pub(crate) fn graph(&self, graph: &mut Graph, items: &Flow) -> Flow {
+        match self {
+            Self::SmallCnn(network) => network.graph(graph, items),
+            Self::LuNet(network) => network.graph(graph, items),
+            Self::InceptionSmall(network) => network.graph(graph, items),
+            Self::ResNet(network) => network.graph(graph, items),
+            Self::LinearHead(head) => head.graph(graph, items),
+            Self::MlpHead(head) => head.graph(graph, items),
+        }
     }
 
     /// The number of weights that are learnt, as papers count them: without the running means and

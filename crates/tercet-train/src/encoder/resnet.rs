@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{EmbeddingHead, convolution, norm, pool};
 use super::options::check_range;
-use super::{EncoderError, EncoderOptions, InputShape};
+use super::trail::Trail;
+use super::{EncoderError, EncoderOptions, InputShape, Stage};
+use crate::onnx::{Flow, Graph};
 
 /// Options of [`ResNet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +101,14 @@ struct Block {
 }
 
 impl ResNetConfig {
+    pub(super) const STAGES: [Stage; 5] = [
+        Stage { name: "stem", modules: &["conv1", "bn1"] },
+        Stage { name: "layer1", modules: &["layer1"] },
+        Stage { name: "layer2", modules: &["layer2"] },
+        Stage { name: "layer3", modules: &["layer3"] },
+        Stage { name: "layer4", modules: &["layer4"] },
+    ];
+
     pub(super) fn with(options: &mut EncoderOptions) -> Self {
         let mut config = Self::default();
         EncoderOptions::take(&mut options.width, &mut config.width);
@@ -160,6 +170,29 @@ impl ResNet {
             .fold(self.pool.forward(map), |map, block| block.forward(map));
         map.flatten::<3>(2, 3).mean_dim(2).flatten(1, 2)
     }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let trail = trail.convolution(&self.conv1).leave(2).pool(2);
+        let trail = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+            .into_iter()
+            .flatten()
+            .fold(trail, |trail, block| block.follow(trail));
+        self.head.follow(trail)
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph.
+    pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
+        let map = graph.convolution(images, &self.conv1);
+        let map = graph.norm(&map, &self.bn1);
+        let map = graph.relu(&map);
+        let map = graph.max_pool(&map, &self.pool);
+        let map = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+            .into_iter()
+            .flatten()
+            .fold(map, |map, block| block.graph(graph, &map));
+        let features = graph.mean_over_map(&map);
+        self.head.graph(graph, &features)
+    }
 }
 
 impl Block {
@@ -201,6 +234,39 @@ impl Block {
             map = bn3.forward(conv3.forward(relu(map)));
         }
         relu(map + shortcut)
+    }
+
+    fn follow(&self, start: Trail) -> Trail {
+        let mut trail = start.convolution(&self.conv1).leave(2).convolution(&self.conv2).leave(1);
+        if let Some(conv3) = &self.conv3 {
+            trail = trail.leave(1).convolution(conv3).leave(1);
+        }
+        if let Some((convolution, _)) = &self.downsample {
+            trail = trail.beside(start, start.convolution(convolution).leave(1));
+        }
+        trail.leave(2)
+    }
+
+    fn graph(&self, graph: &mut Graph, from: &Flow) -> Flow {
+        let shortcut = match &self.downsample {
+            Some((convolution, norm)) => {
+                let map = graph.convolution(from, convolution);
+                graph.norm(&map, norm)
+            }
+            None => from.clone(),
+        };
+        let map = graph.convolution(from, &self.conv1);
+        let map = graph.norm(&map, &self.bn1);
+        let map = graph.relu(&map);
+        let map = graph.convolution(&map, &self.conv2);
+        let mut map = graph.norm(&map, &self.bn2);
+        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
+            let bent = graph.relu(&map);
+            map = graph.convolution(&bent, conv3);
+            map = graph.norm(&map, bn3);
+        }
+        let sum = graph.add(&map, &shortcut);
+        graph.relu(&sum)
     }
 }
 

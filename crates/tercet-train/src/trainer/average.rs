@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn numbers(tensor: Tensor<1>) -> Vec<f32> {
-        tensor.into_data().to_vec().unwrap()
+        tensor.try_into_vec_as::<f32>().unwrap()
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::TrainError;
 use super::best::Best;
 use super::collapse::CollapseWatch;
 use super::softening::Softening;
+use super::{TrainError, Work};
 use crate::files::{At, sync_folder, write_atomically};
 use crate::fingerprint::Fingerprint;
 
@@ -35,6 +35,11 @@ pub(super) struct State {
     pub(super) statistics: Vec<f32>,
     /// Threads that computed: other numbers of threads round differently.
     pub(super) threads: usize,
+    /// Items that go through the network at once, none if a whole batch does; other numbers round
+    /// differently and give batch norm other statistics.
+    pub(super) chunk: Option<usize>,
+    /// What the steps looked at and learnt from.
+    pub(super) work: Work,
     /// The best judgement so far.
     pub(super) best: Option<Best>,
     /// What the collapse watch saw.

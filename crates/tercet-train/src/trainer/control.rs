@@ -3,21 +3,22 @@
 use burn::module::Module;
 use burn::optim::OptimizerRecord;
 use burn::store::ModuleRecord;
-use burn::tensor::Bytes;
+use burn::tensor::Bytes as Record;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tercet::{Labels, Outcome};
+use tercet::{Labels, Memory, Outcome};
 
 use super::average::Average;
 use super::best::Best;
 use super::checkpoint::{Checkpoint, State};
 use super::collapse::{Condition, OnCollapse, collapse_value};
+use super::memory::{pack, unpack};
 use super::monitor::{CollapseLine, JudgedLine, Line};
 use super::optimizer::Optimizer;
-use super::prepared::sampler;
+use super::prepared::{batch_shape, sampler};
 use super::run::Metrics;
 use super::softening::{Easing, Softening, eased};
-use super::{Event, Keep, TrainError, Trainer, fresh};
+use super::{Event, Keep, TrainError, Trainer, Work, fresh};
 use crate::encoder::Encoder;
 
 /// By how much a judgement must be better to count as a sign of life, whatever the loss says.
@@ -39,7 +40,8 @@ pub(super) struct Restored {
     encoder: Encoder,
     optimizer: Optimizer,
     average: Option<Average>,
-    kept: Option<Bytes>,
+    kept: Option<Record>,
+    memory: Option<Memory>,
 }
 
 impl Trainer<'_> {
@@ -64,7 +66,9 @@ impl Trainer<'_> {
         if step == phase.from && place > 0 && phases[place - 1].objective != phase.objective {
             self.state.watch.restart(); // distances and losses have another meaning
         }
-        let sampler = sampler(self.config, phase.batch, &self.prepared.train_labels())?;
+        let train = self.prepared.examples.catalogue().select(&self.prepared.split.train);
+        let sampler = sampler(self.config, phase.batch, &train)?;
+        self.batch = batch_shape(self.config, phase.batch, &train.labels)?.items();
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -176,10 +180,17 @@ impl Trainer<'_> {
     fn start(&self) -> Result<Restored, TrainError> {
         let encoder = fresh(self.config, &self.prepared, &self.learning)?;
         Ok(Restored {
-            state: State { step: 0, best: None, good: None, ..self.state.clone() },
+            state: State {
+                step: 0,
+                best: None,
+                good: None,
+                work: Work::default(),
+                ..self.state.clone()
+            },
             optimizer: Optimizer::new(self.config.optimizer_config(), Vec::new()),
             average: self.average.is_some().then(|| Average::new(self.config.ema, &encoder)),
             kept: None,
+            memory: None,
             encoder,
         })
     }
@@ -200,7 +211,7 @@ impl Trainer<'_> {
         let lacking = || bad("a checkpoint lacks a record".to_owned());
         // Loading a record changes running statistics that clones share: load into networks of
         // their own.
-        let load = |record: Bytes| -> Result<Encoder, TrainError> {
+        let load = |record: Record| -> Result<Encoder, TrainError> {
             let encoder = fresh(self.config, &self.prepared, &self.learning)?;
             let record =
                 ModuleRecord::from_bytes(record).map_err(|error| bad(error.to_string()))?;
@@ -217,6 +228,9 @@ impl Trainer<'_> {
                 Some(Average::new(decay, &load(record)?))
             }
         };
+        let memory =
+            checkpoint.take(MEMORY).map(|bytes| unpack(bytes.to_vec(), self.config.memory));
+        let memory = memory.transpose().map_err(bad)?;
         Ok(Restored {
             state: State { threads: now, ..state },
             encoder,
@@ -224,16 +238,18 @@ impl Trainer<'_> {
                 .load_record(optimizer),
             average,
             kept: checkpoint.take(KEPT),
+            memory,
         })
     }
 
     pub(super) fn take_up(&mut self, restored: Restored) {
-        let Restored { state, encoder, optimizer, average, kept } = restored;
+        let Restored { state, encoder, optimizer, average, kept, memory } = restored;
         self.state = state;
         self.encoder = encoder;
         self.optimizer = optimizer;
         self.average = average;
         self.kept = kept;
+        self.memory = memory;
     }
 
     pub(super) fn checkpoint(&mut self) -> Result<(), TrainError> {
@@ -252,6 +268,10 @@ impl Trainer<'_> {
         }
         if let Some(kept) = &self.kept {
             records.insert(KEPT.to_owned(), kept.clone());
+        }
+        if let Some(memory) = &self.memory {
+            let memory = pack(memory).map_err(bad)?;
+            records.insert(MEMORY.to_owned(), Record::from_bytes_vec(memory));
         }
         Checkpoint { state: self.state.clone(), records }.write(&self.run.checkpoints())?;
         self.tell(Event::Checkpoint { step: self.state.step });
@@ -282,8 +302,9 @@ const ENCODER: &str = "encoder";
 const OPTIMIZER: &str = "optimizer";
 const AVERAGE: &str = "average";
 const KEPT: &str = "kept";
+const MEMORY: &str = "memory";
 
-fn weights(encoder: &Encoder) -> Result<Bytes, String> {
+fn weights(encoder: &Encoder) -> Result<Record, String> {
     // Batch norm keeps its newest running statistics apart until they are next asked for, and a
     // record does not ask: `valid` does, for all who share them.
     encoder.valid();

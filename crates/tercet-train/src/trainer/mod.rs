@@ -1,6 +1,7 @@
 //! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
 
 mod average;
+mod batch;
 mod best;
 mod checkpoint;
 mod choice;
@@ -12,12 +13,15 @@ mod error;
 mod finish;
 mod judging;
 mod loader;
+mod memory;
 mod monitor;
 mod objective;
 mod optimizer;
 mod outcome;
+mod passes;
 mod prepared;
 mod report;
+mod room;
 mod run;
 mod schedule;
 mod softening;
@@ -25,15 +29,16 @@ mod step;
 mod tensorboard;
 mod watch;
 
+pub use batch::{BatchShape, Bytes, Chunk, Pool};
 pub use best::{Best, Keep, Monitor};
 pub use collapse::{Condition, OnCollapse, REMEDY};
-pub use config::{BatchShape, ConfigError, ImageSize, TrainConfig};
+pub use config::{ConfigError, ImageSize, TrainConfig};
 pub use curriculum::{Curriculum, Phase, Stage};
 pub use error::TrainError;
 pub use monitor::{CollapseLine, JudgedLine, JudgedOn, Line, StepLine};
 pub use objective::{Margin, Parts};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
-pub use outcome::{Before, Collapse, Count, Ended, Trained};
+pub use outcome::{Before, Collapse, Count, Ended, Trained, Work};
 pub use run::RunFolder;
 pub use schedule::{Schedule, ScheduleKind};
 pub use softening::{Easing, Softening};
@@ -43,17 +48,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::tensor::{Bytes, Device};
-use tercet::{Labels, Metric, Objective, PkSampler};
+use burn::module::Module;
+use burn::tensor::{Bytes as Record, Device};
+use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
+use crate::pretrained::Taken;
 use average::Average;
 use checkpoint::State;
 use collapse::CollapseWatch;
 use control::Turn;
-use loader::{Batch, Loader};
+use loader::{Batch, Loader, Recipe, batches_ahead};
 use optimizer::Optimizer;
-use prepared::{Prepared, sampler};
+use prepared::{Prepared, batch_shape, sampler};
+use room::{Task, chunk};
 use run::Metrics;
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
@@ -95,13 +103,17 @@ struct Trainer<'a> {
     /// Of the phase that is being trained.
     sampler: Arc<PkSampler>,
     objective: Objective,
+    /// Items of a batch.
+    batch: usize,
 
     // What a checkpoint holds.
     encoder: Encoder,
     optimizer: Optimizer,
     average: Option<Average>,
     /// The weights of the best judgement, if they are wanted.
-    kept: Option<Bytes>,
+    kept: Option<Record>,
+    /// Past embeddings; none before the first.
+    memory: Option<Memory>,
     state: State,
 
     /// Whether the step just made showed a collapse.
@@ -119,14 +131,35 @@ impl<'a> Trainer<'a> {
         let objective = config.loss()?;
         let plain = Device::flex();
         let learning = plain.clone().autodiff();
-        let encoder = fresh(config, &prepared, &learning)?;
+        let (encoder, taken) = beginning(config, &prepared, &learning)?;
+        if let (Some(taken), Some(file)) = (taken, &config.pretrained) {
+            (around.watch)(Event::Warning(format!("{}: {taken}", file.display())));
+        }
+        let train = prepared.examples.catalogue().select(&prepared.split.train);
+        let sampler = sampler(config, config.batch, &train)?;
+        let batch = batch_shape(config, config.batch, &train.labels)?.items();
+        let mut largest = batch;
+        for phase in config.phases()? {
+            largest = largest.max(batch_shape(config, phase.batch, &train.labels)?.items());
+        }
+        let task = Task {
+            encoder: &encoder,
+            input: prepared.examples.input().shape(),
+            parameters: encoder.parameters(),
+            batch: largest,
+            candidates: sampler.batch_size().max(largest),
+            batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
+        };
+        let chunk = chunk(config, &task)?;
         let mut trainer = Self {
             config,
             run,
             around,
             holdout: prepared.labels(&prepared.split.holdout),
             metric: objective.metric(),
-            sampler: Arc::new(sampler(config, config.batch, &prepared.train_labels())?),
+            sampler: Arc::new(sampler),
+            batch,
+            memory: None,
             objective,
             learning,
             plain,
@@ -139,6 +172,8 @@ impl<'a> Trainer<'a> {
                 data: prepared.fingerprint.clone(),
                 statistics: prepared.statistics(),
                 threads: rayon::current_num_threads(),
+                chunk,
+                work: Work::default(),
                 best: None,
                 watch: CollapseWatch::default(),
                 softened: Vec::new(),
@@ -151,6 +186,11 @@ impl<'a> Trainer<'a> {
         let warn = |text| (around.watch)(Event::Warning(text));
         if let Some(restored) = run.restore_newest(|found| trainer.restored(found), &warn)? {
             trainer.take_up(restored);
+        }
+        if let Some(chunk) = trainer.state.chunk {
+            (around.watch)(Event::Warning(format!(
+                "{chunk} items go through the network at once; the gradient is that of the whole batch"
+            )));
         }
         Ok(trainer)
     }
@@ -180,11 +220,17 @@ impl<'a> Trainer<'a> {
 
     /// Phase after phase, until the run is done, interrupted, or has to go back.
     fn train(&mut self, metrics: &mut Metrics) -> Result<Turn, TrainError> {
-        let train: Arc<[u32]> = self.prepared.split.train.clone().into();
         while !self.is_done() {
             let end = self.enter_phase()?;
             let first = self.state.step;
-            let loader = Loader::new(&self.prepared.examples, &self.sampler, &train, first, end);
+            let recipe = Recipe {
+                examples: self.prepared.examples.clone(),
+                sampler: self.sampler.clone(),
+                train: self.prepared.split.train.clone(),
+                augmentation: self.config.augmentation()?,
+                seed: self.config.seed,
+            };
+            let loader = Loader::new(recipe, first, end);
             let mut since = (Instant::now(), first);
             for batch in loader {
                 if self.around.stop.load(Ordering::Relaxed) {
@@ -226,24 +272,25 @@ impl<'a> Trainer<'a> {
         let step = self.state.step;
         let schedule = self.config.learning_schedule();
         let rate = schedule.rate_at(step) * softening::rate_share(&self.state.softened);
-        let labels = self.prepared.labels(&batch.items);
-        let made = self.gradients(batch, rate)?;
+        let (gradients, seen) = self.gradients(batch, rate)?;
         let (encoder, gradient_norm) = self.optimizer.step(
             rate,
             schedule.is_falling_at(step),
             self.encoder.clone(),
-            made.gradients,
+            gradients,
         );
         self.encoder = encoder;
+        self.remember(&seen)?;
+        self.state.work += seen.work;
         self.state.step += 1;
         if let Some(average) = &mut self.average {
             average.add(&self.encoder, self.state.step);
         }
-        self.observe(&made.outcome, &labels);
+        self.observe(&seen.outcome, &self.prepared.labels(&seen.items));
         if !self.is_logged(self.state.step) {
             return Ok(None);
         }
-        let line = self.line(&made.outcome, rate, made.embeddings.view())?;
+        let line = self.line(&seen, rate)?;
         Ok(Some(StepLine { gradient_norm, ..line }))
     }
 
@@ -268,11 +315,29 @@ fn fresh(
     prepared: &Prepared,
     device: &Device,
 ) -> Result<Encoder, TrainError> {
+    beginning(config, prepared, device).map(|(encoder, _)| encoder)
+}
+
+/// The network before its first step, and what it took from pretrained weights.
+fn beginning(
+    config: &TrainConfig,
+    prepared: &Prepared,
+    device: &Device,
+) -> Result<(Encoder, Option<Taken>), TrainError> {
     device.seed(config.seed);
     let shape = prepared.examples.input().shape();
-    let encoder = config.encoder_config()?.init(shape, device)?;
-    Ok(match &prepared.principal {
-        Some(directions) => encoder.starting_from(directions.view(), device),
-        None => encoder,
-    })
+    let architecture = config.encoder_config()?;
+    let mut encoder = architecture.init(shape, device)?;
+    if let Some(directions) = &prepared.principal {
+        encoder = encoder.starting_from(directions.view(), device);
+    }
+    let mut taken = None;
+    if let Some(weights) = &prepared.pretrained {
+        let (started, told) = weights.put_into(encoder, &architecture)?;
+        (encoder, taken) = (started, Some(told));
+    }
+    if let Some(freeze) = &config.freeze {
+        encoder = encoder.freeze_group(architecture.frozen(freeze)?);
+    }
+    Ok((encoder, taken))
 }

@@ -291,8 +291,8 @@ mod tests {
     }
 
     fn weights(network: &Linear) -> Vec<f32> {
-        let mut all = network.weight.val().into_data().to_vec::<f32>().unwrap();
-        all.extend(network.bias.as_ref().unwrap().val().into_data().to_vec::<f32>().unwrap());
+        let mut all = network.weight.val().try_into_vec_as::<f32>().unwrap();
+        all.extend(network.bias.as_ref().unwrap().val().try_into_vec_as::<f32>().unwrap());
         all
     }
 

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use tercet::whitening::Pca;
-use tercet::{Labels, PkSampler};
+use tercet::{Labels, PkSampler, Sampling};
 
-use super::config::{BatchShape, ConfigError, TrainConfig};
+use super::batch::BatchShape;
+use super::config::{ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
-use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
+use crate::data::{
+    BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
+};
 use crate::encoder::InputShape;
 use crate::model::ModelError;
+use crate::pretrained::{self, StateDict};
 
 /// The data of a run, checked, decoded and split.
 pub(super) struct Prepared {
@@ -18,6 +22,8 @@ pub(super) struct Prepared {
     pub(super) split: Split,
     pub(super) skipped: Vec<BadItem>,
     pub(super) fingerprint: String,
+    /// Weights that the encoder's body starts from.
+    pub(super) pretrained: Option<StateDict>,
     /// The principal components of vectors, D×D', from which a head with fewer components starts.
     pub(super) principal: Option<Array2<f32>>,
 }
@@ -32,11 +38,12 @@ impl Prepared {
         if let Some(labels) = &config.labels {
             source = source.with_labels(labels.clone())?;
         }
+        let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = config.split(&catalogue.labels)?;
         for phase in config.phases()? {
-            sampler(config, phase.batch, &catalogue.labels.select(&split.train))?;
+            sampler(config, phase.batch, &catalogue.select(&split.train))?;
         }
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
@@ -44,7 +51,7 @@ impl Prepared {
         let options = PrepareOptions {
             skip_bad: config.skip_bad,
             interrupted: Some(around.stop),
-            ..PrepareOptions::default()
+            cache_limit_bytes: config.cache_limit.0,
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
         let input = config.input(&source, &catalogue)?;
@@ -58,6 +65,10 @@ impl Prepared {
         }
         let split = config.split(&examples.catalogue().labels)?;
         let examples = Arc::new(match examples {
+            Examples::Images(pixels) if pretrained.is_some() => {
+                let (mean, std) = (pretrained::MEAN.to_vec(), pretrained::STD.to_vec());
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
             Examples::Images(pixels) => {
                 let (mean, std) = pixels.channel_statistics(&split.train)?;
                 Examples::Images(pixels.with_statistics(mean, std)?)
@@ -69,7 +80,7 @@ impl Prepared {
         });
         let fingerprint = examples.catalogue().fingerprint();
         let principal = principal(config, &examples, &split.train)?;
-        Ok(Some(Self { examples, split, skipped, fingerprint, principal }))
+        Ok(Some(Self { examples, split, skipped, fingerprint, pretrained, principal }))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
@@ -112,22 +123,47 @@ fn principal(
     Ok(Some(pca.directions().t().mapv(|value| value as f32)))
 }
 
-/// The batches of a phase. Without a batch asked for, small data gets as many classes as it has.
-pub(super) fn sampler(
+/// Classes and items of a batch. Without one asked for, small data gets as many classes as it has.
+pub(super) fn batch_shape(
     config: &TrainConfig,
     batch: Option<BatchShape>,
     train: &Labels,
-) -> Result<PkSampler, TrainError> {
-    let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
+) -> Result<BatchShape, ConfigError> {
     let default = config.default_batch()?;
-    let shape = batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
-    PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
-        error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
-            key: "batch",
-            got: shape.to_string(),
-            expected: format!("fewer classes, such as {usable}x{}: {error}", shape.k),
-        }
-        .into(),
+    Ok(batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
+}
+
+/// Classes with two items or more.
+fn usable(train: &Labels) -> usize {
+    train.class_sizes().into_iter().filter(|&size| size >= 2).count()
+}
+
+/// The batches of a phase, or the candidates where there is a pool.
+pub(super) fn sampler(
+    config: &TrainConfig,
+    batch: Option<BatchShape>,
+    from: &Catalogue,
+) -> Result<PkSampler, TrainError> {
+    let train = &from.labels;
+    let batch = batch_shape(config, batch, train)?;
+    let (key, shape) = match config.pool {
+        None => ("batch", batch),
+        Some(pool) => ("pool", pool.shape(batch)),
+    };
+    let refuse = |expected| ConfigError { key, got: shape.to_string(), expected };
+    if key == "pool" && shape.items() <= batch.items() {
+        return Err(refuse(format!("more items than a batch of {batch}")).into());
+    }
+    let sampler = PkSampler::new(train, shape.p, shape.k, config.seed);
+    let sampler = sampler.map_err(|error| match error {
+        error @ tercet::Error::NotEnough { .. } if usable(train) >= 2 => TrainError::from(refuse(
+            format!("fewer classes, such as {}x{}: {error}", usable(train), shape.k),
+        )),
         error => error.into(),
+    })?;
+    Ok(match config.sampling {
+        Sampling::Classes => sampler,
+        Sampling::Cameras => sampler.with_cameras(&from.require_cameras()?)?,
+        Sampling::Categories => sampler.with_categories(&categories(&from.labels)?)?,
     })
 }
