@@ -334,7 +334,7 @@ mod tests {
         ]);
         let of = categories(&letters).unwrap();
         for seed in 0..5 {
-            let Split { train, holdout } = split_categories(&letters, 0.3, seed).unwrap();
+            let Split { train, holdout, .. } = split_categories(&letters, 0.3, seed).unwrap();
             let (train, holdout) = (names(&of, &train), names(&of, &holdout));
             assert_eq!(train.len() + holdout.len(), 4);
             assert!(train.is_disjoint(&holdout) && holdout.len() == 2);
