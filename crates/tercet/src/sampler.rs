@@ -344,25 +344,7 @@ mod tests {
     fn the_batches_of_the_first_version_stay() {
         // Runs go on from checkpoints of it.
         let sampler = PkSampler::new(&labels(), 4, 3, 5).unwrap();
-        // TEMP
-        for step in 0..50 {
-            let (epoch, slot) =
-                (step / sampler.steps_per_epoch(), step % sampler.steps_per_epoch());
-            let mut order: Vec<u32> = (0..sampler.classes.len() as u32).collect();
-            order.shuffle(&mut sampler.stream(0, epoch));
-            let mut rng = sampler.stream(1, step);
-            let mut batch = Vec::new();
-            for &class in &order[slot as usize * sampler.p..][..sampler.p] {
-                let mut items = sampler.classes[class as usize].clone();
-                let distinct = sampler.k.min(items.len());
-                let (drawn, _) = items.partial_shuffle(&mut rng, distinct);
-                batch.extend_from_slice(drawn);
-                batch.extend((distinct..sampler.k).map(|_| drawn[rng.random_range(0..distinct)]));
-            }
-            assert_eq!(batch, sampler.batch(step));
-        }
-        // TEMP
-        assert_eq!(sampler.batch(3), [0; 12]);
+        assert_eq!(sampler.batch(3), [8, 6, 9, 23, 22, 24, 39, 44, 37, 50, 47, 49]);
     }
 
     #[test]

@@ -247,13 +247,16 @@ impl Catalogue {
 
     /// 16 hexadecimal digits that tell catalogues apart: a hash of the ids and class names in
     /// their order, the same on every machine. Neither where the source lies nor the pixels and
-    /// attributes count.
+    /// attributes count; of vectors, whose ids may be mere row numbers, the numbers do.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         hash.number(self.len() as u64);
         for (item, &class) in self.items.iter().zip(self.labels.classes()) {
             hash.text(&item.id);
             hash.text(self.labels.name(class));
+            if let Content::Vector(vector) = &item.content {
+                vector.values().iter().for_each(|value| hash.bytes(&value.to_le_bytes()));
+            }
         }
         hash.hex()
     }
