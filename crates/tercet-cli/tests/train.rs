@@ -327,8 +327,8 @@ fn batches_by_camera_or_category_need_them() {
     let run = folder.path().join("run");
     let run = run.to_str().unwrap();
     for (flags, words) in [
-        (["--sampling", "cameras"], ["tells no cameras", "class 0/0.png"]),
-        (["--sampling", "categories"], ["tells no category", "`class 0`"]),
+        (["--sampling", "cameras"], ["tells no cameras", "/0.png"]),
+        (["--sampling", "categories"], ["tells no category", "`class "]),
         (["--holdout-by", "category"], ["tells no category", "CATEGORY/CLASS"]),
     ] {
         let error = fail(&train(&source, run, &flags), 1);
