@@ -54,8 +54,18 @@ enum Command {
     Eval(Box<commands::eval::Eval>),
     /// Turn the items of a source into embeddings.
     Embed(commands::embed::Embed),
+    /// Write a model as ONNX, for other programs.
+    Export(commands::export::Export),
+    /// Whether pictures show the same.
+    Compare(commands::compare::Compare),
+    /// Group items without labels.
+    Cluster(Box<commands::cluster::Cluster>),
+    /// Keep embeddings to be searched.
+    Gallery(commands::gallery::Gallery),
     /// Exact value, gradient and triplet census of given vectors.
     Loss(Box<commands::loss::Loss>),
+    /// Serve a gallery over HTTP, with a page to search and wander in it.
+    Serve(commands::serve::Serve),
     /// Measure the objectives against the matrix products they need.
     Bench(commands::bench::Bench),
     /// Look at sources.
@@ -63,13 +73,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    keep_freed_pages();
     let Cli { command, general } = Cli::parse();
+    // A server runs for long, and is idle for most of it.
+    if !matches!(command, Command::Serve(_)) {
+        keep_freed_pages();
+    }
     let done = match command {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
         Command::Embed(embed) => embed.run(&general),
+        Command::Export(export) => export.run(&general),
+        Command::Compare(compare) => compare.run(&general),
+        Command::Cluster(cluster) => cluster.run(&general),
+        Command::Gallery(gallery) => gallery.run(&general),
         Command::Loss(loss) => loss.run(&general),
+        Command::Serve(serve) => serve.run(&general),
         Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),
     };

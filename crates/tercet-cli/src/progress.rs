@@ -112,8 +112,7 @@ impl TrainingDisplay {
             Event::Preparing { done, total } => {
                 if done == 0 || self.main.length() != Some(total as u64) {
                     self.main.set_length(total as u64);
-                    self.main
-                        .set_style(style("reading  {wide_bar} {human_pos}/{human_len} images"));
+                    self.main.set_style(style("reading  {wide_bar} {human_pos}/{human_len} items"));
                 }
                 self.main.set_position(done as u64);
             }
@@ -130,7 +129,7 @@ impl TrainingDisplay {
                 let resumed =
                     if step > 0 { format!(", going on after step {step}") } else { String::new() };
                 self.say(&format!(
-                    "learning from {} classes ({} images), judged on {} others ({} images), {} parameters{resumed}",
+                    "learning from {} classes ({} items), judged on {} others ({} items), {} parameters{resumed}",
                     count(train.classes),
                     count(train.items),
                     count(holdout.classes),
@@ -164,10 +163,11 @@ impl TrainingDisplay {
                     line.loss
                 ));
                 self.active.set_message(format!(
-                    "active   {}  {:.0} % of the selected triplets still teach, {:.0} % are violated",
+                    "active   {}  {:.0} % of the selected triplets still teach, {:.0} % are violated{}",
                     sparkline(&curves.active, Some(1.0)),
                     100.0 * line.active,
-                    100.0 * line.violated
+                    100.0 * line.violated,
+                    backward(line)
                 ));
                 self.spread.set_message(spread(line));
                 let tenth = self.steps.div_ceil(10);
@@ -176,11 +176,12 @@ impl TrainingDisplay {
                 {
                     curves.told = line.step;
                     eprintln!(
-                        "step {:>6}  loss {:.4}  active {:>3.0} %  {:.0} images/s",
+                        "step {:>6}  loss {:.4}  active {:>3.0} %  {:.0} items/s{}",
                         line.step,
                         line.loss,
                         100.0 * line.active,
-                        line.items_per_second
+                        line.items_per_second,
+                        backward(line)
                     );
                 }
             }
@@ -241,12 +242,20 @@ fn sparkline(curve: &VecDeque<f64>, top: Option<f64>) -> String {
     format!("{blocks:<WIDTH$}")
 }
 
+/// How much of the way back was saved.
+fn backward(line: &StepLine) -> String {
+    match line.backward {
+        Some(share) if share < 1.0 => format!(", {:.0} % of the items went back", 100.0 * share),
+        _ => String::new(),
+    }
+}
+
 fn spread(line: &StepLine) -> String {
     let range = |name: &str, p: Option<tercet::Percentiles>| {
         p.map_or_else(String::new, |p| format!("{name} {:.2} · {:.2} · {:.2}", p.p5, p.p50, p.p95))
     };
     format!(
-        "spread   {}   {}   (5 · 50 · 95 %)   {:.0} images/s",
+        "spread   {}   {}   (5 · 50 · 95 %)   {:.0} items/s",
         range("norms", line.norm),
         range("distances", line.distance),
         line.items_per_second

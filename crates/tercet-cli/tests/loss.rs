@@ -340,7 +340,7 @@ fn wrong_input_is_named() {
         ("e.npy --labels l.txt --preset facenet --selection all", 2, "cannot be used with"),
         ("e.npy --labels l.txt --selection distance-weighted", 1, "normalised vectors"),
         ("e.npy --labels l.txt --preset lifted --margin soft", 2, "lifted has no soft margin"),
-        ("e.npy --labels l.txt --penalty hinge --margin soft", 2, "contradicts --penalty hinge"),
+        ("e.npy --labels l.txt --penalty hinge --margin soft", 2, "since the penalty is hinge"),
         ("e.npy --labels l.txt --gradient g.txt", 2, "ends in .npy"),
         ("e.npy --labels l.txt --gradient e.npy/g.npy", 1, "e.npy"),
     ] {

@@ -93,6 +93,23 @@ pub fn is_database(location: &str) -> bool {
     location.starts_with("postgres://") || location.starts_with("postgresql://")
 }
 
+/// A location as it may be shown and logged: an address without user, password and options.
+///
+/// ```
+/// use tercet_gallery::shown;
+/// assert_eq!(shown("postgres://ann:secret@host:5432/faces"), "postgres://host:5432/faces");
+/// assert_eq!(shown("faces.gallery"), "faces.gallery");
+/// ```
+pub fn shown(location: &str) -> String {
+    let Some((scheme, rest)) = location.split_once("://").filter(|_| is_database(location)) else {
+        return location.to_owned();
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let host = rest[..end].rfind('@').map_or(0, |at| at + 1);
+    let rest = rest[host..].split('?').next().unwrap_or_default();
+    format!("{scheme}://{rest}")
+}
+
 /// Makes an empty gallery in a folder or a database, ready to be written.
 ///
 /// # Errors
@@ -140,3 +157,16 @@ const NO_DATABASE: Error = Error::Missing {
     what: "a gallery in a database",
     needs: "a build with the feature `postgres`",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_told() {
+        assert_eq!(shown("postgres://ann:secret@host:5432/faces"), "postgres://host:5432/faces");
+        assert_eq!(shown("postgres://host/faces?password=secret"), "postgres://host/faces");
+        assert_eq!(shown("postgres://ann:sec@ret@host"), "postgres://host");
+        assert_eq!(shown("a/folder?x"), "a/folder?x");
+    }
+}

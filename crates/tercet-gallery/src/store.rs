@@ -49,6 +49,13 @@ pub trait ReadGallery: Send + Sync {
     /// An id that the gallery does not hold; the store cannot be read.
     fn vectors(&self, ids: &[&str]) -> Result<Array2<f32>, Error>;
 
+    /// The file of the model that makes the vectors, if the gallery was given it
+    /// [to keep](WriteGallery::keep_model).
+    ///
+    /// # Errors
+    /// The store cannot be read, or the file is not what was written.
+    fn model(&self) -> Result<Option<Vec<u8>>, Error>;
+
     /// Reads everything and compares it with its checksums.
     ///
     /// # Errors
@@ -85,6 +92,14 @@ pub trait WriteGallery: Send {
     /// # Errors
     /// A build without it; a store that cannot be read or written.
     fn build_index(&mut self, options: Hnsw) -> Result<Index, Error>;
+
+    /// Keeps the file of the model that makes the vectors, so that the gallery alone is enough to
+    /// search it for something new. The caller has seen that it is the model of the
+    /// [fingerprint](Settings::model): the gallery knows bytes only.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    fn keep_model(&mut self, file: &[u8]) -> Result<(), Error>;
 
     /// Gives back the room of removed items.
     ///

@@ -2,6 +2,7 @@
 
 use ndarray::ArrayView2;
 use serde::Serialize;
+use tercet::calibration::Calibration;
 use tercet::verification::{FAR_TARGETS, Pair, balanced_pairs, threshold_at_far};
 use tercet::{Error, Labels, Metric, Retrieval, Verification};
 use tercet_report::DistanceHistogram;
@@ -52,6 +53,11 @@ impl Judgement {
         FAR_TARGETS
             .iter()
             .filter_map(|&(name, far)| Some((name, threshold_at_far(&self.pairs, far).ok()?)))
+    }
+
+    /// The probability of *same* by distance, learnt on all pairs; none where they are too few.
+    pub fn calibration(&self) -> Option<Calibration> {
+        Calibration::logistic(&self.pairs).ok()
     }
 }
 

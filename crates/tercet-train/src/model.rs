@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, Tensor, TensorData};
+use image::DynamicImage;
 use ndarray::Array2;
+use rayon::prelude::*;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
+use tercet::calibration::Calibration;
 use tercet::{Distance, Metric};
 
-use crate::data::{DataError, Pixels, Preprocessing};
+use crate::data::{DataError, Examples, Input};
 use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
@@ -39,8 +42,8 @@ pub struct ModelCard {
     pub format: u32,
     /// The architecture and its options.
     pub encoder: EncoderConfig,
-    /// How an image becomes the encoder's input.
-    pub preprocessing: Preprocessing,
+    /// How an item becomes the encoder's input.
+    pub preprocessing: Input,
     /// The distance in which the embeddings are compared.
     pub distance: Distance,
     /// Whether embeddings are L2-normalised.
@@ -49,8 +52,20 @@ pub struct ModelCard {
     pub threshold: Option<f64>,
     /// Distances below which two images are the same, by target false accept rate as text.
     pub thresholds: BTreeMap<String, f64>,
+    /// From a distance to the probability of *same*, learnt on pairs of held-out classes, of which
+    /// every second was the same. None without such pairs, and in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// Where the weights come from.
     pub provenance: Provenance,
+}
+
+impl ModelCard {
+    /// The probability that two items at this distance are the same, if before looking at them
+    /// either was as likely.
+    pub fn probability(&self, distance: f32) -> Option<f64> {
+        self.calibration.as_ref().map(|calibration| calibration.probability(distance))
+    }
 }
 
 /// Where weights come from.
@@ -62,6 +77,9 @@ pub struct Provenance {
     pub config: serde_json::Value,
     /// The seed that, with configuration and data, makes the run reproducible.
     pub seed: u64,
+    /// The classes that were kept apart; none known in files of earlier versions.
+    #[serde(default)]
+    pub held_out: Vec<String>,
     /// Fingerprint of ids and labels of the data.
     pub data: String,
     /// What the judgement on held-out classes said.
@@ -122,8 +140,15 @@ impl Model {
     /// # Errors
     /// A file that is missing, damaged, no Tercet model, or of a newer format; each names the file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
+        Self::from_bytes(fs::read(path).at("read the model", path)?, path)
+    }
+
+    /// The model in the content of a file; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, ModelError> {
         let device = Device::flex();
-        let bytes = fs::read(path).at("read the model", path)?;
         let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
         let (_, header) =
             SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
@@ -149,7 +174,7 @@ impl Model {
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
         card.preprocessing.check()?;
-        let mut encoder = card.encoder.init(input_shape(&card.preprocessing), &device)?;
+        let mut encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
         let mut store = SafetensorsStore::from_bytes(Some(bytes))
             .with_from_adapter(PyTorchToBurnAdapter)
             .skip_enum_variants(true);
@@ -188,6 +213,11 @@ impl Model {
         Ok(write_atomically(path, &bytes)?)
     }
 
+    /// The network, in inference mode.
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
     /// How embeddings of this model are compared.
     pub fn metric(&self) -> Metric {
         Metric { distance: self.card.distance, normalize: self.card.normalized }
@@ -196,7 +226,7 @@ impl Model {
     /// Embeds items in the order given; each is the mean of its views.
     ///
     /// # Shapes
-    /// - pixels: prepared with [`Views::preprocessing`] of the card's
+    /// - examples: prepared with [`Views::input`] of the card's
     /// - result: N×D, normalised if the card says so
     ///
     /// `progress` hears how many are done and may break off.
@@ -206,30 +236,67 @@ impl Model {
     /// [`DataError::Interrupted`] if broken off.
     ///
     /// # Panics
-    /// If the pixels are smaller than the encoder's input.
+    /// If the pictures are smaller than the encoder's input.
     pub fn embed(
         &self,
-        pixels: &Pixels,
+        examples: &Examples,
         items: &[u32],
         views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
-        let shape = input_shape(&self.card.preprocessing);
+        let shape = self.card.preprocessing.shape();
         let mut embeddings =
-            embed(&self.encoder, shape, pixels, items, views, &self.device, progress)?;
+            embed(&self.encoder, shape, examples, items, views, &self.device, progress)?;
         if self.card.normalized {
             normalize_rows(&mut embeddings);
         }
         Ok(embeddings)
     }
-}
 
-/// The input that preprocessing makes.
-pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
-    InputShape {
-        channels: preprocessing.channels as usize,
-        height: preprocessing.height as usize,
-        width: preprocessing.width as usize,
+    /// Embeds pictures as [`decode_file`](crate::data::decode_file) and
+    /// [`decode_bytes`](crate::data::decode_bytes) give them, in the order given.
+    ///
+    /// # Errors
+    /// A model of vectors; a picture without pixels; embeddings that are not finite.
+    pub fn embed_images(&self, images: &[DynamicImage]) -> Result<Array2<f32>, ModelError> {
+        let preprocessing = self.card.preprocessing.images()?;
+        let prepare = |image| preprocessing.apply(image);
+        let prepared: Vec<Vec<u8>> = images.par_iter().map(prepare).collect::<Result<_, _>>()?;
+        self.embed_prepared(&prepared)
+    }
+
+    /// Embeds pictures that went through the card's [`Preprocessing::apply`], in the order given:
+    /// where many are under way, keep these bytes and let the decoded picture go.
+    ///
+    /// # Shapes
+    /// - each picture: C×H×W bytes
+    /// - result: N×D, normalised if the card says so
+    ///
+    /// # Errors
+    /// A model of vectors; a picture of another size; embeddings that are not finite.
+    pub fn embed_prepared(&self, pictures: &[Vec<u8>]) -> Result<Array2<f32>, ModelError> {
+        let preprocessing = self.card.preprocessing.images()?;
+        let (shape, item_len) = (self.card.preprocessing.shape(), preprocessing.item_len());
+        if let Some(other) = pictures.iter().find(|picture| picture.len() != item_len) {
+            let got = other.len();
+            return Err(ModelError::Embed(format!(
+                "a picture has {got} bytes, expected {item_len} of the model's preprocessing"
+            )));
+        }
+        let mut rows = Vec::new();
+        for chunk in pictures.chunks(CHUNK) {
+            let mut inputs = vec![0.0; chunk.len() * item_len];
+            for (input, pixels) in inputs.chunks_exact_mut(item_len).zip(chunk) {
+                preprocessing.standardize(pixels, input);
+            }
+            let images = images(inputs, chunk.len(), shape, &self.device);
+            rows.extend(values(self.encoder.forward(images))?);
+        }
+        let mut embeddings = matrix(rows, pictures.len())?;
+        if self.card.normalized {
+            normalize_rows(&mut embeddings);
+        }
+        Ok(embeddings)
     }
 }
 
@@ -238,18 +305,18 @@ pub(crate) fn input_shape(preprocessing: &Preprocessing) -> InputShape {
 pub(crate) fn embed(
     encoder: &Encoder,
     shape: InputShape,
-    pixels: &Pixels,
+    examples: &Examples,
     items: &[u32],
     views: Views,
     device: &Device,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
-    let windows = views.windows(pixels.preprocessing(), shape.width, shape.height);
+    let windows = views.windows(examples.input().shape(), shape.width, shape.height);
     let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
         let mut mean: Vec<f32> = Vec::new();
         for &window in &windows {
-            let images = images(pixels.window(chunk, window)?, chunk.len(), shape, device);
+            let images = images(examples.window(chunk, window)?, chunk.len(), shape, device);
             let embeddings = values(encoder.forward(images))?;
             mean.resize(embeddings.len(), 0.0);
             let share = 1.0 / windows.len() as f32;
@@ -261,11 +328,16 @@ pub(crate) fn embed(
             return Err(DataError::Interrupted.into());
         }
     }
-    if rows.iter().any(|value| !value.is_finite()) {
+    matrix(rows, items.len())
+}
+
+/// The numbers of embeddings as a matrix, if all are finite.
+fn matrix(numbers: Vec<f32>, rows: usize) -> Result<Array2<f32>, ModelError> {
+    if numbers.iter().any(|value| !value.is_finite()) {
         return Err(ModelError::Embed("the network gave values that are not finite".to_owned()));
     }
-    let dimensions = if items.is_empty() { 0 } else { rows.len() / items.len() };
-    Array2::from_shape_vec((items.len(), dimensions), rows)
+    let dimensions = numbers.len().checked_div(rows).unwrap_or_default();
+    Array2::from_shape_vec((rows, dimensions), numbers)
         .map_err(|error| ModelError::Embed(error.to_string()))
 }
 

@@ -2,11 +2,12 @@
 
 use std::io::Cursor;
 
+use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use rayon::prelude::*;
 
-use crate::data::{Catalogue, DataError};
+use crate::data::{Augmentation, Catalogue, DataError, Pixels, Preprocessing, over_white};
 
 /// The background behind a picture that is no square.
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
@@ -33,6 +34,36 @@ pub fn thumbnail(catalogue: &Catalogue, item: u32, side: u32) -> Result<Vec<u8>,
     png(&catalogue.items[item as usize].id, DynamicImage::from(small(catalogue, item, side)?))
 }
 
+/// A small picture as the bytes of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thumbnail {
+    /// `image/png` or `image/jpeg`.
+    pub media_type: &'static str,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Quality of the JPEG files.
+const QUALITY: u8 = 85;
+
+/// A picture, whole, at most `side` pixels wide and high, never larger than it is: as PNG or JPEG,
+/// whichever takes fewer bytes.
+///
+/// # Errors
+/// [`DataError::Undecodable`] of a picture that cannot be written.
+pub fn shrink(image: &DynamicImage, side: u32) -> Result<Thumbnail, DataError> {
+    let small = DynamicImage::from(reduced(image, side));
+    let mut jpeg = Vec::new();
+    small
+        .write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, QUALITY))
+        .map_err(|error| unwritable("the thumbnail", &error))?;
+    let png = png("the thumbnail", small)?;
+    Ok(match png.len() <= jpeg.len() {
+        true => Thumbnail { media_type: "image/png", bytes: png },
+        false => Thumbnail { media_type: "image/jpeg", bytes: jpeg },
+    })
+}
+
 /// Some items as tiles of one picture, in the order given.
 ///
 /// # Errors
@@ -54,11 +85,62 @@ pub fn sheet(catalogue: &Catalogue, items: &[u32], side: u32) -> Result<Sheet, D
     Ok(Sheet { png: png("the sheet of thumbnails", DynamicImage::from(whole))?, side, columns })
 }
 
+/// What training sees of some items: a row each, the image as it is and then as it is changed for
+/// `copies` batches. Small images are enlarged.
+///
+/// # Errors
+/// [`DataError::Undecodable`].
+///
+/// # Panics
+/// If an item is not one of the catalogue's.
+pub fn changed(
+    pixels: &Pixels,
+    items: &[u32],
+    augmentation: &Augmentation,
+    seed: u64,
+    copies: u32,
+) -> Result<Vec<u8>, DataError> {
+    /// Between two images, in pixels.
+    const GAP: u32 = 2;
+    /// The least side of an image, in pixels.
+    const LEAST: u32 = 64;
+    let Preprocessing { width, height, channels, .. } = *pixels.preprocessing();
+    let plane = width as usize * height as usize;
+    let times = LEAST.div_ceil(width.max(height)).max(1);
+    let (wide, tall) = (width * times + GAP, height * times + GAP);
+    let mut whole =
+        RgbImage::from_pixel(wide * (copies + 1) - GAP, tall * items.len() as u32 - GAP, PAPER);
+    for column in 0..=copies {
+        let change = if column == 0 { &Augmentation::NONE } else { augmentation };
+        let values = pixels.augmented(items, change, seed, u64::from(column))?;
+        for (row, image) in (0..).zip(values.chunks_exact(plane * channels as usize)) {
+            let tile = RgbImage::from_fn(width * times, height * times, |x, y| {
+                let at = (y / times * width + x / times) as usize;
+                Rgb([0, 1, 2].map(|channel: usize| {
+                    let channel = channel.min(channels as usize - 1);
+                    let Preprocessing { mean, std, .. } = pixels.preprocessing();
+                    let value = image[channel * plane + at] * std[channel] + mean[channel];
+                    (255.0 * value).round().clamp(0.0, 255.0) as u8
+                }))
+            });
+            imageops::replace(&mut whole, &tile, i64::from(column * wide), i64::from(row * tall));
+        }
+    }
+    png("the preview", DynamicImage::from(whole))
+}
+
 fn small(catalogue: &Catalogue, item: u32, side: u32) -> Result<RgbImage, DataError> {
-    let image = catalogue.image(item as usize)?;
+    Ok(reduced(&catalogue.image(item as usize)?, side))
+}
+
+fn reduced(image: &DynamicImage, side: u32) -> RgbImage {
     let fits = image.width() <= side && image.height() <= side;
-    let image = if fits { image } else { image.resize(side, side, FilterType::Triangle) };
-    Ok(image.into_rgb8())
+    let resized = (!fits).then(|| image.resize(side, side, FilterType::Triangle));
+    let image = resized.as_ref().unwrap_or(image);
+    match image.color().has_alpha() {
+        true => over_white(image).into_rgb8(),
+        false => image.to_rgb8(),
+    }
 }
 
 fn png(what: &str, image: DynamicImage) -> Result<Vec<u8>, DataError> {
@@ -67,17 +149,34 @@ fn png(what: &str, image: DynamicImage) -> Result<Vec<u8>, DataError> {
     });
     let image = if is_grey { DynamicImage::from(image.into_luma8()) } else { image };
     let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| DataError::Undecodable {
-        what: what.to_owned(),
-        reason: error.to_string(),
-    })?;
+    image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| unwritable(what, &error))?;
     Ok(bytes.into_inner())
+}
+
+fn unwritable(what: &str, error: &image::ImageError) -> DataError {
+    DataError::Undecodable { what: what.to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::Source;
+
+    #[test]
+    fn photographs_become_jpeg_and_drawings_png() {
+        let photograph = RgbImage::from_fn(300, 200, |x, y| {
+            let noise = (x * 7919 + y * 104_729).wrapping_mul(2_654_435_761) >> 27;
+            Rgb([(x / 2) as u8 + noise as u8, y as u8, 90])
+        });
+        let small = shrink(&photograph.into(), 96).unwrap();
+        assert_eq!(small.media_type, "image/jpeg");
+        let back = image::load_from_memory(&small.bytes).unwrap();
+        assert_eq!((back.width(), back.height()), (96, 64));
+        let drawing = DynamicImage::new_luma8(40, 20);
+        let small = shrink(&drawing, 96).unwrap();
+        assert_eq!(small.media_type, "image/png");
+        assert_eq!(image::load_from_memory(&small.bytes).unwrap().to_luma8(), drawing.to_luma8());
+    }
 
     #[test]
     fn tiles_stand_row_by_row() {

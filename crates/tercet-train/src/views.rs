@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DataError, Preprocessing, Window};
+use crate::data::{DataError, Input, Preprocessing, Window};
+use crate::encoder::InputShape;
 
 /// Which views of a picture are embedded and averaged ("test-time augmentation").
 ///
@@ -45,9 +46,26 @@ impl Views {
         Preprocessing { width: larger(input.width), height: larger(input.height), ..input.clone() }
     }
 
+    /// The input that is needed before views are cut from it: [`preprocessing`](Self::preprocessing)
+    /// of pictures, and vectors as they are.
+    ///
+    /// # Errors
+    /// Several views of vectors, which have but one.
+    pub fn input(self, input: &Input) -> Result<Input, DataError> {
+        match (input, self) {
+            (Input::Images(input), views) => Ok(Input::Images(views.preprocessing(input))),
+            (Input::Vectors(_), Self::Single) => Ok(input.clone()),
+            (Input::Vectors(_), views) => Err(DataError::Parameter {
+                parameter: "views",
+                got: views.to_string(),
+                expected: "single, since the model takes vectors, which have no other".to_owned(),
+            }),
+        }
+    }
+
     /// The views as cuts of `width`×`height` from a picture of `from`'s size.
-    pub(crate) fn windows(self, from: &Preprocessing, width: usize, height: usize) -> Vec<Window> {
-        let (right, bottom) = (from.width as usize - width, from.height as usize - height);
+    pub(crate) fn windows(self, from: InputShape, width: usize, height: usize) -> Vec<Window> {
+        let (right, bottom) = (from.width - width, from.height - height);
         let corners = match self {
             Self::Single | Self::Flip => vec![(0, 0)],
             Self::Crops | Self::CropsFlip => {
@@ -94,7 +112,7 @@ mod tests {
         let input = Preprocessing::new(28, 20, 1);
         let larger = Views::CropsFlip.preprocessing(&input);
         assert_eq!((larger.width, larger.height), (32, 23));
-        let windows = Views::CropsFlip.windows(&larger, 28, 20);
+        let windows = Views::CropsFlip.windows(Input::Images(larger).shape(), 28, 20);
         assert_eq!(windows.len(), 10);
         let reach = |edge: fn(&Window) -> usize| windows.iter().map(edge).max();
         assert_eq!(reach(|window| window.left + window.width), Some(32));

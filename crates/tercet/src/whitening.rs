@@ -112,6 +112,13 @@ impl Pca {
         self.variances.len()
     }
 
+    /// The directions: a unit vector of D entries for each component, orthogonal to the others.
+    pub fn directions(&self) -> ArrayView2<'_, f64> {
+        let shape = (self.components(), self.dimensions());
+        let directions = ArrayView2::from_shape(shape, &self.directions);
+        directions.unwrap_or_else(|_| unreachable!("a direction has an entry for each dimension"))
+    }
+
     /// The share of the variance that each component holds, in falling order.
     pub fn explained(&self) -> Vec<f64> {
         let share = |variance: &f64| match self.total_variance > 0.0 {

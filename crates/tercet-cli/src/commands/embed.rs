@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use tercet_train::Views;
-use tercet_train::data::Source;
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
@@ -19,6 +18,9 @@ pub(crate) struct Embed {
     model: PathBuf,
     /// `kind:PATH`, or a path whose kind is recognised.
     source: String,
+    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
     /// alone).
     #[arg(long, short)]
@@ -42,20 +44,20 @@ impl Embed {
         Format::of(&self.out)?;
         super::check_writable(&self.out)?;
         let model = Model::load(&self.model)?;
-        let catalogue = self.source.parse::<Source>()?.catalogue()?;
-        let (pixels, skipped) =
+        let catalogue = super::source(&self.source, self.labels.as_deref())?.catalogue()?;
+        let (examples, skipped) =
             super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
-        let items: Vec<u32> = (0..pixels.len() as u32).collect();
-        let vectors = super::embed(general, &model, &pixels, &items, self.views)?;
+        let items: Vec<u32> = (0..examples.len() as u32).collect();
+        let vectors = super::embed(general, &model, &examples, &items, self.views)?;
 
-        let catalogue = pixels.catalogue();
+        let catalogue = examples.catalogue();
         let labels = &catalogue.labels;
         let (rows, dimensions) = vectors.dim();
         let embeddings = Embeddings {
             vectors,
-            labels: Some(
-                labels.classes().iter().map(|&class| labels.name(class).to_owned()).collect(),
-            ),
+            labels: catalogue.labelled.then(|| {
+                labels.classes().iter().map(|&class| labels.name(class).to_owned()).collect()
+            }),
             ids: Some(catalogue.items.iter().map(|item| item.id.clone()).collect()),
             model: Some(model.fingerprint.clone()),
         };

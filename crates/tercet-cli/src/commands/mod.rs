@@ -1,10 +1,16 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod cluster;
+pub(crate) mod compare;
 pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
+pub(crate) mod export;
+pub(crate) mod gallery;
 pub(crate) mod loss;
+pub(crate) mod serve;
+pub(crate) mod threshold;
 pub(crate) mod train;
 
 use std::fs;
@@ -14,7 +20,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Pixels, PrepareOptions};
+use tercet_train::data::{Catalogue, Examples, PrepareOptions, Source};
 use tercet_train::model::Model;
 
 use crate::{General, interrupt, progress};
@@ -45,7 +51,16 @@ pub(crate) fn use_threads(threads: usize) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start {threads} threads"))
 }
 
-/// Decodes the items of a catalogue the way a model wants them, with a bar; items left out are
+/// A source, with the labels of another file where that is named.
+pub(crate) fn source(text: &str, labels: Option<&Path>) -> anyhow::Result<Source> {
+    let source: Source = text.parse()?;
+    Ok(match labels {
+        Some(labels) => source.with_labels(labels.to_owned())?,
+        None => source,
+    })
+}
+
+/// Reads the items of a catalogue the way a model wants them, with a bar; items left out are
 /// told.
 pub(crate) fn prepare(
     general: &General,
@@ -53,7 +68,7 @@ pub(crate) fn prepare(
     catalogue: Catalogue,
     skip_bad: bool,
     views: Views,
-) -> anyhow::Result<(Pixels, Vec<tercet_train::data::BadItem>)> {
+) -> anyhow::Result<(Examples, Vec<tercet_train::data::BadItem>)> {
     let bar = progress::bar(general, "reading", catalogue.len());
     for problem in &catalogue.problems {
         progress::remark(general, format!("note: {problem}"));
@@ -63,28 +78,27 @@ pub(crate) fn prepare(
         interrupted: Some(interrupt::watch()?),
         ..PrepareOptions::default()
     };
-    let preprocessing = views.preprocessing(&model.card.preprocessing);
-    let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &|done, _| {
-        bar.set_position(done as u64)
-    });
+    let input = views.input(&model.card.preprocessing)?;
+    let prepared =
+        Examples::prepare(catalogue, &input, &options, &|done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
-    let (pixels, skipped) = prepared?;
+    let (examples, skipped) = prepared?;
     for item in &skipped {
         progress::remark(general, format!("left out {item}"));
     }
-    Ok((pixels, skipped))
+    Ok((examples, skipped))
 }
 
 /// Embeds items with a bar.
 pub(crate) fn embed(
     general: &General,
     model: &Model,
-    pixels: &Pixels,
+    examples: &Examples,
     items: &[u32],
     views: Views,
 ) -> anyhow::Result<ndarray::Array2<f32>> {
     let bar = progress::bar(general, "embedding", items.len());
-    let embeddings = model.embed(pixels, items, views, &|done| {
+    let embeddings = model.embed(examples, items, views, &|done| {
         bar.set_position(done as u64);
         interrupt::asked()
     });

@@ -1,5 +1,6 @@
 //! `tercet train`: from images to a judged model.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,12 +8,15 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
-use tercet::Preset;
-use tercet_train::data::{Fit, Source};
+use tercet::{Distance, Preset, Reduction, Sampling, Selection};
+use tercet_train::data::{Augmentation, DataError, Filter, Fit, HoldoutBy, Source, named_classes};
+use tercet_train::encoder::Freeze;
 use tercet_train::trainer::{
-    BatchShape, Ended, Margin, RunFolder, Surroundings, TrainConfig, Trained, train,
+    BatchShape, Bytes, Chunk, Ended, ImageSize, Margin, Pool, RunFolder, Surroundings, TrainConfig,
+    Trained, train,
 };
 
+use super::loss::penalty_name;
 use crate::General;
 use crate::exit::{Interrupted, Usage};
 use crate::interrupt;
@@ -44,26 +48,65 @@ struct Settings {
     /// `kind:PATH`, or a path whose kind is recognised [default: glyphs, embedded].
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<PathBuf>,
     /// Share of the classes kept apart to judge on [default: 0.2].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout: Option<f64>,
+    /// A file that names the classes to keep apart, one a line, instead of a share of them.
+    #[arg(long, value_name = "FILE", conflicts_with = "holdout", value_parser = class_names)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holdout_classes: Option<BTreeSet<String>>,
     /// Leave unreadable items out instead of failing.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     skip_bad: bool,
-    /// Side of the square image that enters the encoder [default: 28 for glyphs, else 64].
-    #[arg(long, value_name = "PIXELS")]
+    /// Height x width of the images that enter the encoder, or one side of a square [default: what
+    /// the encoder was made for; else 28 for glyphs, omniglot, idx, 32 for emoji, 128x64 for
+    /// market1501, 64].
+    #[arg(long, value_name = "HxW")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<u32>,
-    /// 1 (grey) or 3 (RGB) [default: 1 for glyphs, else 3].
+    size: Option<ImageSize>,
+    /// 1 (grey) or 3 (RGB) [default: 1 for glyphs, omniglot, idx, else 3].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<u32>,
-    /// How images of another shape are brought to the square: crop, pad, stretch [default: crop].
+    /// How images of another shape are brought to that size: crop, pad, stretch [default: crop].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
+    /// How images are resampled: nearest, box, bilinear, catmull-rom, lanczos3 [default: lanczos3].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
+    /// What is done to training images: none, glyph, photo, reid, and what differs from it behind a
+    /// colon, as glyph:rotate=20,erase=0.5; numbers are crop, flip, shift, scale, rotate, shear,
+    /// colour, gray, invert, erase [default: none for glyphs; glyph for emoji, omniglot, idx; reid
+    /// for market1501; else photo].
+    #[arg(long, value_name = "PRESET[:NAME=X,…]")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment: Option<Augmentation>,
+    /// How a batch is put together: classes (any), cameras (items of a class from several),
+    /// categories (classes of one) [default: classes].
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
+    /// What is kept apart as a whole: class or category [default: class].
+    #[arg(long, value_name = "WHAT", conflicts_with = "holdout_classes")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holdout_by: Option<HoldoutBy>,
+    /// The most memory that decoded images are kept in, as 512MiB; beyond it they are decoded each
+    /// time [default: 4GiB].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_limit: Option<Bytes>,
+    /// Bring vectors to mean 0 and deviation 1 in each component.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    standardize: bool,
     /// Optimiser steps [default: 600].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,30 +115,86 @@ struct Settings {
     #[arg(long, value_name = "PxK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchShape>,
+    /// Candidates (PxK or a number) of which each step learns from the P·K of --batch that teach
+    /// most [default: none, from a batch as it is drawn].
+    #[arg(long, value_name = "PxK|N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<Pool>,
+    /// Items that go through the network at once; the gradient is that of the whole batch [default:
+    /// auto, the batch or as many as fit into memory].
+    #[arg(long, value_name = "auto|N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunk: Option<Chunk>,
+    /// What `--chunk auto` counts on, such as 8G [default: half of the machine's].
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ram_limit: Option<Bytes>,
+    /// Embeddings of past steps that serve as further positives and negatives [default: 0].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<usize>,
+    /// Steps before the memory begins to fill and to serve [default: a tenth of the steps].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_start: Option<u64>,
     /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: batch-hard].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Preset>,
+    /// euclidean, squared-euclidean, cosine [default: the objective's own].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance: Option<Distance>,
+    /// L2-normalise embeddings before they are compared [default: as the objective does].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    normalize: bool,
+    /// Which triplets count, as `tercet loss` takes it; `explicit` excepted [default: the
+    /// objective's own].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selection: Option<Selection>,
+    /// hinge, soft, squared-hinge [default: the objective's own, or a hinge with a number as
+    /// --margin].
+    #[arg(long, value_parser = penalty_name)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    penalty: Option<&'static str>,
+    /// mean, mean-active, mean-anchors, sum [default: the objective's own].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reduction: Option<Reduction>,
     /// A number (hinge) or `soft` [default: the objective's own].
     #[arg(long, value_name = "M|soft", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     margin: Option<Margin>,
-    /// The architecture [default: small-cnn].
-    #[arg(long, value_name = "NAME")]
+    /// The architecture; without a name lists them [default: small-cnn, linear-head for features].
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = LIST)]
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<String>,
-    /// Channels of a block [default: 64].
+    /// Channels of a block [default: the architecture's own].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<usize>,
-    /// Blocks [default: as the image size asks].
+    /// Blocks of small-cnn [default: as the image size asks].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     depth: Option<usize>,
-    /// Components of an embedding [default: 64].
+    /// Components of the hidden layer of a head [default: the architecture's own].
+    #[arg(long, value_name = "D")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<usize>,
+    /// Components of an embedding [default: the architecture's own].
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding_dim: Option<usize>,
+    /// Weights of torchvision or timm from which a ResNet's body starts: `.safetensors` or `.pth`.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pretrained: Option<PathBuf>,
+    /// Parts of the body that do not learn: the first N of stem, layer1 … layer4, or some by name.
+    #[arg(long, value_name = "N|STAGE,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeze: Option<Freeze>,
     /// Learning rate of Adam [default: 0.001].
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +235,11 @@ struct Settings {
 
 impl Train {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
+        if self.settings.encoder.as_deref() == Some(LIST) {
+            let listed = ENCODERS.map(|(name, what)| Listed { name, what });
+            super::print(general, &listed, encoders)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let (config, resumed) = match &self.resume {
             None => (self.merged()?, None),
             Some(path) => {
@@ -186,16 +290,23 @@ impl Train {
 
     /// Defaults, then the file, then the flags.
     fn merged(&self) -> anyhow::Result<TrainConfig> {
-        let mut merged = toml::Table::new();
+        let mut given = toml::Table::new();
         if let Some(path) = &self.config {
             let text = fs::read_to_string(path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
             // Read as a configuration first: its errors name line and key.
             toml::from_str::<TrainConfig>(&text)
                 .with_context(|| format!("{} is no configuration", path.display()))?;
-            merged = toml::from_str(&text)?;
+            given = toml::from_str(&text)?;
         }
-        merged.extend(toml::Table::try_from(&self.settings)?);
+        given.extend(toml::Table::try_from(&self.settings)?);
+        // A source that is none is told when it is read.
+        let source = given.get("source").and_then(toml::Value::as_str);
+        let defaults = source
+            .and_then(|source| source.parse().ok())
+            .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
+        let mut merged = toml::Table::try_from(defaults)?;
+        merged.extend(given);
         Ok(merged.try_into()?)
     }
 
@@ -225,19 +336,48 @@ impl Train {
     }
 }
 
+fn class_names(path: &str) -> Result<BTreeSet<String>, DataError> {
+    named_classes(Path::new(path))
+}
+
+/// What `--encoder` without a name stands for.
+const LIST: &str = "list";
+
+/// The architectures and what they are for.
+const ENCODERS: [(&str, &str); 8] = [
+    ("small-cnn", "convolution blocks, for images of up to about 100 pixels a side (default)"),
+    ("lunet", "residual, from scratch, 128x64: persons (In Defense of the Triplet Loss), 5.0 M"),
+    ("inception-small", "Inception, 96x96: faces (OpenFace's nn4.small2 of FaceNet's NN4), 3.7 M"),
+    ("resnet18", "11.2 M and a head, torchvision's layout"),
+    ("resnet34", "21.3 M and a head, torchvision's layout"),
+    ("resnet50", "23.5 M and a head, torchvision's layout; with its head TriNet"),
+    ("linear-head", "one matrix on vectors, from the identity (default of features)"),
+    ("mlp-head", "a hidden layer beside a matrix, on vectors"),
+];
+
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    what: &'static str,
+}
+
+fn encoders() -> String {
+    ENCODERS.map(|(name, what)| format!("{name:<16} {what}")).join("\n")
+}
+
 fn summary(trained: &Trained, run: &RunFolder) -> String {
     let mut text = String::new();
     if let Some(after) = &trained.after {
-        let rows: Vec<_> = [
-            ("pixels", trained.before.pixels.as_ref()),
-            ("untrained", trained.before.untrained.as_ref()),
-            ("trained", Some(&after.retrieval)),
-        ]
-        .into_iter()
-        .filter_map(|(name, judged)| Some((name, judged?)))
-        .collect();
+        let untrained = trained.before.untrained.as_ref().map(|judged| ("untrained", judged));
+        let rows: Vec<_> = trained
+            .before
+            .raw()
+            .into_iter()
+            .chain(untrained)
+            .chain([("trained", &after.retrieval)])
+            .collect();
         text += &format!(
-            "{} classes never seen in training, {} images, leave-one-out\n\n{}\n",
+            "{} classes never seen in training, {} items, leave-one-out\n\n{}\n",
             count(trained.holdout.classes),
             count(trained.holdout.items),
             table::retrieval(&rows)

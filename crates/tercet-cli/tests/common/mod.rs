@@ -67,3 +67,33 @@ pub(crate) fn pictures(folder: &Path) {
 /// Settings that make a run take a second.
 pub(crate) const TINY: [&str; 10] =
     ["--batch", "3x2", "--size", "16", "--width", "4", "--embedding-dim", "8", "--holdout", "0.25"];
+
+/// Pictures and a model trained on them for a moment, made once for all tests of a file.
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn get() -> &'static Self {
+        static WORLD: std::sync::OnceLock<World> = std::sync::OnceLock::new();
+        WORLD.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let world = Self { folder };
+            pictures(&world.path("photos"));
+            let (source, run) = (world.text("photos"), world.text("runs/photos-1"));
+            let model = world.text("model.safetensors");
+            let more = ["--steps", "40", "--quiet", "--holdout", "0.5"];
+            let more = [&more[..], &TINY[..8], &["--run", &run, "--out", &model]].concat();
+            succeed(&[&["train", &source][..], &more].concat());
+            world
+        })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+}

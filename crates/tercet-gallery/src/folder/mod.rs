@@ -5,6 +5,7 @@
 //!   catalogue.sqlite     what counts: settings, extents of the segments, items, labels, thumbnails
 //!   vectors-000000.f32   a segment: 64 bytes of header, rows of f32; only ever appended to
 //!   index-000012.hnsw    an HNSW graph, if one was built
+//!   model.safetensors    the model that makes the vectors, if it was given to keep
 //!   writer.lock          held by the one writer
 //! ```
 //!
@@ -17,6 +18,7 @@ mod combine;
 mod compact;
 #[cfg(feature = "hnsw")]
 mod hnsw;
+mod model;
 mod reader;
 mod segment;
 mod snapshot;

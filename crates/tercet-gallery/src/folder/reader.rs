@@ -9,6 +9,7 @@ use tercet::scan::Found;
 
 use super::catalogue::Catalogue;
 use super::combine::Combiner;
+use super::model;
 use super::segment;
 use super::snapshot::Snapshot;
 use super::verify;
@@ -127,10 +128,13 @@ impl ReadGallery for Reader {
             // A newer writer may have replaced it.
             bytes += self.folder.join(&graph.file).metadata().map_or(0, |file| file.len());
         }
+        let model_file = catalogue.model_file()?;
+        bytes += model_file.map_or(0, |file| file.bytes);
         let items = snapshot.head.items as u64;
         Ok(Info {
             location: self.folder.display().to_string(),
             settings: self.settings.clone(),
+            has_model: model_file.is_some(),
             items,
             removed: snapshot.rows() as u64 - items,
             labels: catalogue.labels()?.into_iter().collect(),
@@ -213,6 +217,11 @@ impl ReadGallery for Reader {
             out.iter_mut().zip(row).for_each(|(out, &x)| *out = x);
         }
         Ok(vectors)
+    }
+
+    fn model(&self) -> Result<Option<Vec<u8>>, Error> {
+        let expected = self.view().snapshot.catalogue().model_file()?;
+        expected.map(|expected| model::read(&self.folder, expected)).transpose()
     }
 
     fn verify(&self) -> Result<Verified, Error> {

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use super::model;
 use super::reader::take;
 use crate::Error;
 use crate::Verified;
 
 /// Reads the newest state of a gallery from its files: every vector, item and thumbnail, the graph,
-/// and SQLite's own structure.
+/// the model, and SQLite's own structure.
 pub(super) fn verify(folder: &Path) -> Result<Verified, Error> {
     // Without anything read before, this compares each segment and the graph with its checksum.
     let snapshot = take(folder, None)?;
@@ -18,6 +19,9 @@ pub(super) fn verify(folder: &Path) -> Result<Verified, Error> {
             catalogue.item(key)?;
             catalogue.thumbnail(key)?;
         }
+    }
+    if let Some(expected) = catalogue.model_file()? {
+        model::read(folder, expected)?;
     }
     let rows = snapshot.rows() as u64;
     let bytes = rows * 4 * snapshot.head.settings.dimensions as u64;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayView2;
 
 use super::catalogue::{Catalogue, Head, Listed, place};
+use super::model;
 use super::segment::{self, Extent};
 use crate::error::AtPath;
 use crate::item::{check, distinct};
@@ -88,6 +89,7 @@ impl Writer {
                     name.starts_with("index-")
                         && name.ends_with(".hnsw")
                         && graph.as_deref() != Some(name)
+                        || name == model::UNFINISHED
                 }
             };
             if is_leftover {
@@ -203,6 +205,16 @@ impl WriteGallery for Writer {
     #[cfg(not(feature = "hnsw"))]
     fn build_index(&mut self, _: Hnsw) -> Result<Index, Error> {
         Err(Error::Missing { what: "an HNSW index", needs: "a build with the feature `hnsw`" })
+    }
+
+    fn keep_model(&mut self, file: &[u8]) -> Result<(), Error> {
+        let folder = &self.folder;
+        self.catalogue.change(|catalogue| {
+            let mut head = catalogue.head()?;
+            head.generation += 1;
+            catalogue.set_model_file(model::write(folder, file)?)?;
+            catalogue.set_head(&head)
+        })
     }
 
     fn compact(&mut self) -> Result<Compacted, Error> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod kept_model;
 mod killed;
 mod model;
 #[cfg(feature = "postgres")]

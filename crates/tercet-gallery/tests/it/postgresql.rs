@@ -145,6 +145,13 @@ fn items_come_and_go() {
     let info = reader.info().unwrap();
     assert_eq!((info.items, info.labels["class-4"], info.labels["other"]), (30, 3, 1));
 
+    assert_eq!((reader.model().unwrap(), info.has_model), (None, false));
+    for file in [&[0_u8, 255, 10][..], &[7; 100_000]] {
+        writer.keep_model(file).unwrap();
+        assert_eq!(reader.model().unwrap().as_deref(), Some(file));
+    }
+    assert!(reader.info().unwrap().has_model);
+
     let other = Vectors { model: "77aa", rows: one.view() };
     assert!(matches!(reader.search(other, &Search::nearest(1)), Err(Error::Model { .. })));
     assert!(matches!(

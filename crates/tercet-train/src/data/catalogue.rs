@@ -2,12 +2,13 @@ use std::path::PathBuf;
 
 use image::DynamicImage;
 use ndarray::Array2;
+use rayon::prelude::*;
 use tercet::Labels;
 
 use super::archive::Entry;
 use super::features::Vector;
-use super::glyphs::Glyph;
 use super::idx::IdxImage;
+use super::sheets::Cell;
 use super::{Attributes, BadItem, DataError, Part, decode_file};
 use crate::fingerprint::Fingerprint;
 
@@ -20,6 +21,8 @@ pub struct Catalogue {
     pub items: Vec<Item>,
     /// The class of each item.
     pub labels: Labels,
+    /// Whether the source tells classes; otherwise all items are in one that means nothing.
+    pub labelled: bool,
     /// What should be an item but cannot be one, for example a file whose name does not tell its
     /// class. Like items that cannot be decoded, it is an error unless bad items are skipped.
     pub bad: Vec<BadItem>,
@@ -58,7 +61,7 @@ pub enum Content {
     /// An image of an IDX file.
     Idx(IdxImage),
     /// A cell of an embedded sheet.
-    Glyph(Glyph),
+    Cell(Cell),
     /// No pixels, but a vector that something else made of them.
     Vector(Vector),
 }
@@ -66,7 +69,7 @@ pub enum Content {
 impl Catalogue {
     /// Items with a class each and nothing odd about them.
     pub fn new(source: String, items: Vec<Item>, labels: Labels) -> Self {
-        Self { source, items, labels, bad: Vec::new(), problems: Vec::new() }
+        Self { source, items, labels, labelled: true, bad: Vec::new(), problems: Vec::new() }
     }
 
     /// Number of items.
@@ -88,6 +91,7 @@ impl Catalogue {
             source: self.source.clone(),
             items: items.iter().map(|&item| self.items[item as usize].clone()).collect(),
             labels: self.labels.select(items),
+            labelled: self.labelled,
             bad: self.bad.clone(),
             problems: self.problems.clone(),
         }
@@ -120,8 +124,10 @@ impl Catalogue {
     /// What to train on: the part `train` where the source tells parts, else everything.
     ///
     /// # Errors
-    /// [`DataError::NoTraining`] if there are parts, but not this one.
+    /// [`DataError::NoTraining`] if there are parts, but not this one; [`DataError::Unlabelled`] if
+    /// there are no classes.
     pub fn training(&self) -> Result<Self, DataError> {
+        self.needs_labels()?;
         let items = self.part(&[Part::Train]);
         if !items.is_empty() {
             return Ok(self.select(&items));
@@ -139,6 +145,17 @@ impl Catalogue {
         }
     }
 
+    /// Refuses a source that tells no classes.
+    ///
+    /// # Errors
+    /// [`DataError::Unlabelled`].
+    pub fn needs_labels(&self) -> Result<(), DataError> {
+        match self.labelled {
+            true => Ok(()),
+            false => Err(DataError::Unlabelled { text: self.source.clone() }),
+        }
+    }
+
     /// What to judge on: the parts `test`, `query` and `gallery` where the source tells them, else
     /// `validation`, else everything.
     pub fn judging(&self) -> Self {
@@ -153,6 +170,17 @@ impl Catalogue {
     pub fn cameras(&self) -> Option<Labels> {
         let cameras = self.items.iter().map(|item| item.attributes.camera.as_deref());
         Some(cameras.collect::<Option<Vec<&str>>>()?.into_iter().collect())
+    }
+
+    /// The same cameras, or an error that names an item without one.
+    pub(crate) fn require_cameras(&self) -> Result<Labels, DataError> {
+        self.cameras().ok_or_else(|| {
+            let plain = self.items.iter().find(|item| item.attributes.camera.is_none());
+            DataError::NoCameras {
+                text: self.source.clone(),
+                item: plain.map(|item| item.id.clone()).unwrap_or_default(),
+            }
+        })
     }
 
     /// The vectors of the items, N×D; `None` of a source of images.
@@ -189,7 +217,7 @@ impl Catalogue {
             Content::File(path) => decode_file(path),
             Content::Entry(entry) => entry.image(),
             Content::Idx(image) => image.image(),
-            Content::Glyph(glyph) => glyph.image(),
+            Content::Cell(cell) => cell.image(),
             Content::Vector(_) => Err(DataError::Vectors { text: self.source.clone() }),
         }?;
         match attributes.crop {
@@ -200,15 +228,35 @@ impl Catalogue {
         }
     }
 
+    /// Decodes some items on all threads, each as [`image`](Self::image) does, and gives what `see`
+    /// makes of the picture, which is then let go.
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn see<T: Send>(
+        &self,
+        items: &[u32],
+        see: impl Fn(&DynamicImage) -> Result<T, DataError> + Sync,
+    ) -> Vec<Result<T, BadItem>> {
+        let one = |&item: &u32| {
+            let seen = self.image(item as usize).and_then(|image| see(&image));
+            seen.map_err(|error| BadItem::new(&self.items[item as usize].id, error))
+        };
+        items.par_iter().map(one).collect()
+    }
+
     /// 16 hexadecimal digits that tell catalogues apart: a hash of the ids and class names in
     /// their order, the same on every machine. Neither where the source lies nor the pixels and
-    /// attributes count.
+    /// attributes count; of vectors, whose ids may be mere row numbers, the numbers do.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         hash.number(self.len() as u64);
         for (item, &class) in self.items.iter().zip(self.labels.classes()) {
             hash.text(&item.id);
             hash.text(self.labels.name(class));
+            if let Content::Vector(vector) = &item.content {
+                vector.values().iter().for_each(|value| hash.bytes(&value.to_le_bytes()));
+            }
         }
         hash.hex()
     }

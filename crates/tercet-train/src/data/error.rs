@@ -118,11 +118,57 @@ pub enum DataError {
         /// Its parts.
         parts: String,
     },
+    /// A class without a category where categories are needed.
+    #[error(
+        "class `{class}` tells no category: expected names such as CATEGORY/CLASS, as omniglot has"
+    )]
+    NoCategory {
+        /// The first class without one.
+        class: String,
+    },
+    /// Items without a camera where cameras are needed.
+    #[error(
+        "{text} tells no cameras (item `{item}`): expected one for every item, as market1501, emoji or a manifest have"
+    )]
+    NoCameras {
+        /// The source.
+        text: String,
+        /// The first item without one.
+        item: String,
+    },
+    /// Images without classes where classes are needed.
+    #[error("{text} tells no classes: expected a source that does, such as one folder per class")]
+    Unlabelled {
+        /// The source.
+        text: String,
+    },
     /// Vectors where images are needed.
     #[error("{text} holds vectors, not images: an encoder of images has no use for them")]
     Vectors {
         /// The source.
         text: String,
+    },
+    /// Images where vectors are needed.
+    #[error("{text} holds images, not vectors: an encoder of vectors has no use for them")]
+    Images {
+        /// The source.
+        text: String,
+    },
+    /// A picture for an encoder that takes vectors.
+    #[error("an encoder of vectors with {dimensions} components has no use for images")]
+    NotForImages {
+        /// Components that it takes.
+        dimensions: usize,
+    },
+    /// Vectors of another length than the encoder takes.
+    #[error("{text} holds vectors of {got} components: expected {expected}")]
+    Dimensions {
+        /// The source.
+        text: String,
+        /// Components of its vectors.
+        got: usize,
+        /// Components that the encoder takes.
+        expected: usize,
     },
     /// A file of vectors, or of their labels, that cannot be used.
     #[error(transparent)]

@@ -206,6 +206,26 @@ impl Preprocessing {
         })
     }
 
+    /// The pixels of a picture as an encoder takes them: (pixel / 255 − mean) / deviation of the
+    /// channel.
+    pub(crate) fn standardize(&self, pixels: &[u8], values: &mut [f32]) {
+        let plane = self.width as usize * self.height as usize;
+        let planes = values.chunks_exact_mut(plane).zip(pixels.chunks_exact(plane));
+        for ((values, pixels), table) in planes.zip(self.standardized_values()) {
+            for (value, &pixel) in values.iter_mut().zip(pixels) {
+                *value = table[usize::from(pixel)];
+            }
+        }
+    }
+
+    /// What each byte becomes, channel by channel.
+    pub(super) fn standardized_values(&self) -> Vec<[f32; 256]> {
+        let channels = self.mean.iter().zip(&self.std);
+        channels
+            .map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std))
+            .collect()
+    }
+
     /// The picture in 8 bits and the channels wanted, side by side for each pixel, without
     /// transparency.
     fn flat(&self, image: &DynamicImage) -> Vec<u8> {
@@ -269,7 +289,7 @@ impl Preprocessing {
 }
 
 /// Lays a picture with transparency over white.
-fn over_white(image: &DynamicImage) -> DynamicImage {
+pub(crate) fn over_white(image: &DynamicImage) -> DynamicImage {
     let mut rgba = image.to_rgba8();
     for pixel in rgba.pixels_mut() {
         let [.., alpha] = pixel.0;

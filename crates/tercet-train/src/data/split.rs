@@ -1,8 +1,15 @@
 //! Whole classes kept apart, to judge on what the encoder has never seen.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use tercet::Labels;
 
 use super::DataError;
@@ -14,6 +21,77 @@ pub struct Split {
     pub train: Vec<u32>,
     /// Items kept apart, in rising order; empty if nothing is.
     pub holdout: Vec<u32>,
+}
+
+/// What is kept apart as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldoutBy {
+    /// Classes.
+    #[default]
+    Class,
+    /// All classes of a category, see [`categories`].
+    Category,
+}
+
+impl HoldoutBy {
+    const ALL: [Self; 2] = [Self::Class, Self::Category];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Category => "category",
+        }
+    }
+}
+
+impl FromStr for HoldoutBy {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        Self::ALL.into_iter().find(|by| by.name() == text).ok_or_else(|| DataError::Parameter {
+            parameter: "holdout-by",
+            got: format!("`{text}`"),
+            expected: Self::ALL.map(Self::name).join(" or "),
+        })
+    }
+}
+
+impl fmt::Display for HoldoutBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The category of each item: what stands before the last `/` in the name of its class, as the
+/// alphabet in `Greek/character01`.
+///
+/// # Errors
+/// [`DataError::NoCategory`], naming the first class without one.
+pub fn categories(labels: &Labels) -> Result<Labels, DataError> {
+    let category = |class: u32| match labels.name(class).rsplit_once('/') {
+        Some((category, _)) => Ok(category),
+        None => Err(DataError::NoCategory { class: labels.name(class).to_owned() }),
+    };
+    let of_class =
+        (0..labels.class_count() as u32).map(category).collect::<Result<Vec<&str>, DataError>>()?;
+    Ok(labels.classes().iter().map(|&class| of_class[class as usize]).collect())
+}
+
+/// Keeps a share of the [`categories`] apart with all their classes: at least two categories.
+///
+/// # Errors
+/// As [`split_classes`], and as [`categories`].
+pub fn split_categories(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
+    let categories = categories(labels)?;
+    let Split { holdout, .. } = split_classes(&categories, share, seed)?;
+    let apart = labels.select(&holdout);
+    let names = (0..apart.class_count() as u32).map(|class| apart.name(class).to_owned()).collect();
+    match holdout.is_empty() {
+        true => split_classes(labels, 0.0, seed),
+        false => split_named(labels, &names),
+    }
 }
 
 /// Keeps a share of the classes apart, rounded to whole classes and at least two of them.
@@ -37,7 +115,6 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
         return Ok(Split { train: (0..labels.len() as u32).collect(), holdout: Vec::new() });
     }
 
-    let sizes = labels.class_sizes();
     let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
     classes.sort_by_key(|&class| labels.name(class));
     classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -45,7 +122,53 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
     let held_out = ((classes.len() as f64 * share).round() as usize).max(2);
     let apart = &classes[..held_out.min(classes.len())];
     let rest = &classes[apart.len()..];
+    keep_apart(labels, apart, rest)
+}
 
+/// Keeps the classes of these names apart.
+///
+/// # Errors
+/// - [`DataError::Parameter`] if a name is no class;
+/// - [`DataError::TooFewClasses`] as [`split_classes`].
+pub fn split_named(labels: &Labels, names: &BTreeSet<String>) -> Result<Split, DataError> {
+    let classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    let (apart, rest): (Vec<u32>, Vec<u32>) =
+        classes.into_iter().partition(|&class| names.contains(labels.name(class)));
+    if apart.len() < names.len() {
+        let known: BTreeSet<&str> = apart.iter().map(|&class| labels.name(class)).collect();
+        let unknown = names.iter().find(|name| !known.contains(name.as_str()));
+        return Err(DataError::Parameter {
+            parameter: "holdout-classes",
+            got: format!("`{}`", unknown.map_or("", String::as_str)),
+            expected: format!("one of the {} classes of the source", labels.class_count()),
+        });
+    }
+    keep_apart(labels, &apart, &rest)
+}
+
+/// The class names in a file, one a line; empty lines do not count.
+///
+/// # Errors
+/// A file that cannot be read, or names no class.
+pub fn named_classes(path: &Path) -> Result<BTreeSet<String>, DataError> {
+    let text = fs::read_to_string(path)
+        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
+    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    let names: BTreeSet<String> =
+        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    match names.is_empty() {
+        true => Err(DataError::Nothing {
+            path: path.to_owned(),
+            found: "no class".to_owned(),
+            expected: "the name of a class on each line".to_owned(),
+        }),
+        false => Ok(names),
+    }
+}
+
+/// Items of the classes `apart` against those of the `rest`, if both can be worked with.
+fn keep_apart(labels: &Labels, apart: &[u32], rest: &[u32]) -> Result<Split, DataError> {
+    let sizes = labels.class_sizes();
     let pairs = |classes: &[u32]| {
         let has_pair = |&&class: &&u32| sizes[class as usize] >= 2;
         classes.iter().filter(has_pair).count()
@@ -59,14 +182,13 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
     };
     if let Some((needs, left)) = lacking {
         return Err(DataError::TooFewClasses {
-            classes: classes.len(),
-            pairs: pairs(&classes),
-            held_out,
+            classes: sizes.len(),
+            pairs: pairs(rest) + pairs(apart),
+            held_out: apart.len(),
             lacking: format!("{needs}, {left} would be left"),
         });
     }
-
-    let mut is_apart = vec![false; classes.len()];
+    let mut is_apart = vec![false; sizes.len()];
     for &class in apart {
         is_apart[class as usize] = true;
     }
@@ -77,8 +199,6 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn labels(classes: usize, items: usize) -> Labels {
@@ -115,6 +235,26 @@ mod tests {
     }
 
     #[test]
+    fn classes_are_kept_apart_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("apart.txt");
+        fs::write(&file, "4\r\n\n2\n").unwrap();
+        let labels = labels(5, 2);
+        let split = split_named(&labels, &named_classes(&file).unwrap()).unwrap();
+        assert_eq!(split.holdout, [2, 4, 7, 9]);
+        assert_eq!(split.train, [0, 1, 3, 5, 6, 8]);
+
+        fs::write(&file, "4\nfive\n").unwrap();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("holdout-classes is `five`"), "{message}");
+        fs::write(&file, "0\n1\n2\n3\n").unwrap();
+        let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("cannot hold out 4 of 5"), "{message}");
+        fs::write(&file, "\n").unwrap();
+        assert!(named_classes(&file).unwrap_err().to_string().contains("apart.txt"));
+    }
+
+    #[test]
     fn share_0_trains_on_everything() {
         let split = split_classes(&labels(2, 1), 0.0, 0).unwrap();
         assert_eq!(split.train, [0, 1]);
@@ -133,5 +273,24 @@ mod tests {
         for share in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
             assert!(split_classes(&labels(9, 9), share, 0).is_err());
         }
+    }
+
+    #[test]
+    fn whole_categories_and_only_where_there_are_some() {
+        let twice = |names: &[&str]| -> Labels {
+            names.iter().flat_map(|name| [name, name]).copied().collect()
+        };
+        let letters = twice(&[
+            "Greek/a", "Greek/b", "Latin/a", "Latin/b", "Latin/c", "Runes/a", "Runes/b", "Kana/a",
+        ]);
+        let of = categories(&letters).unwrap();
+        for seed in 0..5 {
+            let Split { train, holdout } = split_categories(&letters, 0.3, seed).unwrap();
+            let (train, holdout) = (names(&of, &train), names(&of, &holdout));
+            assert_eq!(train.len() + holdout.len(), 4);
+            assert!(train.is_disjoint(&holdout) && holdout.len() == 2);
+        }
+        let message = split_categories(&twice(&["a", "b/c"]), 0.3, 0).unwrap_err().to_string();
+        assert!(message.contains("`a`") && message.contains("CATEGORY/CLASS"), "{message}");
     }
 }

@@ -1,25 +1,61 @@
-//! Networks that turn images into embeddings: one file an architecture.
+//! Networks that turn images or vectors into embeddings: one file an architecture.
 //!
 //! Each architecture is a `XConfig` whose `init` makes the network X with its `forward`. To add
 //! one, write its file, then name it in [`EncoderConfig`] and [`Encoder`].
 
+mod inception_small;
+mod layers;
+mod linear_head;
+mod lunet;
+mod mlp_head;
+mod options;
+mod resnet;
 mod small_cnn;
+mod stages;
+mod trail;
 
+pub use inception_small::{InceptionSmall, InceptionSmallConfig};
+pub use linear_head::{LinearHead, LinearHeadConfig};
+pub use lunet::{LuNet, LuNetConfig};
+pub use mlp_head::{MlpHead, MlpHeadConfig};
+pub use options::EncoderOptions;
+pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
 pub use small_cnn::{SmallCnn, SmallCnnConfig};
+pub use stages::{Freeze, Stage};
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-/// The size of the images that enter an encoder.
+use crate::onnx::{Flow, Graph};
+use trail::Trail;
+
+/// The size of what enters an encoder: images, or vectors of D components as D×1×1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputShape {
-    /// 1 (grey) or 3 (RGB).
+    /// 1 (grey), 3 (RGB), or the components of a vector.
     pub channels: usize,
     /// Rows of pixels.
     pub height: usize,
     /// Columns of pixels.
     pub width: usize,
+}
+
+impl InputShape {
+    /// Vectors of this many components.
+    pub fn vectors(dimensions: usize) -> Self {
+        Self { channels: dimensions, height: 1, width: 1 }
+    }
+}
+
+/// What an architecture takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// Pictures.
+    Images,
+    /// Vectors that another network made.
+    Vectors,
 }
 
 /// An architecture and its options, as the model file keeps them.
@@ -28,23 +64,128 @@ pub struct InputShape {
 pub enum EncoderConfig {
     /// Convolution blocks for small images.
     SmallCnn(SmallCnnConfig),
+    /// The residual network of "In Defense of the Triplet Loss".
+    #[serde(rename = "lunet")]
+    LuNet(LuNetConfig),
+    /// FaceNet's Inception, small.
+    InceptionSmall(InceptionSmallConfig),
+    /// ResNet-18.
+    #[serde(rename = "resnet18")]
+    ResNet18(ResNetConfig),
+    /// ResNet-34.
+    #[serde(rename = "resnet34")]
+    ResNet34(ResNetConfig),
+    /// ResNet-50.
+    #[serde(rename = "resnet50")]
+    ResNet50(ResNetConfig),
+    /// One matrix on vectors.
+    LinearHead(LinearHeadConfig),
+    /// A hidden layer beside a matrix, on vectors.
+    MlpHead(MlpHeadConfig),
 }
 
 /// The names that [`EncoderConfig`] knows.
-pub const ENCODER_NAMES: [&str; 1] = [SmallCnnConfig::NAME];
+pub const ENCODER_NAMES: [&str; 8] = [
+    SmallCnnConfig::NAME,
+    LuNetConfig::NAME,
+    InceptionSmallConfig::NAME,
+    ResNetDepth::D18.name(),
+    ResNetDepth::D34.name(),
+    ResNetDepth::D50.name(),
+    LinearHeadConfig::NAME,
+    MlpHeadConfig::NAME,
+];
 
 impl EncoderConfig {
+    /// The architecture of this name, with its defaults where no option is given.
+    ///
+    /// # Errors
+    /// A name that is not one of [`ENCODER_NAMES`]; an option that the architecture does not have.
+    pub fn named(name: &str, options: EncoderOptions) -> Result<Self, EncoderError> {
+        let mut left = options;
+        let config = match name {
+            SmallCnnConfig::NAME => Self::SmallCnn(SmallCnnConfig::with(&mut left)),
+            LuNetConfig::NAME => Self::LuNet(LuNetConfig::with(&mut left)),
+            InceptionSmallConfig::NAME => {
+                Self::InceptionSmall(InceptionSmallConfig::with(&mut left))
+            }
+            name if name == ResNetDepth::D18.name() => {
+                Self::ResNet18(ResNetConfig::with(&mut left))
+            }
+            name if name == ResNetDepth::D34.name() => {
+                Self::ResNet34(ResNetConfig::with(&mut left))
+            }
+            name if name == ResNetDepth::D50.name() => {
+                Self::ResNet50(ResNetConfig::with(&mut left))
+            }
+            LinearHeadConfig::NAME => Self::LinearHead(LinearHeadConfig::with(&mut left)),
+            MlpHeadConfig::NAME => Self::MlpHead(MlpHeadConfig::with(&mut left)),
+            _ => {
+                return Err(EncoderError::Option {
+                    option: "encoder",
+                    got: name.to_owned(),
+                    expected: format!("one of {}", ENCODER_NAMES.join(", ")),
+                });
+            }
+        };
+        left.none_left(&config)?;
+        Ok(config)
+    }
+
     /// The name used on the command line and in files.
     pub fn name(&self) -> &'static str {
         match self {
             Self::SmallCnn(_) => SmallCnnConfig::NAME,
+            Self::LuNet(_) => LuNetConfig::NAME,
+            Self::InceptionSmall(_) => InceptionSmallConfig::NAME,
+            Self::ResNet18(_) => ResNetDepth::D18.name(),
+            Self::ResNet34(_) => ResNetDepth::D34.name(),
+            Self::ResNet50(_) => ResNetDepth::D50.name(),
+            Self::LinearHead(_) => LinearHeadConfig::NAME,
+            Self::MlpHead(_) => MlpHeadConfig::NAME,
         }
     }
 
-    /// Components of an embedding.
-    pub fn embedding_dim(&self) -> usize {
+    /// Whether images or vectors go in.
+    pub fn takes(&self) -> Takes {
+        match self {
+            Self::LinearHead(_) | Self::MlpHead(_) => Takes::Vectors,
+            _ => Takes::Images,
+        }
+    }
+
+    /// Height and width of the images that the architecture was made for; none where it has no
+    /// preference.
+    pub fn usual_size(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::LuNet(_) => Some((128, 64)),
+            Self::InceptionSmall(_) => Some((96, 96)),
+            _ => None,
+        }
+    }
+
+    /// Components of an embedding of such an input.
+    pub fn embedding_dim(&self, input: InputShape) -> usize {
         match self {
             Self::SmallCnn(config) => config.embedding_dim,
+            Self::LuNet(config) => config.embedding_dim,
+            Self::InceptionSmall(config) => config.embedding_dim,
+            Self::ResNet18(config) | Self::ResNet34(config) | Self::ResNet50(config) => {
+                config.embedding_dim
+            }
+            Self::LinearHead(LinearHeadConfig { embedding_dim: 0 })
+            | Self::MlpHead(MlpHeadConfig { embedding_dim: 0, .. }) => input.channels,
+            Self::LinearHead(config) => config.embedding_dim,
+            Self::MlpHead(config) => config.embedding_dim,
+        }
+    }
+
+    /// The parts of the body, from the input on, of architectures that pretrained weights are known
+    /// of; they are named as those weights are. What is not in them is the head.
+    pub fn stages(&self) -> &'static [Stage] {
+        match self {
+            Self::ResNet18(_) | Self::ResNet34(_) | Self::ResNet50(_) => &ResNetConfig::STAGES,
+            _ => &[],
         }
     }
 
@@ -55,6 +196,19 @@ impl EncoderConfig {
     pub fn init(&self, input: InputShape, device: &Device) -> Result<Encoder, EncoderError> {
         let encoder = match self {
             Self::SmallCnn(config) => Encoder::SmallCnn(config.init(input, device)?),
+            Self::LuNet(config) => Encoder::LuNet(config.init(input, device)?),
+            Self::InceptionSmall(config) => Encoder::InceptionSmall(config.init(input, device)?),
+            Self::ResNet18(config) => {
+                Encoder::ResNet(config.init(ResNetDepth::D18, input, device)?)
+            }
+            Self::ResNet34(config) => {
+                Encoder::ResNet(config.init(ResNetDepth::D34, input, device)?)
+            }
+            Self::ResNet50(config) => {
+                Encoder::ResNet(config.init(ResNetDepth::D50, input, device)?)
+            }
+            Self::LinearHead(config) => Encoder::LinearHead(config.init(input, device)?),
+            Self::MlpHead(config) => Encoder::MlpHead(config.init(input, device)?),
         };
         // Burn draws weights when they are first used: draw them now, in a fixed order.
         Ok(encoder.materialize())
@@ -76,21 +230,156 @@ pub enum EncoderError {
     },
 }
 
-/// A network that turns a batch of images into embeddings.
+/// A network that turns a batch of images or vectors into embeddings.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant)] // one lives at a time
 pub enum Encoder {
     /// Convolution blocks for small images.
     SmallCnn(SmallCnn),
+    /// The residual network of "In Defense of the Triplet Loss".
+    LuNet(LuNet),
+    /// FaceNet's Inception, small.
+    InceptionSmall(InceptionSmall),
+    /// ResNet-18, 34 or 50.
+    ResNet(ResNet),
+    /// One matrix on vectors.
+    LinearHead(LinearHead),
+    /// A hidden layer beside a matrix, on vectors.
+    MlpHead(MlpHead),
 }
 
 impl Encoder {
     /// # Shapes
-    /// - images: N×C×H×W, standardised
+    /// - input: N×C×H×W, standardised; vectors of D components as N×D×1×1
     /// - embeddings: N×D
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         match self {
-            Self::SmallCnn(network) => network.forward(images),
+            Self::SmallCnn(network) => network.forward(input),
+            Self::LuNet(network) => network.forward(input),
+            Self::InceptionSmall(network) => network.forward(input),
+            Self::ResNet(network) => network.forward(input),
+            Self::LinearHead(head) => head.forward(input.flatten(1, 3)),
+            Self::MlpHead(head) => head.forward(input.flatten(1, 3)),
         }
+    }
+
+    /// Numbers that an item leaves behind on its way through the network, for the way back: the
+    /// outputs of its layers. What fits into memory at once is counted by them.
+    pub fn activations(&self, input: InputShape) -> usize {
+        let start = Trail::new(input);
+        let end = match self {
+            Self::SmallCnn(network) => network.follow(start),
+            Self::LuNet(network) => network.follow(start),
+            Self::InceptionSmall(network) => network.follow(start),
+            Self::ResNet(network) => network.follow(start),
+            Self::LinearHead(head) => head.follow(start),
+            Self::MlpHead(head) => head.follow(start),
+        };
+        end.values()
+    }
+
+    /// A head that starts as a given projection, D×D', where the architecture has one of that shape;
+    /// else as it is.
+    pub fn starting_from(mut self, start: ArrayView2<f32>, device: &Device) -> Self {
+        let shape = [start.nrows(), start.ncols()];
+        let projection = match &mut self {
+            Self::LinearHead(head) => Some(head.projection_mut()),
+            Self::MlpHead(head) => Some(head.projection_mut()),
+            _ => None,
+        };
+        if let Some(weight) = projection.filter(|weight| weight.val().dims() == shape) {
+            let data = TensorData::new(start.iter().copied().collect(), shape);
+            *weight = Param::from_tensor(Tensor::from_data(data, device));
+        }
+        self
+    }
+
+    /// [`forward`](Self::forward) as layers of a graph; vectors are N×D there.
+    pub(crate) fn graph(&self, graph: &mut Graph, items: &Flow) -> Flow {
+        match self {
+            Self::SmallCnn(network) => network.graph(graph, items),
+            Self::LuNet(network) => network.graph(graph, items),
+            Self::InceptionSmall(network) => network.graph(graph, items),
+            Self::ResNet(network) => network.graph(graph, items),
+            Self::LinearHead(head) => head.graph(graph, items),
+            Self::MlpHead(head) => head.graph(graph, items),
+        }
+    }
+
+    /// The number of weights that are learnt, as papers count them: without the running means and
+    /// variances of batch norms.
+    pub fn parameters(&self) -> usize {
+        parameters(self)
+    }
+}
+
+/// Weights of a module without the running statistics of its batch norms.
+fn parameters(module: &impl Module) -> usize {
+    #[derive(Default)]
+    struct Count {
+        within: Vec<String>,
+        weights: usize,
+    }
+    impl ModuleVisitor for Count {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let is_statistic = self.within.last().is_some_and(|name| name.starts_with("running_"));
+            if !is_statistic {
+                self.weights += param.lazy_shape().num_elements();
+            }
+        }
+
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.within.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.within.pop();
+        }
+    }
+    let mut count = Count::default();
+    module.visit(&mut count);
+    count.weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_makes_a_network_that_embeds() {
+        let device = Device::flex();
+        for name in ENCODER_NAMES {
+            let config = EncoderConfig::named(name, EncoderOptions::default()).unwrap();
+            assert_eq!(config.name(), name);
+            let written = serde_json::to_string(&config).unwrap();
+            assert!(written.contains(&format!("\"name\":\"{name}\"")), "{written}");
+            assert_eq!(serde_json::from_str::<EncoderConfig>(&written).unwrap(), config);
+
+            let small = match config.takes() {
+                Takes::Images => EncoderOptions { width: Some(4), ..Default::default() },
+                Takes::Vectors => EncoderOptions::default(),
+            };
+            let config = EncoderConfig::named(name, small).unwrap();
+            let input = match config.takes() {
+                Takes::Images => InputShape { channels: 3, height: 32, width: 16 },
+                Takes::Vectors => InputShape::vectors(7),
+            };
+            let encoder = config.init(input, &device).unwrap();
+            let shape = [2, input.channels, input.height, input.width];
+            let embeddings = encoder.forward(Tensor::ones(shape, &device));
+            assert_eq!(embeddings.dims(), [2, config.embedding_dim(input)], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_architecture_does_not_have_is_refused() {
+        let refused = |name, options| EncoderConfig::named(name, options).unwrap_err().to_string();
+        let deep = EncoderOptions { depth: Some(3), ..Default::default() };
+        assert_eq!(
+            refused("lunet", deep),
+            "depth is 3: expected nothing, since lunet has no such option"
+        );
+        let message = refused("vgg", EncoderOptions::default());
+        assert!(message.starts_with("encoder is vgg: expected one of small-cnn, "), "{message}");
     }
 }

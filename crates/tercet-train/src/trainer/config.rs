@@ -1,14 +1,22 @@
 //! Everything that decides a run, as `config.toml` keeps it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tercet::{Objective, Penalty, Preset, TripletLoss};
+use serde::{Deserialize, Serialize};
+use tercet::{Distance, Labels, Objective, Preset, Reduction, Sampling, Selection};
 
-use crate::data::{Fit, Preprocessing, Source};
-use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
+use super::batch::{BatchShape, Bytes, Chunk, Pool};
+use super::objective::{Margin, Parts};
+use crate::data::{
+    Augmentation, Catalogue, DataError, Filter, Fit, HoldoutBy, Input, Preprocessing, Source,
+    Split, Standardization, split_categories, split_classes, split_named,
+};
+use crate::encoder::{
+    EncoderConfig, EncoderError, EncoderOptions, Freeze, LinearHeadConfig, SmallCnnConfig, Takes,
+};
 
 /// The configuration of a training run. Every flag of `tercet train` is a key of this file, written
 /// with the same name.
@@ -17,36 +25,99 @@ use crate::encoder::{ENCODER_NAMES, EncoderConfig, SmallCnnConfig};
 pub struct TrainConfig {
     /// Where the images lie, as `kind:path`. Default `glyphs`.
     pub source: String,
+    /// Labels of a source of vectors that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
     /// Share of the classes that is kept apart to judge on, 0 to below 1. Default 0.2.
     pub holdout: f64,
+    /// The classes to keep apart, instead of a share of them. Default none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub holdout_classes: BTreeSet<String>,
     /// Leave unreadable items out instead of failing. Default no.
     pub skip_bad: bool,
-    /// Side of the square image that enters the encoder, in pixels. Default 28 for `glyphs`, else 64.
+    /// Size of the images that enter the encoder. Default what the encoder was made for, else what
+    /// suits the source.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<u32>,
-    /// 1 (grey) or 3 (RGB). Default 1 for `glyphs`, else 3.
+    pub size: Option<ImageSize>,
+    /// 1 (grey) or 3 (RGB). Default 1 for `glyphs` without pretrained weights, else 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u32>,
-    /// How an image of another shape is brought to the square. Default `crop`.
+    /// How an image of another shape is brought to that size. Default `crop`.
     pub fit: Fit,
+    /// How images are resampled. Default `lanczos3`.
+    pub filter: Filter,
+    /// What is done to training images; by default what suits the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augmentation>,
+    /// How the classes and items of a batch are put together. Default `classes`.
+    pub sampling: Sampling,
+    /// Whether whole classes or whole categories are kept apart. Default `class`.
+    pub holdout_by: HoldoutBy,
+    /// The most memory that decoded images are kept in. Default 4 GiB.
+    pub cache_limit: Bytes,
+    /// Whether vectors are brought to mean 0 and deviation 1 in each component. Default no.
+    pub standardize: bool,
     /// Number of optimiser steps. Default 600.
     pub steps: u64,
-    /// Classes × items of a batch. Default 16x4, with fewer classes where there are fewer.
+    /// Classes × items of a batch. Default 16x4, 16x8 of vectors; with fewer classes where there are
+    /// fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchShape>,
+    /// Candidates of which a step learns from the P·K that teach most. Default none: from a batch as
+    /// it is drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+    /// Items that go through the network at once. Default `auto`: the batch, or as many as fit.
+    pub chunk: Chunk,
+    /// What `chunk` counts on. Default: half of the machine's memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ram_limit: Option<Bytes>,
+    /// Embeddings of past steps that serve as further positives and negatives. Default 0.
+    pub memory: usize,
+    /// Steps before the memory begins to fill and to serve. Default: a tenth of the steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_start: Option<u64>,
     /// The objective. Default `batch-hard`.
     pub objective: Preset,
+    /// How distances are measured; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Distance>,
+    /// L2-normalise embeddings before they are compared. Default: as the objective does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub normalize: bool,
+    /// Which triplets count; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
+    /// What a triplet costs, one of [`tercet::Penalty::NAMES`]; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<String>,
+    /// How the costs become one number; the objective's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduction: Option<Reduction>,
     /// A number (hinge) or `soft`; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
     /// The architecture. Default `small-cnn`.
     pub encoder: String,
-    /// Channels of a block. Default 64.
-    pub width: usize,
-    /// Blocks; 0 (default) lets the image size decide.
-    pub depth: usize,
-    /// Components of an embedding. Default 64.
-    pub embedding_dim: usize,
+    /// Channels of its blocks; the architecture's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Blocks; as the image size asks by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Components of the hidden layer; the architecture's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// Components of an embedding; the architecture's own by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_dim: Option<usize>,
+    /// A state dict of torchvision or timm, from which the encoder's body starts. Images are then
+    /// standardised as ImageNet's were. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<PathBuf>,
+    /// Stages of the body that do not learn. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
     /// Learning rate of Adam. Default 1e-3, as in "In Defense".
     pub learning_rate: f64,
     /// Share of the steps before the rate starts to fall. Default 0.6, as in "In Defense".
@@ -70,22 +141,42 @@ pub struct TrainConfig {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        let encoder = SmallCnnConfig::default();
         Self {
             source: Source::Glyphs.to_string(),
+            labels: None,
             holdout: 0.2,
+            holdout_classes: BTreeSet::new(),
             skip_bad: false,
             size: None,
             channels: None,
             fit: Fit::default(),
+            filter: Filter::default(),
+            augment: None,
+            sampling: Sampling::default(),
+            holdout_by: HoldoutBy::default(),
+            cache_limit: Bytes(4 << 30),
+            standardize: false,
             steps: 600,
             batch: None,
+            pool: None,
+            chunk: Chunk::default(),
+            ram_limit: None,
+            memory: 0,
+            memory_start: None,
             objective: Preset::default(),
+            distance: None,
+            normalize: false,
+            selection: None,
+            penalty: None,
+            reduction: None,
             margin: None,
             encoder: SmallCnnConfig::NAME.to_owned(),
-            width: encoder.width,
-            depth: encoder.depth,
-            embedding_dim: encoder.embedding_dim,
+            width: None,
+            depth: None,
+            hidden: None,
+            embedding_dim: None,
+            pretrained: None,
+            freeze: None,
             learning_rate: 1e-3,
             constant_share: 0.6,
             seed: 0,
@@ -98,6 +189,9 @@ impl Default for TrainConfig {
         }
     }
 }
+
+/// More remembered embeddings than this are a slip of the pen: 4 GiB of them at 64 components.
+const LARGEST_MEMORY: usize = 1 << 24;
 
 /// A setting that makes no run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -112,6 +206,21 @@ pub struct ConfigError {
 }
 
 impl TrainConfig {
+    /// The defaults for a source: those of [`TrainConfig::default`], and for vectors a head that
+    /// starts as the identity, with the objective that keeps it useful for classes it never saw
+    /// (GUIDE.md, "Train on features", has the measurements).
+    pub fn suited_to(source: &Source) -> Self {
+        let config = Self { source: source.to_string(), ..Self::default() };
+        match source {
+            Source::Features { .. } => Self {
+                encoder: LinearHeadConfig::NAME.to_owned(),
+                objective: Preset::Facenet,
+                ..config
+            },
+            _ => config,
+        }
+    }
+
     /// Checks every value that can be checked without looking at the data.
     ///
     /// # Errors
@@ -132,9 +241,6 @@ impl TrainConfig {
         if !(0.0..=1.0).contains(&self.constant_share) {
             return refuse("constant-share", &self.constant_share, "a share from 0 to 1");
         }
-        if let Some(size) = self.size.filter(|size| !(2..=1024).contains(size)) {
-            return refuse("size", &size, "2 to 1024 pixels");
-        }
         if let Some(channels) = self.channels.filter(|channels| ![1, 3].contains(channels)) {
             return refuse("channels", &channels, "1 (grey) or 3 (RGB)");
         }
@@ -145,60 +251,161 @@ impl TrainConfig {
                 return refuse(key, &every, "at least 1 step");
             }
         }
+        if self.memory > LARGEST_MEMORY {
+            return refuse("memory", &self.memory, &format!("at most {LARGEST_MEMORY} embeddings"));
+        }
+        if let Some(start) = self.memory_start.filter(|_| self.memory == 0) {
+            return refuse("memory-start", &start, "a --memory that starts there");
+        }
         if self.device != "cpu" {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
-        self.encoder_config()?;
-        if self.objective == Preset::Lifted && self.margin == Some(Margin::Soft) {
-            return refuse("margin", &Margin::Soft, "a number, since lifted has no soft margin");
-        }
-        self.loss().check_trainable().map_err(|error| ConfigError {
-            key: "margin",
-            got: self.margin.map_or_else(|| "unset".to_owned(), |margin| margin.to_string()),
-            expected: error.to_string(),
+        self.check_fine_tuning(&self.encoder_config()?)?;
+        self.loss()?.check_trainable().map_err(|error| {
+            let key = match &error {
+                tercet::Error::Parameter { parameter: key @ ("margin" | "distance"), .. } => key,
+                _ => "selection",
+            };
+            let got = match key {
+                "margin" => self.margin.map(|margin| margin.to_string()),
+                "distance" => self.distance.map(|distance| distance.to_string()),
+                _ => self.selection.map(|selection| selection.to_string()),
+            };
+            let got = got.unwrap_or_else(|| "unset".to_owned());
+            ConfigError { key, got, expected: error.to_string() }
         })
     }
 
-    /// The objective with its margin.
-    pub fn loss(&self) -> Objective {
-        let penalty = match self.margin {
-            None => return self.objective.loss(),
-            Some(Margin::Soft) => Penalty::Soft { margin: 0.0 },
-            Some(Margin::Hinge(margin)) => Penalty::Hinge { margin },
-        };
-        match self.objective.loss() {
-            Objective::Triplet(loss) => TripletLoss { penalty, ..loss }.into(),
-            // It has a margin, but no soft one: `check` refuses that.
-            lifted => lifted.with_margin(penalty.margin()),
+    /// Steps before the memory begins to fill and to serve.
+    pub(super) fn memory_start(&self) -> u64 {
+        self.memory_start.unwrap_or(self.steps / 10)
+    }
+
+    /// The objective: the named one, with the parts that are given.
+    ///
+    /// # Errors
+    /// Parts that contradict each other or the named objective.
+    pub fn loss(&self) -> Result<Objective, ConfigError> {
+        self.parts().of(self.objective)
+    }
+
+    /// The objective's name, or what it is made of where it has no name.
+    pub fn objective_name(&self) -> String {
+        match self.loss() {
+            Ok(loss) if !self.parts().is_plain() => format!("{} distance, {loss}", loss.metric()),
+            _ => self.objective.to_string(),
+        }
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            distance: self.distance,
+            normalize: self.normalize,
+            selection: self.selection,
+            penalty: self.penalty.as_deref(),
+            margin: self.margin,
+            reduction: self.reduction,
         }
     }
 
     /// The architecture with its options.
     ///
     /// # Errors
-    /// An unknown name.
+    /// An unknown name; an option that this architecture does not have.
     pub fn encoder_config(&self) -> Result<EncoderConfig, ConfigError> {
-        if self.encoder != SmallCnnConfig::NAME {
-            return Err(ConfigError {
-                key: "encoder",
-                got: self.encoder.clone(),
-                expected: format!("one of {}", ENCODER_NAMES.join(", ")),
-            });
-        }
-        Ok(EncoderConfig::SmallCnn(SmallCnnConfig {
+        let options = EncoderOptions {
+            embedding_dim: self.embedding_dim,
             width: self.width,
             depth: self.depth,
-            embedding_dim: self.embedding_dim,
-        }))
+            hidden: self.hidden,
+        };
+        Ok(EncoderConfig::named(&self.encoder, options)?)
     }
 
-    /// How the source's images enter the encoder, still without mean and standard deviation.
-    pub fn preprocessing(&self, source: &Source) -> Preprocessing {
-        let (size, channels) = source.default_input();
-        let size = self.size.unwrap_or(size);
-        let mut preprocessing = Preprocessing::new(size, size, self.channels.unwrap_or(channels));
-        preprocessing.fit = self.fit;
-        preprocessing
+    fn check_fine_tuning(&self, encoder: &EncoderConfig) -> Result<(), ConfigError> {
+        if let Some(file) = &self.pretrained {
+            let refuse = |expected: &str| ConfigError {
+                key: "pretrained",
+                got: file.display().to_string(),
+                expected: expected.to_owned(),
+            };
+            if encoder.stages().is_empty() {
+                return Err(refuse("nothing but with an encoder resnet18, resnet34 or resnet50"));
+            }
+            if self.channels == Some(1) {
+                return Err(refuse("nothing with 1 channel: these weights are of colour images"));
+            }
+        }
+        if let Some(freeze) = &self.freeze {
+            encoder.frozen(freeze)?;
+        }
+        Ok(())
+    }
+
+    /// The batch where none is asked for: larger of vectors, which are cheap.
+    pub(super) fn default_batch(&self) -> Result<BatchShape, ConfigError> {
+        Ok(match self.encoder_config()?.takes() {
+            Takes::Images => BatchShape { p: 16, k: 4 },
+            Takes::Vectors => BatchShape { p: 16, k: 8 },
+        })
+    }
+
+    /// How the source's items enter the encoder, still without mean and standard deviation.
+    ///
+    /// # Errors
+    /// An encoder of images for a source of vectors, or the other way round.
+    pub fn input(&self, source: &Source, catalogue: &Catalogue) -> Result<Input, ConfigError> {
+        let encoder = self.encoder_config()?;
+        let refuse = |expected: &str| {
+            let got = encoder.name().to_owned();
+            Err(ConfigError { key: "encoder", got, expected: expected.to_owned() })
+        };
+        match (encoder.takes(), catalogue.dimensions()) {
+            (Takes::Images, Some(_)) => {
+                refuse("linear-head or mlp-head, since the source holds vectors")
+            }
+            (Takes::Vectors, None) => refuse("an encoder of images, since the source holds images"),
+            (Takes::Vectors, Some(dimensions)) => {
+                Ok(Input::Vectors(Standardization::none(dimensions)))
+            }
+            (Takes::Images, None) => {
+                let (height, width, channels) = source.default_input();
+                let (height, width) = encoder.usual_size().unwrap_or((height, width));
+                let ImageSize { height, width } = self.size.unwrap_or(ImageSize { height, width });
+                let channels = if self.pretrained.is_some() { 3 } else { channels };
+                let channels = self.channels.unwrap_or(channels);
+                let mut preprocessing = Preprocessing::new(width, height, channels);
+                preprocessing.fit = self.fit;
+                preprocessing.filter = self.filter;
+                Ok(Input::Images(preprocessing))
+            }
+        }
+    }
+
+    /// Which items are learnt from, and which are kept apart.
+    ///
+    /// # Errors
+    /// As [`split_named`] where the classes are named, else as [`split_classes`] or
+    /// [`split_categories`].
+    pub fn split(&self, labels: &Labels) -> Result<Split, DataError> {
+        if !self.holdout_classes.is_empty() {
+            return split_named(labels, &self.holdout_classes);
+        }
+        match self.holdout_by {
+            HoldoutBy::Class => split_classes(labels, self.holdout, self.seed),
+            HoldoutBy::Category => split_categories(labels, self.holdout, self.seed),
+        }
+    }
+
+    /// What is done to training images: what is asked for, or what suits the source.
+    ///
+    /// # Errors
+    /// A source that cannot be understood.
+    pub fn augmentation(&self) -> Result<Augmentation, DataError> {
+        match self.augment {
+            Some(augmentation) => Ok(augmentation),
+            None => Ok(self.source.parse::<Source>()?.default_augmentation()),
+        }
     }
 
     /// Learning rate of a step (counted from 0): constant, then falling exponentially to a
@@ -221,76 +428,44 @@ impl TrainConfig {
     }
 }
 
-/// P classes × K items, written `16x4`.
+impl From<EncoderError> for ConfigError {
+    fn from(EncoderError::Option { option, got, expected }: EncoderError) -> Self {
+        Self { key: option, got, expected }
+    }
+}
+
+/// Height and width of images in pixels, written `128x64` (H×W, as tensors have it), or `64` for a
+/// square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchShape {
-    /// Classes of a batch.
-    pub p: usize,
-    /// Items of each class.
-    pub k: usize,
+pub struct ImageSize {
+    /// Rows of pixels.
+    pub height: u32,
+    /// Columns of pixels.
+    pub width: u32,
 }
 
-impl Default for BatchShape {
-    fn default() -> Self {
-        Self { p: 16, k: 4 }
-    }
-}
-
-/// More items than this in one batch are a slip of the pen.
-const LARGEST_BATCH: usize = 1 << 14;
-
-impl fmt::Display for BatchShape {
+impl fmt::Display for ImageSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.p, self.k)
-    }
-}
-
-impl FromStr for BatchShape {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let shape = text
-            .split_once(['x', 'X', '×'])
-            .and_then(|(p, k)| Some(Self { p: p.trim().parse().ok()?, k: k.trim().parse().ok()? }));
-        shape
-            .filter(|shape: &Self| shape.p >= 2 && shape.k >= 2 && shape.p.checked_mul(shape.k).is_some_and(|items| items <= LARGEST_BATCH))
-            .ok_or_else(|| ConfigError {
-                key: "batch",
-                got: format!("`{text}`"),
-                expected: format!("PxK such as 16x4: at least 2 classes and 2 items of each, at most {LARGEST_BATCH} items"),
-            })
-    }
-}
-
-/// The margin of a run's penalty.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Margin {
-    /// ln(1 + eˣ) instead of a margin.
-    Soft,
-    /// max(0, x + margin).
-    Hinge(f32),
-}
-
-impl fmt::Display for Margin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Soft => f.write_str("soft"),
-            Self::Hinge(margin) => margin.fmt(f),
+        match self.height == self.width {
+            true => self.height.fmt(f),
+            false => write!(f, "{}x{}", self.height, self.width),
         }
     }
 }
 
-impl FromStr for Margin {
+impl FromStr for ImageSize {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match (text, text.parse::<f32>()) {
-            ("soft", _) => Ok(Self::Soft),
-            (_, Ok(margin)) if margin.is_finite() && margin >= 0.0 => Ok(Self::Hinge(margin)),
+        let (height, width) = text.split_once(['x', 'X', '×']).unwrap_or((text, text));
+        let side = |text: &str| text.trim().parse().ok().filter(|side| (2..=1024).contains(side));
+        match (side(height), side(width)) {
+            (Some(height), Some(width)) => Ok(Self { height, width }),
             _ => Err(ConfigError {
-                key: "margin",
+                key: "size",
                 got: format!("`{text}`"),
-                expected: "a number of at least 0, or `soft`".to_owned(),
+                expected: "HEIGHTxWIDTH such as 128x64, or one side of a square: 2 to 1024 pixels"
+                    .to_owned(),
             }),
         }
     }
@@ -299,31 +474,31 @@ impl FromStr for Margin {
 /// Written and read as text; a margin may also stand as a bare number in TOML.
 macro_rules! as_text {
     ($type:ty) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.to_string())
             }
         }
 
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                #[derive(Deserialize)]
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(serde::Deserialize)]
                 #[serde(untagged)]
                 enum Written {
                     Text(String),
                     Number(f64),
                 }
-                let text = match Written::deserialize(deserializer)? {
+                let text = match <Written as serde::Deserialize>::deserialize(deserializer)? {
                     Written::Text(text) => text,
                     Written::Number(number) => number.to_string(),
                 };
-                text.parse().map_err(de::Error::custom)
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     };
 }
-as_text!(BatchShape);
-as_text!(Margin);
+pub(super) use as_text;
+as_text!(ImageSize);
 
 #[cfg(test)]
 mod tests {
@@ -337,7 +512,7 @@ mod tests {
             ..TrainConfig::default()
         };
         let text = toml::to_string(&config).unwrap();
-        assert!(text.contains("embedding-dim = 64") && text.contains("batch = \"7x3\""), "{text}");
+        assert!(text.contains("steps = 600") && text.contains("batch = \"7x3\""), "{text}");
         assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config);
         let short: TrainConfig = toml::from_str("margin = 0.5").unwrap();
         assert_eq!(short.margin, Some(Margin::Hinge(0.5)));
@@ -382,8 +557,6 @@ mod tests {
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        assert!("16".parse::<BatchShape>().is_err());
-        assert!("1x4".parse::<BatchShape>().is_err());
         assert!("-1".parse::<Margin>().is_err());
     }
 }

@@ -7,6 +7,7 @@ use crate::data::DataError;
 use crate::encoder::EncoderError;
 use crate::files::FileError;
 use crate::model::ModelError;
+use crate::pretrained::PretrainedError;
 
 /// Why a run could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum TrainError {
     /// The encoder's options fit neither each other nor the images.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// Pretrained weights that cannot be used.
+    #[error(transparent)]
+    Pretrained(#[from] PretrainedError),
     /// The model could not be made or written.
     #[error(transparent)]
     Model(#[from] ModelError),

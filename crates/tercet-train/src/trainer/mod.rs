@@ -1,43 +1,49 @@
 //! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
 
+mod batch;
 mod checkpoint;
 mod config;
 mod error;
+mod finish;
+mod judging;
 mod loader;
+mod memory;
 mod monitor;
+mod objective;
 mod outcome;
+mod passes;
+mod prepared;
 mod report;
+mod room;
 mod run;
+mod step;
 mod watch;
 
-pub use config::{BatchShape, ConfigError, Margin, TrainConfig};
+pub use batch::{BatchShape, Bytes, Chunk, Pool};
+pub use config::{ConfigError, ImageSize, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
-pub use outcome::{Before, Count, Ended, Trained};
+pub use objective::{Margin, Parts};
+pub use outcome::{Before, Count, Ended, Trained, Work};
 pub use run::RunFolder;
 pub use watch::{Event, Surroundings};
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::{Array2, ArrayView2};
-use serde::Serialize;
-use tercet::{Census, Labels, Metric, Percentiles, PkSampler, Retrieval};
+use burn::optim::{AdamConfig, ModuleOptimizer};
+use burn::tensor::Device;
+use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
-use crate::data::{BadItem, DataError, Pixels, PrepareOptions, Source, Split, split_classes};
 use crate::encoder::Encoder;
-use crate::judgement::Judgement;
-use crate::model::{
-    FORMAT, Model, ModelCard, ModelError, Provenance, embed, images, input_shape, values,
-};
-use crate::views::Views;
+use crate::pretrained::Taken;
 use checkpoint::{Checkpoint, State};
-use loader::{Batch, Loader};
+use loader::{Batch, Loader, Recipe, batches_ahead};
+use memory::{pack, unpack};
+use prepared::{Prepared, batch_shape, sampler};
+use room::{Task, chunk};
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
 /// model and report.
@@ -61,58 +67,6 @@ pub fn train(
     trainer.run()
 }
 
-/// The data of a run, checked, decoded and split.
-struct Prepared {
-    pixels: Arc<Pixels>,
-    split: Split,
-    skipped: Vec<BadItem>,
-    fingerprint: String,
-}
-
-impl Prepared {
-    /// None if interrupted.
-    fn new(config: &TrainConfig, around: &Surroundings) -> Result<Option<Self>, TrainError> {
-        let source: Source = config.source.parse()?;
-        let catalogue = source.catalogue()?.training()?;
-        // Batches that the classes cannot give are told before the images are decoded.
-        let split = split_classes(&catalogue.labels, config.holdout, config.seed)?;
-        sampler(config, &catalogue.labels.select(&split.train))?;
-        for problem in &catalogue.problems {
-            (around.watch)(Event::Warning(problem.clone()));
-        }
-        let options = PrepareOptions {
-            skip_bad: config.skip_bad,
-            interrupted: Some(around.stop),
-            ..PrepareOptions::default()
-        };
-        let progress = |done, total| (around.watch)(Event::Preparing { done, total });
-        let preprocessing = config.preprocessing(&source);
-        let prepared = Pixels::prepare(catalogue, &preprocessing, &options, &progress);
-        let (pixels, skipped) = match prepared {
-            Err(DataError::Interrupted) => return Ok(None),
-            prepared => prepared?,
-        };
-        if !skipped.is_empty() {
-            (around.watch)(Event::Skipped(&skipped));
-        }
-        let split = split_classes(&pixels.catalogue().labels, config.holdout, config.seed)?;
-        let (mean, std) = pixels.channel_statistics(&split.train)?;
-        let pixels = Arc::new(pixels.with_statistics(mean, std)?);
-        let fingerprint = pixels.catalogue().fingerprint();
-        Ok(Some(Self { pixels, split, skipped, fingerprint }))
-    }
-
-    /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
-    fn statistics(&self) -> Vec<f32> {
-        let preprocessing = self.pixels.preprocessing();
-        [&preprocessing.mean[..], &preprocessing.std[..]].concat()
-    }
-
-    fn labels(&self, items: &[u32]) -> Labels {
-        self.pixels.catalogue().labels.select(items)
-    }
-}
-
 struct Trainer<'a> {
     config: &'a TrainConfig,
     run: &'a RunFolder,
@@ -120,6 +74,7 @@ struct Trainer<'a> {
     prepared: Prepared,
     holdout: Labels,
     sampler: Arc<PkSampler>,
+    objective: Objective,
     metric: Metric,
     /// For networks that learn.
     learning: Device,
@@ -129,7 +84,22 @@ struct Trainer<'a> {
     optimizer: ModuleOptimizer,
     /// Steps done.
     step: u64,
+    /// Items of a batch.
+    batch: usize,
+    /// Items that go through the network at once; none if a whole batch does.
+    chunk: Option<usize>,
+    /// Past embeddings; none before the first.
+    memory: Option<Memory>,
+    work: Work,
     began: Instant,
+}
+
+/// What a run goes on from.
+struct Restored {
+    state: State,
+    encoder: Encoder,
+    optimizer: ModuleOptimizer,
+    memory: Option<Memory>,
 }
 
 impl<'a> Trainer<'a> {
@@ -140,7 +110,9 @@ impl<'a> Trainer<'a> {
         around: &'a Surroundings<'a>,
         began: Instant,
     ) -> Result<Self, TrainError> {
-        let sampler = sampler(config, &prepared.labels(&prepared.split.train))?;
+        let train = prepared.examples.catalogue().select(&prepared.split.train);
+        let sampler = sampler(config, &train)?;
+        let batch = batch_shape(config, &train.labels)?.items();
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -149,9 +121,22 @@ impl<'a> Trainer<'a> {
                 (around.watch)(Event::Warning(format!("{count} classes {what}")));
             }
         }
+        let objective = config.loss()?;
         let plain = Device::flex();
         let learning = plain.clone().autodiff();
-        let encoder = fresh(config, &prepared, &learning)?;
+        let (encoder, taken) = beginning(config, &prepared, &learning)?;
+        if let (Some(taken), Some(file)) = (taken, &config.pretrained) {
+            (around.watch)(Event::Warning(format!("{}: {taken}", file.display())));
+        }
+        let task = Task {
+            encoder: &encoder,
+            input: prepared.examples.input().shape(),
+            parameters: encoder.parameters(),
+            batch,
+            candidates: sampler.batch_size(),
+            batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
+        };
+        let chunk = chunk(config, &task)?;
         let holdout = prepared.labels(&prepared.split.holdout);
         let mut trainer = Self {
             config,
@@ -159,33 +144,44 @@ impl<'a> Trainer<'a> {
             around,
             holdout,
             sampler: Arc::new(sampler),
-            metric: config.loss().metric(),
+            objective,
+            metric: objective.metric(),
             learning,
             plain,
             encoder,
             optimizer: adam(),
             step: 0,
+            batch,
+            chunk,
+            memory: None,
+            work: Work::default(),
             began,
             prepared,
         };
         let warn = |text| (around.watch)(Event::Warning(text));
         if let Some(restored) = run.restore_newest(|found| trainer.restored(found), &warn)? {
-            (trainer.step, trainer.encoder, trainer.optimizer) = restored;
+            let State { step, chunk, work, .. } = restored.state;
+            (trainer.step, trainer.chunk, trainer.work) = (step, chunk, work);
+            (trainer.encoder, trainer.optimizer) = (restored.encoder, restored.optimizer);
+            trainer.memory = restored.memory;
+        }
+        if let Some(chunk) = trainer.chunk {
+            (around.watch)(Event::Warning(format!(
+                "{chunk} items go through the network at once; the gradient is that of the whole batch"
+            )));
         }
         Ok(trainer)
     }
 
-    /// Steps, network and optimiser of a checkpoint.
-    fn restored(
-        &self,
-        checkpoint: Checkpoint,
-    ) -> Result<(u64, Encoder, ModuleOptimizer), TrainError> {
-        let State { step, data, statistics, threads } = checkpoint.state.clone();
-        if data != self.prepared.fingerprint || statistics != self.prepared.statistics() {
+    /// What a checkpoint holds.
+    fn restored(&self, mut checkpoint: Checkpoint) -> Result<Restored, TrainError> {
+        let state = checkpoint.state.clone();
+        let State { data, statistics, threads, .. } = &state;
+        if *data != self.prepared.fingerprint || *statistics != self.prepared.statistics() {
             return Err(TrainError::DataChanged(self.config.source.clone()));
         }
         let now = rayon::current_num_threads();
-        if threads != now {
+        if *threads != now {
             self.tell(Event::Warning(format!(
                 "this run began with {threads} threads and goes on with {now}: the result will differ in rounding (`--threads {threads}` keeps it)"
             )));
@@ -193,10 +189,12 @@ impl<'a> Trainer<'a> {
         // Loading a record changes running statistics that clones share: load into a network of
         // its own.
         let encoder = fresh(self.config, &self.prepared, &self.learning)?;
-        let (encoder, optimizer) = checkpoint
-            .restore(encoder, adam())
-            .map_err(|reason| TrainError::BadRun { path: self.run.checkpoints(), reason })?;
-        Ok((step, encoder, optimizer))
+        let bad = |reason| TrainError::BadRun { path: self.run.checkpoints(), reason };
+        let memory = checkpoint.memory.take();
+        let memory = memory.map(|bytes| unpack(bytes, self.config.memory)).transpose();
+        let memory = memory.map_err(bad)?;
+        let (encoder, optimizer) = checkpoint.restore(encoder, adam()).map_err(bad)?;
+        Ok(Restored { state, encoder, optimizer, memory })
     }
 
     fn run(mut self) -> Result<Ended, TrainError> {
@@ -208,10 +206,16 @@ impl<'a> Trainer<'a> {
             step: self.step,
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
             holdout: Count::of(&self.holdout),
-            parameters: self.encoder.num_params(),
+            parameters: self.encoder.parameters(),
         });
-        let train: Arc<[u32]> = self.prepared.split.train.clone().into();
-        let loader = Loader::new(&self.prepared.pixels, &self.sampler, &train, self.step, steps);
+        let recipe = Recipe {
+            examples: self.prepared.examples.clone(),
+            sampler: self.sampler.clone(),
+            train: self.prepared.split.train.clone(),
+            augmentation: self.config.augmentation()?,
+            seed: self.config.seed,
+        };
+        let loader = Loader::new(recipe, self.step, steps);
         let mut since = (Instant::now(), self.step);
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {
@@ -256,52 +260,16 @@ impl<'a> Trainer<'a> {
         self.finish(before, metrics).map(|trained| Ended::Finished(Box::new(trained)))
     }
 
-    /// One step: embed with a graph, evaluate, go back from the surrogate Σ E·G, whose gradient
-    /// with respect to E is exactly the objective's G.
+    /// One step: the objective's gradient, then the optimiser's move.
     fn train_step(&mut self, batch: Batch, log: bool) -> Result<Option<StepLine>, TrainError> {
         let learning_rate = self.config.learning_rate_at(self.step);
-        let labels = self.prepared.labels(&batch.items);
-        let shape = input_shape(self.prepared.pixels.preprocessing());
-        let images = images(batch.values, batch.items.len(), shape, &self.learning);
-        let embedded = self.encoder.forward(images);
-        let [rows, dimensions] = embedded.dims();
-        let numbers = values(embedded.clone().inner())?;
-        if numbers.iter().any(|value| !value.is_finite()) {
-            return Err(TrainError::Diverged { step: self.step, learning_rate });
-        }
-        let embeddings = Array2::from_shape_vec((rows, dimensions), numbers)
-            .map_err(|error| ModelError::Embed(error.to_string()))?;
-
-        let outcome = self.config.loss().evaluate(embeddings.view(), &labels)?;
-        let gradient = TensorData::new(outcome.gradient.into_iter().collect(), [rows, dimensions]);
-        let surrogate = (embedded * Tensor::<2>::from_data(gradient, &self.learning)).sum();
-        let gradients = GradientsParams::from_grads(surrogate.backward(), &self.encoder);
+        let (gradients, seen) = self.gradients(batch, learning_rate)?;
         let encoder = self.encoder.clone();
         self.encoder = self.optimizer.step(learning_rate, encoder, gradients);
+        self.remember(&seen)?;
+        self.work += seen.work;
         self.step += 1;
-
-        let census = &outcome.census;
-        log.then(|| self.line(outcome.value, census, learning_rate, embeddings.view())).transpose()
-    }
-
-    fn line(
-        &self,
-        loss: f64,
-        census: &Census,
-        learning_rate: f64,
-        embeddings: ArrayView2<f32>,
-    ) -> Result<StepLine, TrainError> {
-        Ok(StepLine {
-            step: self.step,
-            loss,
-            active: census.active_share(),
-            selected: census.selected,
-            violated: census.violated as f64 / census.selected.max(1) as f64,
-            learning_rate,
-            norm: Percentiles::norms(embeddings),
-            distance: Percentiles::pairwise_distances(embeddings, self.metric)?,
-            items_per_second: 0.0,
-        })
+        log.then(|| self.line(&seen, learning_rate)).transpose()
     }
 
     fn tell(&self, event: Event) {
@@ -314,129 +282,16 @@ impl<'a> Trainer<'a> {
             data: self.prepared.fingerprint.clone(),
             statistics: self.prepared.statistics(),
             threads: rayon::current_num_threads(),
+            chunk: self.chunk,
+            work: self.work,
         };
-        Checkpoint::write(&self.run.checkpoints(), &state, &self.encoder, &self.optimizer)?;
+        let folder = self.run.checkpoints();
+        let memory = self.memory.as_ref().map(pack).transpose();
+        let memory =
+            memory.map_err(|reason| TrainError::BadRun { path: folder.clone(), reason })?;
+        Checkpoint::write(&folder, &state, &self.encoder, &self.optimizer, memory)?;
         self.tell(Event::Checkpoint { step: self.step });
         Ok(())
-    }
-
-    fn has_holdout(&self) -> bool {
-        !self.prepared.split.holdout.is_empty()
-    }
-
-    fn embed_holdout(&self, encoder: &Encoder) -> Result<Array2<f32>, TrainError> {
-        let Prepared { pixels, split, .. } = &self.prepared;
-        let shape = input_shape(pixels.preprocessing());
-        Ok(embed(
-            &encoder.valid(),
-            shape,
-            pixels,
-            &split.holdout,
-            Views::Single,
-            &self.plain,
-            &|_| ControlFlow::Continue(()),
-        )?)
-    }
-
-    /// Raw pixels and the network as it was before its first step.
-    fn judge_baselines(&self) -> Result<Before, TrainError> {
-        if !self.has_holdout() {
-            return Ok(Before::default());
-        }
-        let pixels = self.prepared.pixels.matrix(&self.prepared.split.holdout)?;
-        let pixels = Retrieval::leave_one_out(pixels.view(), &self.holdout, Metric::default())?;
-        self.tell(Event::Baseline("pixels", &pixels));
-        let untrained = self.embed_holdout(&self.untrained()?)?;
-        let untrained = Retrieval::leave_one_out(untrained.view(), &self.holdout, self.metric)?;
-        self.tell(Event::Baseline("untrained", &untrained));
-        Ok(Before { pixels: Some(pixels), untrained: Some(untrained) })
-    }
-
-    fn untrained(&self) -> Result<Encoder, TrainError> {
-        fresh(self.config, &self.prepared, &self.learning)
-    }
-
-    fn judge_along(&self) -> Result<Option<Line>, TrainError> {
-        if !self.has_holdout() {
-            return Ok(None);
-        }
-        let embeddings = self.embed_holdout(&self.encoder)?;
-        let judged = Retrieval::leave_one_out(embeddings.view(), &self.holdout, self.metric)?;
-        Ok(Some(Line::Judged(JudgedLine {
-            step: self.step,
-            recall_at_1: judged.recall_at(1).unwrap_or_default(),
-            map_at_r: judged.map_at_r,
-        })))
-    }
-
-    fn finish(self, before: Before, mut metrics: run::Metrics) -> Result<Trained, TrainError> {
-        let mut after = None;
-        if self.has_holdout() {
-            let embeddings = self.embed_holdout(&self.encoder)?;
-            let judged =
-                Judgement::new(embeddings.view(), &self.holdout, self.metric, self.config.seed)?;
-            let line = Line::Judged(JudgedLine {
-                step: self.step,
-                recall_at_1: judged.retrieval.recall_at(1).unwrap_or_default(),
-                map_at_r: judged.retrieval.map_at_r,
-            });
-            metrics.write(&line)?;
-            self.tell(Event::Logged(&line));
-            after = Some((judged, embeddings));
-        }
-
-        let card = self.card(&before, after.as_ref().map(|(judged, _)| judged))?;
-        Model::save(&card, &self.encoder, &self.run.model_file())?;
-        if let Some(out) = &self.config.out {
-            Model::save(&card, &self.encoder, out)?;
-        }
-        let mut trained = Trained {
-            model: self.config.out.clone().unwrap_or_else(|| self.run.model_file()),
-            run: self.run.path().to_owned(),
-            source: self.prepared.pixels.catalogue().source.clone(),
-            steps: self.step,
-            seconds: self.began.elapsed().as_secs_f64(),
-            seed: self.config.seed,
-            objective: self.config.objective.to_string(),
-            encoder: self.config.encoder.clone(),
-            parameters: self.encoder.num_params(),
-            train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
-            holdout: Count::of(&self.holdout),
-            before,
-            after: None,
-            skipped: self.prepared.skipped.clone(),
-        };
-        let (judged, embeddings) = after.unzip();
-        trained.after = judged;
-        self.write_report(&trained, embeddings)?;
-        trained.seconds = self.began.elapsed().as_secs_f64();
-        Ok(trained)
-    }
-
-    /// What the model file says; nothing of this machine or moment, so that equal runs give equal
-    /// bytes.
-    fn card(&self, before: &Before, after: Option<&Judgement>) -> Result<ModelCard, TrainError> {
-        let verification = after.and_then(|after| after.verification.as_ref());
-        Ok(ModelCard {
-            format: FORMAT,
-            encoder: self.config.encoder_config()?,
-            preprocessing: self.prepared.pixels.preprocessing().clone(),
-            distance: self.metric.distance,
-            normalized: self.metric.normalize,
-            threshold: verification.map(|judged| f64::from(judged.threshold)),
-            thresholds: after
-                .map(|after| {
-                    after.thresholds().map(|(far, t)| (far.to_owned(), f64::from(t))).collect()
-                })
-                .unwrap_or_default(),
-            provenance: Provenance {
-                tercet: env!("CARGO_PKG_VERSION").to_owned(),
-                config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,
-                seed: self.config.seed,
-                data: self.prepared.fingerprint.clone(),
-                results: serde_json::json!({ "before": json(before)?, "after": json(&after)? }),
-            },
-        })
     }
 }
 
@@ -445,32 +300,35 @@ fn adam() -> ModuleOptimizer {
     AdamConfig::new().with_epsilon(1e-8).init()
 }
 
-/// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
-fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
-    let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
-    let default = BatchShape::default();
-    let shape = config.batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
-    PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
-        error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
-            key: "batch",
-            got: shape.to_string(),
-            expected: format!("fewer classes, such as {usable}x{}: {error}", shape.k),
-        }
-        .into(),
-        error => error.into(),
-    })
-}
-
+/// The network before its first step.
 fn fresh(
     config: &TrainConfig,
     prepared: &Prepared,
     device: &Device,
 ) -> Result<Encoder, TrainError> {
-    device.seed(config.seed);
-    let shape = input_shape(prepared.pixels.preprocessing());
-    Ok(config.encoder_config()?.init(shape, device)?)
+    beginning(config, prepared, device).map(|(encoder, _)| encoder)
 }
 
-fn json(value: &impl Serialize) -> Result<serde_json::Value, TrainError> {
-    serde_json::to_value(value).map_err(|error| ModelError::Collect(error.to_string()).into())
+/// The network before its first step, and what it took from pretrained weights.
+fn beginning(
+    config: &TrainConfig,
+    prepared: &Prepared,
+    device: &Device,
+) -> Result<(Encoder, Option<Taken>), TrainError> {
+    device.seed(config.seed);
+    let shape = prepared.examples.input().shape();
+    let architecture = config.encoder_config()?;
+    let mut encoder = architecture.init(shape, device)?;
+    if let Some(directions) = &prepared.principal {
+        encoder = encoder.starting_from(directions.view(), device);
+    }
+    let mut taken = None;
+    if let Some(weights) = &prepared.pretrained {
+        let (started, told) = weights.put_into(encoder, &architecture)?;
+        (encoder, taken) = (started, Some(told));
+    }
+    if let Some(freeze) = &config.freeze {
+        encoder = encoder.freeze_group(architecture.frozen(freeze)?);
+    }
+    Ok((encoder, taken))
 }

@@ -1,8 +1,9 @@
 //! What a run leaves behind, as `tercet train --json` prints it.
 
+use std::ops::AddAssign;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tercet::{Labels, Retrieval};
 
 use crate::data::BadItem;
@@ -23,13 +24,53 @@ impl Count {
     }
 }
 
+/// Items that steps looked at, and those that a backward pass was spent on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// Items that were embedded and evaluated.
+    pub items: u64,
+    /// Items that went back through the network.
+    pub backward: u64,
+}
+
+impl Work {
+    pub(super) fn new(items: usize, backward: usize) -> Self {
+        Self { items: items as u64, backward: backward as u64 }
+    }
+
+    /// Share of the items that went back.
+    pub fn share(self) -> f64 {
+        self.backward as f64 / self.items.max(1) as f64
+    }
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.items += other.items;
+        self.backward += other.backward;
+    }
+}
+
 /// What a run found before its first step.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Before {
-    /// Nearest neighbours on the raw pixels, in Euclidean distance.
+    /// Nearest neighbours on the raw pixels, in Euclidean distance; of sources of images.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pixels: Option<Retrieval>,
+    /// Nearest neighbours on the raw vectors, compared as the embeddings are; of sources of vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<Retrieval>,
     /// The network with fresh weights.
     pub untrained: Option<Retrieval>,
+}
+
+impl Before {
+    /// The untouched input, by its name.
+    pub fn raw(&self) -> Option<(&'static str, &Retrieval)> {
+        let named = |name| move |judged| (name, judged);
+        let pixels = self.pixels.as_ref().map(named("pixels"));
+        pixels.or_else(|| self.features.as_ref().map(named("features")))
+    }
 }
 
 /// A finished run, as `tercet train --json` prints it.
@@ -39,7 +80,7 @@ pub struct Trained {
     pub model: PathBuf,
     /// The run's folder.
     pub run: PathBuf,
-    /// Where the images came from.
+    /// Where the items came from.
     pub source: String,
     /// Steps done.
     pub steps: u64,
@@ -51,7 +92,7 @@ pub struct Trained {
     pub objective: String,
     /// The architecture's name.
     pub encoder: String,
-    /// Trainable and running numbers of the network.
+    /// Weights of the network that are learnt.
     pub parameters: usize,
     /// What was learnt from.
     pub train: Count,
@@ -61,6 +102,10 @@ pub struct Trained {
     pub before: Before,
     /// The trained network on the held-out classes; none without any.
     pub after: Option<Judgement>,
+    /// Items that went through the network at once; none if a whole batch did.
+    pub chunk: Option<usize>,
+    /// What the steps looked at and learnt from.
+    pub work: Work,
     /// Items left out by `skip-bad`.
     pub skipped: Vec<BadItem>,
 }

@@ -5,11 +5,11 @@ use std::io::Cursor;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use ndarray::{Array2, ArrayView2};
 use tercet::neighbors::nearest_leave_one_out;
-use tercet::{Metric, Percentiles, Retrieval};
+use tercet::{Percentiles, Retrieval};
 use tercet_report::{Judged, Measured, Neighbour, Picture, Strip, TrainingReport};
 
-use super::{Line, TrainError, Trained, Trainer};
-use crate::data::Preprocessing;
+use super::{Line, TrainError, Trained, Trainer, Work};
+use crate::data::{Input, Pixels, Preprocessing, Standardization};
 use crate::files::write_atomically;
 use crate::judgement::{self, Judgement};
 
@@ -27,13 +27,13 @@ impl Trainer<'_> {
     ) -> Result<(), TrainError> {
         let mut report = TrainingReport {
             title: format!("{} · {}", trained.source, trained.objective),
-            summary: self.facts(trained),
+            summary: self.facts(trained)?,
             notes: self.notes(trained),
             ..TrainingReport::default()
         };
         self.add_history(&mut report, trained)?;
+        report.judged.extend(trained.before.raw().map(|(name, raw)| judged(name, raw)));
         for (name, retrieval) in [
-            ("pixels", trained.before.pixels.as_ref()),
             ("untrained", trained.before.untrained.as_ref()),
             ("trained", trained.after.as_ref().map(|after| &after.retrieval)),
         ] {
@@ -42,33 +42,48 @@ impl Trainer<'_> {
         if let (Some(after), Some(embeddings)) = (&trained.after, embeddings) {
             self.add_histograms(&mut report, after)?;
             add_verification(&mut report, after);
-            report.strips = self.strips(after, embeddings.view())?;
+            if let Some(pixels) = self.prepared.examples.pixels() {
+                report.strips = self.strips(pixels, after, embeddings.view())?;
+            }
         }
         let page = report.to_html().map_err(|error| TrainError::Report(error.to_string()))?;
         Ok(write_atomically(&self.run.report_file(), page.as_bytes())?)
     }
 
-    fn facts(&self, trained: &Trained) -> Vec<(String, String)> {
+    fn facts(&self, trained: &Trained) -> Result<Vec<(String, String)>, TrainError> {
         let config = self.config;
-        let loss = config.loss();
-        let Preprocessing { width, height, channels, .. } = self.prepared.pixels.preprocessing();
+        let loss = self.objective;
+        let name = config.objective.to_string();
+        let objective =
+            if trained.objective == name { format!("{name}: {loss}") } else { loss.to_string() };
+        let input = match self.prepared.examples.input() {
+            Input::Images(Preprocessing { width, height, channels, .. }) => (
+                "images",
+                format!(
+                    "{height} high, {width} wide, {}",
+                    if channels == 1 { "grey" } else { "RGB" }
+                ),
+            ),
+            Input::Vectors(Standardization { dimensions, mean, .. }) => (
+                "vectors",
+                format!(
+                    "{dimensions} components, {}",
+                    if mean.is_empty() { "as they are" } else { "standardised" }
+                ),
+            ),
+        };
         let count =
             |count: &super::Count| format!("{} classes, {} items", count.classes, count.items);
-        [
+        Ok([
             ("source", trained.source.clone()),
             ("learnt from", count(&trained.train)),
             ("judged on", count(&trained.holdout)),
-            (
-                "images",
-                format!("{width}×{height}, {}", if *channels == 1 { "grey" } else { "RGB" }),
-            ),
+            input,
             ("encoder", format!("{}, {} parameters", trained.encoder, trained.parameters)),
-            (
-                "embedding",
-                format!("{} dimensions, {} distance", config.embedding_dim, loss.metric()),
-            ),
-            ("objective", format!("{}: {loss}", trained.objective)),
-            ("batch", self.sampler.to_string()),
+            ("embedding", format!("{} dimensions, {} distance", self.dimensions()?, loss.metric())),
+            ("objective", objective),
+            ("batch", self.batches()),
+            ("backward passes", backward(trained.work)),
             ("steps", trained.steps.to_string()),
             (
                 "learning rate",
@@ -83,7 +98,29 @@ impl Trainer<'_> {
             ("data fingerprint", self.prepared.fingerprint.clone()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .into())
+    }
+
+    /// Components of an embedding.
+    fn dimensions(&self) -> Result<usize, TrainError> {
+        let shape = self.prepared.examples.input().shape();
+        Ok(self.config.encoder_config()?.embedding_dim(shape))
+    }
+
+    /// What a step learns from.
+    fn batches(&self) -> String {
+        let mut text = match self.config.pool {
+            None => self.sampler.to_string(),
+            Some(_) => format!("{} of {} that teach most", self.batch, self.sampler),
+        };
+        if let Some(chunk) = self.chunk {
+            text += &format!(", {chunk} items at once");
+        }
+        if self.config.memory > 0 {
+            let (memory, start) = (self.config.memory, self.config.memory_start());
+            text += &format!(", beside {memory} past embeddings from step {start} on");
+        }
+        text
     }
 
     fn notes(&self, trained: &Trained) -> Vec<String> {
@@ -140,10 +177,10 @@ impl Trainer<'_> {
         report: &mut TrainingReport,
         after: &Judgement,
     ) -> Result<(), TrainError> {
-        let pixels = self.prepared.pixels.matrix(&self.prepared.split.holdout)?;
+        let raw = self.prepared.examples.matrix(&self.prepared.split.holdout)?;
         let before =
-            judgement::pairs(pixels.view(), &self.holdout, Metric::default(), self.config.seed)?;
-        report.histograms = [("pixels", &before), ("trained", &after.pairs)]
+            judgement::pairs(raw.view(), &self.holdout, self.raw_metric(), self.config.seed)?;
+        report.histograms = [(self.raw_name(), &before), ("trained", &after.pairs)]
             .into_iter()
             .filter(|(_, pairs)| !pairs.is_empty())
             .map(|(name, pairs)| judgement::histogram(name, pairs))
@@ -157,6 +194,7 @@ impl Trainer<'_> {
     /// more to show.
     fn strips(
         &self,
+        pixels: &Pixels,
         after: &Judgement,
         embeddings: ArrayView2<f32>,
     ) -> Result<Vec<Strip>, TrainError> {
@@ -181,13 +219,13 @@ impl Trainer<'_> {
             .map(|(query, found)| {
                 let neighbours = found.iter().map(|neighbor| {
                     Ok(Neighbour {
-                        picture: self.picture(neighbor.index)?,
+                        picture: self.picture(pixels, neighbor.index)?,
                         distance: f64::from(neighbor.distance),
                         right: classes[neighbor.index as usize] == classes[query.query as usize],
                     })
                 });
                 Ok(Strip {
-                    query: self.picture(query.query)?,
+                    query: self.picture(pixels, query.query)?,
                     neighbours: neighbours.collect::<Result<_, TrainError>>()?,
                     average_precision: query.average_precision,
                 })
@@ -196,16 +234,23 @@ impl Trainer<'_> {
     }
 
     /// A held-out item as the encoder sees it.
-    fn picture(&self, holdout: u32) -> Result<Picture, TrainError> {
+    fn picture(&self, pixels: &Pixels, holdout: u32) -> Result<Picture, TrainError> {
         let item = self.prepared.split.holdout[holdout as usize] as usize;
-        let catalogue = self.prepared.pixels.catalogue();
-        let pixels = self.prepared.pixels.item(item)?;
         Ok(Picture {
-            png: png(&pixels, self.prepared.pixels.preprocessing())?,
+            png: png(&pixels.item(item)?, pixels.preprocessing())?,
             label: self.holdout.name(self.holdout.classes()[holdout as usize]).to_owned(),
-            id: catalogue.items[item].id.clone(),
+            id: pixels.catalogue().items[item].id.clone(),
         })
     }
+}
+
+fn backward(work: Work) -> String {
+    format!(
+        "{:.1} % of {} items; {} were embedded only",
+        100.0 * work.share(),
+        work.items,
+        work.items - work.backward
+    )
 }
 
 fn judged(name: &str, retrieval: &Retrieval) -> Judged {

@@ -85,6 +85,13 @@ impl RunFolder {
         }
     }
 
+    /// The model of the latest of `base/NAME-1`, `base/NAME-2`… that has come to its end.
+    pub fn newest_model(base: &Path, name: &str) -> Option<PathBuf> {
+        let runs = (1_u64..).map(|number| base.join(format!("{name}-{number}")));
+        let models = runs.take_while(|run| run.exists()).map(|path| Self { path, resumed: true });
+        models.map(|run| run.model_file()).filter(|model| model.is_file()).last()
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,6 +1,8 @@
 //! What is judged: vectors, with all that is known of their items.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -9,7 +11,8 @@ use tercet::one_shot::Run;
 use tercet::{Distance, Labels, Metric};
 use tercet_train::Views;
 use tercet_train::data::{
-    BadItem, Catalogue, ItemPair, OneShotRuns, Pairs, Part, Pixels, Source, split_classes,
+    BadItem, Catalogue, DataError, Examples, ItemPair, OneShotRuns, Pairs, Part, Source,
+    named_classes,
 };
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
@@ -27,7 +30,11 @@ pub(super) struct Reading {
     /// Judge on all classes, also on those that the model has learnt from.
     #[arg(long)]
     all_classes: bool,
-    /// For embeddings without labels: `.npy` of integers, or text with one label a line.
+    /// Judge on some classes only: those of a file, one name a line, or `held-out`, those that the
+    /// model kept apart, also in another source than that of its training.
+    #[arg(long, value_name = "held-out|FILE", conflicts_with = "all_classes")]
+    classes: Option<Classes>,
+    /// For embeddings or `features` sources without labels: `.npy` of integers, or text with one label a line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// For embeddings: the camera of each row, in the same formats.
@@ -62,6 +69,43 @@ pub(super) struct Reading {
     skip_bad: bool,
 }
 
+/// Which classes are judged.
+#[derive(Debug, Clone)]
+enum Classes {
+    HeldOut,
+    Named(BTreeSet<String>),
+}
+
+impl FromStr for Classes {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text {
+            "held-out" => Ok(Self::HeldOut),
+            path => Ok(Self::Named(named_classes(Path::new(path))?)),
+        }
+    }
+}
+
+/// The items of these classes.
+fn items_of(labels: &Labels, names: &BTreeSet<String>, source: &str) -> anyhow::Result<Vec<u32>> {
+    let wanted: Vec<bool> =
+        (0..labels.class_count() as u32).map(|class| names.contains(labels.name(class))).collect();
+    let items: Vec<u32> = (0..)
+        .zip(labels.classes())
+        .filter(|&(_, &class)| wanted[class as usize])
+        .map(|(item, _)| item)
+        .collect();
+    match (items.is_empty(), names.first()) {
+        (false, _) => Ok(items),
+        (true, Some(name)) => bail!(
+            "none of the {} classes asked for by --classes (`{name}` …) is in {source}",
+            names.len()
+        ),
+        (true, None) => bail!("no classes were kept apart: --classes takes a file of names"),
+    }
+}
+
 /// Vectors to judge.
 #[derive(Clone)]
 pub(super) struct System {
@@ -69,7 +113,7 @@ pub(super) struct System {
     pub(super) name: String,
     /// Where the items are from.
     pub(super) source: String,
-    /// `all`, or `held-out` where the model has seen the others.
+    /// `all`, `held-out` where the model has seen the others, or `named`.
     pub(super) which: &'static str,
     /// How vectors are compared.
     pub(super) metric: Metric,
@@ -166,7 +210,6 @@ impl Reading {
         let for_embeddings = [
             ("--distance", self.distance.is_some()),
             ("--normalize", self.normalize),
-            ("--labels", self.labels.is_some()),
             ("--cameras", self.cameras.is_some()),
             ("--gallery", self.gallery.is_some()),
         ];
@@ -183,32 +226,36 @@ impl Reading {
             )));
         };
         let model = Model::load(path)?;
-        let source: Source = source.parse()?;
+        let source = commands::source(source, self.labels.as_deref())?;
         let (catalogue, runs) = match (protocol, &source) {
             (Protocol::OneShot, Source::Omniglot(_)) => {
                 let runs = OneShotRuns::of(&source)?;
                 let given = one_shot_runs(&runs);
                 (runs.catalogue, Some(given))
             }
-            _ => (source.catalogue()?.judging(), None),
+            _ => {
+                let catalogue = source.catalogue()?;
+                catalogue.needs_labels()?;
+                (catalogue.judging(), None)
+            }
         };
-        let (pixels, skipped) =
+        let (examples, skipped) =
             commands::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
         if runs.is_some() && !skipped.is_empty() {
             bail!("one-shot runs need every image: {}", skipped[0]);
         }
         let (items, which) = match runs {
-            Some(_) => ((0..pixels.len() as u32).collect(), "all"),
-            None => self.choose(general, &model, &pixels)?,
+            Some(_) => ((0..examples.len() as u32).collect(), "all"),
+            None => self.choose(general, &model, &examples)?,
         };
-        if which == "held-out" {
+        if which == "held-out" && self.classes.is_none() {
             progress::remark(
                 general,
                 "the model was trained on this source: judging the classes that were kept apart (--all-classes judges all)",
             );
         }
-        let vectors = commands::embed(general, &model, &pixels, &items, self.views)?;
-        let catalogue = pixels.catalogue().select(&items);
+        let vectors = commands::embed(general, &model, &examples, &items, self.views)?;
+        let catalogue = examples.catalogue().select(&items);
         let ids: Vec<String> = catalogue.items.iter().map(|item| item.id.clone()).collect();
         let listed = self.pairs.clone().or_else(|| source.pairs_file());
         let pairs = match (protocol, listed) {
@@ -234,7 +281,7 @@ impl Reading {
             pairs,
             runs,
             threshold: model.card.threshold,
-            pictures: Some(catalogue),
+            pictures: catalogue.dimensions().is_none().then_some(catalogue),
             skipped,
             steps: Vec::new(),
             reranking: None,
@@ -246,15 +293,24 @@ impl Reading {
         &self,
         general: &General,
         model: &Model,
-        pixels: &Pixels,
+        examples: &Examples,
     ) -> anyhow::Result<(Vec<u32>, &'static str)> {
         let provenance = &model.card.provenance;
-        let labels = &pixels.catalogue().labels;
-        if !self.all_classes && pixels.catalogue().fingerprint() == provenance.data {
+        let source = &examples.catalogue().source;
+        let labels = &examples.catalogue().labels;
+        match &self.classes {
+            Some(Classes::Named(names)) => return Ok((items_of(labels, names, source)?, "named")),
+            Some(Classes::HeldOut) => {
+                let names = provenance.held_out.iter().cloned().collect();
+                return Ok((items_of(labels, &names, source)?, "held-out"));
+            }
+            None => {}
+        }
+        if !self.all_classes && examples.catalogue().fingerprint() == provenance.data {
             let config: TrainConfig = serde_json::from_value(provenance.config.clone()).context(
                 "the model's provenance cannot be understood: judge it with --all-classes",
             )?;
-            let held_out = split_classes(labels, config.holdout, config.seed)?.holdout;
+            let held_out = config.split(labels)?.holdout;
             if !held_out.is_empty() {
                 return Ok((held_out, "held-out"));
             }
@@ -262,9 +318,9 @@ impl Reading {
         let trained_on = provenance.config.get("source").and_then(|source| source.as_str());
         let same_place = trained_on
             .and_then(|source| source.parse::<Source>().ok())
-            .is_some_and(|source| source.to_string() == pixels.catalogue().source);
+            .is_some_and(|source| source.to_string() == examples.catalogue().source);
         // Where the source tells parts, only those to judge on are here.
-        let is_apart = !pixels.catalogue().part(&Part::ALL).is_empty();
+        let is_apart = !examples.catalogue().part(&Part::ALL).is_empty();
         if same_place && !is_apart && !self.all_classes {
             progress::remark(
                 general,
@@ -286,14 +342,25 @@ impl Reading {
                 path.display()
             )));
         }
-        let mut all = Rowed::read(path, self.labels.as_deref(), self.cameras.as_deref())?;
+        let names = match &self.classes {
+            None => None,
+            Some(Classes::Named(names)) => Some(names),
+            Some(Classes::HeldOut) => bail!(Usage(format!(
+                "{} holds embeddings, which do not tell what was kept apart: --classes takes a file of names",
+                path.display()
+            ))),
+        };
+        let chosen = |rows: Rowed, path: &Path| match names {
+            Some(names) => rows.of_classes(names, path),
+            None => Ok(rows),
+        };
+        let all = Rowed::read(path, self.labels.as_deref(), self.cameras.as_deref())?;
+        let mut all = chosen(all, path)?;
         let mut search = None;
-        if let Some(gallery) = &self.gallery {
-            let gallery = Rowed::read(
-                gallery,
-                self.gallery_labels.as_deref(),
-                self.gallery_cameras.as_deref(),
-            )?;
+        if let Some(file) = &self.gallery {
+            let gallery =
+                Rowed::read(file, self.gallery_labels.as_deref(), self.gallery_cameras.as_deref())?;
+            let gallery = chosen(gallery, file)?;
             let (queries, rows) = (all.ids.len() as u32, gallery.ids.len() as u32);
             search = Some(Search {
                 queries: (0..queries).collect(),
@@ -308,7 +375,7 @@ impl Reading {
         Ok(System {
             name: path.display().to_string(),
             source: path.display().to_string(),
-            which: "all",
+            which: if names.is_some() { "named" } else { "all" },
             metric: Metric {
                 distance: self.distance.unwrap_or_default(),
                 normalize: self.normalize,
@@ -355,6 +422,19 @@ impl Rowed {
         Ok(Self { vectors: embeddings.vectors, labels, ids, cameras })
     }
 
+    /// The rows of these classes.
+    fn of_classes(self, names: &BTreeSet<String>, path: &Path) -> anyhow::Result<Self> {
+        let rows = items_of(&self.labels, names, &path.display().to_string())?;
+        let places: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+        let some = |all: Vec<String>| places.iter().map(|&row| all[row].clone()).collect();
+        Ok(Self {
+            vectors: self.vectors.select(Axis(0), &places),
+            labels: self.labels.select(&rows),
+            ids: some(self.ids),
+            cameras: self.cameras.map(some),
+        })
+    }
+
     /// These rows and, behind them, those of a gallery.
     fn chain(self, gallery: Self, path: &Path) -> anyhow::Result<Self> {
         let views = [self.vectors.view(), gallery.vectors.view()];
@@ -398,8 +478,16 @@ fn kind(path: &Path) -> anyhow::Result<Kind> {
 
 /// The files to judge and, last, the source for models.
 fn split(inputs: &[String]) -> anyhow::Result<(Vec<&Path>, Option<&str>)> {
+    // `features:FILE` names a source, though its file has the ending of embeddings.
+    let names_kind = |input: &str| {
+        let kind = input.split_once(':').map(|(kind, _)| kind);
+        Source::KINDS.iter().any(|known| known.usage.split(':').next() == kind)
+    };
     let is_system = |input: &String| {
         let path = Path::new(input);
+        if names_kind(input) {
+            return false;
+        }
         Format::of(path).is_ok() || (path.is_file() && Model::is_model(path).unwrap_or(false))
     };
     let (systems, source) = match inputs.split_last() {

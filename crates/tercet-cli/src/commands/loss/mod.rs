@@ -12,20 +12,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use tercet::{
-    Census, Distance, Labels, Metric, Objective, Penalty, Percentiles, Preset, Reduction,
-    TripletLoss,
-};
+use tercet::{Census, Distance, Labels, Objective, Penalty, Percentiles, Preset, Reduction};
 use tercet_train::embeddings::Embeddings;
-use tercet_train::trainer::Margin;
+use tercet_train::trainer::{Margin, Parts};
 
 use self::task::{Choice, Task};
 use crate::exit::Usage;
 use crate::table::count;
 use crate::{General, interrupt, progress};
-
-/// Margin of a hinge that is asked for without one, as in FaceNet.
-const HINGE_MARGIN: f32 = 0.2;
 
 #[derive(Debug, Args)]
 pub(crate) struct Loss {
@@ -193,47 +187,18 @@ impl Loss {
     }
 
     fn objective(&self) -> anyhow::Result<Objective> {
-        let base = match self.preset.unwrap_or_default().loss() {
-            Objective::Triplet(loss) => loss,
-            lifted => {
-                return match self.margin {
-                    None => Ok(lifted),
-                    Some(Margin::Hinge(margin)) => Ok(lifted.with_margin(margin)),
-                    Some(Margin::Soft) => {
-                        bail!(Usage(
-                            "--margin soft: lifted has no soft margin, give a number".to_owned()
-                        ))
-                    }
-                };
-            }
-        };
-        let penalty = match (self.penalty, self.margin) {
-            (None, None) => base.penalty,
-            (None | Some("soft"), Some(Margin::Soft)) => Penalty::Soft { margin: 0.0 },
-            (Some(name), Some(Margin::Soft)) => {
-                bail!(Usage(format!("--margin soft contradicts --penalty {name}: give a number")))
-            }
-            (name, Some(Margin::Hinge(margin))) => {
-                Penalty::from_name(name.unwrap_or("hinge"), margin)?
-            }
-            (Some(name), None) => {
-                Penalty::from_name(name, if name == "soft" { 0.0 } else { HINGE_MARGIN })?
-            }
-        };
-        let metric = Metric {
-            distance: self.distance.unwrap_or(base.metric.distance),
-            normalize: self.normalize || base.metric.normalize,
-        };
-        Ok(TripletLoss {
-            metric,
+        let parts = Parts {
+            distance: self.distance,
+            normalize: self.normalize,
             selection: match self.selection {
-                Some(Choice::Rule(selection)) => selection,
-                Some(Choice::Explicit) | None => base.selection,
+                Some(Choice::Rule(selection)) => Some(selection),
+                Some(Choice::Explicit) | None => None,
             },
-            penalty,
-            reduction: self.reduction.unwrap_or(base.reduction),
-        }
-        .into())
+            penalty: self.penalty,
+            margin: self.margin,
+            reduction: self.reduction,
+        };
+        Ok(parts.of(self.preset.unwrap_or_default())?)
     }
 
     fn read(&self) -> anyhow::Result<Embeddings> {
@@ -298,7 +263,7 @@ impl Loss {
     }
 }
 
-fn penalty_name(name: &str) -> std::result::Result<&'static str, tercet::Error> {
+pub(crate) fn penalty_name(name: &str) -> std::result::Result<&'static str, tercet::Error> {
     Penalty::from_name(name, 0.0).map(Penalty::name)
 }
 

@@ -1,0 +1,80 @@
+//! Which model makes the vectors of a gallery.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use tercet_gallery::{Error, ReadGallery};
+use tercet_train::data::Source;
+use tercet_train::model::Model;
+use tercet_train::trainer::RunFolder;
+
+use crate::exit::Usage;
+use crate::{General, progress};
+
+/// A model and the bytes of its file, to be kept in the gallery.
+pub(super) struct Chosen {
+    pub(super) model: Model,
+    pub(super) file: Vec<u8>,
+}
+
+impl Chosen {
+    pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
+        let file =
+            fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?;
+        Ok(Self { model: Model::from_bytes(file.clone(), path)?, file })
+    }
+
+    /// The model that is named, or that of the newest run on this source.
+    pub(super) fn for_source(
+        general: &General,
+        given: Option<&Path>,
+        source: &Source,
+    ) -> anyhow::Result<Self> {
+        if let Some(path) = given {
+            return Self::load(path);
+        }
+        let name = source.name();
+        let Some(path) = RunFolder::newest_model(Path::new("runs"), &name) else {
+            bail!(Usage(format!(
+                "no model was trained on this source here (runs/{name}-1): name one with --model, \
+                 or train one: tercet train {source}"
+            )));
+        };
+        progress::remark(general, format!("model {} (--model takes another)", path.display()));
+        Self::load(&path)
+    }
+}
+
+/// The model of a gallery: the one that is named, if it is the gallery's own, or the one that the
+/// gallery keeps.
+pub(crate) fn of(
+    gallery: &dyn ReadGallery,
+    location: &str,
+    given: Option<&Path>,
+) -> anyhow::Result<Model> {
+    let model = match (given, gallery.model()?) {
+        (Some(path), _) => Model::load(path)?,
+        (None, Some(file)) => Model::from_bytes(file, &kept_at(location))?,
+        (None, None) => bail!(Usage(format!(
+            "{} keeps no model: name the one that made its vectors with --model",
+            tercet_gallery::shown(location)
+        ))),
+    };
+    check(gallery, &model)?;
+    Ok(model)
+}
+
+/// Refuses a model that did not make the gallery's vectors.
+pub(super) fn check(gallery: &dyn ReadGallery, model: &Model) -> Result<(), Error> {
+    let expected = &gallery.settings().model;
+    match model.fingerprint == *expected {
+        true => Ok(()),
+        false => Err(Error::Model { expected: expected.clone(), got: model.fingerprint.clone() }),
+    }
+}
+
+/// How errors name the model that a gallery keeps.
+fn kept_at(location: &str) -> PathBuf {
+    Path::new(&tercet_gallery::shown(location)).join("model.safetensors")
+}

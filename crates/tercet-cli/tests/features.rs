@@ -1,0 +1,184 @@
+//! `tercet train`, `eval` and `embed` on vectors instead of pictures.
+
+#![allow(clippy::unwrap_used)] // tests may panic
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{fail, json, pictures, succeed};
+use npyz::WriterBuilder;
+
+const CLASSES: usize = 40;
+
+/// Numbers between −1 and 1.
+fn random(state: &mut u64) -> f32 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+    (*state >> 40) as f32 / (1 << 23) as f32 - 1.0
+}
+
+/// `NAME.npy` and `NAME.labels.txt`: 40 classes of 8 vectors, four components that tell the class
+/// and twelve that tell nothing.
+fn vectors(folder: &Path, name: &str, seed: u64) -> PathBuf {
+    let (mut places, mut noise) = (7, seed);
+    let places: Vec<f32> = (0..4 * CLASSES).map(|_| 1.2 * random(&mut places)).collect();
+    let mut values = Vec::new();
+    for item in 0..8 * CLASSES {
+        let place = &places[4 * (item % CLASSES)..][..4];
+        values.extend(place.iter().map(|x| x + 0.3 * random(&mut noise)));
+        values.extend((0..12).map(|_| 0.6 * random(&mut noise)));
+    }
+    let mut bytes = Vec::new();
+    let mut writer = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(&[8 * CLASSES as u64, 16])
+        .writer(&mut bytes)
+        .begin_nd()
+        .unwrap();
+    writer.extend(values).unwrap();
+    writer.finish().unwrap();
+    let file = folder.join(format!("{name}.npy"));
+    fs::write(&file, bytes).unwrap();
+    let labels: String = (0..8 * CLASSES).map(|i| format!("class {}\n", i % CLASSES)).collect();
+    fs::write(folder.join(format!("{name}.labels.txt")), labels).unwrap();
+    file
+}
+
+#[test]
+fn a_head_learns_which_components_tell_classes_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let source = format!("features:{}", vectors(folder.path(), "train", 1).display());
+    let other = format!("features:{}", vectors(folder.path(), "test", 2).display());
+    fs::write(
+        path("apart.txt"),
+        (0..10).map(|class| format!("class {class}\n")).collect::<String>(),
+    )
+    .unwrap();
+    let (run, model, apart) = (path("run"), path("model.safetensors"), path("apart.txt"));
+
+    let train = [
+        "train",
+        &source,
+        "--holdout-classes",
+        &apart,
+        "--steps",
+        "80",
+        "--learning-rate",
+        "0.01",
+        "--json",
+        "-q",
+    ];
+    let trained = json(&[&train[..], &["--run", &run, "--out", &model]].concat());
+    assert_eq!(
+        (&trained["encoder"], &trained["objective"]),
+        (&"linear-head".into(), &"facenet".into())
+    );
+    assert_eq!(trained["parameters"], 16 * 16);
+    assert_eq!(trained["holdout"], serde_json::json!({ "classes": 10, "items": 80 }));
+    assert!(trained["before"]["pixels"].is_null());
+    let map = |judged: &serde_json::Value| judged["map_at_r"].as_f64().unwrap();
+    let raw = map(&trained["before"]["features"]);
+    // The head starts as the vectors themselves.
+    assert!((map(&trained["before"]["untrained"]) - raw).abs() < 1e-6);
+    assert!(map(&trained["after"]) > raw + 0.1, "{raw} {}", map(&trained["after"]));
+    let page = fs::read_to_string(Path::new(&run).join("report.html")).unwrap();
+    assert!(page.contains("16 components") && page.contains("features"));
+
+    // The same seed gives the same bytes.
+    succeed(&[&train[..], &["--run", &path("again")]].concat());
+    let bytes = |path: &str| fs::read(path).unwrap();
+    assert!(bytes(&model) == bytes(&path("again/model.safetensors")));
+
+    // Judged from its file: on the classes kept apart, here and in another source.
+    let eval = |more: &[&str]| json(&[&["eval", "--json", "-q"], more].concat());
+    let again = eval(&[&model, &source]);
+    assert_eq!(again["judged_classes"], "held-out");
+    assert_eq!(again["map_at_r"], trained["after"]["map_at_r"]);
+    let there = eval(&[&model, &other, "--classes", "held-out"]);
+    assert_eq!((&there["classes"], &there["items"]), (&10.into(), &80.into()));
+    assert_eq!(there["map_at_r"], eval(&[&model, &other, "--classes", &apart])["map_at_r"]);
+    let file = path("test.npy");
+    let labels = path("test.labels.txt");
+    let named = ["--labels", &labels, "--classes", &apart, "--normalize"];
+    let before = eval(&[&[file.as_str()][..], &named[..]].concat());
+    assert_eq!(before["items"], 80);
+    assert!(map(&there) > map(&before) + 0.1, "{} {}", map(&there), map(&before));
+
+    // Embedded, the vectors are worth the same.
+    let out = path("e.safetensors");
+    let embedded = json(&["embed", &model, &other, "--out", &out, "--json", "-q"]);
+    assert_eq!((&embedded["items"], &embedded["dimensions"]), (&320.into(), &16.into()));
+    let all = eval(&[&model, &other]);
+    assert_eq!(eval(&[&out])["map_at_r"], all["map_at_r"]);
+}
+
+#[test]
+fn other_heads_and_other_beginnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("features:{}", vectors(folder.path(), "train", 1).display());
+    let train = |name: &str, more: &[&str]| {
+        let run = folder.path().join(name);
+        let fixed =
+            ["train", &source, "--run", run.to_str().unwrap(), "--steps", "3", "-q", "--json"];
+        json(&[&fixed[..], more].concat())
+    };
+    let map = |judged: &serde_json::Value| judged["map_at_r"].as_f64().unwrap();
+
+    // Six principal components hold the four that tell classes apart.
+    let narrow = train("narrow", &["--embedding-dim", "6"]);
+    let before = &narrow["before"];
+    assert_eq!(narrow["parameters"], 16 * 6);
+    assert!(map(&before["untrained"]) > map(&before["features"]), "{before}");
+
+    let mlp = ["--encoder", "mlp-head", "--hidden", "9", "--embedding-dim", "6", "--standardize"];
+    let mlp = train("mlp", &mlp);
+    assert_eq!(mlp["parameters"], 16 * 6 + 17 * 9 + 9 * 6);
+    let model = folder.path().join("mlp/model.safetensors");
+    let again = json(&["eval", model.to_str().unwrap(), &source, "--json", "-q"]);
+    assert_eq!(again["map_at_r"], mlp["after"]["map_at_r"]);
+}
+
+#[test]
+fn what_does_not_fit_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let source = format!("features:{}", vectors(folder.path(), "train", 1).display());
+    pictures(&folder.path().join("pictures"));
+    let images = format!("folder:{}", path("pictures"));
+    let run = path("run");
+    let expect = |arguments: &[&str], status, words: &[&str]| {
+        let error = fail(arguments, status);
+        for word in words {
+            assert!(error.contains(word), "{arguments:?} does not say `{word}`: {error}");
+        }
+    };
+    let heads = &["encoder is lunet", "linear-head or mlp-head", "vectors"];
+    expect(&["train", &source, "--run", &run, "--encoder", "lunet"], 2, heads);
+    let pictured = &["encoder is mlp-head", "holds images"];
+    expect(&["train", &images, "--run", &run, "--encoder", "mlp-head"], 2, pictured);
+    expect(&["train", &source, "--run", &run, "--width", "3"], 2, &["width is 3", "linear-head"]);
+    expect(&["train", "--size", "3x", "--print-config"], 2, &["128x64"]);
+    fs::write(path("apart.txt"), "class 1\nclass 99\n").unwrap();
+    let apart = ["--holdout-classes", &path("apart.txt")];
+    let arguments = [&["train", &source, "--run", &run][..], &apart].concat();
+    expect(&arguments, 1, &["holdout-classes is `class 99`", "40 classes"]);
+
+    succeed(&["train", &source, "--run", &run, "--steps", "1", "-q"]);
+    let model = format!("{run}/model.safetensors");
+    expect(&["eval", &model, &images], 1, &["holds images, not vectors"]);
+    expect(&["eval", &model, &source, "--views", "flip"], 1, &["views is flip"]);
+    fs::write(path("none.txt"), "class 99\n").unwrap();
+    expect(&["eval", &model, &source, "--classes", &path("none.txt")], 1, &["`class 99`"]);
+}
+
+#[test]
+fn encoders_are_listed() {
+    let text = succeed(&["train", "--encoder"]);
+    for name in tercet_train::encoder::ENCODER_NAMES {
+        assert!(text.contains(name), "{text}");
+    }
+    let listed = json(&["train", "--encoder", "--json"]);
+    assert_eq!(listed.as_array().unwrap().len(), tercet_train::encoder::ENCODER_NAMES.len());
+}

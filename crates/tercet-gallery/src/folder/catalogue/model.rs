@@ -1,0 +1,29 @@
+//! The file of the model, as far as the catalogue knows it.
+
+use rusqlite::params;
+
+use super::Catalogue;
+use crate::Error;
+
+/// What the file of the model must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::folder) struct ModelFile {
+    pub(in crate::folder) bytes: u64,
+    pub(in crate::folder) checksum: u32,
+}
+
+impl Catalogue {
+    pub(in crate::folder) fn model_file(&self) -> Result<Option<ModelFile>, Error> {
+        let mut found = self.rows("SELECT bytes, checksum FROM model", [], |row| {
+            Ok(ModelFile { bytes: row.get::<_, i64>(0)? as u64, checksum: row.get(1)? })
+        })?;
+        Ok(found.pop())
+    }
+
+    pub(in crate::folder) fn set_model_file(&self, file: ModelFile) -> Result<(), Error> {
+        self.execute(
+            "INSERT OR REPLACE INTO model VALUES (1, ?, ?)",
+            params![file.bytes as i64, file.checksum],
+        )
+    }
+}

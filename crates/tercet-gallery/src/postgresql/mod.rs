@@ -1,0 +1,91 @@
+//! The same gallery in a PostgreSQL-compatible database with pgvector, for what one machine cannot
+//! hold.
+//!
+//! Three tables in the schema that the address leads to (`?options=-csearch_path%3Dfaces` chooses
+//! another, and so another gallery): `tercet_gallery` with one row of settings, `tercet_items` with
+//! a row an item: id, label, attributes as JSON, thumbnail, and the vector, and `tercet_model` with
+//! the model's file if there is one. Distances are taken by the database, by differences. It answers
+//! from its newest committed state, and guards its own pages: turn its data checksums on.
+
+mod reader;
+mod search;
+mod writer;
+
+pub use reader::PostgresReader;
+pub use writer::PostgresWriter;
+
+use std::collections::BTreeMap;
+
+use postgres::{GenericClient, Row};
+use tercet::Metric;
+
+use crate::{Error, Item, Settings, shown};
+
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE tercet_gallery (
+    one INTEGER PRIMARY KEY CHECK (one = 1), format BIGINT NOT NULL,
+    dimensions BIGINT NOT NULL, distance TEXT NOT NULL, normalize BOOLEAN NOT NULL,
+    model TEXT NOT NULL, generation BIGINT NOT NULL, expansion_search BIGINT,
+    index_rows BIGINT, index_recall DOUBLE PRECISION, index_sample BIGINT,
+    index_seconds DOUBLE PRECISION
+);
+CREATE TABLE tercet_items (
+    item BIGSERIAL PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT, attributes JSONB NOT NULL,
+    media_type TEXT, thumbnail BYTEA, embedding VECTOR(DIMENSIONS) NOT NULL
+);
+CREATE TABLE tercet_model (one INTEGER PRIMARY KEY CHECK (one = 1), file BYTEA NOT NULL);
+CREATE INDEX tercet_items_by_label ON tercet_items (label);
+CREATE INDEX tercet_items_by_attribute ON tercet_items USING gin (attributes jsonb_path_ops);
+";
+
+fn is_gallery(client: &mut impl GenericClient) -> Result<bool, Error> {
+    let table = client.query_one("SELECT to_regclass('tercet_gallery') IS NOT NULL", &[])?;
+    Ok(table.get(0))
+}
+
+fn settings(client: &mut impl GenericClient, address: &str) -> Result<(Settings, i64), Error> {
+    let location = || shown(address);
+    if !is_gallery(client)? {
+        return Err(Error::NotAGallery { location: location() });
+    }
+    let head = client.query_opt("SELECT * FROM tercet_gallery", &[])?;
+    let Some(head) = head else { return Err(Error::NotAGallery { location: location() }) };
+    let found: i64 = head.try_get("format")?;
+    if found > FORMAT {
+        return Err(Error::NewerFormat { location: location(), found, known: FORMAT });
+    }
+    let settings = Settings {
+        dimensions: head.try_get::<_, i64>("dimensions")? as usize,
+        metric: Metric {
+            distance: head.try_get::<_, String>("distance")?.parse()?,
+            normalize: head.try_get("normalize")?,
+        },
+        model: head.try_get("model")?,
+        quantization: None,
+    };
+    Ok((settings, head.try_get("generation")?))
+}
+
+fn size(client: &mut impl GenericClient) -> Result<u64, Error> {
+    let bytes = client.query_one("SELECT pg_total_relation_size('tercet_items')", &[])?;
+    Ok(bytes.get::<_, i64>(0) as u64)
+}
+
+/// An item of a row that begins with its id, label and attributes.
+fn item(row: &Row) -> Item {
+    let attributes: serde_json::Value = row.get(2);
+    let attributes = attributes.as_object().into_iter().flatten();
+    let attributes = attributes
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect();
+    Item { id: row.get(0), label: row.get(1), attributes, thumbnail: None }
+}
+
+fn json(attributes: &BTreeMap<String, String>) -> serde_json::Value {
+    attributes
+        .iter()
+        .map(|(name, value)| (name.clone(), serde_json::Value::String(value.clone())))
+        .collect()
+}

@@ -1,0 +1,186 @@
+//! The many who ask a database.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::Array2;
+use pgvector::Vector;
+use postgres::{Client, NoTls, Row};
+
+use super::search::{index, nearest, prepare_search};
+use super::{item, settings, size};
+use crate::item::at_least_one;
+use crate::{
+    Answer, Error, Hit, Info, Item, Page, ReadGallery, Search, Settings, Thumbnail, Vectors,
+    Verified, shown,
+};
+
+/// Reads a gallery in a database, over as many connections as there are threads that ask.
+pub struct PostgresReader {
+    address: String,
+    settings: Settings,
+    idle: Mutex<Vec<Client>>,
+    generation: AtomicI64,
+}
+
+impl PostgresReader {
+    /// Opens a gallery to read it.
+    ///
+    /// # Errors
+    /// There is none; a newer format; a server that cannot be reached.
+    pub fn open(address: &str) -> Result<Self, Error> {
+        let mut client = Client::connect(address, NoTls)?;
+        let (settings, generation) = settings(&mut client, address)?;
+        let (idle, generation) = (Mutex::new(vec![client]), AtomicI64::new(generation));
+        Ok(Self { address: address.into(), settings, idle, generation })
+    }
+
+    /// Asks over an idle connection, or another one.
+    fn ask<T>(&self, question: impl FnOnce(&mut Client) -> Result<T, Error>) -> Result<T, Error> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = idle().pop().filter(|client| !client.is_closed());
+        let mut client = match known {
+            Some(client) => client,
+            None => Client::connect(&self.address, NoTls)?,
+        };
+        let answer = question(&mut client);
+        idle().push(client);
+        answer
+    }
+}
+
+impl ReadGallery for PostgresReader {
+    fn info(&self) -> Result<Info, Error> {
+        self.ask(|client| {
+            let (settings, generation) = settings(client, &self.address)?;
+            let labels = client.query(
+                "SELECT label, count(*) FROM tercet_items WHERE label IS NOT NULL GROUP BY label",
+                &[],
+            )?;
+            let count = |row: &Row| (row.get(0), row.get::<_, i64>(1) as u64);
+            let items: i64 = client.query_one("SELECT count(*) FROM tercet_items", &[])?.get(0);
+            let model = client.query_one("SELECT EXISTS (SELECT FROM tercet_model)", &[])?.get(0);
+            Ok(Info {
+                location: shown(&self.address),
+                settings,
+                has_model: model,
+                items: items as u64,
+                removed: 0,
+                labels: labels.iter().map(count).collect(),
+                bytes: size(client)?,
+                generation,
+                index: index(client)?.map(|(index, _)| index),
+            })
+        })
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn refresh(&self) -> Result<bool, Error> {
+        let (_, now) = self.ask(|client| settings(client, &self.address))?;
+        Ok(self.generation.swap(now, Relaxed) != now)
+    }
+
+    fn search(&self, queries: Vectors, search: &Search) -> Result<Answer, Error> {
+        let queries = self.settings.accept(queries)?;
+        at_least_one(search.k)?;
+        self.ask(|client| {
+            let mut moment = client.build_transaction().read_only(true).start()?;
+            let graph = index(&mut moment)?.filter(|_| !search.exact);
+            let method = prepare_search(&mut moment, search.k, graph.map(|(_, ef)| ef))?;
+            let mut hits = Vec::with_capacity(queries.nrows());
+            for query in queries.outer_iter() {
+                let query = Vector::from(query.to_vec());
+                let rows = nearest(&mut moment, &query, search.k, &search.filter)?;
+                let hit = |row: &Row| {
+                    let distance: f64 = row.get(3);
+                    let distance = self.settings.metric.from_squared((distance * distance) as f32);
+                    Hit { item: item(row), distance }
+                };
+                hits.push(rows.iter().map(hit).collect());
+            }
+            Ok(Answer { hits, method })
+        })
+    }
+
+    fn item(&self, id: &str) -> Result<Option<Item>, Error> {
+        self.ask(|client| {
+            let row = client.query_opt(
+                "SELECT id, label, attributes, media_type, thumbnail FROM tercet_items \
+                 WHERE id = $1",
+                &[&id],
+            )?;
+            Ok(row.map(|row| {
+                let media_type: Option<String> = row.get(3);
+                let bytes: Option<Vec<u8>> = row.get(4);
+                let thumbnail = media_type.zip(bytes);
+                let thumbnail =
+                    thumbnail.map(|(media_type, bytes)| Thumbnail { media_type, bytes });
+                Item { thumbnail, ..item(&row) }
+            }))
+        })
+    }
+
+    fn items(&self, from: Option<i64>, limit: usize) -> Result<Page, Error> {
+        self.ask(|client| {
+            let ask_for = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+            let mut rows = client.query(
+                "SELECT id, label, attributes, item FROM tercet_items WHERE item >= $1 \
+                 ORDER BY item LIMIT $2",
+                &[&from.unwrap_or(0), &ask_for],
+            )?;
+            let more = (rows.len() > limit).then(|| rows.pop()).flatten();
+            let next = more.map(|row| row.get(3));
+            Ok(Page { items: rows.iter().map(item).collect(), next })
+        })
+    }
+
+    fn vectors(&self, ids: &[&str]) -> Result<Array2<f32>, Error> {
+        self.ask(|client| {
+            let rows = client
+                .query("SELECT id, embedding FROM tercet_items WHERE id = ANY($1)", &[&ids])?;
+            let known: BTreeMap<String, Vector> =
+                rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+            let mut vectors = Array2::zeros((ids.len(), self.settings.dimensions));
+            for (mut out, &id) in vectors.outer_iter_mut().zip(ids) {
+                let Some(vector) = known.get(id) else {
+                    return Err(Error::UnknownId { id: id.into() });
+                };
+                out.iter_mut().zip(vector.as_slice()).for_each(|(out, &x)| *out = x);
+            }
+            Ok(vectors)
+        })
+    }
+
+    fn model(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.ask(|client| {
+            let row = client.query_opt("SELECT file FROM tercet_model", &[])?;
+            Ok(row.map(|row| row.get(0)))
+        })
+    }
+
+    /// Reads every row; the database itself compares its pages with their checksums, if it keeps
+    /// any.
+    fn verify(&self) -> Result<Verified, Error> {
+        self.ask(|client| {
+            let dimensions = self.settings.dimensions as i64;
+            let row = client.query_one(
+                "SELECT count(*), count(*) FILTER (WHERE vector_dims(embedding) <> $1), \
+                 count(length(thumbnail)) FROM tercet_items",
+                &[&(dimensions as i32)],
+            )?;
+            let (rows, odd): (i64, i64) = (row.get(0), row.get(1));
+            if odd > 0 {
+                let location = shown(&self.address);
+                let what = format!("{odd} vectors have not {dimensions} dimensions");
+                return Err(Error::damaged(Path::new(&location), what));
+            }
+            let bytes = (rows * 4 * dimensions) as u64;
+            Ok(Verified { rows: rows as u64, items: rows as u64, bytes })
+        })
+    }
+}

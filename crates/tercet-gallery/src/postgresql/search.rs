@@ -1,0 +1,76 @@
+//! How the database is asked for what is near.
+
+use pgvector::Vector;
+use postgres::types::ToSql;
+use postgres::{GenericClient, Row, Transaction};
+
+use super::json;
+use crate::{Error, Filter, Index, Method};
+
+/// The HNSW graph and how many candidates its searches keep.
+pub(super) fn index(client: &mut impl GenericClient) -> Result<Option<(Index, i64)>, Error> {
+    let row = client.query_one(
+        "SELECT expansion_search, index_rows, index_recall, index_sample, index_seconds \
+         FROM tercet_gallery",
+        &[],
+    )?;
+    let Some(expansion_search) = row.get::<_, Option<i64>>(0) else { return Ok(None) };
+    let index = Index {
+        rows: row.get::<_, i64>(1) as u64,
+        recall_at_10: row.get(2),
+        sample: row.get::<_, i64>(3) as usize,
+        seconds: row.get(4),
+    };
+    Ok(Some((index, expansion_search)))
+}
+
+/// Makes the searches of this transaction walk the graph, or pass it over.
+pub(super) fn prepare_search(
+    moment: &mut Transaction,
+    k: usize,
+    expansion_search: Option<i64>,
+) -> Result<Method, Error> {
+    let Some(expansion_search) = expansion_search else {
+        // Not even a tiny gallery is then searched through the graph.
+        moment.batch_execute("SET LOCAL enable_indexscan = off")?;
+        return Ok(Method::Exact);
+    };
+    // pgvector keeps at most 1000; beyond that its iterative scan goes on where it stopped.
+    let candidates = expansion_search.max(i64::try_from(k).unwrap_or(i64::MAX)).clamp(1, 1000);
+    moment.batch_execute(&format!(
+        "SET LOCAL hnsw.ef_search = {candidates}; SET LOCAL hnsw.iterative_scan = strict_order; \
+         SET LOCAL enable_seqscan = off"
+    ))?;
+    Ok(Method::Hnsw)
+}
+
+pub(super) fn nearest(
+    moment: &mut Transaction,
+    query: &Vector,
+    k: usize,
+    filter: &Filter,
+) -> Result<Vec<Row>, Error> {
+    let k = i64::try_from(k).unwrap_or(i64::MAX);
+    let attributes = json(&filter.attributes);
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![query, &k];
+    let mut conditions = String::new();
+    let mut also = |condition: &str, value| {
+        values.push(value);
+        let word = if values.len() == 3 { " WHERE " } else { " AND " };
+        conditions += &format!("{word}{}", condition.replace('?', &format!("${}", values.len())));
+    };
+    if !filter.labels.is_empty() {
+        also("label = ANY(?)", &filter.labels);
+    }
+    if !filter.attributes.is_empty() {
+        also("attributes @> ?", &attributes);
+    }
+    if !filter.without.is_empty() {
+        also("id <> ALL(?)", &filter.without);
+    }
+    let statement = format!(
+        "SELECT id, label, attributes, embedding <-> $1 FROM tercet_items{conditions} \
+         ORDER BY embedding <-> $1 LIMIT $2"
+    );
+    Ok(moment.query(&statement, &values)?)
+}

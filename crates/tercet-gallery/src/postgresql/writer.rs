@@ -1,0 +1,232 @@
+//! The one who changes a gallery in a database.
+
+use std::time::Instant;
+
+use pgvector::Vector;
+use postgres::binary_copy::BinaryCopyInWriter;
+use postgres::types::Type;
+use postgres::{Client, NoTls, Transaction};
+
+use super::search::{nearest, prepare_search};
+use super::{FORMAT, SCHEMA, is_gallery, json, settings, size};
+use crate::item::{check, distinct};
+use crate::{
+    Added, Compacted, Duplicates, Error, Filter, Hnsw, Index, Item, Settings, Vectors,
+    WriteGallery, shown,
+};
+
+/// Queries on which a new graph is measured.
+const SAMPLE: i64 = 100;
+
+/// Changes a gallery in a database.
+pub struct PostgresWriter {
+    client: Client,
+    settings: Settings,
+}
+
+impl PostgresWriter {
+    /// Makes an empty gallery in the database.
+    ///
+    /// # Errors
+    /// There is one already; a quantization, which this kind of store leaves to the database; a
+    /// server that cannot be reached, has no pgvector, or does not allow it.
+    pub fn create(address: &str, settings: Settings) -> Result<Self, Error> {
+        if settings.dimensions == 0 {
+            return Err(tercet::Error::NoDimensions.into());
+        }
+        if settings.quantization.is_some() {
+            return Err(Error::Missing { what: "quantization", needs: "a gallery in a folder" });
+        }
+        let mut client = Client::connect(address, NoTls)?;
+        lock(&mut client, address)?;
+        if is_gallery(&mut client)? {
+            return Err(Error::AlreadyThere { location: shown(address) });
+        }
+        let mut change = client.transaction()?;
+        change.batch_execute("CREATE EXTENSION IF NOT EXISTS vector")?;
+        change.batch_execute(&SCHEMA.replace("DIMENSIONS", &settings.dimensions.to_string()))?;
+        change.execute(
+            "INSERT INTO tercet_gallery VALUES (1, $1, $2, $3, $4, $5, 1)",
+            &[
+                &FORMAT,
+                &(settings.dimensions as i64),
+                &settings.metric.distance.name(),
+                &settings.metric.normalize,
+                &settings.model,
+            ],
+        )?;
+        change.commit()?;
+        Ok(Self { client, settings })
+    }
+
+    /// Opens a gallery to change it.
+    ///
+    /// # Errors
+    /// There is none; another writer is at work; a newer format; a server that cannot be reached.
+    pub fn open(address: &str) -> Result<Self, Error> {
+        let mut client = Client::connect(address, NoTls)?;
+        let (settings, _) = settings(&mut client, address)?;
+        lock(&mut client, address)?;
+        Ok(Self { client, settings })
+    }
+}
+
+impl WriteGallery for PostgresWriter {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn add(
+        &mut self,
+        vectors: Vectors,
+        items: &[Item],
+        duplicates: Duplicates,
+    ) -> Result<Added, Error> {
+        let rows = self.settings.accept(vectors)?;
+        check(items, rows.nrows())?;
+        let ids: Vec<&str> = items.iter().map(|item| &item.id[..]).collect();
+        let mut change = self.client.transaction()?;
+        if duplicates == Duplicates::Refuse
+            && let Some(held) = change
+                .query_opt("SELECT id FROM tercet_items WHERE id = ANY($1) LIMIT 1", &[&ids])?
+        {
+            return Err(Error::DuplicateId { id: held.get(0) });
+        }
+        let replaced = change.execute("DELETE FROM tercet_items WHERE id = ANY($1)", &[&ids])?;
+        let vector =
+            change.prepare("SELECT embedding FROM tercet_items")?.columns()[0].type_().clone();
+        let copy = change.copy_in(
+            "COPY tercet_items (id, label, attributes, media_type, thumbnail, embedding) \
+             FROM STDIN BINARY",
+        )?;
+        let types = [Type::TEXT, Type::TEXT, Type::JSONB, Type::TEXT, Type::BYTEA, vector];
+        let mut copy = BinaryCopyInWriter::new(copy, &types);
+        for (item, row) in items.iter().zip(rows.outer_iter()) {
+            let thumbnail = item.thumbnail.as_ref();
+            copy.write(&[
+                &item.id,
+                &item.label,
+                &json(&item.attributes),
+                &thumbnail.map(|thumbnail| &thumbnail.media_type),
+                &thumbnail.map(|thumbnail| &thumbnail.bytes),
+                &Vector::from(row.to_vec()),
+            ])?;
+        }
+        copy.finish()?;
+        count_change(&mut change)?;
+        change.commit()?;
+        let replaced = replaced as usize;
+        Ok(Added { added: items.len() - replaced, replaced })
+    }
+
+    fn remove(&mut self, ids: &[&str]) -> Result<(), Error> {
+        distinct(ids.iter().copied())?;
+        let mut change = self.client.transaction()?;
+        let unknown = change.query_opt(
+            "SELECT id FROM unnest($1::TEXT[]) AS given (id) \
+             WHERE NOT EXISTS (SELECT FROM tercet_items WHERE tercet_items.id = given.id) LIMIT 1",
+            &[&ids],
+        )?;
+        if let Some(unknown) = unknown {
+            return Err(Error::UnknownId { id: unknown.get(0) });
+        }
+        change.execute("DELETE FROM tercet_items WHERE id = ANY($1)", &[&ids])?;
+        count_change(&mut change)?;
+        Ok(change.commit()?)
+    }
+
+    fn build_index(&mut self, options: Hnsw) -> Result<Index, Error> {
+        let begun = Instant::now();
+        let mut change = self.client.transaction()?;
+        change.batch_execute(&format!(
+            "DROP INDEX IF EXISTS tercet_items_hnsw; \
+             CREATE INDEX tercet_items_hnsw ON tercet_items USING hnsw (embedding vector_l2_ops) \
+             WITH (m = {}, ef_construction = {})",
+            options.connectivity, options.expansion_add
+        ))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let (recall_at_10, sample) = measure(&mut change, options.expansion_search)?;
+        let rows: i64 = change.query_one("SELECT count(*) FROM tercet_items", &[])?.get(0);
+        change.execute(
+            "UPDATE tercet_gallery SET expansion_search = $1, index_rows = $2, index_recall = $3, \
+             index_sample = $4, index_seconds = $5",
+            &[&(options.expansion_search as i64), &rows, &recall_at_10, &(sample as i64), &seconds],
+        )?;
+        count_change(&mut change)?;
+        change.commit()?;
+        Ok(Index { rows: rows as u64, recall_at_10, sample, seconds })
+    }
+
+    fn keep_model(&mut self, file: &[u8]) -> Result<(), Error> {
+        let mut change = self.client.transaction()?;
+        change.execute(
+            "INSERT INTO tercet_model VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET file = $1",
+            &[&file],
+        )?;
+        count_change(&mut change)?;
+        Ok(change.commit()?)
+    }
+
+    fn compact(&mut self) -> Result<Compacted, Error> {
+        let before = size(&mut self.client)?;
+        let dead = self
+            .client
+            .query_one("SELECT pg_stat_get_dead_tuples('tercet_items'::REGCLASS)", &[])?
+            .get::<_, i64>(0);
+        self.client.batch_execute("VACUUM tercet_items")?;
+        let bytes = before.saturating_sub(size(&mut self.client)?);
+        Ok(Compacted { rows: dead as u64, bytes })
+    }
+}
+
+/// One writer a schema, for as long as its connection lives.
+fn lock(client: &mut Client, address: &str) -> Result<(), Error> {
+    let held = client.query_one(
+        "SELECT pg_try_advisory_lock(hashtextextended('tercet ' || current_schema(), 0))",
+        &[],
+    )?;
+    if held.get(0) {
+        return Ok(());
+    }
+    Err(Error::Locked { location: shown(address) })
+}
+
+fn count_change(change: &mut Transaction) -> Result<(), Error> {
+    change.execute("UPDATE tercet_gallery SET generation = generation + 1", &[])?;
+    Ok(())
+}
+
+/// The share of the ten nearest that the graph finds. Queries are vectors of the gallery, moved a
+/// tenth of the way to another one.
+fn measure(change: &mut Transaction, expansion_search: usize) -> Result<(f64, usize), Error> {
+    let sample = change.query(
+        "SELECT embedding FROM tercet_items ORDER BY hashtext(id), id LIMIT $1",
+        &[&SAMPLE],
+    )?;
+    let sample: Vec<Vec<f32>> = sample.iter().map(|row| row.get::<_, Vector>(0).to_vec()).collect();
+    let queries: Vec<Vector> = (0..sample.len())
+        .map(|at| {
+            let (own, other) = (&sample[at], &sample[(at + 1) % sample.len()]);
+            let moved: Vec<f32> =
+                own.iter().zip(other).map(|(own, other)| 0.9 * own + 0.1 * other).collect();
+            Vector::from(moved)
+        })
+        .collect();
+    let mut found = |graph: Option<i64>| -> Result<Vec<Vec<String>>, Error> {
+        let mut part = change.transaction()?;
+        prepare_search(&mut part, 10, graph)?;
+        let mut ids = Vec::with_capacity(queries.len());
+        for query in &queries {
+            let rows = nearest(&mut part, query, 10, &Filter::default())?;
+            ids.push(rows.iter().map(|row| row.get(0)).collect());
+        }
+        part.rollback()?;
+        Ok(ids)
+    };
+    let (exact, by_graph) = (found(None)?, found(Some(expansion_search as i64))?);
+    let wanted: usize = exact.iter().map(Vec::len).sum();
+    let pairs = exact.iter().zip(&by_graph);
+    let shared = pairs.flat_map(|(exact, found)| exact.iter().filter(|id| found.contains(id)));
+    let recall = if wanted == 0 { 1.0 } else { shared.count() as f64 / wanted as f64 };
+    Ok((recall, sample.len()))
+}

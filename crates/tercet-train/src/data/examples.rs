@@ -1,0 +1,215 @@
+//! What an encoder learns from and is judged on: pictures or vectors.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Augmentation, BadItem, Catalogue, Content, DataError, Pixels, PrepareOptions, Preprocessing,
+    Standardization, Vectors, Window,
+};
+use crate::encoder::InputShape;
+
+/// What items go through before an encoder sees them. Part of the model file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Input {
+    /// Pictures of a fixed size.
+    Images(Preprocessing),
+    /// Vectors.
+    Vectors(Standardization),
+}
+
+impl Input {
+    /// Whether every parameter is in its range.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`].
+    pub fn check(&self) -> Result<(), DataError> {
+        match self {
+            Self::Images(preprocessing) => preprocessing.check(),
+            Self::Vectors(standardization) => standardization.check(),
+        }
+    }
+
+    /// What enters the encoder: C×H×W, with vectors of D components as D×1×1.
+    pub fn shape(&self) -> InputShape {
+        match self {
+            Self::Images(preprocessing) => InputShape {
+                channels: preprocessing.channels as usize,
+                height: preprocessing.height as usize,
+                width: preprocessing.width as usize,
+            },
+            Self::Vectors(standardization) => InputShape::vectors(standardization.dimensions),
+        }
+    }
+
+    /// How pictures are prepared.
+    ///
+    /// # Errors
+    /// [`DataError::NotForImages`] if the encoder takes vectors.
+    pub fn images(&self) -> Result<&Preprocessing, DataError> {
+        match self {
+            Self::Images(preprocessing) => Ok(preprocessing),
+            Self::Vectors(standardization) => {
+                Err(DataError::NotForImages { dimensions: standardization.dimensions })
+            }
+        }
+    }
+
+    /// Mean and deviation of channels or components.
+    pub fn statistics(&self) -> (&[f32], &[f32]) {
+        match self {
+            Self::Images(Preprocessing { mean, std, .. })
+            | Self::Vectors(Standardization { mean, std, .. }) => (mean, std),
+        }
+    }
+}
+
+/// The items of a catalogue, ready to be handed to an encoder.
+#[derive(Debug, Clone)]
+pub enum Examples {
+    /// Pictures.
+    Images(Pixels),
+    /// Vectors.
+    Vectors(Vectors),
+}
+
+impl Examples {
+    /// Makes every item ready, so that a bad one is found before training starts; see
+    /// [`Pixels::prepare`] and [`Vectors::prepare`].
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn prepare(
+        catalogue: Catalogue,
+        input: &Input,
+        options: &PrepareOptions<'_>,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<(Self, Vec<BadItem>), DataError> {
+        match input {
+            Input::Images(preprocessing) => {
+                Pixels::prepare(catalogue, preprocessing, options, progress)
+                    .map(|(pixels, bad)| (Self::Images(pixels), bad))
+            }
+            Input::Vectors(standardization) => {
+                Vectors::prepare(catalogue, standardization, options.skip_bad)
+                    .map(|(vectors, bad)| (Self::Vectors(vectors), bad))
+            }
+        }
+    }
+
+    /// What the items are; those left out are no longer in it.
+    pub fn catalogue(&self) -> &Catalogue {
+        match self {
+            Self::Images(pixels) => pixels.catalogue(),
+            Self::Vectors(vectors) => vectors.catalogue(),
+        }
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.catalogue().len()
+    }
+
+    /// Whether there are no items.
+    pub fn is_empty(&self) -> bool {
+        self.catalogue().is_empty()
+    }
+
+    /// Whether the items are kept in memory rather than decoded each time.
+    pub fn is_cached(&self) -> bool {
+        match self {
+            Self::Images(pixels) => pixels.is_cached(),
+            Self::Vectors(_) => true,
+        }
+    }
+
+    /// What every item went through.
+    pub fn input(&self) -> Input {
+        match self {
+            Self::Images(pixels) => Input::Images(pixels.preprocessing().clone()),
+            Self::Vectors(vectors) => Input::Vectors(vectors.standardization().clone()),
+        }
+    }
+
+    /// The pictures, if they are.
+    pub fn pixels(&self) -> Option<&Pixels> {
+        match self {
+            Self::Images(pixels) => Some(pixels),
+            Self::Vectors(_) => None,
+        }
+    }
+
+    /// Items as an encoder takes them when it learns: as [`batch`](Self::batch), pictures changed as
+    /// by [`Pixels::augmented`].
+    ///
+    /// # Errors
+    /// As [`Pixels::item`].
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn augmented(
+        &self,
+        items: &[u32],
+        augmentation: &Augmentation,
+        seed: u64,
+        step: u64,
+    ) -> Result<Vec<f32>, DataError> {
+        match self {
+            Self::Images(pixels) => pixels.augmented(items, augmentation, seed, step),
+            Self::Vectors(_) => self.batch(items),
+        }
+    }
+
+    /// Items as an encoder takes them: N×C×H×W values, standardised.
+    ///
+    /// # Errors
+    /// As [`Pixels::item`].
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn batch(&self, items: &[u32]) -> Result<Vec<f32>, DataError> {
+        match self {
+            Self::Images(pixels) => pixels.batch(items),
+            Self::Vectors(vectors) => Ok(vectors.batch(items)),
+        }
+    }
+
+    /// The same part of every picture, as [`Pixels::window`]; vectors have no parts.
+    ///
+    /// # Errors
+    /// As [`Pixels::item`].
+    ///
+    /// # Panics
+    /// As [`Pixels::window`].
+    pub fn window(&self, items: &[u32], window: Window) -> Result<Vec<f32>, DataError> {
+        match self {
+            Self::Images(pixels) => pixels.window(items, window),
+            Self::Vectors(vectors) => Ok(vectors.batch(items)),
+        }
+    }
+
+    /// What an encoder has to beat: [`Pixels::matrix`], or the vectors as they are.
+    ///
+    /// # Errors
+    /// As [`Pixels::item`].
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn matrix(&self, items: &[u32]) -> Result<Array2<f32>, DataError> {
+        match self {
+            Self::Images(pixels) => pixels.matrix(items),
+            Self::Vectors(vectors) => Ok(vectors.matrix(items)),
+        }
+    }
+}
+
+impl Catalogue {
+    /// Components of the vectors; `None` of a source of images.
+    pub fn dimensions(&self) -> Option<usize> {
+        match &self.items.first()?.content {
+            Content::Vector(vector) => Some(vector.values().len()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The parts of an encoder's body that can be kept as they are.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::module::ParamGroup;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{EncoderConfig, EncoderError};
+
+/// A part of a network's body, from images to features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Its modules.
+    pub(super) modules: &'static [&'static str],
+}
+
+/// Stages that do not learn: the first so many, or some by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freeze {
+    /// That many, from the input on.
+    First(usize),
+    /// These.
+    Named(Vec<String>),
+}
+
+impl FromStr for Freeze {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(count) = text.parse() {
+            return Ok(Self::First(count));
+        }
+        let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        match names.iter().any(String::is_empty) {
+            true => Err(format!("`{text}` is neither a number of stages nor names of some")),
+            false => Ok(Self::Named(names)),
+        }
+    }
+}
+
+impl fmt::Display for Freeze {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::First(count) => write!(f, "{count}"),
+            Self::Named(names) => f.write_str(&names.join(",")),
+        }
+    }
+}
+
+impl Serialize for Freeze {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Freeze {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl EncoderConfig {
+    /// The weights of the stages that do not learn.
+    ///
+    /// # Errors
+    /// An architecture without stages, more stages than there are, or an unknown name.
+    pub fn frozen(&self, freeze: &Freeze) -> Result<ParamGroup, EncoderError> {
+        let all = self.stages();
+        let refuse = |expected: String| EncoderError::Option {
+            option: "freeze",
+            got: freeze.to_string(),
+            expected,
+        };
+        if all.is_empty() {
+            return Err(refuse(format!("nothing, since {} has no stages", self.name())));
+        }
+        let names = || all.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ");
+        let stages: Vec<&Stage> = match freeze {
+            Freeze::First(count @ 1..) if *count <= all.len() => all[..*count].iter().collect(),
+            Freeze::First(_) => {
+                return Err(refuse(format!("1 to {} stages: {}", all.len(), names())));
+            }
+            Freeze::Named(frozen) => frozen
+                .iter()
+                .map(|name| all.iter().find(|stage| stage.name == name))
+                .collect::<Option<_>>()
+                .ok_or_else(|| refuse(format!("stages among {}", names())))?,
+        };
+        group(stages)
+    }
+
+    /// The weights of the body: everything but the head.
+    ///
+    /// # Errors
+    /// An architecture without stages.
+    pub fn body(&self) -> Result<ParamGroup, EncoderError> {
+        match self.stages() {
+            [] => Err(EncoderError::Option {
+                option: "backbone-learning-rate",
+                got: "given".to_owned(),
+                expected: format!("nothing, since {} has no stages", self.name()),
+            }),
+            stages => group(stages),
+        }
+    }
+}
+
+fn group<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Result<ParamGroup, EncoderError> {
+    let modules: Vec<_> = stages.into_iter().flat_map(|stage| stage.modules).copied().collect();
+    // Behind the name of the variant, which a path may have.
+    ParamGroup::from_regex(format!(r"^(\w+\.)?({})\.", modules.join("|"))).map_err(|error| {
+        EncoderError::Option {
+            option: "freeze",
+            got: modules.join(", "),
+            expected: format!("names of modules: {error:?}"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::encoder::{Encoder, EncoderOptions, InputShape};
+
+    fn resnet() -> (EncoderConfig, Encoder) {
+        let options = EncoderOptions { width: Some(2), ..Default::default() };
+        let config = EncoderConfig::named("resnet18", options).unwrap();
+        let input = InputShape { channels: 3, height: 32, width: 32 };
+        let encoder = config.init(input, &Device::flex().autodiff()).unwrap();
+        (config, encoder)
+    }
+
+    /// Paths of the weights that learn.
+    fn learning(encoder: &Encoder) -> Vec<String> {
+        #[derive(Default)]
+        struct Learning {
+            path: Vec<String>,
+            found: Vec<String>,
+        }
+        impl ModuleVisitor for Learning {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                if param.is_require_grad() {
+                    self.found.push(self.path.join("."));
+                }
+            }
+
+            fn enter_module(&mut self, name: &str, _container: &str) {
+                self.path.push(name.to_owned());
+            }
+
+            fn exit_module(&mut self, _name: &str, _container: &str) {
+                self.path.pop();
+            }
+        }
+        let mut learning = Learning::default();
+        encoder.visit(&mut learning);
+        learning.found
+    }
+
+    #[test]
+    fn frozen_stages_do_not_learn_and_the_others_do() {
+        let stage = |path: &str, name: &str| path.split('.').any(|part| part == name);
+        let (config, encoder) = resnet();
+        let all = learning(&encoder);
+        assert!(
+            ["conv1", "layer1", "layer4", "head"]
+                .iter()
+                .all(|name| all.iter().any(|path| stage(path, name)))
+        );
+        for (freeze, frozen) in [
+            ("1", &["stem"][..]),
+            ("3", &["stem", "layer1", "layer2"]),
+            ("layer2,stem", &["stem", "layer2"]),
+            ("5", &["stem", "layer1", "layer2", "layer3", "layer4"]),
+        ] {
+            let freeze: Freeze = freeze.parse().unwrap();
+            let (config, encoder) = resnet();
+            let left = learning(&encoder.freeze_group(config.frozen(&freeze).unwrap()));
+            let expected: Vec<_> = all
+                .iter()
+                .filter(|path| {
+                    let named = ["layer1", "layer2", "layer3", "layer4", "head"];
+                    let own = named.into_iter().find(|name| stage(path, name)).unwrap_or("stem");
+                    !frozen.contains(&own)
+                })
+                .cloned()
+                .collect();
+            assert_eq!(left, expected, "{freeze}");
+        }
+        let left = learning(&encoder.freeze_group(config.body().unwrap()));
+        assert!(!left.is_empty() && left.iter().all(|path| stage(path, "head")), "{left:?}");
+    }
+
+    #[test]
+    fn unknown_stages_are_refused() {
+        let (config, _) = resnet();
+        let refused =
+            |freeze: &str| config.frozen(&freeze.parse().unwrap()).unwrap_err().to_string();
+        assert_eq!(
+            refused("6"),
+            "freeze is 6: expected 1 to 5 stages: stem, layer1, layer2, layer3, layer4"
+        );
+        assert!(refused("0").contains("1 to 5 stages"));
+        assert!(refused("stem,layer9").contains("stages among stem, layer1"));
+        assert!("stem,,".parse::<Freeze>().is_err());
+        let small = EncoderConfig::named("small-cnn", EncoderOptions::default()).unwrap();
+        assert_eq!(
+            small.frozen(&Freeze::First(1)).unwrap_err().to_string(),
+            "freeze is 1: expected nothing, since small-cnn has no stages"
+        );
+        for text in ["2", "stem,layer1"] {
+            assert_eq!(text.parse::<Freeze>().unwrap().to_string(), text);
+        }
+    }
+}

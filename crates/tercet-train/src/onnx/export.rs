@@ -1,0 +1,77 @@
+//! A model as an ONNX graph.
+
+use prost::Message;
+
+use super::graph::{Flow, Graph};
+use super::messages::{self, OperatorSet, Property};
+use super::{CARD, IMAGES, OUTPUT, OnnxError, VECTORS, signature};
+use crate::data::Input;
+use crate::model::{Model, ModelCard};
+
+/// The operator set of exported graphs.
+pub const OPSET: i64 = 17;
+
+/// The version of the file format that came with it.
+const FORMAT: i64 = 8;
+
+/// Keeps a zero embedding from being divided by zero; too small to change any other's norm.
+const TINY: f32 = 1e-24;
+
+/// The bytes of an ONNX file; the same model gives the same.
+///
+/// The graph is the model from what an item is to what is compared: it standardises, embeds, and
+/// normalises where the model's card says so. Batch norms are as in inference.
+///
+/// # Shapes
+/// - input `images`: N×C×H×W, float32, pixels from 0 to 255, RGB or grey; or `vectors`: N×D,
+///   float32, as the source has them. N is free.
+/// - output `embeddings`: N×D, float32
+///
+/// The card (sizes, fit, filter, distance, thresholds, provenance) is JSON in the metadata property
+/// `tercet`.
+///
+/// # Errors
+/// Weights that cannot be read.
+pub fn export(model: &Model) -> Result<Vec<u8>, OnnxError> {
+    let card = &model.card;
+    let refuse = |reason: String| OnnxError { encoder: card.encoder.name(), reason };
+    let mut graph = Graph::default();
+    let (name, unit) = match card.preprocessing {
+        Input::Images(_) => (IMAGES, 255.0),
+        Input::Vectors(_) => (VECTORS, 1.0),
+    };
+    let items = graph.input(name);
+    let items = standardised(&mut graph, items, card, unit);
+    let mut rows = model.encoder().graph(&mut graph, &items);
+    if card.normalized {
+        rows = graph.normalize(&rows, TINY);
+    }
+    let mut graph = graph.finish(rows, OUTPUT).map_err(refuse)?;
+    signature::declare(&mut graph, card);
+    let json = serde_json::to_string(card).map_err(|error| refuse(error.to_string()))?;
+    let file = messages::Model {
+        ir_version: FORMAT,
+        opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
+        producer_name: "tercet".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        doc_string: signature::describe(card),
+        graph: Some(graph),
+        metadata_props: vec![Property { key: CARD.to_owned(), value: json }],
+    };
+    Ok(file.encode_to_vec())
+}
+
+/// (x/unit − mean)/std, channel by channel; vectors may be left as they are.
+fn standardised(graph: &mut Graph, items: Flow, card: &ModelCard, unit: f32) -> Flow {
+    let (mean, std) = card.preprocessing.statistics();
+    if mean.is_empty() {
+        return items;
+    }
+    let scale: Vec<f32> = std.iter().map(|std| 1.0 / (unit * std)).collect();
+    let shift: Vec<f32> = mean.iter().zip(std).map(|(mean, std)| -mean / std).collect();
+    let axes = match card.preprocessing {
+        Input::Images(_) => 4,
+        Input::Vectors(_) => 2,
+    };
+    graph.scale_and_shift(&items, &scale, &shift, axes)
+}

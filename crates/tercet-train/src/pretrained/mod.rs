@@ -1,0 +1,182 @@
+//! Weights that another program trained: state dicts of torchvision and timm.
+//!
+//! The body of an encoder takes them; its head, which belongs to the task, keeps its fresh weights.
+
+mod state_dict;
+#[cfg(test)]
+mod tests;
+
+pub use state_dict::StateDict;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
+use burn::tensor::TensorData;
+
+use crate::encoder::{Encoder, EncoderConfig};
+use crate::files::FileError;
+
+/// Mean of each channel of ImageNet's pixels, from 0 to 1: what these weights were trained with.
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Standard deviation of each channel of ImageNet's pixels.
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// What an encoder's own head is called.
+const HEAD: &str = "head.";
+
+/// Classifiers, which embeddings have no use for: of torchvision and timm, and of re-identification.
+const CLASSIFIERS: [&str; 2] = ["fc.", "classifier."];
+
+/// Names told of a list of wrong ones.
+const TOLD: usize = 4;
+
+/// Why pretrained weights cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PretrainedError {
+    /// The file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not a file of weights, or a damaged one.
+    #[error("{} is no file of weights: {reason}", path.display())]
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Weights of another network.
+    #[error("{} does not fit {encoder}: {reason}", path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// The architecture that was to take them.
+        encoder: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// What became of a file's weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Tensors that the body took: weights, and running statistics of batch norms.
+    pub taken: usize,
+    /// Tensors of the file that nothing had a use for, by name: the classifier.
+    pub left: Vec<String>,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tensors start the body, the head starts afresh", self.taken)?;
+        if !self.left.is_empty() {
+            write!(f, "; not used: {}", some(&self.left))?;
+        }
+        write!(f, "; images are standardised as ImageNet's were")
+    }
+}
+
+impl StateDict {
+    /// Puts the weights into the body of an encoder.
+    ///
+    /// Names may have something in front, as `module.` or `state_dict.`; it is found by
+    /// itself. Classifiers (`fc.…`) and counters of batches are left.
+    ///
+    /// # Errors
+    /// A weight that the body lacks, has in another shape, or has no place for, by name.
+    pub fn put_into(
+        &self,
+        mut encoder: Encoder,
+        config: &EncoderConfig,
+    ) -> Result<(Encoder, Taken), PretrainedError> {
+        let misfit = |reason: String| PretrainedError::Misfit {
+            path: self.path.clone(),
+            encoder: config.name(),
+            reason,
+        };
+        let wanted: BTreeMap<String, Vec<usize>> = encoder
+            .collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
+            .into_iter()
+            .filter(|tensor| !tensor.name.starts_with(HEAD))
+            .map(|tensor| (tensor.name, tensor.shape.to_vec()))
+            .collect();
+        let any = wanted.keys().next().map_or("", String::as_str);
+        let prefix =
+            self.prefix(any).ok_or_else(|| misfit(format!("it has no tensor named `{any}`")))?;
+
+        let (mut put, mut left, mut strange, mut shapes) = (vec![], vec![], vec![], vec![]);
+        for (full, tensor) in &self.tensors {
+            let inner = full.strip_prefix(prefix);
+            let Some(inner) = inner.filter(|name| !is_classifier(name)) else {
+                left.push(full.clone());
+                continue;
+            };
+            match wanted.get(inner) {
+                _ if inner.ends_with(".num_batches_tracked") => {}
+                None => strange.push(format!("`{full}`")),
+                Some(shape) if *shape != tensor.shape => shapes.push(format!(
+                    "`{full}` is {}, not {}",
+                    sides(&tensor.shape),
+                    sides(shape)
+                )),
+                Some(_) => put.push((inner, tensor)),
+            }
+        }
+        let has = |name: &String| self.tensors.contains_key(&format!("{prefix}{name}"));
+        let missing: Vec<_> =
+            wanted.keys().filter(|name| !has(name)).map(|name| format!("`{name}`")).collect();
+        let wrong = [
+            ("it lacks", missing),
+            ("it has, beside what the network takes,", strange),
+            ("shapes differ:", shapes),
+        ];
+        if let Some((what, names)) = wrong.into_iter().find(|(_, names)| !names.is_empty()) {
+            return Err(misfit(format!("{what} {}", some(&names))));
+        }
+
+        let taken = put.len();
+        let tensors = put
+            .into_iter()
+            .map(|(name, tensor)| {
+                let values = tensor.values().map_err(|reason| self.damaged(&reason))?;
+                let data = TensorData::new(values, tensor.shape.clone());
+                Ok(bridge::from_data(data, name.to_owned(), None))
+            })
+            .collect::<Result<Vec<_>, PretrainedError>>()?;
+        let applied = encoder.apply(tensors, None, Some(Box::new(PyTorchToBurnAdapter)), true);
+        match applied.errors.first() {
+            Some(error) => Err(misfit(error.to_string())),
+            None if applied.applied.len() != taken => Err(misfit(format!(
+                "{} of its {taken} weights found a place",
+                applied.applied.len()
+            ))),
+            None => Ok((encoder, Taken { taken, left })),
+        }
+    }
+
+    /// What stands in front of every name of the body, told by the outermost of one name.
+    fn prefix(&self, name: &str) -> Option<&str> {
+        let prefixes = self.tensors.keys().filter_map(|full| full.strip_suffix(name));
+        let whole = |prefix: &&str| prefix.is_empty() || prefix.ends_with('.');
+        prefixes.filter(whole).min_by_key(|prefix| prefix.len())
+    }
+}
+
+fn is_classifier(name: &str) -> bool {
+    CLASSIFIERS.iter().any(|classifier| name.starts_with(classifier))
+}
+
+fn sides(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[String]) -> String {
+    let told = names[..names.len().min(TOLD)].join(", ");
+    match names.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
+}

@@ -1,0 +1,153 @@
+//! Named tensors of a `.safetensors` or a PyTorch file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use burn::store::pytorch_reader::{DType, PytorchReader};
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors};
+
+use super::PretrainedError;
+use crate::files::At;
+use crate::fingerprint::Fingerprint;
+
+/// The weights in a file, by name.
+#[derive(Debug)]
+pub struct StateDict {
+    pub(super) path: PathBuf,
+    pub(super) tensors: BTreeMap<String, Weights>,
+    /// Stable hash of names, shapes and the file's bytes.
+    pub fingerprint: String,
+}
+
+/// One tensor, with its numbers as the file has them.
+pub(super) struct Weights {
+    pub(super) shape: Vec<usize>,
+    kind: Kind,
+    bytes: Vec<u8>,
+}
+
+/// How numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    /// Whole numbers: no weights.
+    Whole,
+}
+
+impl StateDict {
+    /// Reads a file, whose format its first bytes tell. A PyTorch file is never run: its pickle is
+    /// parsed, and only tensors are taken from it.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged, or of another kind.
+    pub fn read(path: &Path) -> Result<Self, PretrainedError> {
+        let mut start = Vec::new();
+        let mut file = File::open(path).at("read the pretrained weights", path)?;
+        file.by_ref().take(9).read_to_end(&mut start).at("read the pretrained weights", path)?;
+        let tensors = match start.get(8) {
+            Some(b'{') => from_safetensors(path)?,
+            _ => from_pytorch(path)?,
+        };
+        let mut read = Self { path: path.to_owned(), tensors, fingerprint: String::new() };
+        if read.tensors.is_empty() {
+            return Err(read.damaged("it holds no tensors"));
+        }
+        let mut hash = Fingerprint::new();
+        for (name, weights) in &read.tensors {
+            hash.bytes(name.as_bytes());
+            weights.shape.iter().for_each(|&side| hash.number(side as u64));
+            hash.bytes(&weights.bytes);
+        }
+        read.fingerprint = hash.hex();
+        Ok(read)
+    }
+
+    pub(super) fn damaged(&self, reason: &str) -> PretrainedError {
+        not_weights(&self.path, reason)
+    }
+}
+
+impl Weights {
+    /// The numbers in single precision; the error is what is wrong with them.
+    pub(super) fn values(&self) -> Result<Vec<f32>, String> {
+        let bytes = &self.bytes;
+        let values: Vec<f32> = match self.kind {
+            Kind::F16 => numbers(bytes, |number| f16::from_le_bytes(number).to_f32()),
+            Kind::Bf16 => numbers(bytes, |number| bf16::from_le_bytes(number).to_f32()),
+            Kind::F32 => numbers(bytes, f32::from_le_bytes),
+            Kind::F64 => numbers(bytes, |number| f64::from_le_bytes(number) as f32),
+            Kind::Whole => return Err("its weights are whole numbers".to_owned()),
+        };
+        let expected: usize = self.shape.iter().product();
+        if values.len() != expected {
+            return Err(format!("a tensor has {} numbers, its shape {expected}", values.len()));
+        }
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err("it has weights that are not finite".to_owned()),
+        }
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.kind, self.shape)
+    }
+}
+
+fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&number| read(number)).collect()
+}
+
+fn not_weights(path: &Path, reason: &str) -> PretrainedError {
+    PretrainedError::NotWeights { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+fn from_safetensors(path: &Path) -> Result<BTreeMap<String, Weights>, PretrainedError> {
+    let bytes = fs::read(path).at("read the pretrained weights", path)?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|error| not_weights(path, &error.to_string()))?;
+    Ok(file
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| {
+            let kind = match view.dtype() {
+                Dtype::F16 => Kind::F16,
+                Dtype::BF16 => Kind::Bf16,
+                Dtype::F32 => Kind::F32,
+                Dtype::F64 => Kind::F64,
+                _ => Kind::Whole,
+            };
+            let (shape, bytes) = (view.shape().to_vec(), view.data().to_vec());
+            (name, Weights { shape, kind, bytes })
+        })
+        .collect())
+}
+
+fn from_pytorch(path: &Path) -> Result<BTreeMap<String, Weights>, PretrainedError> {
+    let refuse = |error: &dyn fmt::Display| {
+        not_weights(path, &format!("{error}; expected .safetensors, or a .pth of torch.save"))
+    };
+    let tensors = PytorchReader::new(path).map_err(|error| refuse(&error))?.into_tensors();
+    tensors
+        .into_iter()
+        .map(|(name, tensor)| {
+            let kind = match tensor.dtype() {
+                DType::F16 => Kind::F16,
+                DType::BF16 => Kind::Bf16,
+                DType::F32 => Kind::F32,
+                DType::F64 => Kind::F64,
+                _ => Kind::Whole,
+            };
+            let bytes = tensor.read().map_err(|error| refuse(&error))?;
+            Ok((name, Weights { shape: tensor.shape().to_vec(), kind, bytes }))
+        })
+        .collect()
+}

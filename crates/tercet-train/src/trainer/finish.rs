@@ -1,0 +1,98 @@
+//! Once the last step is made: judgement, model, report.
+
+use serde::Serialize;
+
+use super::run::Metrics;
+use super::{Before, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer};
+use crate::judgement::Judgement;
+use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
+
+impl Trainer<'_> {
+    pub(super) fn finish(
+        self,
+        before: Before,
+        mut metrics: Metrics,
+    ) -> Result<Trained, TrainError> {
+        let mut after = None;
+        if self.has_holdout() {
+            let embeddings = self.embed_holdout(&self.encoder)?;
+            let judged =
+                Judgement::new(embeddings.view(), &self.holdout, self.metric, self.config.seed)?;
+            let line = Line::Judged(JudgedLine {
+                step: self.step,
+                recall_at_1: judged.retrieval.recall_at(1).unwrap_or_default(),
+                map_at_r: judged.retrieval.map_at_r,
+            });
+            metrics.write(&line)?;
+            self.tell(Event::Logged(&line));
+            after = Some((judged, embeddings));
+        }
+
+        let card = self.card(&before, after.as_ref().map(|(judged, _)| judged))?;
+        Model::save(&card, &self.encoder, &self.run.model_file())?;
+        if let Some(out) = &self.config.out {
+            Model::save(&card, &self.encoder, out)?;
+        }
+        let mut trained = Trained {
+            model: self.config.out.clone().unwrap_or_else(|| self.run.model_file()),
+            run: self.run.path().to_owned(),
+            source: self.prepared.examples.catalogue().source.clone(),
+            steps: self.step,
+            seconds: self.began.elapsed().as_secs_f64(),
+            seed: self.config.seed,
+            objective: self.config.objective_name(),
+            encoder: self.config.encoder.clone(),
+            parameters: self.encoder.parameters(),
+            train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
+            holdout: Count::of(&self.holdout),
+            before,
+            after: None,
+            chunk: self.chunk,
+            work: self.work,
+            skipped: self.prepared.skipped.clone(),
+        };
+        let (judged, embeddings) = after.unzip();
+        trained.after = judged;
+        self.write_report(&trained, embeddings)?;
+        trained.seconds = self.began.elapsed().as_secs_f64();
+        Ok(trained)
+    }
+
+    /// What the model file says; nothing of this machine or moment, so that equal runs give equal
+    /// bytes.
+    fn card(&self, before: &Before, after: Option<&Judgement>) -> Result<ModelCard, TrainError> {
+        let verification = after.and_then(|after| after.verification.as_ref());
+        Ok(ModelCard {
+            format: FORMAT,
+            encoder: self.config.encoder_config()?,
+            preprocessing: self.prepared.examples.input(),
+            distance: self.metric.distance,
+            normalized: self.metric.normalize,
+            threshold: verification.map(|judged| f64::from(judged.threshold)),
+            thresholds: after
+                .map(|after| {
+                    after.thresholds().map(|(far, t)| (far.to_owned(), f64::from(t))).collect()
+                })
+                .unwrap_or_default(),
+            calibration: after.and_then(Judgement::calibration),
+            provenance: Provenance {
+                tercet: env!("CARGO_PKG_VERSION").to_owned(),
+                config: json(&TrainConfig {
+                    out: None,
+                    threads: 0,
+                    cache_limit: TrainConfig::default().cache_limit,
+                    augment: Some(self.config.augmentation()?),
+                    ..self.config.clone()
+                })?,
+                seed: self.config.seed,
+                held_out: self.prepared.held_out(),
+                data: self.prepared.fingerprint.clone(),
+                results: serde_json::json!({ "before": json(before)?, "after": json(&after)? }),
+            },
+        })
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<serde_json::Value, TrainError> {
+    serde_json::to_value(value).map_err(|error| ModelError::Collect(error.to_string()).into())
+}

@@ -1,0 +1,155 @@
+//! What a run learns from and is judged on, before its first step.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2};
+use tercet::whitening::Pca;
+use tercet::{Labels, PkSampler, Sampling};
+
+use super::batch::BatchShape;
+use super::config::{ConfigError, TrainConfig};
+use super::{Event, Surroundings, TrainError};
+use crate::data::{
+    BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
+};
+use crate::encoder::InputShape;
+use crate::model::ModelError;
+use crate::pretrained::{self, StateDict};
+
+/// The data of a run, checked, decoded and split.
+pub(super) struct Prepared {
+    pub(super) examples: Arc<Examples>,
+    pub(super) split: Split,
+    pub(super) skipped: Vec<BadItem>,
+    pub(super) fingerprint: String,
+    /// Weights that the encoder's body starts from.
+    pub(super) pretrained: Option<StateDict>,
+    /// The principal components of vectors, D×D', from which a head with fewer components starts.
+    pub(super) principal: Option<Array2<f32>>,
+}
+
+impl Prepared {
+    /// None if interrupted.
+    pub(super) fn new(
+        config: &TrainConfig,
+        around: &Surroundings,
+    ) -> Result<Option<Self>, TrainError> {
+        let mut source: Source = config.source.parse()?;
+        if let Some(labels) = &config.labels {
+            source = source.with_labels(labels.clone())?;
+        }
+        let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
+        let catalogue = source.catalogue()?.training()?;
+        // Batches that the classes cannot give are told before the images are decoded.
+        let split = config.split(&catalogue.labels)?;
+        sampler(config, &catalogue.select(&split.train))?;
+        for problem in &catalogue.problems {
+            (around.watch)(Event::Warning(problem.clone()));
+        }
+        let options = PrepareOptions {
+            skip_bad: config.skip_bad,
+            interrupted: Some(around.stop),
+            cache_limit_bytes: config.cache_limit.0,
+        };
+        let progress = |done, total| (around.watch)(Event::Preparing { done, total });
+        let input = config.input(&source, &catalogue)?;
+        let prepared = Examples::prepare(catalogue, &input, &options, &progress);
+        let (examples, skipped) = match prepared {
+            Err(DataError::Interrupted) => return Ok(None),
+            prepared => prepared?,
+        };
+        if !skipped.is_empty() {
+            (around.watch)(Event::Skipped(&skipped));
+        }
+        let split = config.split(&examples.catalogue().labels)?;
+        let examples = Arc::new(match examples {
+            Examples::Images(pixels) if pretrained.is_some() => {
+                let (mean, std) = (pretrained::MEAN.to_vec(), pretrained::STD.to_vec());
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
+            Examples::Images(pixels) => {
+                let (mean, std) = pixels.channel_statistics(&split.train)?;
+                Examples::Images(pixels.with_statistics(mean, std)?)
+            }
+            Examples::Vectors(vectors) if config.standardize => {
+                Examples::Vectors(vectors.standardized(&split.train)?)
+            }
+            vectors => vectors,
+        });
+        let fingerprint = examples.catalogue().fingerprint();
+        let principal = principal(config, &examples, &split.train)?;
+        Ok(Some(Self { examples, split, skipped, fingerprint, pretrained, principal }))
+    }
+
+    /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
+    pub(super) fn statistics(&self) -> Vec<f32> {
+        let input = self.examples.input();
+        let (mean, std) = input.statistics();
+        [mean, std].concat()
+    }
+
+    /// The names of the classes kept apart.
+    pub(super) fn held_out(&self) -> Vec<String> {
+        let labels = self.labels(&self.split.holdout);
+        (0..labels.class_count() as u32).map(|class| labels.name(class).to_owned()).collect()
+    }
+
+    pub(super) fn labels(&self, items: &[u32]) -> Labels {
+        self.examples.catalogue().labels.select(items)
+    }
+}
+
+fn principal(
+    config: &TrainConfig,
+    examples: &Examples,
+    train: &[u32],
+) -> Result<Option<Array2<f32>>, TrainError> {
+    let Examples::Vectors(vectors) = examples else { return Ok(None) };
+    let dimensions = vectors.standardization().dimensions;
+    let components = config.encoder_config()?.embedding_dim(InputShape::vectors(dimensions));
+    if components >= dimensions {
+        return Ok(None);
+    }
+    let values = vectors.batch(train);
+    let values = ArrayView2::from_shape((train.len(), dimensions), &values)
+        .map_err(|error| ModelError::Embed(error.to_string()))?;
+    let pca = Pca::fit(values, components)?;
+    Ok(Some(pca.directions().t().mapv(|value| value as f32)))
+}
+
+/// Classes and items of a batch. Without one asked for, small data gets as many classes as it has.
+pub(super) fn batch_shape(config: &TrainConfig, train: &Labels) -> Result<BatchShape, ConfigError> {
+    let default = config.default_batch()?;
+    Ok(config.batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
+}
+
+/// Classes with two items or more.
+fn usable(train: &Labels) -> usize {
+    train.class_sizes().into_iter().filter(|&size| size >= 2).count()
+}
+
+/// The batches of a run, or the candidates where there is a pool.
+pub(super) fn sampler(config: &TrainConfig, from: &Catalogue) -> Result<PkSampler, TrainError> {
+    let train = &from.labels;
+    let batch = batch_shape(config, train)?;
+    let (key, shape) = match config.pool {
+        None => ("batch", batch),
+        Some(pool) => ("pool", pool.shape(batch)),
+    };
+    let refuse = |expected| ConfigError { key, got: shape.to_string(), expected };
+    if key == "pool" && shape.items() <= batch.items() {
+        return Err(refuse(format!("more items than a batch of {batch}")).into());
+    }
+    let sampler = PkSampler::new(train, shape.p, shape.k, config.seed);
+    let sampler = sampler.map_err(|error| match error {
+        error @ tercet::Error::NotEnough { .. } if usable(train) >= 2 => TrainError::from(refuse(
+            format!("fewer classes, such as {}x{}: {error}", usable(train), shape.k),
+        )),
+        error => error.into(),
+    })?;
+    Ok(match config.sampling {
+        Sampling::Classes => sampler,
+        Sampling::Cameras => sampler.with_cameras(&from.require_cameras()?)?,
+        Sampling::Categories => sampler.with_categories(&categories(&from.labels)?)?,
+    })
+}
