@@ -43,10 +43,34 @@ fn frozen_stages_stay_to_the_bit_and_the_rest_learns() {
     let (data, whole) = (at("data").display().to_string(), at("whole").display().to_string());
     let pretrained = weights("resnet18.pth");
     let arguments = [
-        "train", &data, "--run", &whole, "--encoder", "resnet18", "--width", "4", "--hidden", "8",
-        "--embedding-dim", "8", "--size", "32", "--batch", "3x2", "--steps", "6", "--holdout", "0.25",
-        "--checkpoint-every", "2", "--pretrained", &pretrained, "--freeze", "2",
-        "--backbone-learning-rate", "1e-4",
+        "train",
+        &data,
+        "--run",
+        &whole,
+        "--encoder",
+        "resnet18",
+        "--width",
+        "4",
+        "--hidden",
+        "8",
+        "--embedding-dim",
+        "8",
+        "--size",
+        "32",
+        "--batch",
+        "3x2",
+        "--steps",
+        "6",
+        "--holdout",
+        "0.25",
+        "--checkpoint-every",
+        "2",
+        "--pretrained",
+        &pretrained,
+        "--freeze",
+        "2",
+        "--backbone-learning-rate",
+        "1e-4",
     ];
     let output = run(&arguments);
     let text = stderr(&output);
@@ -97,7 +121,10 @@ fn settings_that_do_not_fit_are_refused() {
     let text = refused(&[&resnet[..], &["--channels", "1"]].concat(), 2);
     assert!(text.contains("of colour images"), "{text}");
     let text = refused(&[&resnet[..], &["--channels", "3"]].concat(), 1);
-    assert!(text.contains("does not fit resnet18: shapes differ: `bn1.bias` is 4, not 64"), "{text}");
+    assert!(
+        text.contains("does not fit resnet18: shapes differ: `bn1.bias` is 4, not 64"),
+        "{text}"
+    );
     let text = refused(&["--encoder", "resnet18", "--freeze", "layer9"], 2);
     assert!(text.contains("stages among stem, layer1"), "{text}");
     let text = refused(&["--freeze", "1"], 2);

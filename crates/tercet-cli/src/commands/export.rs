@@ -33,9 +33,7 @@ impl Export {
         let card = &model.card;
         let InputShape { channels, height, width } = card.preprocessing.shape();
         let (name, sides, meaning) = match card.preprocessing {
-            Input::Images(_) => {
-                (IMAGES, vec![channels, height, width], "pixels from 0 to 255")
-            }
+            Input::Images(_) => (IMAGES, vec![channels, height, width], "pixels from 0 to 255"),
             Input::Vectors(_) => (VECTORS, vec![channels], "as the source has them"),
         };
         let dimensions = card.encoder.embedding_dim(card.preprocessing.shape());

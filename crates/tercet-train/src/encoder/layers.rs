@@ -1,12 +1,12 @@
 //! Layers that several architectures share, with their initialisation.
 
+use crate::onnx::{Flow, Graph};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use crate::onnx::{Flow, Graph};
 
 /// A convolution with `kernel`×`kernel` weights, padded so that stride 1 keeps the size; He's normal
 /// initialisation (arXiv 1502.01852).

@@ -168,7 +168,11 @@ mod tests {
         let stage = |path: &str, name: &str| path.split('.').any(|part| part == name);
         let (config, encoder) = resnet();
         let all = learning(&encoder);
-        assert!(["conv1", "layer1", "layer4", "head"].iter().all(|name| all.iter().any(|path| stage(path, name))));
+        assert!(
+            ["conv1", "layer1", "layer4", "head"]
+                .iter()
+                .all(|name| all.iter().any(|path| stage(path, name)))
+        );
         for (freeze, frozen) in [
             ("1", &["stem"][..]),
             ("3", &["stem", "layer1", "layer2"]),

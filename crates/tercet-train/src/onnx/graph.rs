@@ -146,7 +146,13 @@ impl Graph {
     }
 
     /// scale·x + shift; the factors are one for all, or one for each channel.
-    pub(crate) fn scale_and_shift(&mut self, x: &Flow, scale: &[f32], shift: &[f32], axes: usize) -> Flow {
+    pub(crate) fn scale_and_shift(
+        &mut self,
+        x: &Flow,
+        scale: &[f32],
+        shift: &[f32],
+        axes: usize,
+    ) -> Flow {
         let name = self.next("scale");
         // A channel's factor is broadcast over what follows it.
         let shape: Vec<usize> = match scale.len() {
@@ -234,12 +240,7 @@ impl Graph {
 }
 
 fn whole(name: &str, value: i64) -> Attribute {
-    Attribute {
-        name: name.to_owned(),
-        kind: kind::INT,
-        i: Some(value),
-        ..Default::default()
-    }
+    Attribute { name: name.to_owned(), kind: kind::INT, i: Some(value), ..Default::default() }
 }
 
 fn real(name: &str, value: f64) -> Attribute {

@@ -112,8 +112,8 @@ fn not_weights(path: &Path, reason: &str) -> PretrainedError {
 
 fn from_safetensors(path: &Path) -> Result<BTreeMap<String, Weights>, PretrainedError> {
     let bytes = fs::read(path).at("read the pretrained weights", path)?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|error| not_weights(path, &error.to_string()))?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|error| not_weights(path, &error.to_string()))?;
     Ok(file
         .tensors()
         .into_iter()

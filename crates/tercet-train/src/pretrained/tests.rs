@@ -66,7 +66,8 @@ fn the_body_computes_what_torchvision_does() {
 fn what_does_not_fit_is_named() {
     let message = refused(&file("resnet18.pth"), "resnet18", 8);
     assert!(
-        message.contains("resnet18.pth does not fit resnet18: shapes differ: `bn1.bias` is 4, not 8"),
+        message
+            .contains("resnet18.pth does not fit resnet18: shapes differ: `bn1.bias` is 4, not 8"),
         "{message}"
     );
     let message = refused(&file("resnet18.pth"), "resnet34", 4);
@@ -109,7 +110,10 @@ fn a_hostile_file_does_nothing_and_is_refused() {
         fs::write(&path, &whole).unwrap();
         let _ = put(&path, "resnet18", 4);
     }
-    assert!(matches!(put(&folder.path().join("none.pth"), "resnet18", 4), Err(PretrainedError::File(_))));
+    assert!(matches!(
+        put(&folder.path().join("none.pth"), "resnet18", 4),
+        Err(PretrainedError::File(_))
+    ));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::data::{
     Catalogue, DataError, Fit, Input, Preprocessing, Source, Split, Standardization, split_classes,
     split_named,
 };
-use crate::encoder::{Freeze, 
-    EncoderConfig, EncoderError, EncoderOptions, LinearHeadConfig, SmallCnnConfig, Takes,
+use crate::encoder::{
+    EncoderConfig, EncoderError, EncoderOptions, Freeze, LinearHeadConfig, SmallCnnConfig, Takes,
 };
 
 /// The configuration of a training run. Every flag of `tercet train` is a key of this file, written
