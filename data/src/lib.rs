@@ -4,101 +4,126 @@
 //! from what, stands in the `README.md` of its folder, its licences in `LICENSE.md` and `licences/`
 //! beside it.
 
-/// Japanese characters in different typefaces: a class is a character, an instance of it is a
-/// typeface.
+/// Pictures of the same things in different styles: a class is a thing, an instance of it is a
+/// style.
 ///
-/// Each typeface has one sheet: a PNG of gray cells without gaps, ink 255 on background 0. Line `i`
-/// of [`characters`](Self::characters), counted from 0, is the cell in row `i / columns`, column
-/// `i % columns` of every sheet.
+/// Each style has one sheet: a PNG of square cells without gaps. Cell `i`, counted from 0, is in
+/// row `i / columns`, column `i % columns` of every sheet.
+#[derive(Debug)]
+pub struct Sheets {
+    /// One line a cell, in their order: the class, or a code without blanks, a blank, and the class.
+    pub cells: &'static str,
+    /// The index of the sheets, sorted by slug: CSV with a header line. The first column is the
+    /// `slug`, the last is `missing`: indices of the cells that hold no picture, separated by
+    /// blanks.
+    pub index: &'static str,
+    /// The slug of each style and the PNG file of its sheet, sorted by slug.
+    pub sheets: &'static [(&'static str, &'static [u8])],
+    /// Side of a cell, in pixels.
+    pub cell: u32,
+    /// Cells side by side in a row of a sheet.
+    pub columns: u32,
+}
+
+impl Sheets {
+    /// The class of each cell.
+    pub fn classes(&self) -> impl Iterator<Item = &'static str> {
+        self.cells.lines().map(|line| line.split_once(' ').map_or(line, |(_, class)| class))
+    }
+
+    /// The cells that a style leaves empty, in rising order; styles count in the order of
+    /// [`sheets`](Self::sheets).
+    pub fn missing(&self, style: usize) -> impl Iterator<Item = u32> {
+        let line = self.index.lines().nth(style + 1).and_then(|line| line.rsplit_once(','));
+        line.map_or("", |(_, cells)| cells).split(' ').flat_map(str::parse)
+    }
+}
+
+macro_rules! sheets {
+    ($set:literal: $($slug:literal)*) => {
+        &[$(($slug, include_bytes!(concat!("../", $set, "/sheets/", $slug, ".png")))),*]
+    };
+}
+
+/// The `glyphs` set: 500 Japanese characters in 21 typefaces, 28 x 28 gray pixels each, ink 255 on
+/// background 0.
 ///
 /// The sheets are pictures of glyphs, and each typeface stays under its own licence (OFL-1.1, MIT,
 /// BSD-3-Clause, Apache-2.0, M+, or in the public domain): `glyphs/LICENSE.md` names them and their
 /// makers, `glyphs/licences/` holds the texts.
-#[derive(Debug)]
-pub struct Glyphs {
-    /// The characters in cell order, one a line.
-    pub characters: &'static str,
-    /// The index of the sheets, sorted by slug: CSV with a header line, columns `slug`, `name`,
-    /// `package`, `version`, `licence`, `file` and `missing` (indices of the cells that hold no
-    /// glyph, separated by spaces).
-    pub typefaces: &'static str,
-    /// The slug of each typeface and the PNG file of its sheet, sorted by slug.
-    pub sheets: [(&'static str, &'static [u8]); 21],
-    /// Side of a square cell, in pixels.
-    pub cell: u32,
-    /// Cells side by side in a row of a sheet.
-    pub columns: u32,
-    /// Rows of cells in a sheet.
-    pub rows: u32,
-}
-
-macro_rules! sheet {
-    ($slug:literal) => {
-        ($slug, include_bytes!(concat!("../glyphs/sheets/", $slug, ".png")))
-    };
-}
-
-/// The `glyphs` set: 500 characters in 21 typefaces, 28 x 28 pixels each.
-pub static GLYPHS: Glyphs = Glyphs {
-    characters: include_str!("../glyphs/characters.txt"),
-    typefaces: include_str!("../glyphs/typefaces.csv"),
-    sheets: [
-        sheet!("aoyagi-soseki"),
-        sheet!("biz-ud-gothic"),
-        sheet!("biz-ud-mincho"),
-        sheet!("dejima-mincho"),
-        sheet!("dotgothic16"),
-        sheet!("hanazono-mincho"),
-        sheet!("kiloji"),
-        sheet!("klee-one"),
-        sheet!("konatu"),
-        sheet!("kouzan-gyosho"),
-        sheet!("motoya-cedar"),
-        sheet!("rampart-one"),
-        sheet!("reggae-one"),
-        sheet!("rocknroll-one"),
-        sheet!("sawarabi-mincho"),
-        sheet!("seto"),
-        sheet!("stick"),
-        sheet!("train-one"),
-        sheet!("vl-gothic"),
-        sheet!("yozfont"),
-        sheet!("yusei-magic"),
-    ],
+pub static GLYPHS: Sheets = Sheets {
+    cells: include_str!("../glyphs/characters.txt"),
+    index: include_str!("../glyphs/typefaces.csv"),
+    sheets: sheets!("glyphs":
+        "aoyagi-soseki" "biz-ud-gothic" "biz-ud-mincho" "dejima-mincho" "dotgothic16"
+        "hanazono-mincho" "kiloji" "klee-one" "konatu" "kouzan-gyosho" "motoya-cedar"
+        "rampart-one" "reggae-one" "rocknroll-one" "sawarabi-mincho" "seto" "stick" "train-one"
+        "vl-gothic" "yozfont" "yusei-magic"),
     cell: 28,
     columns: 25,
-    rows: 20,
+};
+
+/// The `emoji` set: the same emoji as six vendors draw it, 32 x 32 pixels in colour on white.
+///
+/// Each style stays under its own licence (Apache-2.0, CC-BY-4.0, MIT): `emoji/LICENSE.md` names
+/// them and who drew them, `emoji/licences/` holds the texts.
+pub static EMOJI: Sheets = Sheets {
+    cells: include_str!("../emoji/emoji.txt"),
+    index: include_str!("../emoji/styles.csv"),
+    sheets: sheets!("emoji": "emojione" "fluent-emoji-flat" "fxemoji" "noto" "noto-v1" "twemoji"),
+    cell: 32,
+    columns: 40,
 };
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SETS: [(&str, &Sheets); 2] = [("glyphs", &GLYPHS), ("emoji", &EMOJI)];
+
     #[test]
     fn the_sheets_are_those_of_the_index_and_of_the_folder() {
-        let listed: Vec<&str> = GLYPHS.sheets.iter().map(|(slug, _)| *slug).collect();
-        let index: Vec<&str> =
-            GLYPHS.typefaces.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/glyphs/sheets");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        files.sort();
-        assert_eq!(listed, index);
-        assert!(listed.is_sorted());
-        let expected: Vec<String> = listed.iter().map(|slug| format!("{slug}.png")).collect();
-        assert_eq!(files, expected);
+        for (name, set) in SETS {
+            let listed: Vec<&str> = set.sheets.iter().map(|(slug, _)| *slug).collect();
+            let index: Vec<&str> =
+                set.index.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+            let folder = format!("{}/{name}/sheets", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort();
+            assert_eq!(listed, index);
+            assert!(listed.is_sorted());
+            let expected: Vec<String> = listed.iter().map(|slug| format!("{slug}.png")).collect();
+            assert_eq!(files, expected);
+        }
     }
 
     #[test]
-    fn the_sheets_have_a_cell_for_every_character() {
-        assert_eq!(GLYPHS.characters.lines().count() as u32, GLYPHS.columns * GLYPHS.rows);
-        for (slug, png) in GLYPHS.sheets {
-            // Width and height stand big-endian at byte 16 of every PNG file.
-            let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
-            assert_eq!(side(16), GLYPHS.columns * GLYPHS.cell, "{slug}");
-            assert_eq!(side(20), GLYPHS.rows * GLYPHS.cell, "{slug}");
+    fn the_sheets_have_a_cell_for_every_class() {
+        for (_, set) in SETS {
+            let cells = set.classes().count() as u32;
+            for (style, (slug, png)) in set.sheets.iter().enumerate() {
+                // Width and height stand big-endian at byte 16 of every PNG file.
+                let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+                assert_eq!(side(16), set.columns * set.cell, "{slug}");
+                assert_eq!(side(20), cells.div_ceil(set.columns) * set.cell, "{slug}");
+                assert!(set.missing(style).all(|cell| cell < cells), "{slug}");
+            }
         }
+    }
+
+    #[test]
+    fn classes_have_names_of_their_own() {
+        for (_, set) in SETS {
+            let mut names: Vec<&str> = set.classes().collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count);
+            assert!(names.iter().all(|name| !name.trim().is_empty()));
+        }
+        assert!(EMOJI.classes().any(|name| name == "grinning face"));
     }
 }

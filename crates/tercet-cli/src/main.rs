@@ -64,6 +64,8 @@ enum Command {
     Gallery(commands::gallery::Gallery),
     /// Exact value, gradient and triplet census of given vectors.
     Loss(Box<commands::loss::Loss>),
+    /// Serve a gallery over HTTP, with a page to search and wander in it.
+    Serve(commands::serve::Serve),
     /// Measure the objectives against the matrix products they need.
     Bench(commands::bench::Bench),
     /// Look at sources.
@@ -71,8 +73,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    keep_freed_pages();
     let Cli { command, general } = Cli::parse();
+    // A server runs for long, and is idle for most of it.
+    if !matches!(command, Command::Serve(_)) {
+        keep_freed_pages();
+    }
     let done = match command {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
@@ -82,6 +87,7 @@ fn main() -> ExitCode {
         Command::Cluster(cluster) => cluster.run(&general),
         Command::Gallery(gallery) => gallery.run(&general),
         Command::Loss(loss) => loss.run(&general),
+        Command::Serve(serve) => serve.run(&general),
         Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),
     };

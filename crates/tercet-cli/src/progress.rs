@@ -163,10 +163,11 @@ impl TrainingDisplay {
                     line.loss
                 ));
                 self.active.set_message(format!(
-                    "active   {}  {:.0} % of the selected triplets still teach, {:.0} % are violated",
+                    "active   {}  {:.0} % of the selected triplets still teach, {:.0} % are violated{}",
                     sparkline(&curves.active, Some(1.0)),
                     100.0 * line.active,
-                    100.0 * line.violated
+                    100.0 * line.violated,
+                    backward(line)
                 ));
                 self.spread.set_message(spread(line));
                 let tenth = self.steps.div_ceil(10);
@@ -175,11 +176,12 @@ impl TrainingDisplay {
                 {
                     curves.told = line.step;
                     eprintln!(
-                        "step {:>6}  loss {:.4}  active {:>3.0} %  {:.0} items/s",
+                        "step {:>6}  loss {:.4}  active {:>3.0} %  {:.0} items/s{}",
                         line.step,
                         line.loss,
                         100.0 * line.active,
-                        line.items_per_second
+                        line.items_per_second,
+                        backward(line)
                     );
                 }
             }
@@ -238,6 +240,14 @@ fn sparkline(curve: &VecDeque<f64>, top: Option<f64>) -> String {
     let blocks: String =
         curve.iter().map(|value| BLOCKS[((value / top * 8.0) as usize).min(7)]).collect();
     format!("{blocks:<WIDTH$}")
+}
+
+/// How much of the way back was saved.
+fn backward(line: &StepLine) -> String {
+    match line.backward {
+        Some(share) if share < 1.0 => format!(", {:.0} % of the items went back", 100.0 * share),
+        _ => String::new(),
+    }
 }
 
 fn spread(line: &StepLine) -> String {

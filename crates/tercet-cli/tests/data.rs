@@ -195,3 +195,32 @@ fn training_takes_its_part_and_judging_the_other() {
     let error = fail(&[&["train", &list, "--run", &run], &TINY[..]].concat(), 1);
     assert!(error.contains("it has the parts test, gallery, expected `train`"), "{error}");
 }
+
+#[test]
+fn the_emoji_are_six_styles_of_each() {
+    let survey = json(&["data", "info", "emoji", "--json", "--quiet"]);
+    assert_eq!(survey["items_per_class"], value!({ "min": 4, "median": 6.0, "max": 6 }));
+    assert_eq!(survey["cameras"].as_array().unwrap().len(), 6);
+    assert_eq!(survey["width"], value!({ "min": 32, "median": 32.0, "max": 32 }));
+    assert_eq!(survey["lone_classes"], value!([]));
+    assert_eq!(survey["unreadable"], value!([]));
+}
+
+#[test]
+fn a_preview_shows_items_and_their_changed_copies() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new/preview.png");
+    let out = out.to_str().unwrap();
+    let preview = ["data", "preview", "emoji", "--out", out, "--items", "3", "--copies", "2"];
+    let told = json(&[&preview[..], &["--json", "--quiet"]].concat());
+    assert_eq!(told["augment"], "glyph");
+    assert_eq!(told["items"].as_array().unwrap().len(), 3);
+    let first = image::open(out).unwrap().to_rgb8();
+    assert_eq!(first.dimensions(), (3 * 66 - 2, 3 * 66 - 2));
+    succeed(&preview);
+    assert_eq!(image::open(out).unwrap().to_rgb8(), first);
+    succeed(&[&preview[..], &["--augment", "glyph:invert=1", "--seed", "1"]].concat());
+    assert_ne!(image::open(out).unwrap().to_rgb8(), first);
+    let error = fail(&[&preview[..], &["--augment", "glyph:turn=1"]].concat(), 2);
+    assert!(error.contains("NAME is one of crop, flip"), "{error}");
+}

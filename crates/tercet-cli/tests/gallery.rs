@@ -268,22 +268,22 @@ fn wrong_input_is_named() {
 }
 
 /// The command is killed again and again; each start goes on where the one before was stopped.
+/// `TERCET_TEST_KILLS=100` kills it oftener.
 #[test]
 fn a_killed_command_loses_nothing_and_goes_on() {
     let world = World::get();
     let folder = tempfile::tempdir().unwrap();
     let gallery = folder.path().join("gallery").to_str().unwrap().to_owned();
-    let vectors = folder.path().join("none.safetensors");
     // Begun with nothing of the source.
     let photos = world.text("photos");
     let class = world.text("photos/class 0");
     create(&gallery, &class, &["--prefix", "first/"]);
-    drop(vectors);
     let add = ["gallery", "add", &gallery, "glyphs", "--quiet", "--threads", "1"];
     let items = || json(&["gallery", "info", &gallery, "--json"])["items"].as_u64().unwrap();
     let mut before = items();
     let mut grown = 0;
-    for kill in 0..6_u64 {
+    let kills = std::env::var("TERCET_TEST_KILLS").map_or(6, |kills| kills.parse().unwrap());
+    for kill in 0..kills {
         let mut child = tercet(&add).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Until it has acknowledged something, then a little longer, ever differently.
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -299,7 +299,7 @@ fn a_killed_command_loses_nothing_and_goes_on() {
         grown += u64::from(now > before);
         before = now;
     }
-    assert!(grown >= 3, "only {grown} rounds added anything: the test has tested little");
+    assert!(grown > 2, "only {grown} rounds added anything: the test has tested little");
     let verified = json(&["gallery", "info", &gallery, "--verify", "--json"]);
     assert_eq!(verified["verified"]["items"], before);
     let more = json(&["gallery", "add", &gallery, &photos, "--json", "--quiet"]);

@@ -9,13 +9,13 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use common::{TINY, fail, pictures, stderr, succeed, tercet};
+use common::{TINY, fail, json, pictures, stderr, succeed, tercet};
 
 /// A run with settings that give it 400 steps and a checkpoint every tenth.
-fn start(source: &str, run: &Path) -> Child {
+fn start(source: &str, run: &Path, more: &[&str]) -> Child {
     let run = run.to_str().unwrap();
     let arguments = ["train", source, "--run", run, "--steps", "400", "--checkpoint-every", "10"];
-    tercet(&[&arguments[..], &TINY[..]].concat())
+    tercet(&[&arguments[..], &TINY[..], more].concat())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
@@ -48,10 +48,10 @@ fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
     let source = format!("folder:{}", data.display());
 
     let whole = folder.path().join("whole");
-    assert!(start(&source, &whole).wait_with_output().unwrap().status.success());
+    assert!(start(&source, &whole, &[]).wait_with_output().unwrap().status.success());
 
     let broken = folder.path().join("broken");
-    let mut child = start(&source, &broken);
+    let mut child = start(&source, &broken, &[]);
     wait_for_checkpoint(&mut child, &broken, 40);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -96,6 +96,42 @@ fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
 }
 
 #[test]
+fn pool_memory_and_chunks_survive_a_kill_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let more = "--pool 6x4 --chunk 4 --memory 30 --memory-start 7 --selection all --margin 0.1";
+    let more: Vec<&str> = more.split(' ').chain(["--reduction", "mean-active", "--json"]).collect();
+
+    let whole = folder.path().join("whole");
+    let output = start(&source, &whole, &more).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let trained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&trained["chunk"], &trained["work"]["items"]), (&4.into(), &(400 * 24).into()));
+    let backward = trained["work"]["backward"].as_u64().unwrap();
+    assert!((1..=400 * 6).contains(&backward), "{backward}");
+
+    let broken = folder.path().join("broken");
+    let mut child = start(&source, &broken, &more);
+    wait_for_checkpoint(&mut child, &broken, 40);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = json(&["train", "--resume", broken.to_str().unwrap(), "--quiet", "--json"]);
+    assert_eq!(resumed["work"], trained["work"]);
+    let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&whole) == model(&broken), "the models differ");
+
+    let memory = whole.join("checkpoints/step-00000400/memory.safetensors");
+    let mut bytes = fs::read(&memory).unwrap();
+    bytes.truncate(bytes.len() - 4);
+    fs::write(&memory, bytes).unwrap();
+    let output = tercet(&["train", "--resume", whole.to_str().unwrap()]).output().unwrap();
+    assert!(stderr(&output).contains("trying the checkpoint before"), "{}", stderr(&output));
+    assert!(model(&whole) == model(&broken), "the models differ");
+}
+
+#[test]
 fn a_resumed_run_still_knows_where_its_model_goes() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -126,7 +162,7 @@ fn ctrl_c_stops_at_a_safe_point_and_says_how_to_go_on() {
     let data = folder.path().join("data");
     pictures(&data);
     let run = folder.path().join("run");
-    let mut child = start(&format!("folder:{}", data.display()), &run);
+    let mut child = start(&format!("folder:{}", data.display()), &run, &[]);
     wait_for_checkpoint(&mut child, &run, 5);
     let interrupted = std::process::Command::new("kill")
         .args(["-INT", &child.id().to_string()])

@@ -163,6 +163,34 @@ fn every_selection_trains_from_flags_and_from_a_file() {
 }
 
 #[test]
+fn what_has_nothing_to_teach_costs_no_way_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let run = folder.path().join("run");
+    let run = run.to_str().unwrap();
+    let more = ["--batch", "6x6", "--chunk", "3", "--objective", "facenet", "--margin", "0.02"];
+    let more = [&more[..], &["--steps", "40", "--log-every", "1", "--json"]].concat();
+    // In place of TINY's batch.
+    let arguments = [&["train", &source, "--run", run, "--quiet"], &TINY[2..], &more].concat();
+    let trained = json(&arguments);
+    assert_eq!(trained["chunk"], 3);
+    assert_eq!(trained["work"]["items"], 40 * 36);
+    let backward = trained["work"]["backward"].as_u64().unwrap();
+    assert!(backward > 0 && backward < 40 * 36 && backward.is_multiple_of(3), "{backward}");
+    let metrics = fs::read_to_string(Path::new(run).join("metrics.jsonl")).unwrap();
+    let shares: f64 = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter_map(|line| line["backward"].as_f64())
+        .sum();
+    assert!((36.0 * shares - backward as f64).abs() < 1e-6, "{shares} {backward}");
+    let report = fs::read_to_string(Path::new(run).join("report.html")).unwrap();
+    assert!(report.contains(&format!("{} were embedded only", 40 * 36 - backward)));
+}
+
+#[test]
 fn wrong_input_is_named_and_costs_no_work() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -181,6 +209,20 @@ fn wrong_input_is_named_and_costs_no_work() {
     expect(&["train", "--batch", "1x4"], 2, &["1x4", "16x4"]);
     expect(&["train", "--objective", "batch-hrad"], 2, &["batch-hrad", "batch-hard"]);
     expect(&["train", "--margin", "-1"], 2, &["--margin"]);
+    expect(&["train", "--chunk", "1"], 2, &["`1`", "auto"]);
+    expect(&["train", "--ram-limit", "much"], 2, &["much", "8G"]);
+    expect(
+        &["train", "--ram-limit", "1M", "--run", &path("r4")],
+        2,
+        &["1M", "at least", "--chunk"],
+    );
+    expect(
+        &["train", "--pool", "10x4", "--run", &path("r5")],
+        2,
+        &["10x4", "more items than a batch of 16x4"],
+    );
+    expect(&["train", "--pool", "1800", "--run", &path("r6")], 2, &["450x4", "400x4"]);
+    expect(&["train", "--memory-start", "5"], 2, &["memory-start", "--memory"]);
     expect(&["train", "--selection", "explicit"], 2, &["explicit", "semi-hard-all"]);
     expect(&["train", "--penalty", "hing"], 2, &["hing", "squared-hinge"]);
     expect(&["train", "--objective", "lifted", "--reduction", "sum"], 2, &["lifted", "product"]);
@@ -223,4 +265,67 @@ fn data_lists_the_kinds_of_sources() {
     assert!(kinds.contains("glyphs") && kinds.contains("folder:DIR"));
     let survey = json(&["data", "info", "quickstart", "--json"]);
     assert_eq!((&survey["classes"], &survey["items"]), (&500.into(), &10_500.into()));
+}
+
+#[test]
+fn changed_images_are_the_same_decoded_before_or_on_demand() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let model = |name: &str, augment: &str, limit: &str| {
+        let run = folder.path().join(name);
+        let flags = ["--steps", "4", "--augment", augment, "--cache-limit", limit];
+        succeed(&train(&source, run.to_str().unwrap(), &flags));
+        fs::read(run.join("model.safetensors")).unwrap()
+    };
+    let changes = "photo:rotate=20,erase=0.5";
+    let cached = model("cached", changes, "1GiB");
+    assert_eq!(cached, model("on-demand", changes, "1KiB"));
+    assert_ne!(cached, model("plain", "none", "1GiB"));
+    let text = String::from_utf8_lossy(&cached);
+    assert!(text.contains("photo:rotate=20,erase=0.5"), "the provenance does not tell");
+}
+
+#[test]
+fn batches_by_camera_or_category_need_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let run = folder.path().join("run");
+    let run = run.to_str().unwrap();
+    for (flags, words) in [
+        (["--sampling", "cameras"], ["tells no cameras", "class 0/0.png"]),
+        (["--sampling", "categories"], ["tells no category", "`class 0`"]),
+        (["--holdout-by", "category"], ["tells no category", "CATEGORY/CLASS"]),
+    ] {
+        let error = fail(&train(&source, run, &flags), 1);
+        for word in words {
+            assert!(error.contains(word), "{error}");
+        }
+    }
+    let mut table = "path,label,camera\n".to_owned();
+    for class in 0..8 {
+        for instance in 0..6 {
+            let ending = if instance % 2 == 0 { "png" } else { "jpg" };
+            let (kind, camera) = (class / 4, instance % 3);
+            table += &format!("class {class}/{instance}.{ending},{kind}/{class},{camera}\n");
+        }
+    }
+    let file = data.join("list.csv");
+    fs::write(&file, table).unwrap();
+    let source = format!("manifest:{}", file.display());
+    for (sampling, by, apart) in [("cameras", "class", 2), ("categories", "category", 4)] {
+        let run = folder.path().join(sampling);
+        let run = run.to_str().unwrap();
+        let flags = ["--steps", "3", "--json", "--sampling", sampling, "--holdout-by", by];
+        let trained = json(&train(&source, run, &flags));
+        assert_eq!(trained["holdout"]["classes"], apart);
+        // Judged again on the same classes.
+        let model = format!("{run}/model.safetensors");
+        let judged = json(&["eval", &model, &source, "--json", "--quiet"]);
+        assert_eq!(judged["judged_classes"], "held-out");
+        assert_eq!(judged["map_at_r"], trained["after"]["map_at_r"]);
+    }
 }

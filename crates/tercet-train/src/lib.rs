@@ -16,6 +16,7 @@ pub mod encoder;
 pub mod files;
 mod fingerprint;
 pub mod judgement;
+mod kernels;
 pub mod model;
 pub mod onnx;
 pub mod pretrained;

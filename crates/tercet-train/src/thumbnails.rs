@@ -7,7 +7,7 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use rayon::prelude::*;
 
-use crate::data::{Catalogue, DataError, over_white};
+use crate::data::{Augmentation, Catalogue, DataError, Pixels, Preprocessing, over_white};
 
 /// The background behind a picture that is no square.
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
@@ -83,6 +83,50 @@ pub fn sheet(catalogue: &Catalogue, items: &[u32], side: u32) -> Result<Sheet, D
         imageops::replace(&mut whole, tile, i64::from(left), i64::from(top));
     }
     Ok(Sheet { png: png("the sheet of thumbnails", DynamicImage::from(whole))?, side, columns })
+}
+
+/// What training sees of some items: a row each, the image as it is and then as it is changed for
+/// `copies` batches. Small images are enlarged.
+///
+/// # Errors
+/// [`DataError::Undecodable`].
+///
+/// # Panics
+/// If an item is not one of the catalogue's.
+pub fn changed(
+    pixels: &Pixels,
+    items: &[u32],
+    augmentation: &Augmentation,
+    seed: u64,
+    copies: u32,
+) -> Result<Vec<u8>, DataError> {
+    /// Between two images, in pixels.
+    const GAP: u32 = 2;
+    /// The least side of an image, in pixels.
+    const LEAST: u32 = 64;
+    let Preprocessing { width, height, channels, .. } = *pixels.preprocessing();
+    let plane = width as usize * height as usize;
+    let times = LEAST.div_ceil(width.max(height)).max(1);
+    let (wide, tall) = (width * times + GAP, height * times + GAP);
+    let mut whole =
+        RgbImage::from_pixel(wide * (copies + 1) - GAP, tall * items.len() as u32 - GAP, PAPER);
+    for column in 0..=copies {
+        let change = if column == 0 { &Augmentation::NONE } else { augmentation };
+        let values = pixels.augmented(items, change, seed, u64::from(column))?;
+        for (row, image) in (0..).zip(values.chunks_exact(plane * channels as usize)) {
+            let tile = RgbImage::from_fn(width * times, height * times, |x, y| {
+                let at = (y / times * width + x / times) as usize;
+                Rgb([0, 1, 2].map(|channel: usize| {
+                    let channel = channel.min(channels as usize - 1);
+                    let Preprocessing { mean, std, .. } = pixels.preprocessing();
+                    let value = image[channel * plane + at] * std[channel] + mean[channel];
+                    (255.0 * value).round().clamp(0.0, 255.0) as u8
+                }))
+            });
+            imageops::replace(&mut whole, &tile, i64::from(column * wide), i64::from(row * tall));
+        }
+    }
+    png("the preview", DynamicImage::from(whole))
 }
 
 fn small(catalogue: &Catalogue, item: u32, side: u32) -> Result<RgbImage, DataError> {

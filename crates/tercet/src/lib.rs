@@ -85,6 +85,6 @@ pub use one_shot::OneShot;
 pub use percentiles::Percentiles;
 pub use reidentification::Reidentification;
 pub use retrieval::Retrieval;
-pub use sampler::PkSampler;
+pub use sampler::{PkSampler, Sampling};
 pub use verification::Verification;
 pub use watch::Watch;

@@ -5,7 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use tercet_train::data::{Source, Survey};
+use tercet_train::data::{
+    Augmentation, Filter, Fit, Pixels, PrepareOptions, Preprocessing, Source, Survey,
+};
+use tercet_train::trainer::ImageSize;
+use tercet_train::{files, thumbnails};
 
 use crate::{General, interrupt, progress};
 
@@ -27,6 +31,87 @@ enum Look {
         #[arg(long)]
         labels: Option<PathBuf>,
     },
+    /// A picture of what training sees: items as they are, and changed by `--augment`.
+    Preview(Preview),
+}
+
+#[derive(Debug, Args)]
+struct Preview {
+    /// `kind:PATH`, or a path whose kind is recognised.
+    source: String,
+    /// As of `tercet train`: none, glyph, photo, reid, with changes such as glyph:rotate=20
+    /// [default: what suits the source].
+    #[arg(long, value_name = "PRESET[:NAME=X,…]")]
+    augment: Option<Augmentation>,
+    /// The picture to write.
+    #[arg(long, value_name = "FILE.png")]
+    out: PathBuf,
+    /// How many items, drawn by the seed, a row each.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
+    items: u32,
+    /// How many changed copies of each.
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=100))]
+    copies: u32,
+    /// Side of the square image that enters the encoder, or height x width [default: the source's].
+    #[arg(long, value_name = "PIXELS|HxW")]
+    size: Option<ImageSize>,
+    /// 1 (grey) or 3 (RGB) [default: the source's].
+    #[arg(long)]
+    channels: Option<u32>,
+    /// How images of another shape are brought to the square: crop, pad, stretch.
+    #[arg(long, default_value_t)]
+    fit: Fit,
+    /// How images are resampled: nearest, box, bilinear, catmull-rom, lanczos3.
+    #[arg(long, default_value_t)]
+    filter: Filter,
+    /// Seed of every random choice.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Serialize)]
+struct Previewed {
+    out: PathBuf,
+    augment: Augmentation,
+    items: Vec<String>,
+}
+
+impl Preview {
+    fn run(self, general: &General) -> anyhow::Result<()> {
+        let source: Source = self.source.parse()?;
+        let catalogue = source.catalogue()?.training()?;
+        let items = chosen(catalogue.len(), self.items, self.seed);
+        let catalogue = catalogue.select(&items);
+        let items: Vec<u32> = (0..items.len() as u32).collect();
+        let (height, width, channels) = source.default_input();
+        let ImageSize { height, width } = self.size.unwrap_or(ImageSize { height, width });
+        let channels = self.channels.unwrap_or(channels);
+        let preprocessing = Preprocessing {
+            fit: self.fit,
+            filter: self.filter,
+            ..Preprocessing::new(width, height, channels)
+        };
+        let (pixels, _) =
+            Pixels::prepare(catalogue, &preprocessing, &PrepareOptions::default(), &|_, _| {})?;
+        let augment = self.augment.unwrap_or_else(|| source.default_augmentation());
+        let picture = thumbnails::changed(&pixels, &items, &augment, self.seed, self.copies)?;
+        files::write_atomically(&self.out, &picture)?;
+        let ids = pixels.catalogue().items.iter().map(|item| item.id.clone()).collect();
+        let done = Previewed { out: self.out, augment, items: ids };
+        super::print(general, &done, || {
+            format!("{}: {} items, augmented by {}", done.out.display(), done.items.len(), augment)
+        })
+    }
+}
+
+/// Some of the numbers below `all`, in rising order, spread evenly from a place that the seed says.
+fn chosen(all: usize, count: u32, seed: u64) -> Vec<u32> {
+    let count = all.min(count as usize);
+    let start = (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+    let mut chosen: Vec<u32> =
+        (0..count).map(|place| ((start + place * all / count) % all) as u32).collect();
+    chosen.sort_unstable();
+    chosen
 }
 
 #[derive(Serialize)]
@@ -49,6 +134,7 @@ impl Data {
                     lines.collect::<Vec<_>>().join("\n")
                 })?;
             }
+            Look::Preview(preview) => preview.run(general)?,
             Look::Info { source, labels } => {
                 let source = super::source(&source, labels.as_deref())?;
                 let catalogue = source.catalogue()?;

@@ -9,6 +9,7 @@ pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod gallery;
 pub(crate) mod loss;
+pub(crate) mod serve;
 pub(crate) mod threshold;
 pub(crate) mod train;
 

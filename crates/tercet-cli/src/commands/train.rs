@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
-use tercet::{Distance, Preset, Reduction, Selection};
-use tercet_train::data::{DataError, Fit, Source, named_classes};
+use tercet::{Distance, Preset, Reduction, Sampling, Selection};
+use tercet_train::data::{Augmentation, DataError, Filter, Fit, HoldoutBy, Source, named_classes};
 use tercet_train::encoder::Freeze;
 use tercet_train::trainer::{
-    BatchShape, Ended, ImageSize, Margin, RunFolder, Surroundings, TrainConfig, Trained, train,
+    BatchShape, Bytes, Chunk, Ended, ImageSize, Margin, Pool, RunFolder, Surroundings, TrainConfig,
+    Trained, train,
 };
 
 use super::loss::penalty_name;
@@ -64,11 +65,12 @@ struct Settings {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     skip_bad: bool,
     /// Height x width of the images that enter the encoder, or one side of a square [default: what
-    /// the encoder was made for; else 28 for glyphs, omniglot, idx, 128x64 for market1501, 64].
+    /// the encoder was made for; else 28 for glyphs, omniglot, idx, 32 for emoji, 128x64 for
+    /// market1501, 64].
     #[arg(long, value_name = "HxW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<ImageSize>,
-    /// 1 (grey) or 3 (RGB) [default: 1 for glyphs, else 3].
+    /// 1 (grey) or 3 (RGB) [default: 1 for glyphs, omniglot, idx, else 3].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<u32>,
@@ -76,6 +78,31 @@ struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fit: Option<Fit>,
+    /// How images are resampled: nearest, box, bilinear, catmull-rom, lanczos3 [default: lanczos3].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
+    /// What is done to training images: none, glyph, photo, reid, and what differs from it behind a
+    /// colon, as glyph:rotate=20,erase=0.5; numbers are crop, flip, shift, scale, rotate, shear,
+    /// colour, gray, invert, erase [default: none for glyphs; glyph for emoji, omniglot, idx; reid
+    /// for market1501; else photo].
+    #[arg(long, value_name = "PRESET[:NAME=X,…]")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    augment: Option<Augmentation>,
+    /// How a batch is put together: classes (any), cameras (items of a class from several),
+    /// categories (classes of one) [default: classes].
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
+    /// What is kept apart as a whole: class or category [default: class].
+    #[arg(long, value_name = "WHAT", conflicts_with = "holdout_classes")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holdout_by: Option<HoldoutBy>,
+    /// The most memory that decoded images are kept in, as 512MiB; beyond it they are decoded each
+    /// time [default: 4GiB].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_limit: Option<Bytes>,
     /// Bring vectors to mean 0 and deviation 1 in each component.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -88,6 +115,28 @@ struct Settings {
     #[arg(long, value_name = "PxK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchShape>,
+    /// Candidates (PxK or a number) of which each step learns from the P·K of --batch that teach
+    /// most [default: none, from a batch as it is drawn].
+    #[arg(long, value_name = "PxK|N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<Pool>,
+    /// Items that go through the network at once; the gradient is that of the whole batch [default:
+    /// auto, the batch or as many as fit into memory].
+    #[arg(long, value_name = "auto|N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunk: Option<Chunk>,
+    /// What `--chunk auto` counts on, such as 8G [default: half of the machine's].
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ram_limit: Option<Bytes>,
+    /// Embeddings of past steps that serve as further positives and negatives [default: 0].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<usize>,
+    /// Steps before the memory begins to fill and to serve [default: a tenth of the steps].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_start: Option<u64>,
     /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: batch-hard].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]

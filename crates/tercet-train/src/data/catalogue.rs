@@ -7,8 +7,8 @@ use tercet::Labels;
 
 use super::archive::Entry;
 use super::features::Vector;
-use super::glyphs::Glyph;
 use super::idx::IdxImage;
+use super::sheets::Cell;
 use super::{Attributes, BadItem, DataError, Part, decode_file};
 use crate::fingerprint::Fingerprint;
 
@@ -61,7 +61,7 @@ pub enum Content {
     /// An image of an IDX file.
     Idx(IdxImage),
     /// A cell of an embedded sheet.
-    Glyph(Glyph),
+    Cell(Cell),
     /// No pixels, but a vector that something else made of them.
     Vector(Vector),
 }
@@ -172,6 +172,17 @@ impl Catalogue {
         Some(cameras.collect::<Option<Vec<&str>>>()?.into_iter().collect())
     }
 
+    /// The same cameras, or an error that names an item without one.
+    pub(crate) fn require_cameras(&self) -> Result<Labels, DataError> {
+        self.cameras().ok_or_else(|| {
+            let plain = self.items.iter().find(|item| item.attributes.camera.is_none());
+            DataError::NoCameras {
+                text: self.source.clone(),
+                item: plain.map(|item| item.id.clone()).unwrap_or_default(),
+            }
+        })
+    }
+
     /// The vectors of the items, N×D; `None` of a source of images.
     pub fn vectors(&self) -> Option<Array2<f32>> {
         let row = |item: &Item| match &item.content {
@@ -206,7 +217,7 @@ impl Catalogue {
             Content::File(path) => decode_file(path),
             Content::Entry(entry) => entry.image(),
             Content::Idx(image) => image.image(),
-            Content::Glyph(glyph) => glyph.image(),
+            Content::Cell(cell) => cell.image(),
             Content::Vector(_) => Err(DataError::Vectors { text: self.source.clone() }),
         }?;
         match attributes.crop {
@@ -236,13 +247,16 @@ impl Catalogue {
 
     /// 16 hexadecimal digits that tell catalogues apart: a hash of the ids and class names in
     /// their order, the same on every machine. Neither where the source lies nor the pixels and
-    /// attributes count.
+    /// attributes count; of vectors, whose ids may be mere row numbers, the numbers do.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         hash.number(self.len() as u64);
         for (item, &class) in self.items.iter().zip(self.labels.classes()) {
             hash.text(&item.id);
             hash.text(self.labels.name(class));
+            if let Content::Vector(vector) = &item.content {
+                vector.values().iter().for_each(|value| hash.bytes(&value.to_le_bytes()));
+            }
         }
         hash.hex()
     }

@@ -26,7 +26,7 @@ pub const ALLOCATION_LIMIT: u64 = 1 << 30;
 /// corrupt, truncated, or larger than [`SIDE_LIMIT`] and [`ALLOCATION_LIMIT`] allow.
 pub fn decode_file(path: &Path) -> Result<DynamicImage, DataError> {
     read(path)
-        .and_then(|bytes| decode(&bytes))
+        .and_then(|bytes| decode(&bytes, ALLOCATION_LIMIT))
         .map_err(|reason| DataError::Undecodable { what: path.display().to_string(), reason })
 }
 
@@ -35,7 +35,21 @@ pub fn decode_file(path: &Path) -> Result<DynamicImage, DataError> {
 /// # Errors
 /// [`DataError::Undecodable`], naming `what`.
 pub fn decode_bytes(bytes: &[u8], what: &str) -> Result<DynamicImage, DataError> {
-    decode(bytes).map_err(|reason| DataError::Undecodable { what: what.to_owned(), reason })
+    decode_bytes_within(bytes, what, ALLOCATION_LIMIT)
+}
+
+/// Decodes an image that lies in memory, as [`decode_file`] does, if its pixels and what else the
+/// file holds take at most `allocation` bytes.
+///
+/// # Errors
+/// [`DataError::Undecodable`], naming `what`.
+pub fn decode_bytes_within(
+    bytes: &[u8],
+    what: &str,
+    allocation: u64,
+) -> Result<DynamicImage, DataError> {
+    decode(bytes, allocation.min(ALLOCATION_LIMIT))
+        .map_err(|reason| DataError::Undecodable { what: what.to_owned(), reason })
 }
 
 /// Reads a whole file of at most [`ALLOCATION_LIMIT`] bytes.
@@ -54,14 +68,14 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| error.to_string())
 }
 
-fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+fn decode(bytes: &[u8], allocation: u64) -> Result<DynamicImage, String> {
     if bytes.is_empty() {
         return Err("the file is empty".to_owned());
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_LIMIT);
     limits.max_image_height = Some(SIDE_LIMIT);
-    limits.max_alloc = Some(ALLOCATION_LIMIT);
+    limits.max_alloc = Some(allocation);
 
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -76,9 +90,9 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     if width == 0 || height == 0 {
         return Err(format!("the image has {width} x {height} pixels"));
     }
-    if decoder.total_bytes() > ALLOCATION_LIMIT {
+    if decoder.total_bytes() > allocation {
         return Err(format!(
-            "{width} x {height} pixels take {} bytes, expected at most {ALLOCATION_LIMIT}",
+            "{width} x {height} pixels take {} bytes, expected at most {allocation}",
             decoder.total_bytes()
         ));
     }
@@ -128,7 +142,7 @@ mod tests {
     fn every_format_decodes() {
         for format in FORMATS {
             let bytes = encoded(&noise(40, 30).into(), format);
-            let image = decode(&bytes).unwrap();
+            let image = decode(&bytes, ALLOCATION_LIMIT).unwrap();
             assert_eq!((image.width(), image.height()), (40, 30), "{format:?}");
         }
     }
@@ -139,7 +153,7 @@ mod tests {
             let bytes = encoded(&noise(64, 48).into(), format);
             for tenths in [1, 3, 5, 7, 9] {
                 let part = &bytes[..bytes.len() * tenths / 10];
-                assert!(decode(part).is_err(), "{format:?} cut to {tenths}/10");
+                assert!(decode(part, ALLOCATION_LIMIT).is_err(), "{format:?} cut to {tenths}/10");
             }
         }
     }
@@ -180,7 +194,7 @@ mod tests {
         let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
         encoder.set_exif_metadata(exif).unwrap();
         encoder.write_image(&picture, 32, 16, ExtendedColorType::Rgb8).unwrap();
-        let turned = decode(&bytes).unwrap().to_luma8();
+        let turned = decode(&bytes, ALLOCATION_LIMIT).unwrap().to_luma8();
         assert_eq!(turned.dimensions(), (16, 32));
         assert!(turned.get_pixel(8, 4).0[0] > 200 && turned.get_pixel(8, 28).0[0] < 50);
     }
@@ -193,7 +207,7 @@ mod tests {
         let checksum = crc32(&png[12..29]).to_be_bytes();
         png[29..33].copy_from_slice(&checksum);
         let start = Instant::now();
-        let reason = decode(&png).unwrap_err();
+        let reason = decode(&png, ALLOCATION_LIMIT).unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(1));
         assert!(reason.contains("limit"), "{reason}");
     }

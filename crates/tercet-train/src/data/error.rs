@@ -118,6 +118,24 @@ pub enum DataError {
         /// Its parts.
         parts: String,
     },
+    /// A class without a category where categories are needed.
+    #[error(
+        "class `{class}` tells no category: expected names such as CATEGORY/CLASS, as omniglot has"
+    )]
+    NoCategory {
+        /// The first class without one.
+        class: String,
+    },
+    /// Items without a camera where cameras are needed.
+    #[error(
+        "{text} tells no cameras (item `{item}`): expected one for every item, as market1501, emoji or a manifest have"
+    )]
+    NoCameras {
+        /// The source.
+        text: String,
+        /// The first item without one.
+        item: String,
+    },
     /// Images without classes where classes are needed.
     #[error("{text} tells no classes: expected a source that does, such as one folder per class")]
     Unlabelled {

@@ -4,8 +4,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BadItem, Catalogue, Content, DataError, Pixels, PrepareOptions, Preprocessing, Standardization,
-    Vectors, Window,
+    Augmentation, BadItem, Catalogue, Content, DataError, Pixels, PrepareOptions, Preprocessing,
+    Standardization, Vectors, Window,
 };
 use crate::encoder::InputShape;
 
@@ -137,6 +137,27 @@ impl Examples {
         match self {
             Self::Images(pixels) => Some(pixels),
             Self::Vectors(_) => None,
+        }
+    }
+
+    /// Items as an encoder takes them when it learns: as [`batch`](Self::batch), pictures changed as
+    /// by [`Pixels::augmented`].
+    ///
+    /// # Errors
+    /// As [`Pixels::item`].
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn augmented(
+        &self,
+        items: &[u32],
+        augmentation: &Augmentation,
+        seed: u64,
+        step: u64,
+    ) -> Result<Vec<f32>, DataError> {
+        match self {
+            Self::Images(pixels) => pixels.augmented(items, augmentation, seed, step),
+            Self::Vectors(_) => self.batch(items),
         }
     }
 

@@ -122,6 +122,9 @@ mod tests {
         assert_eq!(all.labels, ["a", "b"].into_iter().collect());
         assert_eq!(all.vectors().unwrap(), array![[1.0, 2.0], [3.0, 4.0]]);
         assert_eq!(all.select(&[1]).vectors().unwrap(), array![[3.0, 4.0]]);
+        let (first, mut other) = (all.select(&[0]), all.select(&[0]));
+        other.items[0].content = all.items[1].content.clone();
+        assert_ne!(first.fingerprint(), other.fingerprint());
         let bad = all.bad[0].to_string();
         assert!(bad.contains("row 2 of") && bad.contains("component 1 is NaN"), "{bad}");
         assert_eq!(Source::Glyphs.catalogue().unwrap().vectors(), None);

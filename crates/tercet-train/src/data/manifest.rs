@@ -16,15 +16,9 @@ const OPTIONAL: [&str; 9] =
 /// The corners of the box, in the order of [`Crop`]'s fields.
 const BOX: [&str; 4] = ["x1", "y1", "x2", "y2"];
 
-/// The rows of a CSV file as items, in their order. Paths are relative to the file; the id of an
+/// The rows of a CSV or Parquet file as items, in their order. Paths are relative to the file; the id of an
 /// item is its path as written, with the box behind it where there is one.
 pub(crate) fn catalogue(source: String, file: &Path) -> Result<Catalogue, DataError> {
-    if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet")) {
-        return Err(DataError::Refused {
-            path: file.to_owned(),
-            reason: "a manifest is read from CSV only: write the table as .csv".to_owned(),
-        });
-    }
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut table = Table::open(file, &REQUIRED, &OPTIONAL)?;
     let (mut items, mut classes) = (Vec::new(), Vec::new());
@@ -178,9 +172,69 @@ mod tests {
             let message = list(text).unwrap_err();
             assert!(message.contains(part), "{part}: {message}");
         }
-        for (name, part) in [("list.parquet", "CSV only"), ("none.csv", "cannot read")] {
-            let message = catalogue(String::new(), Path::new(name)).unwrap_err().to_string();
-            assert!(message.contains(name) && message.contains(part), "{message}");
+        let message = catalogue(String::new(), Path::new("none.csv")).unwrap_err().to_string();
+        assert!(message.contains("none.csv") && message.contains("cannot read"), "{message}");
+    }
+
+    #[cfg(feature = "parquet")]
+    mod parquet {
+        use std::sync::Arc;
+
+        use ::parquet::arrow::ArrowWriter;
+        use arrow_array::{
+            ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+        };
+
+        use super::*;
+
+        fn list(columns: Vec<(&str, ArrayRef)>) -> Result<Catalogue, String> {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("list.parquet");
+            let batch = RecordBatch::try_from_iter(columns).unwrap();
+            let mut writer =
+                ArrowWriter::try_new(fs::File::create(&file).unwrap(), batch.schema(), None)
+                    .unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            catalogue("manifest:list.parquet".to_owned(), &file).map_err(|error| error.to_string())
+        }
+
+        fn texts(texts: &[Option<&str>]) -> ArrayRef {
+            Arc::new(texts.iter().copied().collect::<StringArray>())
+        }
+
+        #[test]
+        fn columns_of_any_sensible_type_are_read() {
+            let all = list(vec![
+                ("other", Arc::new(Int64Array::from(vec![1, 2]))),
+                ("label", Arc::new(Int64Array::from(vec![7, 8]))),
+                ("path", texts(&[Some("1.png"), Some("2.png")])),
+                ("is_query", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+                ("split", texts(&[None, Some("gallery")])),
+                ("x1", Arc::new(Float64Array::from(vec![1.0, f64::NAN]))),
+                ("y1", Arc::new(Float64Array::from(vec![Some(0.0), None]))),
+                ("x2", Arc::new(Float64Array::from(vec![Some(4.0), None]))),
+                ("y2", Arc::new(Float64Array::from(vec![Some(5.0), None]))),
+            ])
+            .unwrap();
+            assert_eq!(all.ids(), ["1.png#1,0,4,5", "2.png"]);
+            assert_eq!(all.labels, ["7", "8"].into_iter().collect());
+            assert_eq!(all.part(&[Part::Query]), [0]);
+            assert_eq!(all.part(&[Part::Gallery]), [1]);
+        }
+
+        #[test]
+        fn what_is_wrong_is_named() {
+            let paths = || ("path", texts(&[Some("1.png"), None]));
+            let message = list(vec![paths()]).unwrap_err();
+            assert!(message.contains("no column `label`, but `path`"), "{message}");
+            let message = list(vec![paths(), ("label", texts(&[Some("a"); 2]))]).unwrap_err();
+            assert!(message.contains("list.parquet:2: column `path`: it is empty"), "{message}");
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("list.parquet");
+            fs::write(&file, "path,label").unwrap();
+            let message = catalogue(String::new(), &file).unwrap_err().to_string();
+            assert!(message.contains("list.parquet"), "{message}");
         }
     }
 }

@@ -30,13 +30,13 @@
 
 mod archive;
 mod attributes;
+mod augment;
 mod catalogue;
 mod decode;
 mod error;
 mod examples;
 mod features;
 mod folder;
-mod glyphs;
 mod idx;
 mod images;
 mod jpeg;
@@ -47,6 +47,7 @@ mod omniglot;
 mod pairs;
 mod pixels;
 mod preprocessing;
+mod sheets;
 mod source;
 mod split;
 mod survey;
@@ -57,20 +58,23 @@ mod walk;
 
 pub use archive::{Archive, Entry};
 pub use attributes::{Attributes, Crop, Part, Parts};
+pub use augment::{Augmentation, Outside};
 pub use catalogue::{Catalogue, Content, Item};
-pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_file};
+pub use decode::{ALLOCATION_LIMIT, SIDE_LIMIT, decode_bytes, decode_bytes_within, decode_file};
 pub use error::{BadItem, DataError};
 pub use examples::{Examples, Input};
 pub use features::Vector;
-pub use glyphs::Glyph;
 pub use idx::IdxImage;
 pub use omniglot::{OneShotRun, OneShotRuns};
 pub use pairs::{ItemPair, Pairs};
 pub use pixels::{MATRIX_COLUMNS, Pixels, PrepareOptions, Window};
 pub(crate) use preprocessing::over_white;
 pub use preprocessing::{Filter, Fit, Preprocessing};
+pub use sheets::Cell;
 pub use source::{Kind, Source};
-pub use split::{Split, named_classes, split_classes, split_named};
+pub use split::{
+    HoldoutBy, Split, categories, named_classes, split_categories, split_classes, split_named,
+};
 pub use survey::{CameraSize, ClassSize, Duplicates, PartSize, Spread, Survey};
 pub use vectors::{Standardization, Vectors};
 pub use walk::EXTENSIONS;

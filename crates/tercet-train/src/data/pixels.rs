@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{BadItem, Catalogue, Content, DataError, Preprocessing};
+use super::{Augmentation, BadItem, Catalogue, Content, DataError, Preprocessing};
 
 /// How [`Pixels::prepare`] goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -278,6 +278,44 @@ impl Pixels {
             }
             Ok(())
         })?;
+        Ok(values)
+    }
+
+    /// The images of a batch as an encoder takes them, each changed by what [`Augmentation`] draws
+    /// for its row from seed and step; N×C×H×W values standardised as by [`batch`](Self::batch).
+    ///
+    /// It works on the calling thread alone: loader threads leave the others to the encoder.
+    ///
+    /// # Errors
+    /// As [`item`](Self::item).
+    ///
+    /// # Panics
+    /// If an item is not below [`len`](Self::len).
+    pub fn augmented(
+        &self,
+        items: &[u32],
+        augmentation: &Augmentation,
+        seed: u64,
+        step: u64,
+    ) -> Result<Vec<f32>, DataError> {
+        let tables = self.preprocessing.standardized_values();
+        let item_len = self.preprocessing.item_len();
+        let mut values = vec![0.0; items.len() * item_len];
+        for ((row, values), &item) in (0..).zip(values.chunks_exact_mut(item_len)).zip(items) {
+            let pixels = self.item(item as usize)?;
+            let change = augmentation.draw(seed, step, row, &self.preprocessing);
+            if !change.is_none() {
+                change.write(&pixels, &self.preprocessing, values);
+                continue;
+            }
+            let planes = item_len / tables.len();
+            let planes = values.chunks_exact_mut(planes).zip(pixels.chunks_exact(planes));
+            for ((values, pixels), table) in planes.zip(&tables) {
+                for (value, &pixel) in values.iter_mut().zip(pixels) {
+                    *value = table[usize::from(pixel)];
+                }
+            }
+        }
         Ok(values)
     }
 

@@ -3,9 +3,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::sheets::Set;
 use super::{
-    Catalogue, DataError, features, folder, glyphs, idx, images, lfw, manifest, market1501,
-    omniglot, walk,
+    Augmentation, Catalogue, DataError, features, folder, idx, images, lfw, manifest, market1501,
+    omniglot, table, walk,
 };
 
 /// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
@@ -25,6 +26,8 @@ use super::{
 pub enum Source {
     /// The embedded glyphs: 500 Japanese characters in 21 typefaces.
     Glyphs,
+    /// The embedded emoji: the same emoji as six vendors draw it.
+    Emoji,
     /// One folder per class, images in it at any depth.
     Folder(PathBuf),
     /// Images at any depth, whose classes are not told: to embed, search and group.
@@ -64,6 +67,10 @@ impl Source {
             usage: "glyphs",
             what: "embedded: 500 Japanese characters in 21 typefaces (also `quickstart`)",
         },
+        Kind {
+            usage: "emoji",
+            what: "embedded: the same emoji as six vendors draw it, in colour, and harder",
+        },
         Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
         Kind {
             usage: "images:DIR",
@@ -71,7 +78,7 @@ impl Source {
         },
         Kind {
             usage: "manifest:FILE",
-            what: "CSV: path,label and optionally split,is_query,is_gallery,camera,sequence,x1,y1,x2,y2",
+            what: "CSV or Parquet: path,label and optionally split,is_query,is_gallery,camera,sequence,x1,y1,x2,y2",
         },
         Kind {
             usage: "market1501:DIR",
@@ -88,7 +95,7 @@ impl Source {
         },
         Kind {
             usage: "features:FILE",
-            what: "vectors instead of images: .safetensors, or .npy with labels in another file",
+            what: "vectors instead of images: .safetensors, .parquet, or .npy with labels in another file",
         },
     ];
 
@@ -99,7 +106,8 @@ impl Source {
     /// lies there.
     pub fn catalogue(&self) -> Result<Catalogue, DataError> {
         match self {
-            Self::Glyphs => Ok(glyphs::catalogue(self.to_string())),
+            Self::Glyphs => Ok(Set::Glyphs.catalogue(self.to_string())),
+            Self::Emoji => Ok(Set::Emoji.catalogue(self.to_string())),
             Self::Folder(root) => folder::catalogue(self.to_string(), root),
             Self::Images(root) => images::catalogue(self.to_string(), root),
             Self::Manifest(file) => manifest::catalogue(self.to_string(), file),
@@ -117,6 +125,7 @@ impl Source {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Glyphs => "glyphs",
+            Self::Emoji => "emoji",
             Self::Folder(_) => "folder",
             Self::Images(_) => "images",
             Self::Manifest(_) => "manifest",
@@ -131,7 +140,7 @@ impl Source {
     /// Where it lies; `None` of an embedded data set.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Glyphs => None,
+            Self::Glyphs | Self::Emoji => None,
             Self::Folder(path)
             | Self::Images(path)
             | Self::Manifest(path)
@@ -180,8 +189,23 @@ impl Source {
     pub fn default_input(&self) -> (u32, u32, u32) {
         match self {
             Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 28, 1),
+            Self::Emoji => (32, 32, 3),
             Self::Market1501(_) => (128, 64, 3),
             _ => (64, 64, 3),
+        }
+    }
+
+    /// What is done to training images of this source, if nothing else is asked for: nothing to the
+    /// embedded glyphs and to vectors, `glyph` to other characters and drawings, `reid` to people
+    /// seen by cameras, `photo` to everything else.
+    pub fn default_augmentation(&self) -> Augmentation {
+        match self {
+            Self::Glyphs | Self::Features { .. } => Augmentation::NONE,
+            Self::Emoji | Self::Omniglot(_) | Self::Idx(_) => Augmentation::GLYPH,
+            Self::Market1501(_) => Augmentation::REID,
+            Self::Folder(_) | Self::Images(_) | Self::Manifest(_) | Self::Lfw(_) => {
+                Augmentation::PHOTO
+            }
         }
     }
 
@@ -197,6 +221,7 @@ impl Source {
         };
         match kind {
             "glyphs" | "quickstart" => Some(embedded(Self::Glyphs)),
+            "emoji" => Some(embedded(Self::Emoji)),
             "folder" => Some(at_path(Self::Folder)),
             "images" => Some(at_path(Self::Images)),
             "manifest" => Some(at_path(Self::Manifest)),
@@ -227,7 +252,10 @@ impl Source {
             let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
             return match ending.to_str() {
                 Some("csv") => Ok(Self::Manifest(here)),
-                Some("npy" | "safetensors") => Ok(Self::Features { path: here, labels: None }),
+                Some("parquet") if table::has_column(path, "path") => Ok(Self::Manifest(here)),
+                Some("npy" | "safetensors" | "parquet") => {
+                    Ok(Self::Features { path: here, labels: None })
+                }
                 _ => Err(unrecognised("a file")),
             };
         }
@@ -346,6 +374,7 @@ mod tests {
             ("runs", "all_runs.zip", "runs/all_runs.zip", "omniglot"),
             ("digits", "train-images-idx3-ubyte.gz", "digits", "idx"),
             ("digits", "t10k-images-idx3-ubyte", "digits/t10k-images-idx3-ubyte", "idx"),
+            ("vectors", "v.parquet", "vectors/v.parquet", "features"),
             ("vectors", "v.npy", "vectors/v.npy", "features"),
             ("vectors", "v.safetensors", "vectors/v.safetensors", "features"),
             ("other/all_runs of mine", "1.png", "other", "folder"),
@@ -381,6 +410,6 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         let message = "flower:x".parse::<Source>().unwrap_err().to_string();
-        assert!(message.contains("`glyphs`, `folder:DIR`"), "{message}");
+        assert!(message.contains("`glyphs`, `emoji`, `folder:DIR`"), "{message}");
     }
 }

@@ -1,12 +1,15 @@
 //! Whole classes kept apart, to judge on what the encoder has never seen.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::str::FromStr;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use tercet::Labels;
 
 use super::DataError;
@@ -18,6 +21,77 @@ pub struct Split {
     pub train: Vec<u32>,
     /// Items kept apart, in rising order; empty if nothing is.
     pub holdout: Vec<u32>,
+}
+
+/// What is kept apart as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldoutBy {
+    /// Classes.
+    #[default]
+    Class,
+    /// All classes of a category, see [`categories`].
+    Category,
+}
+
+impl HoldoutBy {
+    const ALL: [Self; 2] = [Self::Class, Self::Category];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Category => "category",
+        }
+    }
+}
+
+impl FromStr for HoldoutBy {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        Self::ALL.into_iter().find(|by| by.name() == text).ok_or_else(|| DataError::Parameter {
+            parameter: "holdout-by",
+            got: format!("`{text}`"),
+            expected: Self::ALL.map(Self::name).join(" or "),
+        })
+    }
+}
+
+impl fmt::Display for HoldoutBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The category of each item: what stands before the last `/` in the name of its class, as the
+/// alphabet in `Greek/character01`.
+///
+/// # Errors
+/// [`DataError::NoCategory`], naming the first class without one.
+pub fn categories(labels: &Labels) -> Result<Labels, DataError> {
+    let category = |class: u32| match labels.name(class).rsplit_once('/') {
+        Some((category, _)) => Ok(category),
+        None => Err(DataError::NoCategory { class: labels.name(class).to_owned() }),
+    };
+    let of_class =
+        (0..labels.class_count() as u32).map(category).collect::<Result<Vec<&str>, DataError>>()?;
+    Ok(labels.classes().iter().map(|&class| of_class[class as usize]).collect())
+}
+
+/// Keeps a share of the [`categories`] apart with all their classes: at least two categories.
+///
+/// # Errors
+/// As [`split_classes`], and as [`categories`].
+pub fn split_categories(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
+    let categories = categories(labels)?;
+    let Split { holdout, .. } = split_classes(&categories, share, seed)?;
+    let apart = labels.select(&holdout);
+    let names = (0..apart.class_count() as u32).map(|class| apart.name(class).to_owned()).collect();
+    match holdout.is_empty() {
+        true => split_classes(labels, 0.0, seed),
+        false => split_named(labels, &names),
+    }
 }
 
 /// Keeps a share of the classes apart, rounded to whole classes and at least two of them.
@@ -199,5 +273,24 @@ mod tests {
         for share in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
             assert!(split_classes(&labels(9, 9), share, 0).is_err());
         }
+    }
+
+    #[test]
+    fn whole_categories_and_only_where_there_are_some() {
+        let twice = |names: &[&str]| -> Labels {
+            names.iter().flat_map(|name| [name, name]).copied().collect()
+        };
+        let letters = twice(&[
+            "Greek/a", "Greek/b", "Latin/a", "Latin/b", "Latin/c", "Runes/a", "Runes/b", "Kana/a",
+        ]);
+        let of = categories(&letters).unwrap();
+        for seed in 0..5 {
+            let Split { train, holdout } = split_categories(&letters, 0.3, seed).unwrap();
+            let (train, holdout) = (names(&of, &train), names(&of, &holdout));
+            assert_eq!(train.len() + holdout.len(), 4);
+            assert!(train.is_disjoint(&holdout) && holdout.len() == 2);
+        }
+        let message = split_categories(&twice(&["a", "b/c"]), 0.3, 0).unwrap_err().to_string();
+        assert!(message.contains("`a`") && message.contains("CATEGORY/CLASS"), "{message}");
     }
 }

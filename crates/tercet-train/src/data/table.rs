@@ -1,4 +1,7 @@
-//! Tables as CSV: columns by name, errors by line and column.
+//! Tables as CSV or Parquet: columns by name, errors by line and column.
+
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,11 +10,19 @@ use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::DataError;
 
-/// A CSV file with a header, read row by row.
+/// A table with named columns, read row by row.
 pub(crate) struct Table {
     path: PathBuf,
-    reader: Reader<File>,
+    rows: Rows,
     header: StringRecord,
+}
+
+enum Rows {
+    /// A CSV file whose header has been read.
+    Csv(Box<Reader<File>>),
+    /// The rows of a Parquet file as texts, empty for null, and how many of them are done.
+    #[cfg(feature = "parquet")]
+    Parquet(std::vec::IntoIter<StringRecord>, u64),
 }
 
 /// One row of a [`Table`].
@@ -19,34 +30,32 @@ pub(crate) struct Row<'a> {
     path: &'a Path,
     header: &'a StringRecord,
     record: StringRecord,
-    /// Its line in the file, counted from 1.
+    /// Its line in the file, or its row below the header, counted from 1.
     pub(crate) line: u64,
 }
 
 impl Table {
     /// Opens a file that has all `required` columns; other columns than these and the `optional`
-    /// ones are not looked at.
+    /// ones are not looked at. Files that end in `.parquet` are Parquet, all others CSV.
     pub(crate) fn open(
         path: &Path,
         required: &[&str],
         optional: &[&str],
     ) -> Result<Self, DataError> {
-        let file = File::open(path)
-            .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
-        let mut header = reader.headers().map_err(|error| refuse(path, &error))?.clone();
-        // The mark that spreadsheets put before UTF-8.
-        if let Some(first) = header.get(0).and_then(|name| name.strip_prefix('\u{feff}')) {
-            let rest = header.iter().skip(1);
-            header = std::iter::once(first).chain(rest).collect();
-        }
+        let is_parquet =
+            path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+        let (rows, header) = match is_parquet {
+            true => open_parquet(path, required, optional)?,
+            false => open_csv(path)?,
+        };
         let columns: Vec<&str> = header.iter().collect();
         let known = required.iter().chain(optional);
         let twice = known.copied().find(|name| columns.iter().filter(|c| c == &name).count() > 1);
         let lacking = required.iter().find(|name| !columns.contains(name));
         let reason = match (lacking, twice) {
             (Some(lacking), _) => format!(
-                "there is no column `{lacking}` in the first line, but `{}`; expected {}{}",
+                "there is no column `{lacking}`{}, but `{}`; expected {}{}",
+                if is_parquet { "" } else { " in the first line" },
                 columns.join(","),
                 required.join(","),
                 match optional.is_empty() {
@@ -55,19 +64,73 @@ impl Table {
                 }
             ),
             (None, Some(twice)) => format!("the column `{twice}` is there twice"),
-            (None, None) => return Ok(Self { path: path.to_owned(), reader, header }),
+            (None, None) => return Ok(Self { path: path.to_owned(), rows, header }),
         };
-        Err(DataError::Line { path: path.to_owned(), line: 1, reason })
+        Err(match is_parquet {
+            true => DataError::Refused { path: path.to_owned(), reason },
+            false => DataError::Line { path: path.to_owned(), line: 1, reason },
+        })
     }
 
     /// The next row; `None` behind the last.
     pub(crate) fn next_row(&mut self) -> Result<Option<Row<'_>>, DataError> {
-        let mut record = StringRecord::new();
-        let found =
-            self.reader.read_record(&mut record).map_err(|error| refuse(&self.path, &error))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        Ok(found.then_some(Row { path: &self.path, header: &self.header, record, line }))
+        let (record, line) = match &mut self.rows {
+            Rows::Csv(reader) => {
+                let mut record = StringRecord::new();
+                let found =
+                    reader.read_record(&mut record).map_err(|error| refuse(&self.path, &error))?;
+                let line = record.position().map_or(0, csv::Position::line);
+                (found.then_some(record), line)
+            }
+            #[cfg(feature = "parquet")]
+            Rows::Parquet(rows, done) => {
+                *done += 1;
+                (rows.next(), *done)
+            }
+        };
+        Ok(record.map(|record| Row { path: &self.path, header: &self.header, record, line }))
     }
+}
+
+fn open_csv(path: &Path) -> Result<(Rows, StringRecord), DataError> {
+    let file = File::open(path)
+        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
+    let mut header = reader.headers().map_err(|error| refuse(path, &error))?.clone();
+    // The mark that spreadsheets put before UTF-8.
+    if let Some(first) = header.get(0).and_then(|name| name.strip_prefix('\u{feff}')) {
+        let rest = header.iter().skip(1);
+        header = std::iter::once(first).chain(rest).collect();
+    }
+    Ok((Rows::Csv(Box::new(reader)), header))
+}
+
+/// Whether a Parquet file has a column of this name; no without the feature.
+pub(crate) fn has_column(path: &Path, name: &str) -> bool {
+    #[cfg(feature = "parquet")]
+    return parquet::columns(path).iter().any(|column| column == name);
+    #[cfg(not(feature = "parquet"))]
+    {
+        let _ = (path, name);
+        false
+    }
+}
+
+#[cfg(feature = "parquet")]
+fn open_parquet(
+    path: &Path,
+    required: &[&str],
+    optional: &[&str],
+) -> Result<(Rows, StringRecord), DataError> {
+    let known: Vec<&str> = required.iter().chain(optional).copied().collect();
+    let (header, rows) = parquet::read(path, &known)?;
+    Ok((Rows::Parquet(rows.into_iter(), 0), header))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn open_parquet(path: &Path, _: &[&str], _: &[&str]) -> Result<(Rows, StringRecord), DataError> {
+    let reason = "this build does not read Parquet: write the table as .csv".to_owned();
+    Err(DataError::Refused { path: path.to_owned(), reason })
 }
 
 impl Row<'_> {

@@ -108,15 +108,23 @@ impl Embeddings {
     /// An ending that tells no format; a path that cannot be written; more labels and ids than a
     /// `.safetensors` file holds (100 MB of them).
     pub fn save(&self, path: &Path) -> Result<(), EmbeddingsError> {
-        let bytes = match Format::of(path)? {
+        let bytes = self
+            .to_bytes(Format::of(path)?)
+            .map_err(|reason| EmbeddingsError::Unwritable { path: path.to_owned(), reason })?;
+        Ok(write_atomically(path, &bytes)?)
+    }
+
+    /// The content of a file that holds the embeddings.
+    ///
+    /// # Errors
+    /// More labels and ids than a `.safetensors` file holds.
+    pub fn to_bytes(&self, format: Format) -> Result<Vec<u8>, String> {
+        match format {
             Format::Npy => Ok(npy::write(self.view())),
             Format::Safetensors => safetensors::write(self),
             #[cfg(feature = "parquet")]
             Format::Parquet => parquet::write(self),
-        };
-        let bytes = bytes
-            .map_err(|reason| EmbeddingsError::Unwritable { path: path.to_owned(), reason })?;
-        Ok(write_atomically(path, &bytes)?)
+        }
     }
 
     /// Reads a file of embeddings in the [`Format`] that its name tells.

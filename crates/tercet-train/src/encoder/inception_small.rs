@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{convolution_with_bias, linear, norm, pool};
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
 use crate::onnx::{Flow, Graph};
 
@@ -174,6 +175,12 @@ impl InceptionSmall {
         self.head.forward(map.flatten::<3>(2, 3).mean_dim(2).flatten(1, 2))
     }
 
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let trail = self.input.follow(trail).pool(2);
+        let trail = self.expand.follow(self.reduce.follow(trail)).pool(2);
+        self.modules.iter().fold(trail, |trail, module| module.follow(trail)).linear(&self.head)
+    }
+
     /// [`forward`](Self::forward) as layers of a graph.
     pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
         let map = self.input.graph(graph, images);
@@ -190,6 +197,10 @@ impl InceptionSmall {
 impl Normed {
     fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         relu(self.norm.forward(self.convolution.forward(map)))
+    }
+
+    fn follow(&self, trail: Trail) -> Trail {
+        trail.convolution(&self.convolution).leave(2)
     }
 
     fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {
@@ -211,6 +222,15 @@ impl Inception {
         });
         branches.extend(self.direct.as_ref().map(|direct| direct.forward(map)));
         Tensor::cat(branches, 1)
+    }
+
+    fn follow(&self, trail: Trail) -> Trail {
+        let stride = self.kernels.first().map_or(1, |(_, to)| to.convolution.stride[0]);
+        let kernels = self.kernels.iter().map(|(fewer, to)| to.follow(fewer.follow(trail)));
+        let pool = trail.leave(2).pool(stride); // squares and roots, where the pool is L2
+        let pool = self.pooled.as_ref().map_or(pool, |pooled| pooled.follow(pool));
+        let direct = self.direct.iter().map(|direct| direct.follow(trail));
+        trail.branches(kernels.chain([pool]).chain(direct))
     }
 
     fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {

@@ -8,6 +8,8 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, Pa
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
+use super::trail::Trail;
+
 /// A convolution with `kernel`×`kernel` weights, padded so that stride 1 keeps the size; He's normal
 /// initialisation (arXiv 1502.01852).
 pub(super) fn convolution(
@@ -80,6 +82,10 @@ impl EmbeddingHead {
 
     pub(super) fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         self.output.forward(relu(self.norm.forward(self.hidden.forward(features))))
+    }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        trail.linear(&self.hidden).leave(2).linear(&self.output)
     }
 
     pub(super) fn graph(&self, graph: &mut Graph, features: &Flow) -> Flow {

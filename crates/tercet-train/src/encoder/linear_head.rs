@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
 use crate::onnx::{Flow, Graph};
 
@@ -60,6 +61,10 @@ impl LinearHead {
     /// - vectors: N×D, embeddings: N×D'
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
         self.projection.forward(vectors)
+    }
+
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        trail.linear(&self.projection)
     }
 
     /// [`forward`](Self::forward) as layers of a graph.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{EmbeddingHead, convolution_with_bias, norm, pool};
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
 use crate::onnx::{Flow, Graph};
 
@@ -118,6 +119,13 @@ impl LuNet {
         self.head.forward(self.last.forward(map).flatten(1, 3))
     }
 
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let trail = self.stages.iter().fold(trail.convolution(&self.input), |trail, units| {
+            units.iter().fold(trail, |trail, unit| unit.follow(trail)).pool(2)
+        });
+        self.head.follow(self.last.follow(trail))
+    }
+
     /// [`forward`](Self::forward) as layers of a graph.
     pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
         let mut map = graph.convolution(images, &self.input);
@@ -156,6 +164,16 @@ impl Unit {
             map = convolution.forward(map);
         }
         map + shortcut
+    }
+
+    fn follow(&self, start: Trail) -> Trail {
+        let convolutions = self.convolutions.iter();
+        let trail = convolutions.fold(start, |trail, next| trail.leave(2).convolution(next));
+        match &self.shortcut {
+            Some(projection) => trail.beside(start, start.convolution(projection)),
+            None => trail,
+        }
+        .leave(1)
     }
 
     fn graph(&self, graph: &mut Graph, map: &Flow) -> Flow {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::linear;
 use super::linear_head::{LARGEST, projection};
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
 use crate::onnx::{Flow, Graph};
 
@@ -76,6 +77,11 @@ impl MlpHead {
     pub fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
         let hidden = relu(self.hidden.forward(vectors.clone()));
         self.projection.forward(vectors) + self.output.forward(hidden)
+    }
+
+    pub(super) fn follow(&self, start: Trail) -> Trail {
+        let hidden = start.linear(&self.hidden).leave(1).linear(&self.output);
+        start.linear(&self.projection).beside(start, hidden).leave(1)
     }
 
     /// [`forward`](Self::forward) as layers of a graph.

@@ -12,6 +12,7 @@ mod options;
 mod resnet;
 mod small_cnn;
 mod stages;
+mod trail;
 
 pub use inception_small::{InceptionSmall, InceptionSmallConfig};
 pub use linear_head::{LinearHead, LinearHeadConfig};
@@ -28,6 +29,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use crate::onnx::{Flow, Graph};
+use trail::Trail;
 
 /// The size of what enters an encoder: images, or vectors of D components as D×1×1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +261,21 @@ impl Encoder {
             Self::LinearHead(head) => head.forward(input.flatten(1, 3)),
             Self::MlpHead(head) => head.forward(input.flatten(1, 3)),
         }
+    }
+
+    /// Numbers that an item leaves behind on its way through the network, for the way back: the
+    /// outputs of its layers. What fits into memory at once is counted by them.
+    pub fn activations(&self, input: InputShape) -> usize {
+        let start = Trail::new(input);
+        let end = match self {
+            Self::SmallCnn(network) => network.follow(start),
+            Self::LuNet(network) => network.follow(start),
+            Self::InceptionSmall(network) => network.follow(start),
+            Self::ResNet(network) => network.follow(start),
+            Self::LinearHead(head) => head.follow(start),
+            Self::MlpHead(head) => head.follow(start),
+        };
+        end.values()
     }
 
     /// A head that starts as a given projection, D×D', where the architecture has one of that shape;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{EmbeddingHead, convolution, norm, pool};
 use super::options::check_range;
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape, Stage};
 use crate::onnx::{Flow, Graph};
 
@@ -170,6 +171,15 @@ impl ResNet {
         map.flatten::<3>(2, 3).mean_dim(2).flatten(1, 2)
     }
 
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let trail = trail.convolution(&self.conv1).leave(2).pool(2);
+        let trail = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+            .into_iter()
+            .flatten()
+            .fold(trail, |trail, block| block.follow(trail));
+        self.head.follow(trail)
+    }
+
     /// [`forward`](Self::forward) as layers of a graph.
     pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
         let map = graph.convolution(images, &self.conv1);
@@ -224,6 +234,17 @@ impl Block {
             map = bn3.forward(conv3.forward(relu(map)));
         }
         relu(map + shortcut)
+    }
+
+    fn follow(&self, start: Trail) -> Trail {
+        let mut trail = start.convolution(&self.conv1).leave(2).convolution(&self.conv2).leave(1);
+        if let Some(conv3) = &self.conv3 {
+            trail = trail.leave(1).convolution(conv3).leave(1);
+        }
+        if let Some((convolution, _)) = &self.downsample {
+            trail = trail.beside(start, start.convolution(convolution).leave(1));
+        }
+        trail.leave(2)
     }
 
     fn graph(&self, graph: &mut Graph, from: &Flow) -> Flow {

@@ -2,13 +2,14 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
+use crate::kernels::{convolve, normalize};
 use crate::onnx::{Flow, Graph};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
@@ -48,7 +49,6 @@ pub struct SmallCnn {
 struct Block {
     convolution: Conv2d,
     norm: BatchNorm,
-    pool: MaxPool2d,
 }
 
 impl SmallCnnConfig {
@@ -113,11 +113,7 @@ impl SmallCnnConfig {
                     .with_bias(false) // batch norm subtracts it again
                     .init(device);
                 channels = self.width;
-                Block {
-                    convolution,
-                    norm: BatchNormConfig::new(self.width).init(device),
-                    pool: MaxPool2dConfig::new([2, 2]).init(),
-                }
+                Block { convolution, norm: BatchNormConfig::new(self.width).init(device) }
             })
             .collect();
         Ok(SmallCnn { blocks, head: LinearConfig::new(map, self.embedding_dim).init(device) })
@@ -129,18 +125,28 @@ impl SmallCnn {
     /// - images: N×C×H×W, embeddings: N×D
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let map = self.blocks.iter().fold(images, |map, block| {
-            block.pool.forward(relu(block.norm.forward(block.convolution.forward(map))))
+            normalize(&block.norm, convolve(&block.convolution, map), 0.0, true)
         });
         self.head.forward(map.flatten(1, 3))
     }
 
+    pub(super) fn follow(&self, trail: Trail) -> Trail {
+        let blocks = self.blocks.iter();
+        blocks
+            .fold(trail, |trail, block| {
+                trail.convolution(&block.convolution).leave(2).pool_whole(2)
+            })
+            .linear(&self.head)
+    }
+
     /// [`forward`](Self::forward) as layers of a graph.
     pub(super) fn graph(&self, graph: &mut Graph, images: &Flow) -> Flow {
+        let pool = MaxPool2dConfig::new([2, 2]).init();
         let map = self.blocks.iter().fold(images.clone(), |map, block| {
             let map = graph.convolution(&map, &block.convolution);
             let map = graph.norm(&map, &block.norm);
             let map = graph.relu(&map);
-            graph.max_pool(&map, &block.pool)
+            graph.max_pool(&map, &pool)
         });
         let map = graph.flatten(&map);
         graph.linear(&map, &self.head)

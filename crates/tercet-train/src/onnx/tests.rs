@@ -44,6 +44,7 @@ fn model(name: &str, channels: u32, normalized: bool) -> Model {
         distance: Distance::Euclidean,
         normalized,
         threshold: Some(0.7),
+        calibration: None,
         thresholds: BTreeMap::new(),
         provenance: Provenance {
             held_out: Vec::new(),

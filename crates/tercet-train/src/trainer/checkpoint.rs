@@ -10,13 +10,14 @@ use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::TrainError;
+use super::{TrainError, Work};
 use crate::encoder::Encoder;
 use crate::files::{At, sync_folder, write_atomically};
 use crate::fingerprint::Fingerprint;
 
 const ENCODER: &str = "encoder.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
+const MEMORY: &str = "memory.safetensors";
 const STATE: &str = "state.json";
 
 /// Checkpoints kept: the newest, and one more should it be damaged.
@@ -34,6 +35,13 @@ pub(super) struct State {
     pub(super) statistics: Vec<f32>,
     /// Threads that computed: other numbers of threads round differently.
     pub(super) threads: usize,
+    /// Items that went through the network at once; other numbers round differently and give batch
+    /// norm other statistics.
+    #[serde(default)]
+    pub(super) chunk: Option<usize>,
+    /// What the steps looked at and learnt from.
+    #[serde(default)]
+    pub(super) work: Work,
 }
 
 /// A checkpoint that was read.
@@ -41,6 +49,8 @@ pub(super) struct Checkpoint {
     pub(super) state: State,
     encoder: ModuleRecord,
     optimizer: OptimizerRecord,
+    /// Past embeddings, if there are any.
+    pub(super) memory: Option<Vec<u8>>,
 }
 
 impl Checkpoint {
@@ -51,6 +61,7 @@ impl Checkpoint {
         state: &State,
         encoder: &Encoder,
         optimizer: &ModuleOptimizer,
+        memory: Option<Vec<u8>>,
     ) -> Result<PathBuf, TrainError> {
         let path = folder.join(format!("step-{:08}", state.step));
         let scratch = folder.join(format!(".step-{:08}.tmp", state.step));
@@ -66,12 +77,15 @@ impl Checkpoint {
         encoder.valid();
         let encoder = encoder.clone().into_record().into_bytes().map_err(|error| bad(&error))?;
         let optimizer = optimizer.to_record().into_bytes().map_err(|error| bad(&error))?;
-        let seal = seal(&encoder, &optimizer);
+        let seal = seal(&encoder, &optimizer, memory.as_deref());
         let json = serde_json::to_vec(&Sealed { state: state.clone(), seal })
             .map_err(|error| bad(&error))?;
         remove(&scratch)?;
         write_atomically(&scratch.join(ENCODER), &encoder)?;
         write_atomically(&scratch.join(OPTIMIZER), &optimizer)?;
+        if let Some(memory) = &memory {
+            write_atomically(&scratch.join(MEMORY), memory)?;
+        }
         write_atomically(&scratch.join(STATE), &json)?;
         remove(&path)?;
         fs::rename(&scratch, &path).at("write the checkpoint", &path)?;
@@ -114,8 +128,9 @@ impl Checkpoint {
         };
         let sealed: Sealed = serde_json::from_slice(&bytes(STATE)?).map_err(|error| bad(&error))?;
         let (encoder, optimizer) = (bytes(ENCODER)?, bytes(OPTIMIZER)?);
+        let memory = path.join(MEMORY).exists().then(|| bytes(MEMORY)).transpose()?;
         // Burn would quietly start afresh what it cannot find in a damaged record.
-        if seal(&encoder, &optimizer) != sealed.seal {
+        if seal(&encoder, &optimizer, memory.as_deref()) != sealed.seal {
             return Err(bad(&"its files are damaged"));
         }
         let state = sealed.state;
@@ -123,7 +138,7 @@ impl Checkpoint {
             .map_err(|error| bad(&error))?;
         let optimizer = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer))
             .map_err(|error| bad(&error))?;
-        Ok(Self { state, encoder, optimizer })
+        Ok(Self { state, encoder, optimizer, memory })
     }
 
     /// Puts the state into a network and an optimiser of the same configuration.
@@ -145,11 +160,15 @@ struct Sealed {
     seal: String,
 }
 
-fn seal(encoder: &[u8], optimizer: &[u8]) -> String {
+fn seal(encoder: &[u8], optimizer: &[u8], memory: Option<&[u8]>) -> String {
     let mut hash = Fingerprint::new();
     hash.bytes(encoder);
     hash.number(encoder.len() as u64);
     hash.bytes(optimizer);
+    if let Some(memory) = memory {
+        hash.number(optimizer.len() as u64);
+        hash.bytes(memory);
+    }
     hash.hex()
 }
 

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tercet::{Distance, Labels, Objective, Preset, Reduction, Selection};
+use tercet::{Distance, Labels, Objective, Preset, Reduction, Sampling, Selection};
 
+use super::batch::{BatchShape, Bytes, Chunk, Pool};
 use super::objective::{Margin, Parts};
 use crate::data::{
-    Catalogue, DataError, Fit, Input, Preprocessing, Source, Split, Standardization, split_classes,
-    split_named,
+    Augmentation, Catalogue, DataError, Filter, Fit, HoldoutBy, Input, Preprocessing, Source,
+    Split, Standardization, split_categories, split_classes, split_named,
 };
 use crate::encoder::{
     EncoderConfig, EncoderError, EncoderOptions, Freeze, LinearHeadConfig, SmallCnnConfig, Takes,
@@ -43,6 +44,17 @@ pub struct TrainConfig {
     pub channels: Option<u32>,
     /// How an image of another shape is brought to that size. Default `crop`.
     pub fit: Fit,
+    /// How images are resampled. Default `lanczos3`.
+    pub filter: Filter,
+    /// What is done to training images; by default what suits the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augmentation>,
+    /// How the classes and items of a batch are put together. Default `classes`.
+    pub sampling: Sampling,
+    /// Whether whole classes or whole categories are kept apart. Default `class`.
+    pub holdout_by: HoldoutBy,
+    /// The most memory that decoded images are kept in. Default 4 GiB.
+    pub cache_limit: Bytes,
     /// Whether vectors are brought to mean 0 and deviation 1 in each component. Default no.
     pub standardize: bool,
     /// Number of optimiser steps. Default 600.
@@ -51,6 +63,20 @@ pub struct TrainConfig {
     /// fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchShape>,
+    /// Candidates of which a step learns from the P·K that teach most. Default none: from a batch as
+    /// it is drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+    /// Items that go through the network at once. Default `auto`: the batch, or as many as fit.
+    pub chunk: Chunk,
+    /// What `chunk` counts on. Default: half of the machine's memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ram_limit: Option<Bytes>,
+    /// Embeddings of past steps that serve as further positives and negatives. Default 0.
+    pub memory: usize,
+    /// Steps before the memory begins to fill and to serve. Default: a tenth of the steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_start: Option<u64>,
     /// The objective. Default `batch-hard`.
     pub objective: Preset,
     /// How distances are measured; the objective's own by default.
@@ -124,9 +150,19 @@ impl Default for TrainConfig {
             size: None,
             channels: None,
             fit: Fit::default(),
+            filter: Filter::default(),
+            augment: None,
+            sampling: Sampling::default(),
+            holdout_by: HoldoutBy::default(),
+            cache_limit: Bytes(4 << 30),
             standardize: false,
             steps: 600,
             batch: None,
+            pool: None,
+            chunk: Chunk::default(),
+            ram_limit: None,
+            memory: 0,
+            memory_start: None,
             objective: Preset::default(),
             distance: None,
             normalize: false,
@@ -153,6 +189,9 @@ impl Default for TrainConfig {
         }
     }
 }
+
+/// More remembered embeddings than this are a slip of the pen: 4 GiB of them at 64 components.
+const LARGEST_MEMORY: usize = 1 << 24;
 
 /// A setting that makes no run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -212,6 +251,12 @@ impl TrainConfig {
                 return refuse(key, &every, "at least 1 step");
             }
         }
+        if self.memory > LARGEST_MEMORY {
+            return refuse("memory", &self.memory, &format!("at most {LARGEST_MEMORY} embeddings"));
+        }
+        if let Some(start) = self.memory_start.filter(|_| self.memory == 0) {
+            return refuse("memory-start", &start, "a --memory that starts there");
+        }
         if self.device != "cpu" {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
@@ -229,6 +274,11 @@ impl TrainConfig {
             let got = got.unwrap_or_else(|| "unset".to_owned());
             ConfigError { key, got, expected: error.to_string() }
         })
+    }
+
+    /// Steps before the memory begins to fill and to serve.
+    pub(super) fn memory_start(&self) -> u64 {
+        self.memory_start.unwrap_or(self.steps / 10)
     }
 
     /// The objective: the named one, with the parts that are given.
@@ -326,6 +376,7 @@ impl TrainConfig {
                 let channels = self.channels.unwrap_or(channels);
                 let mut preprocessing = Preprocessing::new(width, height, channels);
                 preprocessing.fit = self.fit;
+                preprocessing.filter = self.filter;
                 Ok(Input::Images(preprocessing))
             }
         }
@@ -334,11 +385,26 @@ impl TrainConfig {
     /// Which items are learnt from, and which are kept apart.
     ///
     /// # Errors
-    /// As [`split_named`] where the classes are named, else as [`split_classes`].
+    /// As [`split_named`] where the classes are named, else as [`split_classes`] or
+    /// [`split_categories`].
     pub fn split(&self, labels: &Labels) -> Result<Split, DataError> {
-        match self.holdout_classes.is_empty() {
-            true => split_classes(labels, self.holdout, self.seed),
-            false => split_named(labels, &self.holdout_classes),
+        if !self.holdout_classes.is_empty() {
+            return split_named(labels, &self.holdout_classes);
+        }
+        match self.holdout_by {
+            HoldoutBy::Class => split_classes(labels, self.holdout, self.seed),
+            HoldoutBy::Category => split_categories(labels, self.holdout, self.seed),
+        }
+    }
+
+    /// What is done to training images: what is asked for, or what suits the source.
+    ///
+    /// # Errors
+    /// A source that cannot be understood.
+    pub fn augmentation(&self) -> Result<Augmentation, DataError> {
+        match self.augment {
+            Some(augmentation) => Ok(augmentation),
+            None => Ok(self.source.parse::<Source>()?.default_augmentation()),
         }
     }
 
@@ -405,41 +471,6 @@ impl FromStr for ImageSize {
     }
 }
 
-/// P classes × K items, written `16x4`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchShape {
-    /// Classes of a batch.
-    pub p: usize,
-    /// Items of each class.
-    pub k: usize,
-}
-
-/// More items than this in one batch are a slip of the pen.
-const LARGEST_BATCH: usize = 1 << 14;
-
-impl fmt::Display for BatchShape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.p, self.k)
-    }
-}
-
-impl FromStr for BatchShape {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let shape = text
-            .split_once(['x', 'X', '×'])
-            .and_then(|(p, k)| Some(Self { p: p.trim().parse().ok()?, k: k.trim().parse().ok()? }));
-        shape
-            .filter(|shape: &Self| shape.p >= 2 && shape.k >= 2 && shape.p.checked_mul(shape.k).is_some_and(|items| items <= LARGEST_BATCH))
-            .ok_or_else(|| ConfigError {
-                key: "batch",
-                got: format!("`{text}`"),
-                expected: format!("PxK such as 16x4: at least 2 classes and 2 items of each, at most {LARGEST_BATCH} items"),
-            })
-    }
-}
-
 /// Written and read as text; a margin may also stand as a bare number in TOML.
 macro_rules! as_text {
     ($type:ty) => {
@@ -467,7 +498,6 @@ macro_rules! as_text {
     };
 }
 pub(super) use as_text;
-as_text!(BatchShape);
 as_text!(ImageSize);
 
 #[cfg(test)]
@@ -527,8 +557,6 @@ mod tests {
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        assert!("16".parse::<BatchShape>().is_err());
-        assert!("1x4".parse::<BatchShape>().is_err());
         assert!("-1".parse::<Margin>().is_err());
     }
 }

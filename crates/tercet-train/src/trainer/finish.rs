@@ -47,6 +47,8 @@ impl Trainer<'_> {
             holdout: Count::of(&self.holdout),
             before,
             after: None,
+            chunk: self.chunk,
+            work: self.work,
             skipped: self.prepared.skipped.clone(),
         };
         let (judged, embeddings) = after.unzip();
@@ -75,7 +77,13 @@ impl Trainer<'_> {
             calibration: after.and_then(Judgement::calibration),
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
-                config: json(&TrainConfig { out: None, threads: 0, ..self.config.clone() })?,
+                config: json(&TrainConfig {
+                    out: None,
+                    threads: 0,
+                    cache_limit: TrainConfig::default().cache_limit,
+                    augment: Some(self.config.augmentation()?),
+                    ..self.config.clone()
+                })?,
                 seed: self.config.seed,
                 held_out: self.prepared.held_out(),
                 data: self.prepared.fingerprint.clone(),

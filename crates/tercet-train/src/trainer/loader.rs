@@ -6,10 +6,23 @@ use std::thread;
 
 use tercet::PkSampler;
 
-use crate::data::{DataError, Examples};
+use crate::data::{Augmentation, DataError, Examples};
 
 /// Batches that each thread may have ready.
 const AHEAD: usize = 2;
+
+/// Threads that make batches. Cached examples cost next to nothing; changing or decoding them
+/// deserves every core. The threads sleep once their batches are ready, so that the encoder has the
+/// cores otherwise.
+fn threads(examples: &Examples, augmentation: &Augmentation) -> usize {
+    let is_cheap = examples.is_cached() && augmentation.is_none();
+    if is_cheap { 1 } else { rayon::current_num_threads() }
+}
+
+/// Batches that may be in memory beside the step's own: those ready and those in the making.
+pub(super) fn batches_ahead(examples: &Examples, augmentation: &Augmentation) -> usize {
+    threads(examples, augmentation) * (AHEAD + 1)
+}
 
 /// A batch of examples as numbers.
 pub(super) struct Batch {
@@ -17,6 +30,25 @@ pub(super) struct Batch {
     pub(super) items: Vec<u32>,
     /// N×C×H×W, standardised.
     pub(super) values: Vec<f32>,
+}
+
+/// What a loader makes batches of. All of it is a function of the step.
+pub(super) struct Recipe {
+    pub(super) examples: Arc<Examples>,
+    pub(super) sampler: Arc<PkSampler>,
+    /// The sampler's items as items of `examples`.
+    pub(super) train: Vec<u32>,
+    pub(super) augmentation: Augmentation,
+    pub(super) seed: u64,
+}
+
+impl Recipe {
+    fn batch(&self, step: u64) -> Result<Batch, DataError> {
+        let items: Vec<u32> =
+            self.sampler.batch(step).into_iter().map(|item| self.train[item as usize]).collect();
+        let values = self.examples.augmented(&items, &self.augmentation, self.seed, step)?;
+        Ok(Batch { items, values })
+    }
 }
 
 /// Yields the batches of the steps `start..end` in order. Thread i of n makes the steps start + i,
@@ -29,28 +61,16 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    /// `classes` are the sampler's items as items of `examples`.
-    pub(super) fn new(
-        examples: &Arc<Examples>,
-        sampler: &Arc<PkSampler>,
-        train: &Arc<[u32]>,
-        start: u64,
-        end: u64,
-    ) -> Self {
-        // Cached examples cost next to nothing; decoding on demand deserves every core.
-        let count = if examples.is_cached() { 1 } else { rayon::current_num_threads() };
+    pub(super) fn new(recipe: Recipe, start: u64, end: u64) -> Self {
+        let count = threads(&recipe.examples, &recipe.augmentation);
+        let recipe = Arc::new(recipe);
         let threads = (0..count as u64)
             .map(|thread| {
                 let (send, receive) = sync_channel(AHEAD);
-                let (examples, sampler, train) = (examples.clone(), sampler.clone(), train.clone());
+                let recipe = recipe.clone();
                 thread::spawn(move || {
                     for step in (start + thread..end).step_by(count) {
-                        let items: Vec<u32> = sampler
-                            .batch(step)
-                            .into_iter()
-                            .map(|item| train[item as usize])
-                            .collect();
-                        let batch = examples.batch(&items).map(|values| Batch { items, values });
+                        let batch = recipe.batch(step);
                         let failed = batch.is_err();
                         // The receiver goes away when training stops early.
                         if send.send(batch).is_err() || failed {

@@ -1,25 +1,30 @@
 //! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
 
+mod batch;
 mod checkpoint;
 mod config;
 mod error;
 mod finish;
 mod judging;
 mod loader;
+mod memory;
 mod monitor;
 mod objective;
 mod outcome;
+mod passes;
 mod prepared;
 mod report;
+mod room;
 mod run;
 mod step;
 mod watch;
 
-pub use config::{BatchShape, ConfigError, ImageSize, TrainConfig};
+pub use batch::{BatchShape, Bytes, Chunk, Pool};
+pub use config::{ConfigError, ImageSize, TrainConfig};
 pub use error::TrainError;
 pub use monitor::{JudgedLine, Line, StepLine};
 pub use objective::{Margin, Parts};
-pub use outcome::{Before, Count, Ended, Trained};
+pub use outcome::{Before, Count, Ended, Trained, Work};
 pub use run::RunFolder;
 pub use watch::{Event, Surroundings};
 
@@ -30,13 +35,15 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::Device;
-use tercet::{Labels, Metric, Objective, PkSampler};
+use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
 use crate::pretrained::Taken;
 use checkpoint::{Checkpoint, State};
-use loader::{Batch, Loader};
-use prepared::{Prepared, sampler};
+use loader::{Batch, Loader, Recipe, batches_ahead};
+use memory::{pack, unpack};
+use prepared::{Prepared, batch_shape, sampler};
+use room::{Task, chunk};
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
 /// model and report.
@@ -77,7 +84,22 @@ struct Trainer<'a> {
     optimizer: ModuleOptimizer,
     /// Steps done.
     step: u64,
+    /// Items of a batch.
+    batch: usize,
+    /// Items that go through the network at once; none if a whole batch does.
+    chunk: Option<usize>,
+    /// Past embeddings; none before the first.
+    memory: Option<Memory>,
+    work: Work,
     began: Instant,
+}
+
+/// What a run goes on from.
+struct Restored {
+    state: State,
+    encoder: Encoder,
+    optimizer: ModuleOptimizer,
+    memory: Option<Memory>,
 }
 
 impl<'a> Trainer<'a> {
@@ -88,7 +110,9 @@ impl<'a> Trainer<'a> {
         around: &'a Surroundings<'a>,
         began: Instant,
     ) -> Result<Self, TrainError> {
-        let sampler = sampler(config, &prepared.labels(&prepared.split.train))?;
+        let train = prepared.examples.catalogue().select(&prepared.split.train);
+        let sampler = sampler(config, &train)?;
+        let batch = batch_shape(config, &train.labels)?.items();
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
@@ -104,6 +128,15 @@ impl<'a> Trainer<'a> {
         if let (Some(taken), Some(file)) = (taken, &config.pretrained) {
             (around.watch)(Event::Warning(format!("{}: {taken}", file.display())));
         }
+        let task = Task {
+            encoder: &encoder,
+            input: prepared.examples.input().shape(),
+            parameters: encoder.parameters(),
+            batch,
+            candidates: sampler.batch_size(),
+            batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
+        };
+        let chunk = chunk(config, &task)?;
         let holdout = prepared.labels(&prepared.split.holdout);
         let mut trainer = Self {
             config,
@@ -118,27 +151,37 @@ impl<'a> Trainer<'a> {
             encoder,
             optimizer: adam(),
             step: 0,
+            batch,
+            chunk,
+            memory: None,
+            work: Work::default(),
             began,
             prepared,
         };
         let warn = |text| (around.watch)(Event::Warning(text));
         if let Some(restored) = run.restore_newest(|found| trainer.restored(found), &warn)? {
-            (trainer.step, trainer.encoder, trainer.optimizer) = restored;
+            let State { step, chunk, work, .. } = restored.state;
+            (trainer.step, trainer.chunk, trainer.work) = (step, chunk, work);
+            (trainer.encoder, trainer.optimizer) = (restored.encoder, restored.optimizer);
+            trainer.memory = restored.memory;
+        }
+        if let Some(chunk) = trainer.chunk {
+            (around.watch)(Event::Warning(format!(
+                "{chunk} items go through the network at once; the gradient is that of the whole batch"
+            )));
         }
         Ok(trainer)
     }
 
-    /// Steps, network and optimiser of a checkpoint.
-    fn restored(
-        &self,
-        checkpoint: Checkpoint,
-    ) -> Result<(u64, Encoder, ModuleOptimizer), TrainError> {
-        let State { step, data, statistics, threads } = checkpoint.state.clone();
-        if data != self.prepared.fingerprint || statistics != self.prepared.statistics() {
+    /// What a checkpoint holds.
+    fn restored(&self, mut checkpoint: Checkpoint) -> Result<Restored, TrainError> {
+        let state = checkpoint.state.clone();
+        let State { data, statistics, threads, .. } = &state;
+        if *data != self.prepared.fingerprint || *statistics != self.prepared.statistics() {
             return Err(TrainError::DataChanged(self.config.source.clone()));
         }
         let now = rayon::current_num_threads();
-        if threads != now {
+        if *threads != now {
             self.tell(Event::Warning(format!(
                 "this run began with {threads} threads and goes on with {now}: the result will differ in rounding (`--threads {threads}` keeps it)"
             )));
@@ -146,10 +189,12 @@ impl<'a> Trainer<'a> {
         // Loading a record changes running statistics that clones share: load into a network of
         // its own.
         let encoder = fresh(self.config, &self.prepared, &self.learning)?;
-        let (encoder, optimizer) = checkpoint
-            .restore(encoder, adam())
-            .map_err(|reason| TrainError::BadRun { path: self.run.checkpoints(), reason })?;
-        Ok((step, encoder, optimizer))
+        let bad = |reason| TrainError::BadRun { path: self.run.checkpoints(), reason };
+        let memory = checkpoint.memory.take();
+        let memory = memory.map(|bytes| unpack(bytes, self.config.memory)).transpose();
+        let memory = memory.map_err(bad)?;
+        let (encoder, optimizer) = checkpoint.restore(encoder, adam()).map_err(bad)?;
+        Ok(Restored { state, encoder, optimizer, memory })
     }
 
     fn run(mut self) -> Result<Ended, TrainError> {
@@ -163,8 +208,14 @@ impl<'a> Trainer<'a> {
             holdout: Count::of(&self.holdout),
             parameters: self.encoder.parameters(),
         });
-        let train: Arc<[u32]> = self.prepared.split.train.clone().into();
-        let loader = Loader::new(&self.prepared.examples, &self.sampler, &train, self.step, steps);
+        let recipe = Recipe {
+            examples: self.prepared.examples.clone(),
+            sampler: self.sampler.clone(),
+            train: self.prepared.split.train.clone(),
+            augmentation: self.config.augmentation()?,
+            seed: self.config.seed,
+        };
+        let loader = Loader::new(recipe, self.step, steps);
         let mut since = (Instant::now(), self.step);
         for batch in loader {
             if self.around.stop.load(Ordering::Relaxed) {
@@ -212,11 +263,13 @@ impl<'a> Trainer<'a> {
     /// One step: the objective's gradient, then the optimiser's move.
     fn train_step(&mut self, batch: Batch, log: bool) -> Result<Option<StepLine>, TrainError> {
         let learning_rate = self.config.learning_rate_at(self.step);
-        let made = self.gradients(batch, learning_rate)?;
+        let (gradients, seen) = self.gradients(batch, learning_rate)?;
         let encoder = self.encoder.clone();
-        self.encoder = self.optimizer.step(learning_rate, encoder, made.gradients);
+        self.encoder = self.optimizer.step(learning_rate, encoder, gradients);
+        self.remember(&seen)?;
+        self.work += seen.work;
         self.step += 1;
-        log.then(|| self.line(&made.outcome, learning_rate, made.embeddings.view())).transpose()
+        log.then(|| self.line(&seen, learning_rate)).transpose()
     }
 
     fn tell(&self, event: Event) {
@@ -229,8 +282,14 @@ impl<'a> Trainer<'a> {
             data: self.prepared.fingerprint.clone(),
             statistics: self.prepared.statistics(),
             threads: rayon::current_num_threads(),
+            chunk: self.chunk,
+            work: self.work,
         };
-        Checkpoint::write(&self.run.checkpoints(), &state, &self.encoder, &self.optimizer)?;
+        let folder = self.run.checkpoints();
+        let memory = self.memory.as_ref().map(pack).transpose();
+        let memory =
+            memory.map_err(|reason| TrainError::BadRun { path: folder.clone(), reason })?;
+        Checkpoint::write(&folder, &state, &self.encoder, &self.optimizer, memory)?;
         self.tell(Event::Checkpoint { step: self.step });
         Ok(())
     }

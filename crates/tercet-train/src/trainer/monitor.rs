@@ -34,6 +34,9 @@ pub struct StepLine {
     pub distance: Option<Percentiles>,
     /// Items a second since the line before.
     pub items_per_second: f64,
+    /// Share of the step's items that went back through the network.
+    #[serde(default)]
+    pub backward: Option<f64>,
 }
 
 /// One judgement along the way.

@@ -1,8 +1,9 @@
 //! What a run leaves behind, as `tercet train --json` prints it.
 
+use std::ops::AddAssign;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tercet::{Labels, Retrieval};
 
 use crate::data::BadItem;
@@ -20,6 +21,33 @@ pub struct Count {
 impl Count {
     pub(super) fn of(labels: &Labels) -> Self {
         Self { classes: labels.class_count(), items: labels.len() }
+    }
+}
+
+/// Items that steps looked at, and those that a backward pass was spent on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// Items that were embedded and evaluated.
+    pub items: u64,
+    /// Items that went back through the network.
+    pub backward: u64,
+}
+
+impl Work {
+    pub(super) fn new(items: usize, backward: usize) -> Self {
+        Self { items: items as u64, backward: backward as u64 }
+    }
+
+    /// Share of the items that went back.
+    pub fn share(self) -> f64 {
+        self.backward as f64 / self.items.max(1) as f64
+    }
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.items += other.items;
+        self.backward += other.backward;
     }
 }
 
@@ -74,6 +102,10 @@ pub struct Trained {
     pub before: Before,
     /// The trained network on the held-out classes; none without any.
     pub after: Option<Judgement>,
+    /// Items that went through the network at once; none if a whole batch did.
+    pub chunk: Option<usize>,
+    /// What the steps looked at and learnt from.
+    pub work: Work,
     /// Items left out by `skip-bad`.
     pub skipped: Vec<BadItem>,
 }

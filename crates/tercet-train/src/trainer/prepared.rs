@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use tercet::whitening::Pca;
-use tercet::{Labels, PkSampler};
+use tercet::{Labels, PkSampler, Sampling};
 
-use super::config::{BatchShape, ConfigError, TrainConfig};
+use super::batch::BatchShape;
+use super::config::{ConfigError, TrainConfig};
 use super::{Event, Surroundings, TrainError};
-use crate::data::{BadItem, DataError, Examples, PrepareOptions, Source, Split};
+use crate::data::{
+    BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
+};
 use crate::encoder::InputShape;
 use crate::model::ModelError;
 use crate::pretrained::{self, StateDict};
@@ -39,14 +42,14 @@ impl Prepared {
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = config.split(&catalogue.labels)?;
-        sampler(config, &catalogue.labels.select(&split.train))?;
+        sampler(config, &catalogue.select(&split.train))?;
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
         }
         let options = PrepareOptions {
             skip_bad: config.skip_bad,
             interrupted: Some(around.stop),
-            ..PrepareOptions::default()
+            cache_limit_bytes: config.cache_limit.0,
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
         let input = config.input(&source, &catalogue)?;
@@ -114,18 +117,39 @@ fn principal(
     Ok(Some(pca.directions().t().mapv(|value| value as f32)))
 }
 
-/// The batches of a run. Without a batch asked for, small data gets as many classes as it has.
-pub(super) fn sampler(config: &TrainConfig, train: &Labels) -> Result<PkSampler, TrainError> {
-    let usable = train.class_sizes().into_iter().filter(|&size| size >= 2).count();
+/// Classes and items of a batch. Without one asked for, small data gets as many classes as it has.
+pub(super) fn batch_shape(config: &TrainConfig, train: &Labels) -> Result<BatchShape, ConfigError> {
     let default = config.default_batch()?;
-    let shape = config.batch.unwrap_or(BatchShape { p: default.p.min(usable), ..default });
-    PkSampler::new(train, shape.p, shape.k, config.seed).map_err(|error| match error {
-        error @ tercet::Error::NotEnough { .. } if usable >= 2 => ConfigError {
-            key: "batch",
-            got: shape.to_string(),
-            expected: format!("fewer classes, such as {usable}x{}: {error}", shape.k),
-        }
-        .into(),
+    Ok(config.batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
+}
+
+/// Classes with two items or more.
+fn usable(train: &Labels) -> usize {
+    train.class_sizes().into_iter().filter(|&size| size >= 2).count()
+}
+
+/// The batches of a run, or the candidates where there is a pool.
+pub(super) fn sampler(config: &TrainConfig, from: &Catalogue) -> Result<PkSampler, TrainError> {
+    let train = &from.labels;
+    let batch = batch_shape(config, train)?;
+    let (key, shape) = match config.pool {
+        None => ("batch", batch),
+        Some(pool) => ("pool", pool.shape(batch)),
+    };
+    let refuse = |expected| ConfigError { key, got: shape.to_string(), expected };
+    if key == "pool" && shape.items() <= batch.items() {
+        return Err(refuse(format!("more items than a batch of {batch}")).into());
+    }
+    let sampler = PkSampler::new(train, shape.p, shape.k, config.seed);
+    let sampler = sampler.map_err(|error| match error {
+        error @ tercet::Error::NotEnough { .. } if usable(train) >= 2 => TrainError::from(refuse(
+            format!("fewer classes, such as {}x{}: {error}", usable(train), shape.k),
+        )),
         error => error.into(),
+    })?;
+    Ok(match config.sampling {
+        Sampling::Classes => sampler,
+        Sampling::Cameras => sampler.with_cameras(&from.require_cameras()?)?,
+        Sampling::Categories => sampler.with_categories(&categories(&from.labels)?)?,
     })
 }

@@ -8,7 +8,7 @@ use tercet::neighbors::nearest_leave_one_out;
 use tercet::{Percentiles, Retrieval};
 use tercet_report::{Judged, Measured, Neighbour, Picture, Strip, TrainingReport};
 
-use super::{Line, TrainError, Trained, Trainer};
+use super::{Line, TrainError, Trained, Trainer, Work};
 use crate::data::{Input, Pixels, Preprocessing, Standardization};
 use crate::files::write_atomically;
 use crate::judgement::{self, Judgement};
@@ -82,7 +82,8 @@ impl Trainer<'_> {
             ("encoder", format!("{}, {} parameters", trained.encoder, trained.parameters)),
             ("embedding", format!("{} dimensions, {} distance", self.dimensions()?, loss.metric())),
             ("objective", objective),
-            ("batch", self.sampler.to_string()),
+            ("batch", self.batches()),
+            ("backward passes", backward(trained.work)),
             ("steps", trained.steps.to_string()),
             (
                 "learning rate",
@@ -104,6 +105,22 @@ impl Trainer<'_> {
     fn dimensions(&self) -> Result<usize, TrainError> {
         let shape = self.prepared.examples.input().shape();
         Ok(self.config.encoder_config()?.embedding_dim(shape))
+    }
+
+    /// What a step learns from.
+    fn batches(&self) -> String {
+        let mut text = match self.config.pool {
+            None => self.sampler.to_string(),
+            Some(_) => format!("{} of {} that teach most", self.batch, self.sampler),
+        };
+        if let Some(chunk) = self.chunk {
+            text += &format!(", {chunk} items at once");
+        }
+        if self.config.memory > 0 {
+            let (memory, start) = (self.config.memory, self.config.memory_start());
+            text += &format!(", beside {memory} past embeddings from step {start} on");
+        }
+        text
     }
 
     fn notes(&self, trained: &Trained) -> Vec<String> {
@@ -225,6 +242,15 @@ impl Trainer<'_> {
             id: pixels.catalogue().items[item].id.clone(),
         })
     }
+}
+
+fn backward(work: Work) -> String {
+    format!(
+        "{:.1} % of {} items; {} were embedded only",
+        100.0 * work.share(),
+        work.items,
+        work.items - work.backward
+    )
 }
 
 fn judged(name: &str, retrieval: &Retrieval) -> Judged {

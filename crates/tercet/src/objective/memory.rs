@@ -121,14 +121,28 @@ impl Memory {
     /// some items.
     pub fn without(&self, items: &[u64]) -> (Array2<f32>, Labels) {
         let current: HashSet<u64> = items.iter().copied().collect();
-        let slots: Vec<usize> = (self.next..self.len())
-            .chain(0..self.next)
-            .filter(|&slot| !current.contains(&self.items[slot]))
-            .collect();
-        let vectors = Array2::from_shape_fn((slots.len(), self.dimensions), |(row, column)| {
+        let mut slots = self.slots();
+        slots.retain(|&slot| !current.contains(&self.items[slot]));
+        (self.vectors(&slots), slots.iter().map(|&slot| &self.labels[slot]).collect())
+    }
+
+    /// Everything in the bank, the oldest first: embeddings (M×D), labels and items. A bank of the
+    /// same capacity into which they are [pushed](Self::push) goes on as this one does.
+    pub fn entries(&self) -> (Array2<f32>, Labels, Vec<u64>) {
+        let slots = self.slots();
+        let labels = slots.iter().map(|&slot| &self.labels[slot]).collect();
+        (self.vectors(&slots), labels, slots.iter().map(|&slot| self.items[slot]).collect())
+    }
+
+    /// All slots, the oldest entry first.
+    fn slots(&self) -> Vec<usize> {
+        (self.next..self.len()).chain(0..self.next).collect()
+    }
+
+    fn vectors(&self, slots: &[usize]) -> Array2<f32> {
+        Array2::from_shape_fn((slots.len(), self.dimensions), |(row, column)| {
             self.values[slots[row] * self.dimensions + column]
-        });
-        (vectors, slots.iter().map(|&slot| &self.labels[slot]).collect())
+        })
     }
 
     /// Evaluates an objective over a batch with the bank as further candidates, by

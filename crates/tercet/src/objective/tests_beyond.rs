@@ -356,6 +356,16 @@ fn a_memory_is_a_ring_without_shadows() {
     let (vectors, kept) = memory.without(&[7]);
     assert_eq!(vectors.column(0).to_vec(), [1.0, 1.0, 2.0, 2.0]);
     assert_eq!(kept, Labels::from_iter(["b", "c", "a", "c"]));
+    let (everything, names, all_items) = memory.entries();
+    assert_eq!(all_items, [4, 5, 6, 7, 8]);
+    let mut again = Memory::new(5, 2);
+    again.push(everything.view(), &names, &all_items).unwrap();
+    for memory in [&mut memory, &mut again] {
+        memory.push(Array2::ones((1, 2)).view(), &Labels::from_iter(["d"]), &[9]).unwrap();
+    }
+    assert_eq!(memory.entries(), again.entries());
+    let mut memory = Memory::new(5, 2);
+    memory.push(everything.view(), &names, &all_items).unwrap();
 
     let current = random(21, 3, 2);
     let items = [100, 7, 101];

@@ -478,8 +478,16 @@ fn kind(path: &Path) -> anyhow::Result<Kind> {
 
 /// The files to judge and, last, the source for models.
 fn split(inputs: &[String]) -> anyhow::Result<(Vec<&Path>, Option<&str>)> {
+    // `features:FILE` names a source, though its file has the ending of embeddings.
+    let names_kind = |input: &str| {
+        let kind = input.split_once(':').map(|(kind, _)| kind);
+        Source::KINDS.iter().any(|known| known.usage.split(':').next() == kind)
+    };
     let is_system = |input: &String| {
         let path = Path::new(input);
+        if names_kind(input) {
+            return false;
+        }
         Format::of(path).is_ok() || (path.is_file() && Model::is_model(path).unwrap_or(false))
     };
     let (systems, source) = match inputs.split_last() {

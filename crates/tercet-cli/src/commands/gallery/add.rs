@@ -123,9 +123,10 @@ impl Summary<'_> {
         });
         super::super::print(general, &document, || {
             let mut text = format!(
-                "{} items in {}: {} added, {} replaced, {} there already, {} left out",
+                "{} items in {}; from {}: {} added, {} replaced, {} there already, {} left out",
                 count(info.items as usize),
                 info.location,
+                self.source,
                 count(filled.added),
                 count(filled.replaced),
                 count(filled.kept),

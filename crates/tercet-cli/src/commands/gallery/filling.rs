@@ -115,6 +115,9 @@ impl Filling {
         model: &Model,
         catalogue: &Catalogue,
     ) -> anyhow::Result<Filled> {
+        for problem in &catalogue.problems {
+            progress::remark(general, format!("note: {problem}"));
+        }
         let preprocessing = model.card.preprocessing.images()?;
         let label = |item: u32| {
             let class = catalogue.labels.classes()[item as usize];

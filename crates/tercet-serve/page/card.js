@@ -1,0 +1,82 @@
+// Model: what it was trained on, and what it is worth.
+
+import { count, distance, h, percent, things } from "./dom.js";
+import { state } from "./state.js";
+
+export class Card {
+  constructor(root) {
+    this.root = root;
+    state.addEventListener("gallery", () => this.show());
+  }
+
+  show() {
+    const { card, about } = state;
+    if (!card) {
+      this.root.replaceChildren(h("p", { class: "notice" },
+        "This gallery is served without its model: its items can be searched and compared, new pictures cannot. Start the server with ", h("code", {}, "--model FILE"), "."));
+      return;
+    }
+    const { results, config } = card.provenance;
+    this.root.replaceChildren(
+      h("p", { class: "lead" }, this.#sentence()),
+      ...this.#figures(results),
+      h("h2", {}, "From distance to same"),
+      this.#thresholds(),
+      h("h2", {}, "What it is"),
+      h("dl", { class: "facts" }, ...this.#facts(card, config, about).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+      h("p", { class: "caption" }, "Programs ask the same server: ", h("a", { href: "/api/openapi.json" }, "/api/openapi.json"), ", ", h("a", { href: "/metrics" }, "/metrics"), "."));
+  }
+
+  #sentence() {
+    const { config, results } = state.card.provenance;
+    const source = config?.source ? `on ${config.source}` : "";
+    const classes = results?.holdout?.classes;
+    return `Trained ${source}${classes ? `, judged on ${things(classes, "class", "classes")} that it had never seen` : ""}.`.replace("  ", " ");
+  }
+
+  #figures(results) {
+    const after = results?.after ?? results;
+    const before = results?.before?.pixels ?? results?.before?.features;
+    if (typeof after?.map_at_r !== "number") return [];
+    const figures = [
+      ["Recall@1", after.recall_at_k?.["1"], after.ci95?.recall_at_1, before?.recall_at_k?.["1"]],
+      ["MAP@R", after.map_at_r, after.ci95?.map_at_r, before?.map_at_r],
+      ["Verification", after.verification?.accuracy?.mean, null, null],
+    ].filter(([, value]) => typeof value === "number");
+    return [h("div", { class: "headlines" }, figures.map(([name, value, interval, base]) => h("section", {},
+      h("h2", {}, name),
+      h("p", { class: "value" }, (value * 100).toFixed(1), h("small", {}, " %")),
+      h("p", { class: "interval" }, interval ? `95 % interval ${(interval[0] * 100).toFixed(1)} – ${(interval[1] * 100).toFixed(1)}` : name === "Verification" ? "of pairs told rightly" : ""),
+      typeof base === "number" ? h("p", { class: "interval" }, `pixels alone ${(base * 100).toFixed(1)}`) : ""))) ];
+  }
+
+  #thresholds() {
+    const { threshold, thresholds } = state.card;
+    const rows = Object.entries(thresholds)
+      .map(([far, at]) => [`one stranger in ${count(Math.round(1 / Number(far)))} passes`, at])
+      .sort(([, one], [, other]) => other - one);
+    if (threshold !== null) rows.unshift(["most accurate", threshold]);
+    if (!rows.length) return h("p", {}, "This model has no thresholds: it was trained without classes to judge on.");
+    return h("div", { class: "scroll" }, h("table", {},
+      h("thead", {}, h("tr", {}, h("th", {}, "Same below"), h("th", {}, "distance"), h("th", {}, "chance there"), h("th", {}))),
+      h("tbody", {}, rows.map(([name, at]) => h("tr", {},
+        h("th", {}, name), h("td", {}, distance(at)), h("td", {}, state.probability(at) === null ? "–" : percent(state.probability(at))),
+        h("td", {}, h("button", { type: "button", class: "quiet", onclick: () => { state.setThreshold(at); location.hash = "#search"; } }, "use"))))))); 
+  }
+
+  #facts(card, config, about) {
+    const { preprocessing: p } = card;
+    const facts = [
+      ["Input", `${p.width} × ${p.height}, ${p.channels === 1 ? "gray" : "colour"}`],
+      ["Encoder", Object.values(card.encoder)[0]?.name ?? card.encoder.kind ?? card.encoder.name ?? Object.keys(card.encoder)[0]],
+      ["Embedding", `${about.dimensions} numbers`],
+      ["Distance", about.metric],
+      ["Objective", config?.objective],
+      ["Steps", typeof config?.steps === "number" ? count(config.steps) : null],
+      ["Seed", String(card.provenance.seed)],
+      ["Version", card.provenance.tercet],
+      ["Fingerprint", card.fingerprint],
+    ];
+    return facts.filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => [name, String(value)]);
+  }
+}

@@ -1,0 +1,116 @@
+// Compare: two things, one distance, one answer.
+
+import * as api from "./api.js";
+import { distance, h, percent } from "./dom.js";
+import { Instrument } from "./instrument.js";
+import { pasted, Place } from "./picture.js";
+import { sentence } from "./search.js";
+import { state } from "./state.js";
+
+export class Compare {
+  #running = null;
+  #found = null;
+
+  constructor(root, go) {
+    this.go = go;
+    this.places = ["One", "The other"].map((title) => new Place({ title, hint: title, changed: () => this.#changed() }));
+    this.instrument = new Instrument();
+    this.verdict = h("p", { class: "verdict" });
+    this.number = h("p", { class: "number" });
+    this.detail = h("p", { class: "detail" });
+    const random = (place) => h("button", { type: "button", class: "quiet", onclick: async () => {
+      const [item] = await api.sample(1).catch(() => []);
+      if (item) place.set(item);
+    } }, "one of the gallery");
+    this.answer = h("div", { class: "answer", role: "status" }, this.number, this.verdict, this.detail);
+    root.append(
+      h("div", { class: "sides" },
+        h("div", { class: "side" }, this.places[0].element, random(this.places[0])),
+        this.answer,
+        h("div", { class: "side" }, this.places[1].element, random(this.places[1]))),
+      this.instrument.element);
+    state.addEventListener("threshold", () => this.#judge());
+    this.#judge();
+  }
+
+  /** `a` and `b` are items of the gallery; `given` a question that comes along. */
+  async show(parameters, given) {
+    if (given?.file) this.places[0].set(given, true);
+    await Promise.all(["a", "b"].map(async (name, side) => {
+      const id = parameters.get(name);
+      const place = this.places[side];
+      if (id === null || place.question?.id === id) return;
+      place.set({ id }, true);
+      const item = await api.get(id).catch(() => null);
+      if (item && place.question?.id === id) place.set(item, true);
+    }));
+    this.run();
+  }
+
+  paste(event) {
+    const file = pasted(event);
+    if (file) this.#free().take(file);
+    return file !== null;
+  }
+
+  take(file) { this.#free().take(file); }
+
+  /** Where the next picture goes: the place in focus, or the first that is empty. */
+  #free() {
+    const focused = this.places.find(({ element }) => element.contains(document.activeElement));
+    return focused ?? this.places.find(({ question }) => !question) ?? this.places[1];
+  }
+
+  #changed() {
+    const [a, b] = this.places.map(({ question }) => question?.id);
+    this.go("compare", { ...(a && { a }), ...(b && { b }) }, true);
+    this.run();
+  }
+
+  async run() {
+    this.#running?.abort();
+    const [a, b] = this.places.map(({ question }) => question);
+    if (!a || !b) {
+      this.#found = null;
+      return this.#judge();
+    }
+    const running = this.#running = new AbortController();
+    this.answer.classList.add("waiting");
+    try {
+      this.#found = await api.compare(a, b, running.signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#found = { error };
+    }
+    if (running !== this.#running) return;
+    this.answer.classList.remove("waiting");
+    this.#judge();
+  }
+
+  #judge() {
+    const found = this.#found;
+    const same = found && !found.error ? state.same(found.distance) : null;
+    this.answer.classList.toggle("same", same === true);
+    this.answer.classList.toggle("different", same === false);
+    this.answer.classList.toggle("failed", Boolean(found?.error));
+    if (!found) {
+      this.number.textContent = "·";
+      this.verdict.textContent = "Two pictures";
+      this.detail.textContent = "and the model says how far they are apart.";
+      this.instrument.mark([]);
+      return;
+    }
+    if (found.error) {
+      this.number.textContent = "–";
+      this.verdict.textContent = "No answer";
+      this.detail.textContent = sentence(found.error.message);
+      this.instrument.mark([]);
+      return;
+    }
+    this.number.textContent = distance(found.distance);
+    this.verdict.textContent = same === null ? "apart" : same ? "The same" : "Different";
+    this.detail.textContent = found.probability === null ? "" : `Chance that they are the same: ${percent(found.probability)}`;
+    this.instrument.mark([{ distance: found.distance, key: 0 }]);
+    this.instrument.point(0);
+  }
+}

@@ -1,0 +1,257 @@
+// Search: a picture or an item, and its nearest neighbours.
+
+import * as api from "./api.js";
+import { distance, h, percent, sure, things, toast } from "./dom.js";
+import { Instrument } from "./instrument.js";
+import { image, pasted, Place } from "./picture.js";
+import { state } from "./state.js";
+
+const COUNTS = [12, 24, 48, 96];
+
+export class Search {
+  #running = null;
+  #hits = [];
+
+  constructor(root, go) {
+    this.go = go;
+    this.place = new Place({ title: "Query", hint: "A picture to find", changed: (question) => this.#changed(question) });
+    this.instrument = new Instrument();
+    this.label = h("input", { type: "search", list: "classes", placeholder: "all classes", autocomplete: "off", spellcheck: "false", onchange: () => this.run(), onfocus: () => this.#fillClasses() });
+    this.k = h("select", { onchange: () => this.run() }, COUNTS.map((k) => h("option", { value: k, selected: k === 24 }, k)));
+    this.classes = h("datalist", { id: "classes" });
+    this.actions = h("div", { class: "actions" });
+    this.summary = h("p", { class: "summary", role: "status" });
+    this.results = h("ol", { class: "results", onkeydown: (event) => this.#walk(event), "aria-label": "Nearest items" });
+    this.start = h("div", { class: "start" });
+    root.append(
+      h("div", { class: "query" }, this.place.element, this.actions,
+        h("div", { class: "fields" },
+          h("label", {}, h("span", {}, "Only of class"), this.label, this.classes),
+          h("label", {}, h("span", {}, "How many"), this.k))),
+      h("div", { class: "found" }, this.instrument.element, this.summary, this.results, this.start));
+    state.addEventListener("threshold", () => this.#judge());
+    this.#act();
+  }
+
+  /** Shows what an address says: `item` for an item of the gallery. */
+  async show(parameters) {
+    const id = parameters.get("item");
+    if (id !== null && this.place.question?.id !== id) {
+      this.place.set({ id }, true);
+      const item = await api.get(id).catch(() => null);
+      if (item && this.place.question?.id === id) this.place.set(item, true);
+      this.#act();
+      this.run();
+    } else if (id === null && this.place.question?.id) {
+      this.place.set(null, true);
+      this.#act();
+      this.#begin();
+    } else if (!this.place.question) {
+      this.#begin();
+    }
+  }
+
+  paste(event) {
+    const file = pasted(event);
+    if (file) this.place.take(file);
+    return file !== null;
+  }
+
+  take(file) { this.place.take(file); }
+
+  #changed(question) {
+    if (question?.id) {
+      this.place.set(null, true);
+      this.go("search", { item: question.id });
+    } else {
+      this.go("search", {}, true);
+      this.#act();
+      this.run();
+    }
+  }
+
+  /** Suggests what the map has classes for. */
+  async #fillClasses() {
+    const { classes } = await state.map().catch(() => ({ classes: [] }));
+    this.classes.replaceChildren(...classes.slice(0, 2000).map((name) => h("option", { value: name })));
+  }
+
+  /** Something to start from. */
+  async #begin() {
+    this.#running?.abort();
+    this.#hits = [];
+    this.results.replaceChildren();
+    this.instrument.mark([]);
+    this.summary.textContent = "";
+    this.instrument.element.hidden = true;
+    this.summary.hidden = true;
+    this.start.replaceChildren(
+      h("h2", {}, state.about.items ? "Find what looks the same" : "Nothing here yet"),
+      h("p", { class: "lead" }, this.#invitation()),
+      h("ul", { class: "samples" }, Array.from({ length: state.about.items ? 18 : 0 }, () => h("li", { class: "blank" }))));
+    if (!state.about.items) return;
+    const items = await api.sample(18).catch((error) => { toast(sentence(error.message)); return []; });
+    if (this.place.question) return;
+    this.start.querySelector(".samples").replaceChildren(...items.map(({ id, label }) => h("li", {},
+      h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id)))));
+  }
+
+  #invitation() {
+    const { items, embeds } = state.about;
+    if (!items) return embeds ? "Drop a picture, and add it to the gallery." : "Add items with tercet gallery add.";
+    return embeds ? "Drop a picture, paste one, or start from one of these." : "Start from one of these.";
+  }
+
+  async run() {
+    const question = this.place.question;
+    if (!question) return;
+    this.instrument.show();
+    this.summary.hidden = false;
+    this.#running?.abort();
+    const running = this.#running = new AbortController();
+    this.start.replaceChildren();
+    this.results.classList.add("waiting");
+    if (!this.#hits.length) this.#blank();
+    this.summary.classList.remove("wrong");
+    this.summary.textContent = "Searching …";
+    try {
+      const found = await api.search(question, { k: this.k.value, label: this.label.value.trim() }, running.signal);
+      if (running !== this.#running) return;
+      this.#show(found);
+    } catch (error) {
+      if (error.name === "AbortError" || running !== this.#running) return;
+      this.#hits = [];
+      this.results.replaceChildren();
+      this.instrument.mark([]);
+      this.summary.classList.add("wrong");
+      this.summary.textContent = sentence(error.message);
+    } finally {
+      if (running === this.#running) this.results.classList.remove("waiting");
+    }
+  }
+
+  #blank() {
+    this.results.replaceChildren(...Array.from({ length: Number(this.k.value) }, () => h("li", { class: "blank" }, h("div", { class: "picture" }))));
+  }
+
+  #show({ hits, seconds, method }) {
+    this.#hits = hits;
+    this.time = `${Math.max(1, Math.round(seconds * 1000))}\u00a0ms${method === "exact" ? "" : `, by ${method}`}`;
+    this.results.replaceChildren(...hits.map((hit, place) => {
+      const link = h("a", {
+        href: `#search?item=${encodeURIComponent(hit.id)}`, title: hit.id, draggable: "true", tabindex: place ? "-1" : "0",
+        onmouseenter: () => this.instrument.point(place), onfocus: () => this.instrument.point(place),
+        onmouseleave: () => this.instrument.point(null), onblur: () => this.instrument.point(null),
+        ondragstart: (event) => event.dataTransfer.setData("application/x-tercet-item", hit.id),
+      },
+        h("div", { class: "picture" }, image(api.thumbnail(hit.id), ""), h("span", { class: "sign", "aria-hidden": "true" })),
+        h("span", { class: "label" }, hit.label ?? hit.id),
+        h("span", { class: "figures" }, h("span", {}, distance(hit.distance)), hit.probability === null ? "" : h("span", { class: "probability" }, percent(hit.probability))),
+        h("span", { class: "unseen verdict" }));
+      return h("li", {}, link);
+    }));
+    this.instrument.mark(hits.map((hit, key) => ({ distance: hit.distance, key })));
+    if (!hits.length) this.summary.textContent = this.label.value.trim() ? "Nothing of that class in the gallery." : "Nothing else in the gallery.";
+    this.#judge();
+    this.#act();
+  }
+
+  /** Same or different, by the threshold as it is now. */
+  #judge() {
+    if (!this.#hits.length) return;
+    let same = 0;
+    [...this.results.children].forEach((entry, place) => {
+      const verdict = state.same(this.#hits[place].distance);
+      entry.classList.toggle("same", verdict === true);
+      entry.classList.toggle("different", verdict === false);
+      entry.querySelector(".verdict").textContent = verdict === null ? "" : verdict ? "same" : "different";
+      if (verdict) same++;
+    });
+    const total = this.#hits.length;
+    this.summary.textContent = state.threshold === null
+      ? `${things(total, "neighbour")} in ${this.time}`
+      : `${same === 0 ? "None" : same === total ? "All" : same} of the ${things(total, "nearest item")} ${same === 1 ? "is" : "are"} the same · ${this.time}`;
+  }
+
+  /** Arrow keys go from result to result. */
+  #walk(event) {
+    const links = [...this.results.querySelectorAll("a")];
+    const at = links.indexOf(document.activeElement);
+    if (at < 0) return;
+    const columns = getComputedStyle(this.results).gridTemplateColumns.split(" ").length;
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + columns, ArrowUp: at - columns, Home: 0, End: links.length - 1 }[event.key];
+    if (to === undefined || !links[to]) return;
+    event.preventDefault();
+    links[at].tabIndex = -1;
+    links[to].tabIndex = 0;
+    links[to].focus();
+  }
+
+  /** What can be done with the query. */
+  #act() {
+    const question = this.place.question;
+    const button = (name, run, kind = "") => h("button", { type: "button", class: kind, onclick: run }, name);
+    const actions = [];
+    if (!question || question.id) actions.push(button(question ? "Another" : "Surprise me", () => this.#surprise()));
+    if (question) actions.push(button("Compare with …", () => this.go("compare", question.id ? { a: question.id } : {}, false, question)));
+    if (question?.id) actions.push(h("a", { class: "button", href: `#map?item=${encodeURIComponent(question.id)}` }, "On the map"));
+    if (question?.id && state.about.writable) actions.push(button("Remove", () => this.#remove(question.id)));
+    if (question?.file) actions.push(button("Clear", () => { this.place.set(null, true); this.#act(); this.#begin(); }));
+    this.actions.replaceChildren(...actions);
+    if (question?.file && state.about.writable && state.about.embeds) this.actions.append(this.#adding(question));
+  }
+
+  async #surprise() {
+    const [item] = await api.sample(1).catch(() => []);
+    if (item) this.go("search", { item: item.id });
+  }
+
+  #adding({ file, name }) {
+    const nearest = this.#hits[0];
+    const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.same(nearest.distance) ? nearest.label ?? "" : "" });
+    const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "by its content" });
+    const form = h("form", { class: "adding", onsubmit: async (event) => {
+      event.preventDefault();
+      const button = form.querySelector("button");
+      button.disabled = true;
+      try {
+        const added = await api.add(file, { id: id.value.trim(), label: label.value.trim() });
+        await state.changed();
+        toast(`Added ${added.id}`, { name: "Undo", run: () => this.#undo(added.id) });
+        this.go("search", { item: added.id });
+      } catch (error) {
+        this.place.say(sentence(error.message));
+      } finally {
+        button.disabled = false;
+      }
+    } },
+      h("label", {}, h("span", {}, "Class"), label), h("label", {}, h("span", {}, "Name"), id), h("button", { class: "main" }, "Add"));
+    return h("details", {}, h("summary", {}, "Add to the gallery"), form);
+  }
+
+  async #undo(id) {
+    try {
+      await api.remove(id);
+      await state.changed();
+      toast(`${id} is gone again`);
+      if (this.place.question?.id === id) this.go("search", {});
+    } catch (error) {
+      toast(sentence(error.message));
+    }
+  }
+
+  async #remove(id) {
+    if (!await sure("Remove this item?", `${id} is taken out of the gallery. That cannot be undone.`)) return;
+    try {
+      await api.remove(id);
+      await state.changed();
+      toast(`Removed ${id}`);
+      this.go("search", {});
+    } catch (error) {
+      toast(sentence(error.message));
+    }
+  }
+}
+
+/** Messages of the interface begin small. */
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;

@@ -1,0 +1,148 @@
+//! `/api/gallery` and `/api/model`: what is served.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+use tercet_train::model::ModelCard;
+use utoipa::ToSchema;
+
+use super::Service;
+use crate::refusal::{ErrorBody, Refusal};
+
+/// Points of a [`Curve`].
+const POINTS: usize = 129;
+
+/// A probability below which two things are hardly the same.
+const HARDLY: f64 = 0.001;
+
+/// The gallery in numbers, and what may be done with it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct About {
+    /// What the page calls it.
+    name: String,
+    items: u64,
+    classes: usize,
+    dimensions: usize,
+    /// Such as `euclidean`, or `normalised squared-euclidean`.
+    metric: String,
+    /// Fingerprint of the model behind the vectors.
+    model: String,
+    /// Whether pictures can be embedded.
+    embeds: bool,
+    /// Whether items can be added and removed.
+    writable: bool,
+    /// Whether the gallery is gone when the server stops.
+    passing: bool,
+    /// Counts the changes.
+    generation: i64,
+    limits: Bounds,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Bounds {
+    /// Bytes of an upload.
+    body: usize,
+    /// Pixels of a picture.
+    pixels: u64,
+}
+
+/// The gallery
+#[utoipa::path(
+    get,
+    path = "/api/gallery",
+    tag = "about",
+    responses((status = 200, body = About), (status = "4XX", body = ErrorBody)),
+)]
+pub(super) async fn gallery(State(service): State<Arc<Service>>) -> Json<About> {
+    let info = service.gallery.info();
+    Json(About {
+        name: service.name.clone(),
+        items: info.items,
+        classes: info.labels.len(),
+        dimensions: info.settings.dimensions,
+        metric: info.settings.metric.to_string(),
+        model: info.settings.model.clone(),
+        embeds: service.embedder.is_some(),
+        writable: !service.gallery.read_only,
+        passing: service.passing,
+        generation: info.generation,
+        limits: Bounds { body: service.limits.body, pixels: service.limits.pixels },
+    })
+}
+
+/// What the model file says of itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Card {
+    fingerprint: String,
+    #[schema(value_type = Object)]
+    encoder: Value,
+    #[schema(value_type = Object)]
+    preprocessing: Value,
+    distance: String,
+    normalized: bool,
+    /// The most accurate distance on held-out classes.
+    threshold: Option<f64>,
+    /// Distances by false accept rate.
+    thresholds: BTreeMap<String, f64>,
+    /// From distance to probability.
+    curve: Option<Curve>,
+    /// What it was trained on, and its figures on held-out classes.
+    #[schema(value_type = Object)]
+    provenance: Value,
+}
+
+/// A calibration as evenly spaced points.
+#[derive(Debug, Serialize, ToSchema)]
+struct Curve {
+    /// The distance of the last point; the first is 0.
+    to: f64,
+    probabilities: Vec<f64>,
+}
+
+/// The model
+#[utoipa::path(
+    get,
+    path = "/api/model",
+    tag = "about",
+    responses(
+        (status = 200, body = Card),
+        (status = 404, description = "Served without a model", body = ErrorBody),
+    ),
+)]
+pub(super) async fn model(State(service): State<Arc<Service>>) -> Result<Json<Card>, Refusal> {
+    let embedder = service.embedder.as_ref().ok_or_else(|| {
+        Refusal::new(StatusCode::NOT_FOUND, "no-model", "this gallery is served without its model")
+    })?;
+    let card = &*embedder.card;
+    let value = |value: serde_json::Result<Value>| value.map_err(Refusal::internal);
+    Ok(Json(Card {
+        fingerprint: embedder.fingerprint.clone(),
+        encoder: value(serde_json::to_value(&card.encoder))?,
+        preprocessing: value(serde_json::to_value(&card.preprocessing))?,
+        distance: card.distance.to_string(),
+        normalized: card.normalized,
+        threshold: card.threshold,
+        thresholds: card.thresholds.clone(),
+        curve: curve(card),
+        provenance: value(serde_json::to_value(&card.provenance))?,
+    }))
+}
+
+/// The part of the calibration where something happens.
+fn curve(card: &ModelCard) -> Option<Curve> {
+    let calibration = card.calibration.as_ref()?;
+    let hardly = calibration.distance(HARDLY).map(f64::from).filter(|far| far.is_finite());
+    let marks = card.thresholds.values().chain(&card.threshold).copied();
+    let to = marks.map(|mark| 1.5 * mark).chain(hardly).fold(0.0, f64::max);
+    if !(to > 0.0 && to < f64::from(f32::MAX)) {
+        return None;
+    }
+    let at = |point: usize| (to * point as f64 / (POINTS - 1) as f64) as f32;
+    let probabilities = (0..POINTS).map(|point| calibration.probability(at(point))).collect();
+    Some(Curve { to, probabilities })
+}

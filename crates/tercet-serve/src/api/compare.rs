@@ -1,0 +1,67 @@
+//! `/api/compare`: do two things show the same?
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use ndarray::Axis;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::question::{self, Pair};
+use super::{Service, Verdict};
+use crate::parameters::Parameters;
+use crate::refusal::{ErrorBody, Refusal};
+
+/// How far two things are apart, and what that means.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Compared {
+    #[serde(flatten)]
+    verdict: Verdict,
+    /// Below this distance `same` is true: as asked, or the model's.
+    threshold: Option<f64>,
+}
+
+/// Two pictures, items or vectors
+///
+/// The body is a form with the parts `a` and `b`: pictures, or with the type `application/json` what
+/// an item or a vector is; or JSON: `{"a": {"id": "…"}, "b": {"vector": […]}}`.
+#[utoipa::path(
+    post,
+    path = "/api/compare",
+    tag = "gallery",
+    params(
+        ("threshold" = Option<f64>, Query, description = "Below which distance they are the same; the model's unless said"),
+    ),
+    request_body(content(
+        (Vec<u8> = "multipart/form-data"),
+        (Pair = "application/json"),
+    )),
+    responses(
+        (status = 200, body = Compared),
+        (status = "4XX", body = ErrorBody),
+        (status = 503, description = "Busy; `Retry-After` says when to try again", body = ErrorBody),
+    ),
+)]
+pub(super) async fn compare(
+    State(service): State<Arc<Service>>,
+    request: Request,
+) -> Result<Json<Compared>, Refusal> {
+    let mut query = Parameters::of(request.uri().query());
+    let threshold = service.threshold(&mut query)?;
+    query.end()?;
+    let [a, b] = question::two(&service, request).await?;
+    let (a, b) = tokio::try_join!(a.answerable(&service, false), b.answerable(&service, false))?;
+    let settings = &service.gallery.info().settings;
+    for vector in [&a.vector, &b.vector] {
+        if vector.len() != settings.dimensions {
+            let (expected, got) = (settings.dimensions, vector.len());
+            return Err(tercet_gallery::Error::Dimensions { expected, got }.into());
+        }
+    }
+    let rows = [a, b].map(|side| side.vector.insert_axis(Axis(0)));
+    let distances = settings.metric.distances(rows[0].view(), rows[1].view());
+    let distances = distances.map_err(|error| Refusal::unacceptable("unacceptable", error))?;
+    let verdict = service.verdict(distances[[0, 0]], threshold);
+    Ok(Json(Compared { verdict, threshold }))
+}

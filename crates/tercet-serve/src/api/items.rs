@@ -1,0 +1,245 @@
+//! `/api/items`: what is in the gallery, and how that changes.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ndarray::Axis;
+use serde::Serialize;
+use tercet_gallery::{Duplicates, Item, Page, Vectors};
+use utoipa::ToSchema;
+
+use super::Service;
+use super::question::{self, Named, Question};
+use crate::parameters::Parameters;
+use crate::refusal::{ErrorBody, Refusal};
+use crate::sample;
+
+/// The most of one page.
+const MOST: usize = 1000;
+
+/// What is known about a vector.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ItemBody {
+    id: String,
+    label: Option<String>,
+    attributes: BTreeMap<String, String>,
+}
+
+impl From<Item> for ItemBody {
+    fn from(Item { id, label, attributes, .. }: Item) -> Self {
+        Self { id, label, attributes }
+    }
+}
+
+/// Some items, in the order in which they were added.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ItemPage {
+    items: Vec<ItemBody>,
+    /// `from` of the next page, if there is one.
+    next: Option<i64>,
+}
+
+/// An item that was added.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AddedItem {
+    #[serde(flatten)]
+    item: ItemBody,
+    /// Whether another item of the same id had to go.
+    replaced: bool,
+}
+
+/// An item that is gone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RemovedItem {
+    removed: String,
+}
+
+/// Items by the page
+#[utoipa::path(
+    get,
+    path = "/api/items",
+    tag = "gallery",
+    params(
+        ("from" = Option<i64>, Query, description = "`next` of the page before"),
+        ("limit" = Option<usize>, Query, description = "From 1 to 1000; 100 unless said"),
+        ("sample" = Option<usize>, Query, description = "Instead of a page, so many from here and there, from 1 to 1000"),
+    ),
+    responses((status = 200, body = ItemPage), (status = "4XX", body = ErrorBody)),
+)]
+pub(super) async fn list(
+    State(service): State<Arc<Service>>,
+    request: Request,
+) -> Result<Json<ItemPage>, Refusal> {
+    let mut query = Parameters::of(request.uri().query());
+    let from = query.parsed("from", "`next` of the page before")?;
+    let limit = query.number("limit", 1..=MOST, 100)?;
+    let sample = query.number("sample", 0..=MOST, 0)?;
+    query.end()?;
+    let page = service.gallery.ask(move |reader| match sample {
+        0 => reader.items(from, limit),
+        count => Ok(Page { items: sample::at_random(reader, count)?, next: None }),
+    });
+    let page = page.await?;
+    let items = page.items.into_iter().map(ItemBody::from).collect();
+    Ok(Json(ItemPage { items, next: page.next }))
+}
+
+/// An item
+#[utoipa::path(
+    get,
+    path = "/api/items/{id}",
+    tag = "gallery",
+    params(("id" = String, Path, description = "Percent-encoded, `/` too")),
+    responses((status = 200, body = ItemBody), (status = "4XX", body = ErrorBody)),
+)]
+pub(super) async fn get(
+    State(service): State<Arc<Service>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ItemBody>, Refusal> {
+    Ok(Json(find(&service, id).await?.into()))
+}
+
+/// How an item looks
+#[utoipa::path(
+    get,
+    path = "/api/items/{id}/thumbnail",
+    tag = "gallery",
+    params(("id" = String, Path, description = "Percent-encoded, `/` too")),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "image/*"),
+        (status = "4XX", body = ErrorBody),
+    ),
+)]
+pub(super) async fn thumbnail(
+    State(service): State<Arc<Service>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let item = find(&service, id).await?;
+    let Some(thumbnail) = item.thumbnail else {
+        let message = format!("`{}` has no thumbnail", item.id);
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "no-thumbnail", message));
+    };
+    // A gallery may hold anything that somebody called a thumbnail; a browser is told to show it as
+    // a picture or not at all.
+    let kind = match &thumbnail.media_type[..] {
+        kind @ ("image/png" | "image/jpeg" | "image/webp" | "image/gif") => kind,
+        _ => "application/octet-stream",
+    };
+    let kind = HeaderValue::from_str(kind).map_err(Refusal::internal)?;
+    let keep = HeaderValue::from_static("private, max-age=60");
+    Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)], thumbnail.bytes)
+        .into_response())
+}
+
+/// Adds an item
+///
+/// The body is a picture, as it is or as the only part of a form, or JSON: `{"vector": […]}`.
+#[utoipa::path(
+    post,
+    path = "/api/items",
+    tag = "gallery",
+    params(
+        ("id" = Option<String>, Query, description = "Names it; from its content unless said"),
+        ("label" = Option<String>, Query, description = "Its class"),
+        ("attribute" = Option<Vec<String>>, Query, description = "`name:value`; may be repeated"),
+        ("replace" = Option<bool>, Query, description = "Take the place of an item of this id"),
+    ),
+    request_body(content(
+        (Vec<u8> = "image/*"),
+        (Vec<u8> = "multipart/form-data"),
+        (Named = "application/json"),
+    )),
+    responses(
+        (status = 201, body = AddedItem),
+        (status = 409, description = "The id is taken, or another process writes", body = ErrorBody),
+        (status = "4XX", body = ErrorBody),
+        (status = 503, description = "Busy; `Retry-After` says when to try again", body = ErrorBody),
+    ),
+)]
+pub(super) async fn add(
+    State(service): State<Arc<Service>>,
+    request: Request,
+) -> Result<(StatusCode, Json<AddedItem>), Refusal> {
+    let mut query = Parameters::of(request.uri().query());
+    let id = query.one("id")?;
+    let label = query.one("label")?.filter(|label| !label.is_empty());
+    let attributes = query.pairs("attribute")?.into_iter().collect();
+    let duplicates =
+        if query.switch("replace")? { Duplicates::Replace } else { Duplicates::Refuse };
+    query.end()?;
+
+    let question = question::one(&service, request).await?;
+    let content = match &question {
+        Question::Picture(upload) => content_name(&upload.bytes),
+        Question::Named(Named::Vector(vector)) => {
+            let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+            content_name(&bytes)
+        }
+        Question::Named(Named::Id(_)) => {
+            return Err(Refusal::malformed("expected a picture or a vector to add, got an id"));
+        }
+    };
+    let added = question.answerable(&service, true).await?;
+    let id = id.unwrap_or(content);
+    let item = Item { id, label, attributes, thumbnail: added.thumbnail };
+    let rows = added.vector.insert_axis(Axis(0));
+    let item_again = ItemBody::from(item.clone());
+    let done = service
+        .gallery
+        .change(move |writer| {
+            let model = writer.settings().model.clone();
+            writer.add(Vectors { model: &model, rows: rows.view() }, &[item], duplicates)
+        })
+        .await?;
+    let body = AddedItem { item: item_again, replaced: done.replaced > 0 };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// Removes an item
+#[utoipa::path(
+    delete,
+    path = "/api/items/{id}",
+    tag = "gallery",
+    params(("id" = String, Path, description = "Percent-encoded, `/` too")),
+    responses(
+        (status = 200, body = RemovedItem),
+        (status = 409, description = "Another process writes", body = ErrorBody),
+        (status = "4XX", body = ErrorBody),
+    ),
+)]
+pub(super) async fn remove(
+    State(service): State<Arc<Service>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<RemovedItem>, Refusal> {
+    let id = readable(id)?;
+    let gone = id.clone();
+    service.gallery.change(move |writer| writer.remove(&[&gone])).await?;
+    Ok(Json(RemovedItem { removed: id }))
+}
+
+async fn find(service: &Service, id: Result<Path<String>, PathRejection>) -> Result<Item, Refusal> {
+    let id = readable(id)?;
+    let asked = id.clone();
+    let item = service.gallery.ask(move |reader| reader.item(&asked)).await?;
+    item.ok_or_else(|| Refusal::no_item(&id))
+}
+
+fn readable(id: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    match id {
+        Ok(Path(id)) => Ok(id),
+        Err(error) => Err(Refusal::malformed(error.body_text())),
+    }
+}
+
+/// A name for something that nobody has named: the same for the same content.
+fn content_name(bytes: &[u8]) -> String {
+    let mut hash = DefaultHasher::new();
+    hash.write(bytes);
+    format!("added/{:016x}", hash.finish())
+}

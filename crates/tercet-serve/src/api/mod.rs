@@ -1,0 +1,159 @@
+//! The interface: what can be asked, and by which address.
+
+mod about;
+mod compare;
+mod items;
+mod operations;
+mod projection;
+mod question;
+mod search;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use serde::Serialize;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use crate::body::Bodies;
+use crate::embedder::Embedder;
+use crate::gallery::Gallery;
+use crate::guard::{self, Keys};
+use crate::map::Cartographer;
+use crate::metrics::Metrics;
+use crate::parameters::Parameters;
+use crate::refusal::Refusal;
+use crate::{Limits, page};
+
+/// Everything that answers are made of.
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) passing: bool,
+    pub(crate) gallery: Gallery,
+    pub(crate) embedder: Option<Embedder>,
+    pub(crate) map: Arc<Cartographer>,
+    pub(crate) bodies: Bodies,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+}
+
+/// What a distance means.
+#[derive(Debug, Serialize, ToSchema)]
+struct Verdict {
+    /// By the gallery's metric.
+    distance: f32,
+    /// Whether that is below the threshold; null without one.
+    same: Option<bool>,
+    /// Of being the same, if before looking either was as likely; null for a model without
+    /// calibration.
+    probability: Option<f64>,
+}
+
+impl Service {
+    /// The threshold that is asked for, or the model's.
+    fn threshold(&self, query: &mut Parameters) -> Result<Option<f64>, Refusal> {
+        const EXPECTED: &str = "a distance, 0 or more";
+        match query.parsed::<f64>("threshold", EXPECTED)? {
+            Some(threshold) if threshold >= 0.0 && threshold.is_finite() => Ok(Some(threshold)),
+            Some(other) => Err(Refusal::parameter("threshold", &other.to_string(), EXPECTED)),
+            None => Ok(self.embedder.as_ref().and_then(|embedder| embedder.card.threshold)),
+        }
+    }
+
+    fn verdict(&self, distance: f32, threshold: Option<f64>) -> Verdict {
+        Verdict {
+            distance,
+            same: threshold.map(|threshold| f64::from(distance) < threshold),
+            probability: self
+                .embedder
+                .as_ref()
+                .and_then(|embedder| embedder.card.probability(distance)),
+        }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Tercet", description = "Search, compare and change a gallery of embeddings."),
+    paths(
+        search::search,
+        compare::compare,
+        items::list,
+        items::add,
+        items::get,
+        items::remove,
+        items::thumbnail,
+        projection::projection,
+        about::gallery,
+        about::model,
+        operations::session,
+        operations::health,
+        operations::metrics,
+    ),
+    security(("token" = [])),
+    modifiers(&Token),
+)]
+struct Document;
+
+/// How the token is given.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("token", token);
+    }
+}
+
+/// The OpenAPI document.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Addresses and who answers them.
+pub(crate) fn routes(service: Arc<Service>) -> Router {
+    let guarded = Router::new()
+        .route("/api/search", post(search::search))
+        .route("/api/compare", post(compare::compare))
+        .route("/api/items", get(items::list).post(items::add))
+        .route("/api/items/{id}", get(items::get).delete(items::remove))
+        .route("/api/items/{id}/thumbnail", get(items::thumbnail))
+        .route("/api/projection", get(projection::projection))
+        .route("/api/gallery", get(about::gallery))
+        .route("/api/model", get(about::model))
+        .route("/metrics", get(operations::metrics))
+        .route_layer(from_fn_with_state(service.clone(), guard::token));
+    let open = Router::new()
+        .route("/api/session", post(operations::session))
+        .route("/api/openapi.json", get(async || axum::Json(document())))
+        .route("/health", get(operations::health));
+    page::routes(guarded.merge(open))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(another_method)
+        // Bodies are bounded where they are read.
+        .layer(DefaultBodyLimit::disable())
+        .layer(CsrfLayer::new().with_rejection_response(|_| guard::other_site()))
+        .layer(from_fn_with_state(service.clone(), guard::host))
+        .layer(CatchPanicLayer::custom(|_| {
+            Refusal::internal("this request met an error of the server").into_response()
+        }))
+        .layer(from_fn_with_state(service.clone(), guard::frame))
+        .with_state(service)
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "no-address", "there is nothing at this address")
+}
+
+async fn another_method() -> Refusal {
+    let message = "this address does not take this method";
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", message)
+}

@@ -1,0 +1,113 @@
+//! From pictures to vectors: decoded side by side, embedded together.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use ndarray::Array1;
+use tercet_gallery::Thumbnail;
+use tercet_train::Model;
+use tercet_train::model::ModelCard;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+
+use crate::Limits;
+use crate::body::Upload;
+use crate::metrics::Metrics;
+use crate::picture;
+use crate::refusal::Refusal;
+
+/// A model, and those who wait for it.
+///
+/// A picture takes a place in the queue, is decoded and brought to the model's size on one of a few
+/// threads, and waits for the forward pass under way to end; the next takes all who wait along.
+#[derive(Debug)]
+pub(crate) struct Embedder {
+    /// What the model file says of itself.
+    pub(crate) card: Arc<ModelCard>,
+    pub(crate) fingerprint: String,
+    places: Arc<Semaphore>,
+    decoders: Arc<Semaphore>,
+    pixels: u64,
+    waiting: mpsc::Sender<Waiting>,
+    metrics: Arc<Metrics>,
+}
+
+/// A picture with its vector.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    pub(crate) vector: Array1<f32>,
+    pub(crate) thumbnail: Option<Thumbnail>,
+}
+
+struct Waiting {
+    /// Of the encoder's size: what waits is small.
+    input: Vec<u8>,
+    answer: oneshot::Sender<Result<Array1<f32>, String>>,
+    /// Given back when the picture is embedded, even if nobody waits for it any more.
+    place: OwnedSemaphorePermit,
+}
+
+impl Embedder {
+    pub(crate) fn new(model: Model, limits: &Limits, metrics: Arc<Metrics>) -> Self {
+        let (waiting, arrivals) = mpsc::channel();
+        let embedder = Self {
+            card: Arc::new(model.card.clone()),
+            fingerprint: model.fingerprint.clone(),
+            places: Arc::new(Semaphore::new(limits.queue)),
+            decoders: Arc::new(Semaphore::new(
+                thread::available_parallelism().map_or(2, usize::from),
+            )),
+            pixels: limits.pixels,
+            waiting,
+            metrics: metrics.clone(),
+        };
+        let batch = limits.batch;
+        thread::spawn(move || serve(&model, &arrivals, batch, &metrics));
+        embedder
+    }
+
+    /// The vector of a picture, and if asked for its thumbnail.
+    pub(crate) async fn embed(&self, upload: Upload, small: bool) -> Result<Embedded, Refusal> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| {
+            self.metrics.turned_away();
+            Refusal::busy("too many pictures are waiting to be embedded")
+        })?;
+        let decoder = self.decoders.clone().acquire_owned().await.map_err(Refusal::internal)?;
+        let (card, pixels) = (self.card.clone(), self.pixels);
+        let prepared = spawn_blocking(move || {
+            let _decoder = decoder;
+            let picture = picture::decode(&upload.bytes, pixels)?;
+            let input = card.preprocessing.images().and_then(|images| images.apply(&picture));
+            let input = input.map_err(|error| Refusal::unacceptable("undecodable", error))?;
+            let thumbnail = small.then(|| picture::thumbnail(&picture)).transpose()?;
+            Ok::<_, Refusal>((input, thumbnail))
+        });
+        let (input, thumbnail) = prepared.await.map_err(Refusal::internal)??;
+        let (answer, answered) = oneshot::channel();
+        self.waiting
+            .send(Waiting { input, answer, place })
+            .map_err(|_| Refusal::internal("the model has stopped"))?;
+        let vector = answered.await.map_err(|_| Refusal::internal("the model has stopped"))?;
+        Ok(Embedded { vector: vector.map_err(Refusal::internal)?, thumbnail })
+    }
+}
+
+/// Embeds whoever waits, until nobody can come any more.
+fn serve(model: &Model, arrivals: &mpsc::Receiver<Waiting>, batch: usize, metrics: &Metrics) {
+    while let Ok(first) = arrivals.recv() {
+        let others = arrivals.try_iter().take(batch.saturating_sub(1));
+        let all: Vec<Waiting> = std::iter::once(first).chain(others).collect();
+        let (inputs, rest): (Vec<Vec<u8>>, Vec<_>) =
+            all.into_iter().map(|one| (one.input, (one.answer, one.place))).unzip();
+        metrics.embedded_together(inputs.len());
+        let vectors = model.embed_prepared(&inputs);
+        for (row, (answer, _place)) in rest.into_iter().enumerate() {
+            let vector = match &vectors {
+                Ok(vectors) => Ok(vectors.row(row).to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            // Whoever has gone does not need it.
+            let _ = answer.send(vector);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A gallery over HTTP: a JSON interface, and a page to search, compare and wander in it.
+//!
+//! [`Server::open`] takes a gallery and the model behind its vectors, [`Server::run`] answers until
+//! it is told to stop. What can be asked stands in the OpenAPI document that the server gives at
+//! `/api/openapi.json`.
+//!
+//! # What is promised
+//! - **Bounded.** Every [limit](Limits) on size, number and time holds for all clients: bodies are
+//!   counted as they arrive, pictures refused by what their header claims, slow clients dropped.
+//!   Whoever comes when everything is taken hears 503 with `Retry-After`.
+//! - **Together.** Pictures that arrive while a forward pass is under way share the next one.
+//! - **Closed.** Without a token only this machine is answered, by its own names; pages of other
+//!   sites may not change anything; no address reaches the disk.
+
+mod api;
+mod body;
+mod connection;
+pub mod demo;
+mod embedder;
+mod gallery;
+mod guard;
+mod limits;
+mod map;
+mod metrics;
+mod page;
+mod parameters;
+mod picture;
+mod refusal;
+mod sample;
+
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tercet_train::model::ModelError;
+
+use crate::api::Service;
+use crate::body::Bodies;
+use crate::embedder::Embedder;
+use crate::gallery::Gallery;
+use crate::guard::Keys;
+use crate::metrics::Metrics;
+
+pub use limits::Limits;
+
+/// How often the server looks for what other processes have written.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often the server asks whether it should stop.
+const ASK_TO_STOP: Duration = Duration::from_millis(50);
+
+/// What to serve, and to whom.
+#[derive(Debug)]
+pub struct Settings {
+    /// Folder or address of the gallery.
+    pub gallery: String,
+    /// What the page calls it.
+    pub name: String,
+    /// The model behind its vectors, or else the one that the gallery keeps. Without either,
+    /// pictures cannot be embedded.
+    pub model: Option<PathBuf>,
+    /// Whether nothing can be added or removed.
+    pub read_only: bool,
+    /// Whether the gallery is gone when the server stops; the page says so.
+    pub passing: bool,
+    /// Who has it may ask; without one, only this machine.
+    pub token: Option<String>,
+    /// How much a client may ask for.
+    pub limits: Limits,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The gallery could not be opened.
+    #[error(transparent)]
+    Gallery(#[from] tercet_gallery::Error),
+    /// The model could not be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The operating system refused.
+    #[error("cannot serve: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A gallery, ready to be asked about.
+pub struct Server {
+    service: Arc<Service>,
+}
+
+impl Server {
+    /// Opens the gallery.
+    ///
+    /// # Errors
+    /// A gallery that cannot be opened; a model that did not make its vectors.
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        let Settings { gallery, name, model, read_only, passing, token, limits } = settings;
+        let gallery = Gallery::open(gallery, read_only)?;
+        let model = gallery.model(model.as_deref())?;
+        let metrics = Arc::new(Metrics::new());
+        let embedder = model.map(|model| Embedder::new(model, &limits, metrics.clone()));
+        let bodies = Bodies::new(&limits);
+        let service = Service {
+            name,
+            passing,
+            gallery,
+            embedder,
+            map: Arc::default(),
+            bodies,
+            keys: token.map(Keys::new),
+            metrics,
+            limits,
+        };
+        Ok(Self { service: Arc::new(service) })
+    }
+
+    /// Items in the gallery.
+    pub fn items(&self) -> u64 {
+        self.service.gallery.info().items
+    }
+
+    /// The fingerprint of the model, if pictures can be embedded.
+    pub fn model(&self) -> Option<&str> {
+        self.service.embedder.as_ref().map(|embedder| &embedder.fingerprint[..])
+    }
+
+    /// Answers what comes in, until `stop` says so; then ends in order, within
+    /// [`Limits::farewell`].
+    ///
+    /// # Errors
+    /// The operating system refuses threads, or the listener.
+    pub fn run(self, listener: TcpListener, stop: impl Fn() -> bool) -> Result<(), Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let service = self.service;
+            let watching = tokio::spawn(watch(service.clone()));
+            let routes = api::routes(service.clone());
+            let (limits, metrics) = (service.limits, service.metrics.clone());
+            let stopped = async {
+                while !stop() {
+                    tokio::time::sleep(ASK_TO_STOP).await;
+                }
+            };
+            connection::serve(listener, routes, limits, metrics, stopped).await;
+            watching.abort();
+            Ok::<(), io::Error>(())
+        })?;
+        // What is still being computed has nobody left to tell.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        Ok(())
+    }
+}
+
+/// The OpenAPI document that the server gives at `/api/openapi.json`.
+pub fn openapi() -> String {
+    serde_json::to_string_pretty(&api::document()).unwrap_or_default()
+}
+
+/// Sees from time to time what other processes have written.
+async fn watch(service: Arc<Service>) {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        // A gallery that cannot be read now is found out by whoever asks.
+        let _ = service.gallery.look_again().await;
+    }
+}

@@ -1,0 +1,122 @@
+//! What a client hears when it does not get what it asked for.
+
+use std::fmt::Display;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A status, a word for programs and a sentence for people.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+/// The body of every answer that is no success.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    error: ErrorText,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ErrorText {
+    /// Tells kinds of errors apart, such as `undecodable` or `busy`.
+    code: String,
+    /// What went wrong, what was expected, what to do.
+    message: String,
+}
+
+/// Seconds after which a client that was turned away may try again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Display) -> Self {
+        Self { status, code, message: message.to_string() }
+    }
+
+    /// What the request says is understood, and cannot be done.
+    pub(crate) fn unacceptable(code: &'static str, message: impl Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// What the request says is not understood.
+    pub(crate) fn malformed(message: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", message)
+    }
+
+    /// A parameter of the address out of its range.
+    pub(crate) fn parameter(name: &str, got: &str, expected: impl Display) -> Self {
+        Self::malformed(format!("`{name}` is `{got}`: expected {expected}"))
+    }
+
+    pub(crate) fn no_item(id: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-item", format!("the gallery holds no `{id}`"))
+    }
+
+    /// Everything is taken: come back in a moment.
+    pub(crate) fn busy(what: impl Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", format!("{what}: try again in a moment"))
+    }
+
+    pub(crate) fn too_slow(what: impl Display) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", what)
+    }
+
+    pub(crate) fn too_large(message: impl Display) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
+    }
+
+    /// Nothing the client could do anything about.
+    pub(crate) fn internal(message: impl Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self { status, code, message } = self;
+        let body = ErrorBody { error: ErrorText { code: code.to_owned(), message } };
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+impl From<tercet_gallery::Error> for Refusal {
+    fn from(error: tercet_gallery::Error) -> Self {
+        use tercet_gallery::Error;
+        match &error {
+            Error::UnknownId { id } => Self::no_item(id),
+            Error::DuplicateId { id } => Self::new(
+                StatusCode::CONFLICT,
+                "duplicate",
+                format!("the gallery holds `{id}` already: give another id, or `replace=true`"),
+            ),
+            Error::Locked { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "locked",
+                "the gallery is being written by another process: try again when it has finished",
+            ),
+            Error::Dimensions { .. }
+            | Error::Model { .. }
+            | Error::ItemCount { .. }
+            | Error::RepeatedId { .. }
+            | Error::Text { .. }
+            | Error::NoDirection { .. }
+            | Error::Vectors(_) => Self::unacceptable("unacceptable", error),
+            Error::Shared(shared) => match &**shared {
+                Error::Dimensions { .. } | Error::NoDirection { .. } | Error::Vectors(_) => {
+                    Self::unacceptable("unacceptable", error)
+                }
+                _ => Self::internal(error),
+            },
+            _ => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What changes the gallery.
+
+use serde_json::{Value, json};
+use tercet_gallery::Writer;
+
+use crate::world::{World, escaped, one};
+
+fn items(world: &World) -> Value {
+    world.get("/api/gallery").send().json()["items"].clone()
+}
+
+#[test]
+fn a_picture_is_added_found_shown_and_removed() {
+    let world = World::own(|_| {});
+    let (_, picture) = one();
+    let added = world
+        .post("/api/items?id=new%2Fone&label=mine&attribute=camera:7")
+        .body("image/png", picture.clone())
+        .send();
+    assert_eq!(added.status, 201, "{added:?}");
+    let expected = json!({
+        "id": "new/one", "label": "mine", "attributes": { "camera": "7" }, "replaced": false,
+    });
+    assert_eq!(added.json(), expected);
+    assert_eq!(items(&world), json!(2101));
+    let found = world.post("/api/search?k=2&label=mine").body("image/png", picture.clone()).send();
+    let hits = found.json()["hits"].clone();
+    assert_eq!((hits.as_array().unwrap().len(), &hits[0]["id"]), (1, &json!("new/one")));
+    let thumbnail = world.get("/api/items/new%2Fone/thumbnail").send();
+    assert_eq!(thumbnail.status, 200);
+    assert!(image::load_from_memory(&thumbnail.body).is_ok());
+
+    let again = world.post("/api/items?id=new%2Fone").body("image/png", picture.clone()).send();
+    assert!(again.refused(409, "duplicate").contains("replace=true"));
+    let target = "/api/items?id=new%2Fone&replace=true";
+    assert_eq!(world.post(target).body("image/png", picture).send().json()["replaced"], true);
+
+    let removed = world.delete("/api/items/new%2Fone").send();
+    assert_eq!((removed.status, removed.json()), (200, json!({ "removed": "new/one" })));
+    assert_eq!(items(&world), json!(2100));
+    world.delete("/api/items/new%2Fone").send().refused(404, "no-item");
+}
+
+#[test]
+fn what_nobody_names_is_named_by_its_content() {
+    let world = World::own(|_| {});
+    let (_, picture) = one();
+    let add = || world.post("/api/items").body("image/png", picture.clone()).send();
+    let first = add().json();
+    assert!(first["id"].as_str().unwrap().starts_with("added/"), "{first}");
+    add().refused(409, "duplicate");
+    world.post("/api/items").json(&json!({ "id": "x" })).send().refused(400, "malformed");
+    let empty = world.post("/api/items?id=").body("image/png", picture.clone()).send();
+    empty.refused(422, "unacceptable");
+    let vector = json!({ "vector": vec![0.5; 64] });
+    assert_eq!(world.post("/api/items?id=v").json(&vector).send().status, 201);
+    world.get("/api/items/v/thumbnail").send().refused(404, "no-thumbnail");
+}
+
+#[test]
+fn a_change_makes_a_new_map() {
+    let world = World::own(|_| {});
+    let drawn = || loop {
+        let answer = world.get("/api/projection").send();
+        if answer.status == 200 {
+            break answer.json();
+        }
+        assert_eq!(answer.status, 202);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert_eq!(drawn()["items"], json!(2100));
+    world.delete(&format!("/api/items/{}", escaped(&one().0))).send();
+    assert_eq!(world.get("/api/projection").send().status, 202);
+    assert_eq!(drawn()["items"], json!(2099));
+}
+
+#[test]
+fn another_writer_is_respected_and_its_changes_are_seen() {
+    use tercet_gallery::WriteGallery;
+    let world = World::own(|_| {});
+    let (id, picture) = one();
+    let mut writer = Writer::open(&world.folder).unwrap();
+    let refused = world.post("/api/items?id=x").body("image/png", picture.clone()).send();
+    assert!(refused.refused(409, "locked").contains("another process"));
+    let target = format!("/api/items/{}", escaped(&id));
+    world.delete(&target).send().refused(409, "locked");
+    writer.remove(&[&id]).unwrap();
+    drop(writer);
+    let start = std::time::Instant::now();
+    while items(&world) != json!(2099) {
+        assert!(start.elapsed().as_secs() < 30, "the server does not see what another has written");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(world.post("/api/items?id=x").body("image/png", picture).send().status, 201);
+}
+
+#[test]
+fn a_gallery_served_read_only_stays_as_it_is() {
+    let world = World::own(|settings| settings.read_only = true);
+    let (id, picture) = one();
+    let add = world.post("/api/items?id=x").body("image/png", picture).send();
+    assert!(add.refused(403, "read-only").contains("--read-only"));
+    world.delete(&format!("/api/items/{}", escaped(&id))).send().refused(403, "read-only");
+    assert_eq!(world.get("/api/gallery").send().json()["writable"], false);
+}

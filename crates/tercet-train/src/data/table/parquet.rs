@@ -1,0 +1,103 @@
+//! A Parquet file as rows of texts.
+
+use std::fs::File;
+use std::path::Path;
+
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use csv::StringRecord;
+
+use crate::data::DataError;
+
+/// The names of all columns, and the rows of the `known` ones; other columns stay empty. A null is
+/// an empty text.
+pub(super) fn read(
+    path: &Path,
+    known: &[&str],
+) -> Result<(StringRecord, Vec<StringRecord>), DataError> {
+    let file = File::open(path)
+        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
+    rows(file, known).map_err(|reason| DataError::Refused { path: path.to_owned(), reason })
+}
+
+fn rows(file: File, known: &[&str]) -> Result<(StringRecord, Vec<StringRecord>), String> {
+    let told = |error: ::parquet::errors::ParquetError| error.to_string();
+    // Types are Parquet's own: what writers call dictionary or large arrives as plain text.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(told)?;
+    let header: StringRecord =
+        builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    let wanted: Vec<usize> =
+        (0..header.len()).filter(|&place| known.contains(&&header[place])).collect();
+    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
+    let mut rows = Vec::new();
+    for batch in builder.with_projection(mask).build().map_err(told)? {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let columns = wanted
+            .iter()
+            .zip(batch.columns())
+            .map(|(&place, column)| Ok((place, texts(&header[place], column)?)))
+            .collect::<Result<Vec<(usize, Vec<String>)>, String>>()?;
+        rows.extend((0..batch.num_rows()).map(|row| {
+            let mut cells = vec![""; header.len()];
+            for (place, texts) in &columns {
+                cells[*place] = &texts[row];
+            }
+            StringRecord::from(cells)
+        }));
+    }
+    Ok((header, rows))
+}
+
+fn texts(name: &str, column: &ArrayRef) -> Result<Vec<String>, String> {
+    match column.data_type() {
+        DataType::Utf8 => {
+            let texts = column.as_string::<i32>().iter();
+            Ok(texts.map(|text| text.unwrap_or_default().trim().to_owned()).collect())
+        }
+        DataType::Boolean => {
+            let flags = column.as_boolean().iter();
+            Ok(flags.map(|flag| flag.map(|flag| flag.to_string()).unwrap_or_default()).collect())
+        }
+        DataType::Int8 => Ok(numbers::<Int8Type>(column)),
+        DataType::Int16 => Ok(numbers::<Int16Type>(column)),
+        DataType::Int32 => Ok(numbers::<Int32Type>(column)),
+        DataType::Int64 => Ok(numbers::<Int64Type>(column)),
+        DataType::UInt8 => Ok(numbers::<UInt8Type>(column)),
+        DataType::UInt16 => Ok(numbers::<UInt16Type>(column)),
+        DataType::UInt32 => Ok(numbers::<UInt32Type>(column)),
+        DataType::UInt64 => Ok(numbers::<UInt64Type>(column)),
+        // Whole numbers with gaps come as floats from pandas, gaps as NaN; 3.0 is written 3.
+        DataType::Float32 => Ok(without_gaps(numbers::<Float32Type>(column))),
+        DataType::Float64 => Ok(without_gaps(numbers::<Float64Type>(column))),
+        DataType::Null => Ok(vec![String::new(); column.len()]),
+        kind => Err(format!("column `{name}` is {kind}, expected text, numbers or flags")),
+    }
+}
+
+fn numbers<T: ArrowPrimitiveType<Native: ToString>>(column: &ArrayRef) -> Vec<String> {
+    let numbers = column.as_primitive::<T>().iter();
+    numbers.map(|number| number.map(|number| number.to_string()).unwrap_or_default()).collect()
+}
+
+fn without_gaps(numbers: Vec<String>) -> Vec<String> {
+    numbers.into_iter().map(|number| if number == "NaN" { String::new() } else { number }).collect()
+}
+
+/// The names of the columns of a Parquet file; none if it is not one.
+pub(super) fn columns(path: &Path) -> Vec<String> {
+    let schema = File::open(path)
+        .ok()
+        .and_then(|file| ParquetRecordBatchReaderBuilder::try_new(file).ok())
+        .map(|builder| builder.schema().clone());
+    let fields = schema.iter().flat_map(|schema| schema.fields());
+    fields.map(|field| field.name().clone()).collect()
+}

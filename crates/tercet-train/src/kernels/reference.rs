@@ -1,0 +1,119 @@
+//! The kernels by the framework's own operations: what the tests hold them to.
+
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::MaxPool2dConfig;
+use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::tensor::activation::leaky_relu;
+use burn::tensor::{Device, Distribution, Tensor, Tolerance};
+
+use super::{convolve, normalize};
+
+fn layers(channels: usize, filters: usize, side: usize, device: &Device) -> (Conv2d, BatchNorm) {
+    let convolution = Conv2dConfig::new([channels, filters], [side, side])
+        .with_padding(PaddingConfig2d::Same)
+        .with_bias(false)
+        .init(device);
+    (convolution, BatchNormConfig::new(filters).init(device))
+}
+
+fn finished(norm: &BatchNorm, map: Tensor<4>, slope: f32, pool: bool) -> Tensor<4> {
+    let map = leaky_relu(norm.forward(map), f64::from(slope));
+    if pool { MaxPool2dConfig::new([2, 2]).init().forward(map) } else { map }
+}
+
+#[track_caller]
+fn close<const D: usize>(what: &str, ours: Tensor<D>, reference: Tensor<D>) {
+    let scale = reference.clone().abs().max().into_scalar::<f32>().max(1e-3);
+    let worst = (ours - reference).abs().max().into_scalar::<f32>();
+    assert!(worst <= 2e-5 * scale, "{what}: off by {worst}, of {scale}");
+}
+
+#[test]
+fn forward_and_backward_agree_with_the_framework() {
+    let device = Device::flex().autodiff();
+    device.seed(7);
+    // images, channels, filters, height, width, side, slope, pool
+    let cases = [
+        (5, 1, 4, 6, 6, 3, 0.0, true),
+        (3, 3, 8, 7, 9, 3, 0.0, true), // odd sides: a row and a column have no pool
+        (9, 8, 5, 6, 4, 3, 0.3, false),
+        (4, 16, 7, 5, 5, 5, 1.0, false),
+        (2, 6, 3, 4, 7, 1, 0.1, true),
+        (17, 2, 2, 2, 2, 7, 0.0, true),
+        (40, 33, 19, 14, 14, 3, 0.0, true),
+    ];
+    for (images, channels, filters, height, width, side, slope, pool) in cases {
+        let what =
+            format!("{images}×{channels}×{height}×{width}, {filters} × {side}, {slope} {pool}");
+        let (convolution, norm) = layers(channels, filters, side, &device);
+        let (_, norm_reference) = layers(channels, filters, side, &device);
+        let map = Tensor::<4>::random(
+            [images, channels, height, width],
+            Distribution::Normal(0.5, 2.0),
+            &device,
+        )
+        .require_grad();
+        let reference = map.clone().inner();
+        let reference = Tensor::from_inner(reference).require_grad();
+
+        let ours = normalize(&norm, convolve(&convolution, map.clone()), slope, pool);
+        let theirs = finished(&norm_reference, convolution.forward(reference.clone()), slope, pool);
+        close(&what, ours.clone(), theirs.clone());
+        let (mean, variance) = (norm.running_mean.value_sync(), norm.running_var.value_sync());
+        close(&what, mean, norm_reference.running_mean.value_sync());
+        close(&what, variance, norm_reference.running_var.value_sync());
+
+        let weights = Tensor::<4>::random(ours.dims(), Distribution::Default, &device);
+        let ours = (ours * weights.clone()).sum().backward();
+        let theirs = (theirs * weights).sum().backward();
+        let gradient = |tensor: &Tensor<4>, of: &burn::tensor::Gradients| tensor.grad(of).unwrap();
+        close(&what, gradient(&map, &ours), gradient(&reference, &theirs));
+        let weight = convolution.weight.val();
+        close(&what, gradient(&weight, &ours), gradient(&weight, &theirs));
+        for (param, reference) in
+            [(&norm.gamma, &norm_reference.gamma), (&norm.beta, &norm_reference.beta)]
+        {
+            let ours = param.val().grad(&ours).unwrap();
+            close(&what, ours, reference.val().grad(&theirs).unwrap());
+        }
+    }
+}
+
+#[test]
+fn inference_agrees_with_the_framework() {
+    let device = Device::flex();
+    device.seed(3);
+    let (convolution, norm) = layers(5, 6, 3, &device);
+    norm.running_mean.update(Tensor::random([6], Distribution::Default, &device));
+    norm.running_var.update(Tensor::random([6], Distribution::Uniform(0.5, 2.0), &device));
+    let map = Tensor::<4>::random([3, 5, 9, 8], Distribution::Normal(0.0, 1.0), &device);
+    for (slope, pool) in [(0.0, true), (0.3, false), (1.0, true)] {
+        let ours = normalize(&norm, convolve(&convolution, map.clone()), slope, pool);
+        close("inference", ours, finished(&norm, convolution.forward(map.clone()), slope, pool));
+    }
+}
+
+#[test]
+fn strided_and_flipped_maps_are_read_in_their_logical_order() {
+    let device = Device::flex();
+    device.seed(5);
+    let (convolution, _) = layers(4, 3, 3, &device);
+    let map = Tensor::<4>::random([4, 6, 5, 4], Distribution::Default, &device);
+    let views = [map.clone().permute([0, 3, 1, 2]), map.clone().flip([2]).swap_dims(1, 3)];
+    for view in views {
+        let copied = Tensor::<4>::from_data(view.clone().into_data(), &device);
+        close("view", convolve(&convolution, view), convolution.forward(copied));
+    }
+}
+
+#[test]
+fn other_convolutions_go_by_the_framework() {
+    let device = Device::flex();
+    let strided = Conv2dConfig::new([3, 4], [3, 3])
+        .with_stride([2, 2])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .init(&device);
+    let map = Tensor::<4>::random([2, 3, 8, 8], Distribution::Default, &device);
+    let expected = strided.forward(map.clone()).into_data();
+    convolve(&strided, map).into_data().assert_approx_eq::<f32>(&expected, Tolerance::default());
+}

@@ -1,0 +1,118 @@
+//! How many items go through the network at once, by the memory that a training step takes.
+
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+use super::TrainError;
+use super::batch::{Bytes, Chunk};
+use super::config::{ConfigError, TrainConfig};
+use crate::encoder::{Encoder, InputShape};
+
+/// Bytes of a number.
+const VALUE: u64 = 4;
+
+/// Copies of the weights: themselves, a gradient and the sum of gradients, two moments of Adam.
+const WEIGHTS: u64 = 5;
+
+/// What a step is made of.
+pub(super) struct Task<'a> {
+    pub(super) encoder: &'a Encoder,
+    pub(super) input: InputShape,
+    /// Numbers in the network.
+    pub(super) parameters: usize,
+    /// Items that a step learns from.
+    pub(super) batch: usize,
+    /// Items that enter the step.
+    pub(super) candidates: usize,
+    /// Batches that the loader has in memory.
+    pub(super) batches_ahead: usize,
+}
+
+/// What a backward pass takes beside what the forward pass kept for it, as a share of that:
+/// gradients of the layers it is at, and the work space of convolutions.
+const BACKWARD: f64 = 0.5;
+
+/// A chunk smaller than this makes poor statistics for batch norm.
+const SMALLEST: u64 = 8;
+
+/// Items that go through the network at once; none if all of a batch do.
+///
+/// What fits is counted, not measured, and from what the machine has rather than from what happens
+/// to be free, so that the same run on the same machine has the same chunks.
+pub(super) fn chunk(config: &TrainConfig, task: &Task) -> Result<Option<usize>, TrainError> {
+    let Task { encoder, input, batch, .. } = *task;
+    let limit = match (config.chunk, config.ram_limit) {
+        (Chunk::Items(items), _) => return Ok((items < batch).then_some(items)),
+        (Chunk::Auto, Some(Bytes(limit))) => limit,
+        (Chunk::Auto, None) => machine() / 2,
+    };
+    let kept = VALUE * encoder.activations(input) as u64;
+    let item = kept + (BACKWARD * kept as f64) as u64;
+    let numbers = input.channels * input.height * input.width;
+    let batches = (2 + task.batches_ahead) * task.candidates * numbers; // the step's, and its copy
+    let fixed = VALUE * (WEIGHTS * task.parameters as u64 + batches as u64);
+    let fit = limit.saturating_sub(fixed) / item;
+    if fit >= batch as u64 {
+        return Ok(None);
+    }
+    if fit < SMALLEST {
+        let least = Bytes((fixed + SMALLEST * item).div_ceil(1 << 20) << 20);
+        return Err(ConfigError {
+            key: "ram-limit",
+            got: format!("{}", Bytes(limit)),
+            expected: format!("at least {least} for this encoder and batch; or name --chunk"),
+        }
+        .into());
+    }
+    Ok(Some(fit as usize))
+}
+
+/// The memory of the machine, or of the group of processes that this one belongs to.
+fn machine() -> u64 {
+    let memory = MemoryRefreshKind::nothing().with_ram();
+    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(memory));
+    let group = system.cgroup_limits().map(|group| group.total_memory).filter(|&total| total > 0);
+    group.unwrap_or(u64::MAX).min(system.total_memory())
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::encoder::{EncoderConfig, SmallCnnConfig};
+
+    fn chunk_of(chunk: &str, limit: &str, batch: usize) -> Result<Option<usize>, String> {
+        let config = TrainConfig {
+            chunk: chunk.parse().unwrap(),
+            ram_limit: Some(limit.parse().unwrap()),
+            ..TrainConfig::default()
+        };
+        let input = InputShape { channels: 1, height: 28, width: 28 };
+        let encoder = EncoderConfig::SmallCnn(SmallCnnConfig::default());
+        let encoder = encoder.init(input, &Device::flex()).unwrap();
+        let task = Task {
+            encoder: &encoder,
+            input,
+            parameters: 113_000,
+            batch,
+            candidates: batch,
+            batches_ahead: 3,
+        };
+        super::chunk(&config, &task).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_batch_that_fits_goes_at_once_and_others_in_the_largest_chunks_that_fit() {
+        assert_eq!(chunk_of("auto", "1G", 64), Ok(None));
+        let small = chunk_of("auto", "256M", 4096).unwrap().unwrap();
+        let large = chunk_of("auto", "512M", 4096).unwrap().unwrap();
+        assert!((8..large).contains(&small) && large < 4096, "{small} {large}");
+        assert_eq!(chunk_of("48", "1M", 4096), Ok(Some(48)));
+        assert_eq!(chunk_of("64", "1M", 64), Ok(None));
+        let error = chunk_of("auto", "10M", 64).unwrap_err();
+        assert!(error.starts_with("ram-limit is 10M: expected at least "), "{error}");
+        let least = error.split(' ').nth(6).unwrap();
+        assert_eq!(chunk_of("auto", least, 64), Ok(Some(8)));
+        assert!(machine() > 1 << 26);
+    }
+}
