@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tercet_train::trainer::{Event, Line, StepLine};
+use tercet_train::trainer::{Condition, Event, JudgedOn, Line, REMEDY, StepLine};
 
 use crate::General;
 use crate::table::{count, share};
@@ -72,6 +72,7 @@ pub(crate) struct TrainingDisplay {
     active: ProgressBar,
     spread: ProgressBar,
     held_out: ProgressBar,
+    collapse: ProgressBar,
     curves: Mutex<Curves>,
 }
 
@@ -98,6 +99,7 @@ impl TrainingDisplay {
             active: line(),
             spread: line(),
             held_out: line(),
+            collapse: line(),
             main,
             mode,
             steps,
@@ -125,11 +127,19 @@ impl TrainingDisplay {
                 share(judged.recall_at(1).unwrap_or_default()),
                 share(judged.map_at_r)
             )),
-            Event::Started { step, train, holdout, parameters } => {
+            Event::Started { step, train, validation, holdout, parameters } => {
                 let resumed =
                     if step > 0 { format!(", going on after step {step}") } else { String::new() };
+                let chosen = match validation.classes {
+                    0 => String::new(),
+                    classes => format!(
+                        "chosen by {} others ({} items), ",
+                        count(classes),
+                        count(validation.items)
+                    ),
+                };
                 self.say(&format!(
-                    "learning from {} classes ({} items), judged on {} others ({} items), {} parameters{resumed}",
+                    "learning from {} classes ({} items), {chosen}judged on {} others ({} items), {} parameters{resumed}",
                     count(train.classes),
                     count(train.items),
                     count(holdout.classes),
@@ -144,6 +154,12 @@ impl TrainingDisplay {
                 self.main.reset_eta();
                 self.main.enable_steady_tick(Duration::from_millis(500));
             }
+            Event::Phase { phase, batch } => self.say(&format!(
+                "steps {} to {}: {}, {batch}",
+                count(phase.from as usize),
+                count(phase.until as usize),
+                phase.objective
+            )),
             Event::Step { step } => self.main.set_position(step),
             Event::Logged(line) => self.logged(line),
             Event::Checkpoint { .. } => {}
@@ -170,6 +186,7 @@ impl TrainingDisplay {
                     backward(line)
                 ));
                 self.spread.set_message(spread(line));
+                self.collapse.set_message(fares(line));
                 let tenth = self.steps.div_ceil(10);
                 if self.mode == Mode::Lines
                     && (line.step / tenth > curves.told / tenth || line.step == 1)
@@ -181,14 +198,18 @@ impl TrainingDisplay {
                         line.loss,
                         100.0 * line.active,
                         line.items_per_second,
-                        backward(line)
+                        waits(line).map_or_else(|| backward(line), |text| format!("  {text}"))
                     );
                 }
             }
             Line::Judged(line) => {
                 remember(&mut curves.recall, line.recall_at_1);
+                let on = match line.on {
+                    JudgedOn::Holdout => "held out",
+                    JudgedOn::Validation => "chosen by",
+                };
                 self.held_out.set_message(format!(
-                    "held out {}  Recall@1 {}  MAP@R {}  (step {})",
+                    "{on:<8} {}  Recall@1 {}  MAP@R {}  (step {})",
                     sparkline(&curves.recall, Some(1.0)),
                     share(line.recall_at_1),
                     share(line.map_at_r),
@@ -196,12 +217,28 @@ impl TrainingDisplay {
                 ));
                 if self.mode == Mode::Lines {
                     eprintln!(
-                        "step {:>6}  held out: Recall@1 {}  MAP@R {}",
+                        "step {:>6}  {on}: Recall@1 {}  MAP@R {}",
                         line.step,
                         share(line.recall_at_1),
                         share(line.map_at_r)
                     );
                 }
+            }
+            Line::Collapse(line) => {
+                curves.told = line.step; // it may have gone back
+                self.say(&match line.easing {
+                    Some(easing) => format!(
+                        "collapsed at step {} (noticed at {}): back to step {}, on with {easing}",
+                        count(line.since as usize),
+                        count(line.noticed as usize),
+                        count(line.step as usize)
+                    ),
+                    None => format!(
+                        "collapsed at step {} (noticed at {}): all embeddings end up in one place. {REMEDY}",
+                        count(line.since as usize),
+                        count(line.noticed as usize)
+                    ),
+                });
             }
         }
     }
@@ -217,7 +254,9 @@ impl TrainingDisplay {
 
     /// Leaves the last state of the lines on the screen.
     pub(crate) fn finish(&self) {
-        for line in [&self.main, &self.loss, &self.active, &self.spread, &self.held_out] {
+        for line in
+            [&self.main, &self.loss, &self.active, &self.spread, &self.held_out, &self.collapse]
+        {
             line.abandon();
         }
     }
@@ -240,6 +279,20 @@ fn sparkline(curve: &VecDeque<f64>, top: Option<f64>) -> String {
     let blocks: String =
         curve.iter().map(|value| BLOCKS[((value / top * 8.0) as usize).min(7)]).collect();
     format!("{blocks:<WIDTH$}")
+}
+
+/// How the run fares, as the collapse watch sees it.
+fn fares(line: &StepLine) -> String {
+    waits(line).map_or_else(String::new, |text| format!("watch    {text}"))
+}
+
+/// What is to be said of a run that does not just learn.
+fn waits(line: &StepLine) -> Option<String> {
+    let condition = line.collapse.filter(|condition| *condition != Condition::Learning)?;
+    let spread = line.spread.map_or_else(String::new, |spread| {
+        format!(", distances at {:.0} % of their start", 100.0 * spread)
+    });
+    Some(format!("{condition}{spread}"))
 }
 
 /// How much of the way back was saved.

@@ -33,7 +33,7 @@ fn from_a_folder_of_pictures_to_what_is_near() {
     assert_eq!((&created["items"], &created["added"]), (&48.into(), &48.into()));
 
     let info = json(&["gallery", "info", &gallery, "--verify", "--json"]);
-    assert_eq!((&info["items"], &info["dimensions"]), (&48.into(), &64.into()));
+    assert_eq!((&info["items"], &info["dimensions"]), (&48.into(), &8.into()));
     assert_eq!(info["has_model"], true);
     assert_eq!(info["model"], created["model"]);
     assert_eq!(info["labels"]["class 3"], 6);

@@ -40,6 +40,83 @@ fn wait_for_checkpoint(child: &mut Child, run: &Path, step: u64) {
     panic!("no checkpoint beyond step {step} in two minutes");
 }
 
+fn model(run: &Path) -> Vec<u8> {
+    fs::read(run.join("model.safetensors")).unwrap()
+}
+
+/// Lines of the metrics without what depends on the clock.
+fn metrics(run: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let mut lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &mut lines {
+        line.as_object_mut().unwrap().remove("items_per_second");
+    }
+    lines
+}
+
+/// Runs to the end, and again killed twice on the way; both must end in the same bytes.
+fn same_with_and_without_kills(more: &[&str], kills: [u64; 2]) -> Vec<serde_json::Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let whole = folder.path().join("whole");
+    let output = start(&source, &whole, more).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let broken = folder.path().join("broken");
+    let mut child = start(&source, &broken, more);
+    for step in kills {
+        wait_for_checkpoint(&mut child, &broken, step);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = tercet(&["train", "--resume", broken.to_str().unwrap(), "--quiet"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(model(&whole) == model(&broken), "the models differ");
+    assert_eq!(metrics(&whole), metrics(&broken));
+    let events = fs::read_dir(broken.join("tensorboard")).unwrap().count();
+    assert_eq!(events, 1, "one event file, however often it was gone on with");
+    metrics(&whole)
+}
+
+#[test]
+fn all_that_has_a_state_is_resumed_to_the_byte() {
+    let lines = same_with_and_without_kills(
+        &[
+            "--optimizer",
+            "adamw",
+            "--schedule",
+            "cosine",
+            "--warmup",
+            "20",
+            "--clip-norm",
+            "0.5",
+            "--ema",
+            "0.95",
+            "--validation",
+            "0.25",
+            "--judge-every",
+            "25",
+            "--keep",
+            "best",
+            "--patience",
+            "12",
+            "--curriculum",
+            "55:batch-all:2x2,130:facenet:3x3",
+        ],
+        [40, 120],
+    );
+    let judged = lines.iter().filter(|line| line["kind"] == "judged").count();
+    assert!(judged >= 12, "{judged} judgements");
+    assert!(lines[0]["gradient_norm"].is_number());
+}
+
 #[test]
 fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
@@ -66,7 +143,6 @@ fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
     fs::create_dir_all(broken.join("checkpoints/step-00000395")).unwrap();
     succeed(&["train", "--resume", broken.to_str().unwrap(), "--quiet"]);
 
-    let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
     assert!(model(&whole) == model(&broken), "the models differ");
     let steps = |run: &Path| -> Vec<String> {
         let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();

@@ -27,12 +27,12 @@ impl Settings {
     /// Refuses vectors that another model made, of another length, or that are no vectors; returns
     /// them as the distance sees them.
     pub(crate) fn accept(&self, vectors: Vectors) -> Result<Array2<f32>, Error> {
+        if vectors.model != self.model {
+            return Err(Error::Model { expected: self.model.clone(), got: vectors.model.into() });
+        }
         if vectors.rows.ncols() != self.dimensions {
             let got = vectors.rows.ncols();
             return Err(Error::Dimensions { expected: self.dimensions, got });
-        }
-        if vectors.model != self.model {
-            return Err(Error::Model { expected: self.model.clone(), got: vectors.model.into() });
         }
         let rows = self.metric.rows(vectors.rows)?;
         if self.metric.on_sphere()

@@ -22,9 +22,13 @@ pub struct TrainingReport {
     pub active_share: Vec<(u64, f64)>,
     /// The share of triplets whose negative is not farther than the positive by step, from 0 to 1.
     pub violated_share: Vec<(u64, f64)>,
-    /// Recall@1 on held-out classes by step, from 0 to 1.
+    /// The learning rate by step.
+    pub learning_rate: Vec<(u64, f64)>,
+    /// The classes that judgements along the way are made on; held-out ones if empty.
+    pub judged_on: String,
+    /// Recall@1 on those classes by step, from 0 to 1.
     pub recall_at_1: Vec<(u64, f64)>,
-    /// MAP@R on held-out classes by step, from 0 to 1.
+    /// MAP@R on those classes by step, from 0 to 1.
     pub map_at_r: Vec<(u64, f64)>,
     /// The percentiles 0, 5, 50, 95 and 100 of the embedding norms by step.
     pub norms: Vec<(u64, [f64; 5])>,

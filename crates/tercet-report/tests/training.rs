@@ -25,6 +25,8 @@ fn hostile() -> TrainingReport {
         title: text(),
         summary: vec![(text(), text())],
         judged: vec![judged(0.4), judged(0.9)],
+        learning_rate: vec![(0, 1e-3), (10, 1e-4)],
+        judged_on: String::new(),
         loss: (0..300).map(|step| (step, 1.0 / (step as f64 + 1.0))).collect(),
         active_share: vec![(0, 1.0), (100, 0.5)],
         violated_share: vec![(0, 0.6), (100, 0.1)],

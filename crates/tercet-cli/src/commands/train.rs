@@ -10,10 +10,11 @@ use clap::Args;
 use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Sampling, Selection};
 use tercet_train::data::{Augmentation, DataError, Filter, Fit, HoldoutBy, Source, named_classes};
-use tercet_train::encoder::Freeze;
+use tercet_train::encoder::{Freeze, Pooling};
 use tercet_train::trainer::{
-    BatchShape, Bytes, Chunk, Ended, ImageSize, Margin, Pool, RunFolder, Surroundings, TrainConfig,
-    Trained, train,
+    BatchShape, Bytes, Chunk, Condition, Curriculum, Ended, ImageSize, Keep, Margin, Monitor,
+    OnCollapse, OptimizerKind, Pool, RunFolder, ScheduleKind, Surroundings, TrainConfig,
+    TrainError, Trained, train,
 };
 
 use super::loss::penalty_name;
@@ -56,6 +57,11 @@ struct Settings {
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout: Option<f64>,
+    /// Share of the classes kept apart to choose by, so that held-out figures stay honest
+    /// [default: 0, the held-out classes serve for both].
+    #[arg(long, value_name = "F")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation: Option<f64>,
     /// A file that names the classes to keep apart, one a line, instead of a share of them.
     #[arg(long, value_name = "FILE", conflicts_with = "holdout", value_parser = class_names)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,6 +173,11 @@ struct Settings {
     #[arg(long, value_name = "M|soft", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     margin: Option<Margin>,
+    /// Stages before the run's own objective and batch, such as
+    /// 400:batch-all:8x4,800:batch-hard:16x4 [default: none].
+    #[arg(long, value_name = "UNTIL:OBJECTIVE:PxK,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    curriculum: Option<Curriculum>,
     /// The architecture; without a name lists them [default: small-cnn, linear-head for features].
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = LIST)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +194,11 @@ struct Settings {
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<usize>,
+    /// What the head of small-cnn sees of the last map: flatten (every place), global (their mean)
+    /// [default: flatten].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pooling: Option<Pooling>,
     /// Components of an embedding [default: the architecture's own].
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,14 +211,68 @@ struct Settings {
     #[arg(long, value_name = "N|STAGE,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     freeze: Option<Freeze>,
-    /// Learning rate of Adam [default: 0.001].
+    /// The highest learning rate [default: 0.001].
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f64>,
-    /// Share of the steps before the rate falls [default: 0.6].
+    /// How it goes on from there: paper, cosine, one-cycle, constant [default: paper].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<ScheduleKind>,
+    /// Steps in which the rate rises to its height [default: 0; one-cycle: 0.3 of the steps].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warmup: Option<u64>,
+    /// Share of the steps before the paper's rate falls [default: 0.6].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     constant_share: Option<f64>,
+    /// adam, adamw, sgd, adagrad [default: adam].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    optimizer: Option<OptimizerKind>,
+    /// Momentum of sgd [default: 0.9].
+    #[arg(long, value_name = "M")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    momentum: Option<f32>,
+    /// Weight decay [default: 0; adamw: 0.01].
+    #[arg(long, value_name = "W")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_decay: Option<f32>,
+    /// The longest gradient, over all weights; longer ones are scaled down [default: none].
+    #[arg(long, value_name = "NORM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip_norm: Option<f64>,
+    /// β₁ of Adam once the paper's rate falls; the paper says 0.5 [default: 0.9].
+    #[arg(long, value_name = "B")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    falling_beta1: Option<f32>,
+    /// Decay of averaged weights, which then are judged and saved, such as 0.999 [default: 0, none].
+    #[arg(long, value_name = "DECAY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ema: Option<f64>,
+    /// Which weights become the model: last, or best as judged along the way [default: last].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<Keep>,
+    /// What the best is judged by: map-at-r, recall-at-1, r-precision, map, mrr
+    /// [default: map-at-r].
+    #[arg(long, value_name = "FIGURE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitor: Option<Monitor>,
+    /// Judgements without a better one after which to stop [default: 0, never].
+    #[arg(long, value_name = "JUDGEMENTS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patience: Option<u64>,
+    /// When all embeddings end up in one place: warn, stop, soften [default: warn].
+    #[arg(long, value_name = "WHAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_collapse: Option<OnCollapse>,
+    /// Steps without progress at the collapse value that are no collapse yet
+    /// [default: a third of the steps, from 300 to 1,000].
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collapse_patience: Option<u64>,
     /// Seed of every random choice [default: 0].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -267,7 +337,7 @@ impl Train {
             Surroundings { watch: &|event| display.show(event), stop: interrupt::watch()? };
         let ended = train(&config, &run, &surroundings);
         display.finish();
-        match ended? {
+        match ended.map_err(|error| advised(error, &run))? {
             Ended::Finished(trained) => {
                 super::print(general, &trained, || summary(&trained, &run))?;
                 Ok(ExitCode::SUCCESS)
@@ -336,6 +406,19 @@ impl Train {
     }
 }
 
+/// An error that more room on the disk would have spared says how to go on with it.
+fn advised(error: TrainError, run: &RunFolder) -> anyhow::Error {
+    let lacks_room = error.lacks_room() && run.has_begun();
+    let error = anyhow::Error::from(error);
+    match lacks_room {
+        true => error.context(format!(
+            "the disk is full; nothing written before is lost: make room, then go on with: tercet train --resume {}",
+            run.path().display()
+        )),
+        false => error,
+    }
+}
+
 fn class_names(path: &str) -> Result<BTreeSet<String>, DataError> {
     named_classes(Path::new(path))
 }
@@ -387,5 +470,42 @@ fn summary(trained: &Trained, run: &RunFolder) -> String {
         }
         text += "\n";
     }
+    text += &chosen(trained);
     text + &format!("model   {}\nreport  {}", trained.model.display(), run.report_file().display())
+}
+
+/// What is to be said of how the run went, if anything is.
+fn chosen(trained: &Trained) -> String {
+    let mut text = String::new();
+    if let (true, Some(best)) = (trained.stopped_early, trained.best) {
+        text += &format!(
+            "stopped after step {}: {} judgements without a better {} than at step {}\n",
+            count(trained.steps as usize),
+            best.without_gain,
+            trained.monitor,
+            count(best.step as usize)
+        );
+    }
+    if trained.kept_step != trained.steps {
+        text += &format!(
+            "kept    the weights after step {}, the best by {}\n",
+            count(trained.kept_step as usize),
+            trained.monitor
+        );
+    }
+    for softening in &trained.collapse.softened {
+        text += &format!(
+            "softened at step {}: back to step {}, on with {}\n",
+            count(softening.noticed as usize),
+            count(softening.back_to as usize),
+            softening.easing
+        );
+    }
+    if let Condition::Collapsed { since } = trained.collapse.condition {
+        text += &format!("collapsed since step {}\n", count(since as usize));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
 }

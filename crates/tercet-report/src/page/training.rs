@@ -79,6 +79,12 @@ impl<'report> Page<'report> {
                     Unit::Share,
                     Base::WholeShare,
                 ),
+                curves(
+                    "Learning rate",
+                    &[("learning rate", &report.learning_rate)],
+                    Unit::Plain,
+                    Base::Zero,
+                ),
             ]
             .into_iter()
             .flatten()
@@ -92,6 +98,13 @@ impl<'report> Page<'report> {
             .collect(),
             histograms: histograms(&report.histograms, report.threshold),
             strips: report.strips.iter().map(StripView::of).collect(),
+        }
+    }
+
+    fn judged_on(&self) -> &str {
+        match self.report.judged_on.as_str() {
+            "" => "Held-out classes",
+            named => named,
         }
     }
 

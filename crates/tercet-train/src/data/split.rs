@@ -14,11 +14,13 @@ use tercet::Labels;
 
 use super::DataError;
 
-/// The items to train on and those to judge on; no class has items in both.
+/// The items to train on, to choose by and to judge on; no class has items in two of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     /// Items to train on, in rising order.
     pub train: Vec<u32>,
+    /// Items to choose by along the way, in rising order; empty if nothing is.
+    pub validation: Vec<u32>,
     /// Items kept apart, in rising order; empty if nothing is.
     pub holdout: Vec<u32>,
 }
@@ -112,7 +114,11 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
         });
     }
     if share == 0.0 {
-        return Ok(Split { train: (0..labels.len() as u32).collect(), holdout: Vec::new() });
+        return Ok(Split {
+            train: (0..labels.len() as u32).collect(),
+            validation: Vec::new(),
+            holdout: Vec::new(),
+        });
     }
 
     let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
@@ -194,7 +200,35 @@ fn keep_apart(labels: &Labels, apart: &[u32], rest: &[u32]) -> Result<Split, Dat
     }
     let (holdout, train) = (0..labels.len() as u32)
         .partition(|&item| is_apart[labels.classes()[item as usize] as usize]);
-    Ok(Split { train, holdout })
+    Ok(Split { train, validation: Vec::new(), holdout })
+}
+
+impl Split {
+    /// Moves classes from training to validation: a share of all classes of `labels`, rounded to
+    /// whole classes and at least two of them. The held-out classes stay the same.
+    ///
+    /// # Errors
+    /// As [`split_classes`].
+    pub fn with_validation(
+        self,
+        labels: &Labels,
+        share: f64,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        if share == 0.0 {
+            return Ok(self);
+        }
+        let rest = labels.select(&self.train);
+        let share = share * labels.class_count() as f64 / rest.class_count().max(1) as f64;
+        let inner = split_classes(&rest, share, seed)?;
+        let items =
+            |places: Vec<u32>| places.into_iter().map(|place| self.train[place as usize]).collect();
+        Ok(Self {
+            train: items(inner.train),
+            validation: items(inner.holdout),
+            holdout: self.holdout.clone(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -220,6 +254,21 @@ mod tests {
             assert!(split.train.is_sorted() && split.holdout.is_sorted());
             assert_eq!(split.train.len() + split.holdout.len(), 150);
         }
+    }
+
+    #[test]
+    fn validation_takes_whole_classes_from_training_alone() {
+        let labels = labels(50, 3);
+        let plain = split_classes(&labels, 0.2, 7).unwrap();
+        let split = plain.clone().with_validation(&labels, 0.1, 7).unwrap();
+        assert_eq!(split.holdout, plain.holdout);
+        let [train, validation] =
+            [&split.train, &split.validation].map(|items| names(&labels, items));
+        assert_eq!((train.len(), validation.len()), (35, 5));
+        assert!(train.is_disjoint(&validation));
+        assert!(validation.is_subset(&names(&labels, &plain.train)));
+        assert_eq!(plain.clone().with_validation(&labels, 0.0, 7).unwrap(), plain);
+        assert!(plain.with_validation(&labels, 0.79, 7).is_err());
     }
 
     #[test]
@@ -285,7 +334,7 @@ mod tests {
         ]);
         let of = categories(&letters).unwrap();
         for seed in 0..5 {
-            let Split { train, holdout } = split_categories(&letters, 0.3, seed).unwrap();
+            let Split { train, holdout, .. } = split_categories(&letters, 0.3, seed).unwrap();
             let (train, holdout) = (names(&of, &train), names(&of, &holdout));
             assert_eq!(train.len() + holdout.len(), 4);
             assert!(train.is_disjoint(&holdout) && holdout.len() == 2);

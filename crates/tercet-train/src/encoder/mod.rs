@@ -20,7 +20,7 @@ pub use lunet::{LuNet, LuNetConfig};
 pub use mlp_head::{MlpHead, MlpHeadConfig};
 pub use options::EncoderOptions;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
-pub use small_cnn::{SmallCnn, SmallCnnConfig};
+pub use small_cnn::{Pooling, SmallCnn, SmallCnnConfig};
 pub use stages::{Freeze, Stage};
 
 use burn::module::{Module, ModuleVisitor, Param};

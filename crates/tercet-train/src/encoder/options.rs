@@ -1,6 +1,6 @@
 //! Options as the command line gives them, of whichever architecture.
 
-use super::{EncoderConfig, EncoderError};
+use super::{EncoderConfig, EncoderError, Pooling};
 
 /// Options that some architecture has; those not given take the architecture's defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -13,6 +13,8 @@ pub struct EncoderOptions {
     pub depth: Option<usize>,
     /// Components of the hidden layer.
     pub hidden: Option<usize>,
+    /// What the head sees of the last map.
+    pub pooling: Option<Pooling>,
 }
 
 impl EncoderOptions {
@@ -25,17 +27,19 @@ impl EncoderOptions {
 
     /// Refuses options that were given and not taken.
     pub(super) fn none_left(&self, config: &EncoderConfig) -> Result<(), EncoderError> {
+        let number = |given: Option<usize>| given.map(|number| number.to_string());
         let left = [
-            ("embedding-dim", self.embedding_dim),
-            ("width", self.width),
-            ("depth", self.depth),
-            ("hidden", self.hidden),
+            ("embedding-dim", number(self.embedding_dim)),
+            ("width", number(self.width)),
+            ("depth", number(self.depth)),
+            ("hidden", number(self.hidden)),
+            ("pooling", self.pooling.map(|pooling| pooling.to_string())),
         ];
         match left.into_iter().find_map(|(option, given)| Some((option, given?))) {
             None => Ok(()),
             Some((option, got)) => Err(EncoderError::Option {
                 option,
-                got: got.to_string(),
+                got,
                 expected: format!("nothing, since {} has no such option", config.name()),
             }),
         }

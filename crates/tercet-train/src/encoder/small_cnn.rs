@@ -1,5 +1,8 @@
 //! A small convolutional network: the default for images of up to about a hundred pixels a side.
 
+use std::fmt;
+use std::str::FromStr;
+
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::MaxPool2dConfig;
@@ -29,20 +32,58 @@ pub struct SmallCnnConfig {
     pub depth: usize,
     /// Components of an embedding. Default 64.
     pub embedding_dim: usize,
+    /// What the head sees of the last map. Default `flatten`.
+    pub pooling: Pooling,
+}
+
+/// What the head of a network sees of its last map.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// Every place.
+    #[default]
+    Flatten,
+    /// The mean over all places.
+    Global,
+}
+
+impl fmt::Display for Pooling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flatten => "flatten",
+            Self::Global => "global",
+        })
+    }
+}
+
+impl FromStr for Pooling {
+    type Err = EncoderError;
+
+    fn from_str(text: &str) -> Result<Self, EncoderError> {
+        [Self::Flatten, Self::Global]
+            .into_iter()
+            .find(|pooling| pooling.to_string() == text)
+            .ok_or_else(|| EncoderError::Option {
+                option: "pooling",
+                got: format!("`{text}`"),
+                expected: "flatten or global".to_owned(),
+            })
+    }
 }
 
 impl Default for SmallCnnConfig {
     fn default() -> Self {
-        Self { width: 64, depth: 0, embedding_dim: 64 }
+        Self { width: 64, depth: 0, embedding_dim: 64, pooling: Pooling::Flatten }
     }
 }
 
 /// `depth` blocks of convolution 3×3, batch norm, ReLU and max-pooling 2×2, then one linear layer
-/// on the flattened map. The embedding is not normalised (as "In Defense" advises).
+/// on the flattened or averaged map. The embedding is not normalised (as "In Defense" advises).
 #[derive(Module, Debug)]
 pub struct SmallCnn {
     blocks: Vec<Block>,
     head: Linear,
+    global: bool,
 }
 
 #[derive(Module, Debug)]
@@ -60,6 +101,7 @@ impl SmallCnnConfig {
         EncoderOptions::take(&mut options.width, &mut config.width);
         EncoderOptions::take(&mut options.depth, &mut config.depth);
         EncoderOptions::take(&mut options.embedding_dim, &mut config.embedding_dim);
+        EncoderOptions::take(&mut options.pooling, &mut config.pooling);
         config
     }
 
@@ -96,7 +138,9 @@ impl SmallCnnConfig {
             });
         }
 
-        let map = (input.height >> depth) * (input.width >> depth) * self.width;
+        let global = self.pooling == Pooling::Global;
+        let places = if global { 1 } else { (input.height >> depth) * (input.width >> depth) };
+        let map = places * self.width;
         let weights = map * self.embedding_dim + depth * 9 * self.width * self.width;
         if weights > LARGEST {
             return Err(EncoderError::Option {
@@ -116,7 +160,8 @@ impl SmallCnnConfig {
                 Block { convolution, norm: BatchNormConfig::new(self.width).init(device) }
             })
             .collect();
-        Ok(SmallCnn { blocks, head: LinearConfig::new(map, self.embedding_dim).init(device) })
+        let head = LinearConfig::new(map, self.embedding_dim).init(device);
+        Ok(SmallCnn { blocks, head, global })
     }
 }
 
@@ -127,6 +172,7 @@ impl SmallCnn {
         let map = self.blocks.iter().fold(images, |map, block| {
             normalize(&block.norm, convolve(&block.convolution, map), 0.0, true)
         });
+        let map = if self.global { map.mean_dim(3).mean_dim(2) } else { map };
         self.head.forward(map.flatten(1, 3))
     }
 
@@ -182,6 +228,15 @@ mod tests {
             let out = network.forward(Tensor::zeros([2, 3, side, side], &device));
             assert_eq!(out.dims(), [2, 64]);
         }
+    }
+
+    #[test]
+    fn a_global_head_sees_the_mean_alone() {
+        let device = Device::flex();
+        let config = SmallCnnConfig { pooling: Pooling::Global, ..Default::default() };
+        let network = config.init(shape(28, 1), &device).unwrap();
+        assert_eq!(network.head.weight.dims(), [64, 64]);
+        assert_eq!(network.forward(Tensor::zeros([2, 1, 28, 28], &device)).dims(), [2, 64]);
     }
 
     #[test]

@@ -1,24 +1,24 @@
 //! Checkpoints: a folder a step, whole or not there.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use burn::optim::{ModuleOptimizer, OptimizerRecord};
-use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::best::Best;
+use super::collapse::CollapseWatch;
+use super::softening::Softening;
 use super::{TrainError, Work};
-use crate::encoder::Encoder;
 use crate::files::{At, sync_folder, write_atomically};
 use crate::fingerprint::Fingerprint;
 
-const ENCODER: &str = "encoder.bpk";
-const OPTIMIZER: &str = "optimizer.bpk";
-const MEMORY: &str = "memory.safetensors";
 const STATE: &str = "state.json";
+
+/// What the files of records end with.
+const RECORD: &str = "bpk";
 
 /// Checkpoints kept: the newest, and one more should it be damaged.
 const KEEP: usize = 2;
@@ -35,70 +35,78 @@ pub(super) struct State {
     pub(super) statistics: Vec<f32>,
     /// Threads that computed: other numbers of threads round differently.
     pub(super) threads: usize,
-    /// Items that went through the network at once; other numbers round differently and give batch
-    /// norm other statistics.
-    #[serde(default)]
+    /// Items that go through the network at once, none if a whole batch does; other numbers round
+    /// differently and give batch norm other statistics.
     pub(super) chunk: Option<usize>,
     /// What the steps looked at and learnt from.
-    #[serde(default)]
     pub(super) work: Work,
+    /// The best judgement so far.
+    pub(super) best: Option<Best>,
+    /// What the collapse watch saw.
+    pub(super) watch: CollapseWatch,
+    /// How the task was made easier.
+    pub(super) softened: Vec<Softening>,
+    /// The step of the newest checkpoint from which no collapse was in sight; it is kept.
+    pub(super) good: Option<u64>,
 }
 
-/// A checkpoint that was read.
+/// A checkpoint: its state, and Burn's records by name (`encoder`, `optimizer`, …).
 pub(super) struct Checkpoint {
     pub(super) state: State,
-    encoder: ModuleRecord,
-    optimizer: OptimizerRecord,
-    /// Past embeddings, if there are any.
-    pub(super) memory: Option<Vec<u8>>,
+    pub(super) records: BTreeMap<String, Bytes>,
 }
 
 impl Checkpoint {
-    /// Writes a checkpoint of the state into `folder` and removes old ones. One of that step that
-    /// can be read is the same already and stays.
-    pub(super) fn write(
-        folder: &Path,
-        state: &State,
-        encoder: &Encoder,
-        optimizer: &ModuleOptimizer,
-        memory: Option<Vec<u8>>,
-    ) -> Result<PathBuf, TrainError> {
+    /// Writes the checkpoint into `folder` and removes old ones. One of that step that can be read
+    /// is the same already and stays.
+    ///
+    /// # Errors
+    /// Files that cannot be written; the checkpoints before stay as they were then.
+    pub(super) fn write(&self, folder: &Path) -> Result<PathBuf, TrainError> {
+        let state = &self.state;
         let path = folder.join(format!("step-{:08}", state.step));
         let scratch = folder.join(format!(".step-{:08}.tmp", state.step));
         if Self::read(&path).is_ok_and(|written| written.state == *state) {
             return Ok(path);
         }
-        let bad = |error: &dyn std::fmt::Display| TrainError::BadRun {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
-        // Batch norm keeps its newest running statistics apart until they are next asked for, and a
-        // record does not ask: `valid` does, for all who share them.
-        encoder.valid();
-        let encoder = encoder.clone().into_record().into_bytes().map_err(|error| bad(&error))?;
-        let optimizer = optimizer.to_record().into_bytes().map_err(|error| bad(&error))?;
-        let seal = seal(&encoder, &optimizer, memory.as_deref());
-        let json = serde_json::to_vec(&Sealed { state: state.clone(), seal })
-            .map_err(|error| bad(&error))?;
         remove(&scratch)?;
-        write_atomically(&scratch.join(ENCODER), &encoder)?;
-        write_atomically(&scratch.join(OPTIMIZER), &optimizer)?;
-        if let Some(memory) = &memory {
-            write_atomically(&scratch.join(MEMORY), memory)?;
+        if let Err(error) = self.write_files(&scratch).and_then(|()| {
+            remove(&path)?;
+            fs::rename(&scratch, &path).at("write the checkpoint", &path)?;
+            Ok(())
+        }) {
+            // A part of a checkpoint is of no use and may be what fills the disk.
+            let _ = remove(&scratch);
+            return Err(error);
         }
-        write_atomically(&scratch.join(STATE), &json)?;
-        remove(&path)?;
-        fs::rename(&scratch, &path).at("write the checkpoint", &path)?;
         sync_folder(&path);
 
         // Later steps than this one are what a resumed run could not read.
         let (kept, useless): (Vec<_>, Vec<_>) =
             Self::list(folder)?.into_iter().partition(|(step, _)| *step <= state.step);
         let old = &kept[..kept.len().saturating_sub(KEEP)];
-        for (_, path) in old.iter().chain(&useless) {
-            remove(path)?;
+        for (step, path) in old.iter().chain(&useless) {
+            if Some(*step) != state.good {
+                remove(path)?;
+            }
         }
         Ok(path)
+    }
+
+    fn write_files(&self, folder: &Path) -> Result<(), TrainError> {
+        for (name, record) in &self.records {
+            write_atomically(&folder.join(name).with_extension(RECORD), record)?;
+        }
+        let sealed = Sealed {
+            state: self.state.clone(),
+            records: self.records.keys().cloned().collect(),
+            seal: seal(&self.records),
+        };
+        let json = serde_json::to_vec(&sealed).map_err(|error| TrainError::BadRun {
+            path: folder.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(write_atomically(&folder.join(STATE), &json)?)
     }
 
     /// The checkpoints of a run with their steps, oldest first.
@@ -127,28 +135,21 @@ impl Checkpoint {
             fs::read(&file).at("read the checkpoint", &file)
         };
         let sealed: Sealed = serde_json::from_slice(&bytes(STATE)?).map_err(|error| bad(&error))?;
-        let (encoder, optimizer) = (bytes(ENCODER)?, bytes(OPTIMIZER)?);
-        let memory = path.join(MEMORY).exists().then(|| bytes(MEMORY)).transpose()?;
+        let mut records = BTreeMap::new();
+        for name in sealed.records {
+            let record = bytes(&format!("{name}.{RECORD}"))?;
+            records.insert(name, Bytes::from_bytes_vec(record));
+        }
         // Burn would quietly start afresh what it cannot find in a damaged record.
-        if seal(&encoder, &optimizer, memory.as_deref()) != sealed.seal {
+        if seal(&records) != sealed.seal {
             return Err(bad(&"its files are damaged"));
         }
-        let state = sealed.state;
-        let encoder = ModuleRecord::from_bytes(Bytes::from_bytes_vec(encoder))
-            .map_err(|error| bad(&error))?;
-        let optimizer = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer))
-            .map_err(|error| bad(&error))?;
-        Ok(Self { state, encoder, optimizer, memory })
+        Ok(Self { state: sealed.state, records })
     }
 
-    /// Puts the state into a network and an optimiser of the same configuration.
-    pub(super) fn restore(
-        self,
-        encoder: Encoder,
-        optimizer: ModuleOptimizer,
-    ) -> Result<(Encoder, ModuleOptimizer), String> {
-        let encoder = encoder.try_load_record(self.encoder).map_err(|error| error.to_string())?;
-        Ok((encoder, optimizer.load_record(self.optimizer)))
+    /// Takes a record out; none if there is no such record.
+    pub(super) fn take(&mut self, name: &str) -> Option<Bytes> {
+        self.records.remove(name)
     }
 }
 
@@ -157,17 +158,16 @@ impl Checkpoint {
 struct Sealed {
     #[serde(flatten)]
     state: State,
+    records: Vec<String>,
     seal: String,
 }
 
-fn seal(encoder: &[u8], optimizer: &[u8], memory: Option<&[u8]>) -> String {
+fn seal(records: &BTreeMap<String, Bytes>) -> String {
     let mut hash = Fingerprint::new();
-    hash.bytes(encoder);
-    hash.number(encoder.len() as u64);
-    hash.bytes(optimizer);
-    if let Some(memory) = memory {
-        hash.number(optimizer.len() as u64);
-        hash.bytes(memory);
+    for (name, record) in records {
+        hash.bytes(name.as_bytes());
+        hash.number(record.len() as u64);
+        hash.bytes(record);
     }
     hash.hex()
 }

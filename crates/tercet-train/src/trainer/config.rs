@@ -9,13 +9,19 @@ use serde::{Deserialize, Serialize};
 use tercet::{Distance, Labels, Objective, Preset, Reduction, Sampling, Selection};
 
 use super::batch::{BatchShape, Bytes, Chunk, Pool};
+use super::best::{Keep, Monitor};
+use super::collapse::OnCollapse;
+use super::curriculum::Curriculum;
 use super::objective::{Margin, Parts};
+use super::optimizer::{OptimizerConfig, OptimizerKind};
+use super::schedule::{Schedule, ScheduleKind};
 use crate::data::{
     Augmentation, Catalogue, DataError, Filter, Fit, HoldoutBy, Input, Preprocessing, Source,
     Split, Standardization, split_categories, split_classes, split_named,
 };
 use crate::encoder::{
-    EncoderConfig, EncoderError, EncoderOptions, Freeze, LinearHeadConfig, SmallCnnConfig, Takes,
+    EncoderConfig, EncoderError, EncoderOptions, Freeze, LinearHeadConfig, Pooling, SmallCnnConfig,
+    Takes,
 };
 
 /// The configuration of a training run. Every flag of `tercet train` is a key of this file, written
@@ -30,6 +36,10 @@ pub struct TrainConfig {
     pub labels: Option<PathBuf>,
     /// Share of the classes that is kept apart to judge on, 0 to below 1. Default 0.2.
     pub holdout: f64,
+    /// Share of the classes that is kept apart to choose by: judgements along the way, the best
+    /// weights and early stopping then go by these, and the held-out classes are judged once, at
+    /// the end. Default 0: the held-out classes serve for both.
+    pub validation: f64,
     /// The classes to keep apart, instead of a share of them. Default none.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub holdout_classes: BTreeSet<String>,
@@ -97,6 +107,9 @@ pub struct TrainConfig {
     /// A number (hinge) or `soft`; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
+    /// Stages before the run's own objective and batch. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curriculum: Option<Curriculum>,
     /// The architecture. Default `small-cnn`.
     pub encoder: String,
     /// Channels of its blocks; the architecture's own by default.
@@ -108,6 +121,9 @@ pub struct TrainConfig {
     /// Components of the hidden layer; the architecture's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
+    /// What the head sees of the last map: every place (default), or their mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
     /// Components of an embedding; the architecture's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_dim: Option<usize>,
@@ -118,10 +134,42 @@ pub struct TrainConfig {
     /// Stages of the body that do not learn. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
-    /// Learning rate of Adam. Default 1e-3, as in "In Defense".
+    /// The highest learning rate. Default 1e-3, as in "In Defense".
     pub learning_rate: f64,
-    /// Share of the steps before the rate starts to fall. Default 0.6, as in "In Defense".
+    /// How the rate goes on from there. Default `paper`.
+    pub schedule: ScheduleKind,
+    /// Steps in which the rate rises to its height. Default 0; with `one-cycle` 0.3 of the steps.
+    pub warmup: u64,
+    /// Share of the steps before the paper's rate starts to fall. Default 0.6, as in "In Defense".
     pub constant_share: f64,
+    /// The rule of descent. Default `adam`.
+    pub optimizer: OptimizerKind,
+    /// Momentum of `sgd`. Default 0.9.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f32>,
+    /// Weight decay. Default 0; with `adamw` 0.01.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f32>,
+    /// The longest gradient, over all weights. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// β₁ of Adam once the paper's rate falls; "In Defense" says 0.5, the code released with it
+    /// leaves it at 0.9. Default 0.9.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub falling_beta1: Option<f32>,
+    /// Decay of the averaged weights, which then are what is judged and saved; 0 (default): none.
+    pub ema: f64,
+    /// The figure that says which judgement is the best. Default `map-at-r`.
+    pub monitor: Monitor,
+    /// Which weights become the model: the `last` (default) or the `best` judged.
+    pub keep: Keep,
+    /// Judgements without a better figure after which the run stops. Default 0: none.
+    pub patience: u64,
+    /// What to do when the embeddings collapse. Default `warn`.
+    pub on_collapse: OnCollapse,
+    /// Steps without progress at the collapse value after which the run counts as collapsed.
+    /// Default 0: a third of the steps, but 300 to 1,000.
+    pub collapse_patience: u64,
     /// Seed of every random choice. Default 0.
     pub seed: u64,
     /// Steps between two lines of `metrics.jsonl`. Default 10.
@@ -145,6 +193,7 @@ impl Default for TrainConfig {
             source: Source::Glyphs.to_string(),
             labels: None,
             holdout: 0.2,
+            validation: 0.0,
             holdout_classes: BTreeSet::new(),
             skip_bad: false,
             size: None,
@@ -170,15 +219,30 @@ impl Default for TrainConfig {
             penalty: None,
             reduction: None,
             margin: None,
+            curriculum: None,
             encoder: SmallCnnConfig::NAME.to_owned(),
             width: None,
             depth: None,
             hidden: None,
+            pooling: None,
             embedding_dim: None,
             pretrained: None,
             freeze: None,
             learning_rate: 1e-3,
+            schedule: ScheduleKind::default(),
+            warmup: 0,
             constant_share: 0.6,
+            optimizer: OptimizerKind::default(),
+            momentum: None,
+            weight_decay: None,
+            clip_norm: None,
+            falling_beta1: None,
+            ema: 0.0,
+            monitor: Monitor::default(),
+            keep: Keep::default(),
+            patience: 0,
+            on_collapse: OnCollapse::default(),
+            collapse_patience: 0,
             seed: 0,
             log_every: 10,
             judge_every: 0,
@@ -235,12 +299,7 @@ impl TrainConfig {
         if self.steps == 0 {
             return refuse("steps", &self.steps, "at least 1");
         }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return refuse("learning-rate", &self.learning_rate, "a number above 0");
-        }
-        if !(0.0..=1.0).contains(&self.constant_share) {
-            return refuse("constant-share", &self.constant_share, "a share from 0 to 1");
-        }
+        self.check_control()?;
         if let Some(channels) = self.channels.filter(|channels| ![1, 3].contains(channels)) {
             return refuse("channels", &channels, "1 (grey) or 3 (RGB)");
         }
@@ -261,7 +320,14 @@ impl TrainConfig {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }
         self.check_fine_tuning(&self.encoder_config()?)?;
-        self.loss()?.check_trainable().map_err(|error| {
+        for phase in self.phases()? {
+            self.check_trainable(&phase.objective)?;
+        }
+        Ok(())
+    }
+
+    fn check_trainable(&self, objective: &Objective) -> Result<(), ConfigError> {
+        objective.check_trainable().map_err(|error| {
             let key = match &error {
                 tercet::Error::Parameter { parameter: key @ ("margin" | "distance"), .. } => key,
                 _ => "selection",
@@ -281,7 +347,8 @@ impl TrainConfig {
         self.memory_start.unwrap_or(self.steps / 10)
     }
 
-    /// The objective: the named one, with the parts that are given.
+    /// The objective: the named one, with the parts that are given, as it is after all stages of a
+    /// curriculum.
     ///
     /// # Errors
     /// Parts that contradict each other or the named objective.
@@ -297,7 +364,7 @@ impl TrainConfig {
         }
     }
 
-    fn parts(&self) -> Parts<'_> {
+    pub(super) fn parts(&self) -> Parts<'_> {
         Parts {
             distance: self.distance,
             normalize: self.normalize,
@@ -305,6 +372,59 @@ impl TrainConfig {
             penalty: self.penalty.as_deref(),
             margin: self.margin,
             reduction: self.reduction,
+        }
+    }
+
+    /// Schedule, optimiser, choice of the weights.
+    fn check_control(&self) -> Result<(), ConfigError> {
+        let refuse = |key, got: &dyn fmt::Display, expected: &str| {
+            Err(ConfigError { key, got: got.to_string(), expected: expected.to_owned() })
+        };
+        self.learning_schedule().check()?;
+        self.optimizer_config().check()?;
+        if let Some(beta) = self.falling_beta1.filter(|_| self.schedule != ScheduleKind::Paper) {
+            return refuse("falling-beta1", &beta, "no such key but with the schedule paper");
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return refuse("ema", &self.ema, "a decay from 0 (none) to below 1, such as 0.999");
+        }
+        let rest = if self.holdout_classes.is_empty() { 1.0 - self.holdout } else { 1.0 };
+        if !(0.0..rest).contains(&self.validation) {
+            let expected = format!("a share of the classes from 0 to below {rest}");
+            return refuse("validation", &self.validation, &expected);
+        }
+        let named = !self.holdout_classes.is_empty();
+        if self.holdout == 0.0 && !named && self.validation == 0.0 {
+            for (key, asked) in [("keep", self.keep == Keep::Best), ("patience", self.patience > 0)]
+            {
+                if asked {
+                    let expected = "classes to judge on: a holdout or a validation above 0";
+                    return refuse(key, &"set", expected);
+                }
+            }
+        }
+        self.curriculum.as_ref().map_or(Ok(()), Curriculum::check)
+    }
+
+    /// The learning rate by step.
+    pub fn learning_schedule(&self) -> Schedule {
+        Schedule {
+            kind: self.schedule,
+            peak: self.learning_rate,
+            steps: self.steps,
+            warmup: self.warmup,
+            constant_share: self.constant_share,
+        }
+    }
+
+    /// The rule of descent with its numbers.
+    pub fn optimizer_config(&self) -> OptimizerConfig {
+        OptimizerConfig {
+            kind: self.optimizer,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            clip_norm: self.clip_norm,
+            falling_beta1: self.falling_beta1,
         }
     }
 
@@ -318,6 +438,7 @@ impl TrainConfig {
             width: self.width,
             depth: self.depth,
             hidden: self.hidden,
+            pooling: self.pooling,
         };
         Ok(EncoderConfig::named(&self.encoder, options)?)
     }
@@ -388,13 +509,15 @@ impl TrainConfig {
     /// As [`split_named`] where the classes are named, else as [`split_classes`] or
     /// [`split_categories`].
     pub fn split(&self, labels: &Labels) -> Result<Split, DataError> {
-        if !self.holdout_classes.is_empty() {
-            return split_named(labels, &self.holdout_classes);
-        }
-        match self.holdout_by {
-            HoldoutBy::Class => split_classes(labels, self.holdout, self.seed),
-            HoldoutBy::Category => split_categories(labels, self.holdout, self.seed),
-        }
+        let split = if self.holdout_classes.is_empty() {
+            match self.holdout_by {
+                HoldoutBy::Class => split_classes(labels, self.holdout, self.seed),
+                HoldoutBy::Category => split_categories(labels, self.holdout, self.seed),
+            }
+        } else {
+            split_named(labels, &self.holdout_classes)
+        }?;
+        split.with_validation(labels, self.validation, self.seed)
     }
 
     /// What is done to training images: what is asked for, or what suits the source.
@@ -408,15 +531,12 @@ impl TrainConfig {
         }
     }
 
-    /// Learning rate of a step (counted from 0): constant, then falling exponentially to a
-    /// thousandth: ε₀·0.001^((t − t₀)/(T − t₀)) ("In Defense", eq. 8, scaled to T steps).
-    pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let (step, steps) = (step as f64, self.steps as f64);
-        let start = self.constant_share * steps;
-        if step <= start {
-            return self.learning_rate;
+    /// Steps without progress at the collapse value that are not yet a collapse.
+    pub(super) fn collapse_patience(&self) -> u64 {
+        match self.collapse_patience {
+            0 => (self.steps / 3).clamp(300, 1000),
+            patience => patience,
         }
-        self.learning_rate * 0.001_f64.powf((step - start) / (steps - start))
     }
 
     /// Steps between two judgements.
@@ -518,15 +638,6 @@ mod tests {
         assert_eq!(short.margin, Some(Margin::Hinge(0.5)));
         let error = toml::from_str::<TrainConfig>("stpes = 3").unwrap_err().to_string();
         assert!(error.contains("stpes"), "{error}");
-    }
-
-    #[test]
-    fn the_rate_is_constant_and_then_falls_to_a_thousandth() {
-        let config = TrainConfig { steps: 25_000, ..TrainConfig::default() };
-        assert_eq!(config.learning_rate_at(0), 1e-3);
-        assert_eq!(config.learning_rate_at(15_000), 1e-3);
-        assert!((config.learning_rate_at(20_000) / (1e-3 * 0.001_f64.sqrt()) - 1.0).abs() < 1e-12);
-        assert!((config.learning_rate_at(25_000) / 1e-6 - 1.0).abs() < 1e-12);
     }
 
     #[test]

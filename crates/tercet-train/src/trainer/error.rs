@@ -56,6 +56,16 @@ pub enum TrainError {
         /// Steps done.
         step: u64,
     },
+    /// The run collapsed, and was asked to stop then.
+    #[error(
+        "collapsed at step {since} (noticed at {step}): all embeddings end up in one place; go on regardless with `--resume`, or start anew with `--on-collapse soften`, `--objective batch-all` or a lower --learning-rate"
+    )]
+    Collapsed {
+        /// Steps done.
+        step: u64,
+        /// The step with which it began.
+        since: u64,
+    },
     /// The embeddings left the range of numbers.
     #[error(
         "the network gave values that are not finite at step {step}: lower --learning-rate (now {learning_rate:e})"
@@ -66,4 +76,18 @@ pub enum TrainError {
         /// The learning rate then.
         learning_rate: f64,
     },
+}
+
+impl TrainError {
+    /// Whether a file could not be written because the disk is full.
+    pub fn lacks_room(&self) -> bool {
+        let file = match self {
+            Self::File(error) | Self::Model(ModelError::File(error)) => error,
+            _ => return false,
+        };
+        matches!(
+            file.source.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        )
+    }
 }

@@ -2,53 +2,59 @@
 
 use serde::Serialize;
 
-use super::run::Metrics;
-use super::{Before, Count, Event, JudgedLine, Line, TrainConfig, TrainError, Trained, Trainer};
+use super::{Before, Collapse, Count, TrainConfig, TrainError, Trained, Trainer};
 use crate::judgement::Judgement;
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
 
 impl Trainer<'_> {
-    pub(super) fn finish(
-        self,
-        before: Before,
-        mut metrics: Metrics,
-    ) -> Result<Trained, TrainError> {
+    pub(super) fn finish(self, before: Before) -> Result<Trained, TrainError> {
+        let (encoder, kept_step) = self.chosen()?;
         let mut after = None;
         if self.has_holdout() {
-            let embeddings = self.embed_holdout(&self.encoder)?;
+            let embeddings = self.embed_items(&encoder, &self.prepared.split.holdout)?;
             let judged =
                 Judgement::new(embeddings.view(), &self.holdout, self.metric, self.config.seed)?;
-            let line = Line::Judged(JudgedLine {
-                step: self.step,
-                recall_at_1: judged.retrieval.recall_at(1).unwrap_or_default(),
-                map_at_r: judged.retrieval.map_at_r,
-            });
-            metrics.write(&line)?;
-            self.tell(Event::Logged(&line));
             after = Some((judged, embeddings));
         }
+        let collapse = Collapse {
+            condition: self.state.watch.condition(),
+            longest_wait: self.state.watch.longest(),
+            softened: self.state.softened.clone(),
+        };
 
-        let card = self.card(&before, after.as_ref().map(|(judged, _)| judged))?;
-        Model::save(&card, &self.encoder, &self.run.model_file())?;
+        let results = serde_json::json!({
+            "before": json(&before)?,
+            "after": json(&after.as_ref().map(|(judged, _)| judged))?,
+            "kept_step": kept_step,
+            "collapse": json(&collapse)?,
+        });
+        let card = self.card(results, after.as_ref().map(|(judged, _)| judged))?;
+        Model::save(&card, &encoder, &self.run.model_file())?;
         if let Some(out) = &self.config.out {
-            Model::save(&card, &self.encoder, out)?;
+            Model::save(&card, &encoder, out)?;
         }
         let mut trained = Trained {
             model: self.config.out.clone().unwrap_or_else(|| self.run.model_file()),
             run: self.run.path().to_owned(),
             source: self.prepared.examples.catalogue().source.clone(),
-            steps: self.step,
+            steps: self.state.step,
+            stopped_early: self.state.step < self.config.steps,
+            kept_step,
+            best: self.state.best,
+            monitor: self.config.monitor,
+            collapse,
             seconds: self.began.elapsed().as_secs_f64(),
             seed: self.config.seed,
             objective: self.config.objective_name(),
             encoder: self.config.encoder.clone(),
             parameters: self.encoder.parameters(),
             train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
+            validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
             holdout: Count::of(&self.holdout),
             before,
             after: None,
-            chunk: self.chunk,
-            work: self.work,
+            chunk: self.state.chunk,
+            work: self.state.work,
             skipped: self.prepared.skipped.clone(),
         };
         let (judged, embeddings) = after.unzip();
@@ -60,7 +66,11 @@ impl Trainer<'_> {
 
     /// What the model file says; nothing of this machine or moment, so that equal runs give equal
     /// bytes.
-    fn card(&self, before: &Before, after: Option<&Judgement>) -> Result<ModelCard, TrainError> {
+    fn card(
+        &self,
+        results: serde_json::Value,
+        after: Option<&Judgement>,
+    ) -> Result<ModelCard, TrainError> {
         let verification = after.and_then(|after| after.verification.as_ref());
         Ok(ModelCard {
             format: FORMAT,
@@ -87,7 +97,7 @@ impl Trainer<'_> {
                 seed: self.config.seed,
                 held_out: self.prepared.held_out(),
                 data: self.prepared.fingerprint.clone(),
-                results: serde_json::json!({ "before": json(before)?, "after": json(&after)? }),
+                results,
             },
         })
     }

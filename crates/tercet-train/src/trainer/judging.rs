@@ -6,8 +6,8 @@ use burn::module::Module;
 use ndarray::Array2;
 use tercet::{Metric, Retrieval};
 
-use super::prepared::Prepared;
-use super::{Before, Event, JudgedLine, Line, TrainError, Trainer, fresh};
+use super::average::Average;
+use super::{Before, Event, JudgedOn, TrainError, Trainer, fresh};
 use crate::data::Examples;
 use crate::encoder::Encoder;
 use crate::model::embed;
@@ -18,18 +18,21 @@ impl Trainer<'_> {
         !self.prepared.split.holdout.is_empty()
     }
 
-    pub(super) fn embed_holdout(&self, encoder: &Encoder) -> Result<Array2<f32>, TrainError> {
-        let Prepared { examples, split, .. } = &self.prepared;
+    /// The network that is judged and saved: the average where there is one.
+    pub(super) fn shown(&self) -> &Encoder {
+        self.average.as_ref().map_or(&self.encoder, Average::network)
+    }
+
+    pub(super) fn embed_items(
+        &self,
+        encoder: &Encoder,
+        items: &[u32],
+    ) -> Result<Array2<f32>, TrainError> {
+        let examples = &self.prepared.examples;
         let shape = examples.input().shape();
-        Ok(embed(
-            &encoder.valid(),
-            shape,
-            examples,
-            &split.holdout,
-            Views::Single,
-            &self.plain,
-            &|_| ControlFlow::Continue(()),
-        )?)
+        Ok(embed(&encoder.valid(), shape, examples, items, Views::Single, &self.plain, &|_| {
+            ControlFlow::Continue(())
+        })?)
     }
 
     /// Raw pixels or vectors, and the network as it was before its first step.
@@ -40,7 +43,8 @@ impl Trainer<'_> {
         let raw = self.prepared.examples.matrix(&self.prepared.split.holdout)?;
         let raw = Retrieval::leave_one_out(raw.view(), &self.holdout, self.raw_metric())?;
         self.tell(Event::Baseline(self.raw_name(), &raw));
-        let untrained = self.embed_holdout(&fresh(self.config, &self.prepared, &self.learning)?)?;
+        let untrained = fresh(self.config, &self.prepared, &self.learning)?;
+        let untrained = self.embed_items(&untrained, &self.prepared.split.holdout)?;
         let untrained = Retrieval::leave_one_out(untrained.view(), &self.holdout, self.metric)?;
         self.tell(Event::Baseline("untrained", &untrained));
         let (pixels, features) = match *self.prepared.examples {
@@ -66,16 +70,26 @@ impl Trainer<'_> {
         }
     }
 
-    pub(super) fn judge_along(&self) -> Result<Option<Line>, TrainError> {
-        if !self.has_holdout() {
+    /// The classes that judgements along the way are made on.
+    pub(super) fn judged_on(&self) -> JudgedOn {
+        match self.prepared.split.validation.is_empty() {
+            true => JudgedOn::Holdout,
+            false => JudgedOn::Validation,
+        }
+    }
+
+    /// A judgement along the way; none without classes for it.
+    pub(super) fn judge_along(&self) -> Result<Option<Retrieval>, TrainError> {
+        let on = self.judged_on();
+        let items = match on {
+            JudgedOn::Holdout => &self.prepared.split.holdout,
+            JudgedOn::Validation => &self.prepared.split.validation,
+        };
+        if items.is_empty() {
             return Ok(None);
         }
-        let embeddings = self.embed_holdout(&self.encoder)?;
-        let judged = Retrieval::leave_one_out(embeddings.view(), &self.holdout, self.metric)?;
-        Ok(Some(Line::Judged(JudgedLine {
-            step: self.step,
-            recall_at_1: judged.recall_at(1).unwrap_or_default(),
-            map_at_r: judged.map_at_r,
-        })))
+        let embeddings = self.embed_items(self.shown(), items)?;
+        let labels = self.prepared.labels(items);
+        Ok(Some(Retrieval::leave_one_out(embeddings.view(), &labels, self.metric)?))
     }
 }

@@ -17,7 +17,7 @@ impl Trainer<'_> {
 
     /// Keeps what a step embedded, from the step on with which the memory starts.
     pub(super) fn remember(&mut self, seen: &Seen) -> Result<(), TrainError> {
-        if self.config.memory == 0 || self.step < self.config.memory_start() {
+        if self.config.memory == 0 || self.state.step < self.config.memory_start() {
             return Ok(());
         }
         let labels = self.prepared.labels(&seen.items);

@@ -1,8 +1,14 @@
 //! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
 
+mod average;
 mod batch;
+mod best;
 mod checkpoint;
+mod choice;
+mod collapse;
 mod config;
+mod control;
+mod curriculum;
 mod error;
 mod finish;
 mod judging;
@@ -10,22 +16,32 @@ mod loader;
 mod memory;
 mod monitor;
 mod objective;
+mod optimizer;
 mod outcome;
 mod passes;
 mod prepared;
 mod report;
 mod room;
 mod run;
+mod schedule;
+mod softening;
 mod step;
+mod tensorboard;
 mod watch;
 
 pub use batch::{BatchShape, Bytes, Chunk, Pool};
+pub use best::{Best, Keep, Monitor};
+pub use collapse::{Condition, OnCollapse, REMEDY};
 pub use config::{ConfigError, ImageSize, TrainConfig};
+pub use curriculum::{Curriculum, Phase, Stage};
 pub use error::TrainError;
-pub use monitor::{JudgedLine, Line, StepLine};
+pub use monitor::{CollapseLine, JudgedLine, JudgedOn, Line, StepLine};
 pub use objective::{Margin, Parts};
-pub use outcome::{Before, Count, Ended, Trained, Work};
+pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub use outcome::{Before, Collapse, Count, Ended, Trained, Work};
 pub use run::RunFolder;
+pub use schedule::{Schedule, ScheduleKind};
+pub use softening::{Easing, Softening};
 pub use watch::{Event, Surroundings};
 
 use std::sync::Arc;
@@ -33,23 +49,26 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::{AdamConfig, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::tensor::{Bytes as Record, Device};
 use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
 use crate::encoder::Encoder;
 use crate::pretrained::Taken;
-use checkpoint::{Checkpoint, State};
+use average::Average;
+use checkpoint::State;
+use collapse::CollapseWatch;
+use control::Turn;
 use loader::{Batch, Loader, Recipe, batches_ahead};
-use memory::{pack, unpack};
+use optimizer::Optimizer;
 use prepared::{Prepared, batch_shape, sampler};
 use room::{Task, chunk};
+use run::Metrics;
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
 /// model and report.
 ///
-/// A run that was killed and resumed ends in the same bytes as an unbroken one: batches and
-/// learning rate are functions of seed and step, weights and optimiser come from the checkpoint.
+/// A run that was killed and resumed ends in the same bytes as an unbroken one: batches, objective
+/// and learning rate are functions of seed and step, all else comes from the checkpoint.
 ///
 /// # Errors
 /// Settings, data or files that cannot be used; nothing already written is lost.
@@ -73,33 +92,32 @@ struct Trainer<'a> {
     around: &'a Surroundings<'a>,
     prepared: Prepared,
     holdout: Labels,
-    sampler: Arc<PkSampler>,
-    objective: Objective,
+    /// How embeddings are compared in the end.
     metric: Metric,
     /// For networks that learn.
     learning: Device,
     /// For networks that only embed.
     plain: Device,
-    encoder: Encoder,
-    optimizer: ModuleOptimizer,
-    /// Steps done.
-    step: u64,
+    began: Instant,
+
+    /// Of the phase that is being trained.
+    sampler: Arc<PkSampler>,
+    objective: Objective,
     /// Items of a batch.
     batch: usize,
-    /// Items that go through the network at once; none if a whole batch does.
-    chunk: Option<usize>,
+
+    // What a checkpoint holds.
+    encoder: Encoder,
+    optimizer: Optimizer,
+    average: Option<Average>,
+    /// The weights of the best judgement, if they are wanted.
+    kept: Option<Record>,
     /// Past embeddings; none before the first.
     memory: Option<Memory>,
-    work: Work,
-    began: Instant,
-}
-
-/// What a run goes on from.
-struct Restored {
     state: State,
-    encoder: Encoder,
-    optimizer: ModuleOptimizer,
-    memory: Option<Memory>,
+
+    /// Whether the step just made showed a collapse.
+    collapsed: bool,
 }
 
 impl<'a> Trainer<'a> {
@@ -110,17 +128,6 @@ impl<'a> Trainer<'a> {
         around: &'a Surroundings<'a>,
         began: Instant,
     ) -> Result<Self, TrainError> {
-        let train = prepared.examples.catalogue().select(&prepared.split.train);
-        let sampler = sampler(config, &train)?;
-        let batch = batch_shape(config, &train.labels)?.items();
-        for (count, what) in [
-            (sampler.left_out(), "with a single item cannot be trained on and are left out"),
-            (sampler.repeating(), "with fewer items than K repeat items within a batch"),
-        ] {
-            if count > 0 {
-                (around.watch)(Event::Warning(format!("{count} classes {what}")));
-            }
-        }
         let objective = config.loss()?;
         let plain = Device::flex();
         let learning = plain.clone().autodiff();
@@ -128,44 +135,59 @@ impl<'a> Trainer<'a> {
         if let (Some(taken), Some(file)) = (taken, &config.pretrained) {
             (around.watch)(Event::Warning(format!("{}: {taken}", file.display())));
         }
+        let train = prepared.examples.catalogue().select(&prepared.split.train);
+        let sampler = sampler(config, config.batch, &train)?;
+        let batch = batch_shape(config, config.batch, &train.labels)?.items();
+        let mut largest = batch;
+        for phase in config.phases()? {
+            largest = largest.max(batch_shape(config, phase.batch, &train.labels)?.items());
+        }
         let task = Task {
             encoder: &encoder,
             input: prepared.examples.input().shape(),
             parameters: encoder.parameters(),
-            batch,
-            candidates: sampler.batch_size(),
+            batch: largest,
+            candidates: sampler.batch_size().max(largest),
             batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
         };
         let chunk = chunk(config, &task)?;
-        let holdout = prepared.labels(&prepared.split.holdout);
         let mut trainer = Self {
             config,
             run,
             around,
-            holdout,
-            sampler: Arc::new(sampler),
-            objective,
+            holdout: prepared.labels(&prepared.split.holdout),
             metric: objective.metric(),
+            sampler: Arc::new(sampler),
+            batch,
+            memory: None,
+            objective,
             learning,
             plain,
+            optimizer: Optimizer::new(config.optimizer_config(), Vec::new()),
+            average: (config.ema > 0.0).then(|| Average::new(config.ema, &encoder)),
+            kept: None,
             encoder,
-            optimizer: adam(),
-            step: 0,
-            batch,
-            chunk,
-            memory: None,
-            work: Work::default(),
+            state: State {
+                step: 0,
+                data: prepared.fingerprint.clone(),
+                statistics: prepared.statistics(),
+                threads: rayon::current_num_threads(),
+                chunk,
+                work: Work::default(),
+                best: None,
+                watch: CollapseWatch::default(),
+                softened: Vec::new(),
+                good: None,
+            },
+            collapsed: false,
             began,
             prepared,
         };
         let warn = |text| (around.watch)(Event::Warning(text));
         if let Some(restored) = run.restore_newest(|found| trainer.restored(found), &warn)? {
-            let State { step, chunk, work, .. } = restored.state;
-            (trainer.step, trainer.chunk, trainer.work) = (step, chunk, work);
-            (trainer.encoder, trainer.optimizer) = (restored.encoder, restored.optimizer);
-            trainer.memory = restored.memory;
+            trainer.take_up(restored);
         }
-        if let Some(chunk) = trainer.chunk {
+        if let Some(chunk) = trainer.state.chunk {
             (around.watch)(Event::Warning(format!(
                 "{chunk} items go through the network at once; the gradient is that of the whole batch"
             )));
@@ -173,131 +195,118 @@ impl<'a> Trainer<'a> {
         Ok(trainer)
     }
 
-    /// What a checkpoint holds.
-    fn restored(&self, mut checkpoint: Checkpoint) -> Result<Restored, TrainError> {
-        let state = checkpoint.state.clone();
-        let State { data, statistics, threads, .. } = &state;
-        if *data != self.prepared.fingerprint || *statistics != self.prepared.statistics() {
-            return Err(TrainError::DataChanged(self.config.source.clone()));
-        }
-        let now = rayon::current_num_threads();
-        if *threads != now {
-            self.tell(Event::Warning(format!(
-                "this run began with {threads} threads and goes on with {now}: the result will differ in rounding (`--threads {threads}` keeps it)"
-            )));
-        }
-        // Loading a record changes running statistics that clones share: load into a network of
-        // its own.
-        let encoder = fresh(self.config, &self.prepared, &self.learning)?;
-        let bad = |reason| TrainError::BadRun { path: self.run.checkpoints(), reason };
-        let memory = checkpoint.memory.take();
-        let memory = memory.map(|bytes| unpack(bytes, self.config.memory)).transpose();
-        let memory = memory.map_err(bad)?;
-        let (encoder, optimizer) = checkpoint.restore(encoder, adam()).map_err(bad)?;
-        Ok(Restored { state, encoder, optimizer, memory })
-    }
-
     fn run(mut self) -> Result<Ended, TrainError> {
         self.run.begin(self.config)?;
         let before = self.judge_baselines()?;
-        let steps = self.config.steps;
-        let mut metrics = self.run.metrics_from(self.step, steps)?;
         self.tell(Event::Started {
-            step: self.step,
-            train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
+            step: self.state.step,
+            train: Count::of(&self.prepared.train_labels()),
+            validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
             holdout: Count::of(&self.holdout),
             parameters: self.encoder.parameters(),
         });
-        let recipe = Recipe {
-            examples: self.prepared.examples.clone(),
-            sampler: self.sampler.clone(),
-            train: self.prepared.split.train.clone(),
-            augmentation: self.config.augmentation()?,
-            seed: self.config.seed,
-        };
-        let loader = Loader::new(recipe, self.step, steps);
-        let mut since = (Instant::now(), self.step);
-        for batch in loader {
-            if self.around.stop.load(Ordering::Relaxed) {
-                self.checkpoint()?;
-                return Ok(Ended::Interrupted { step: Some(self.step) });
-            }
-            let log = (self.step + 1).is_multiple_of(self.config.log_every)
-                || self.step == 0
-                || self.step + 1 == steps;
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => {
-                    self.checkpoint()?; // a file that went missing must not cost the steps so far
-                    return Err(error.into());
+        loop {
+            let mut metrics = self.run.metrics_from(self.state.step)?;
+            match self.train(&mut metrics)? {
+                Turn::Done => break,
+                Turn::Back(easing) => self.go_back(easing)?,
+                Turn::Interrupted => {
+                    return Ok(Ended::Interrupted { step: Some(self.state.step) });
                 }
+            }
+        }
+        self.finish(before).map(|trained| Ended::Finished(Box::new(trained)))
+    }
+
+    /// Phase after phase, until the run is done, interrupted, or has to go back.
+    fn train(&mut self, metrics: &mut Metrics) -> Result<Turn, TrainError> {
+        while !self.is_done() {
+            let end = self.enter_phase()?;
+            let first = self.state.step;
+            let recipe = Recipe {
+                examples: self.prepared.examples.clone(),
+                sampler: self.sampler.clone(),
+                train: self.prepared.split.train.clone(),
+                augmentation: self.config.augmentation()?,
+                seed: self.config.seed,
             };
-            let line = self.train_step(batch, log)?;
-            self.tell(Event::Step { step: self.step });
-            if let Some(mut line) = line {
-                let items = (self.step - since.1) as f64 * self.sampler.batch_size() as f64;
-                line.items_per_second = items / since.0.elapsed().as_secs_f64().max(1e-9);
-                let line = Line::Step(line);
-                metrics.write(&line)?;
-                self.tell(Event::Logged(&line));
-                since = (Instant::now(), self.step);
-            }
-            let last = self.step == steps;
-            if !last && self.step.is_multiple_of(self.config.judge_interval()) {
-                if let Some(line) = self.judge_along()? {
-                    metrics.write(&line)?;
-                    self.tell(Event::Logged(&line));
+            let loader = Loader::new(recipe, first, end);
+            let mut since = (Instant::now(), first);
+            for batch in loader {
+                if self.around.stop.load(Ordering::Relaxed) {
+                    self.checkpoint()?;
+                    return Ok(Turn::Interrupted);
                 }
-                since = (Instant::now(), self.step);
+                let batch = match batch {
+                    Ok(batch) => batch,
+                    Err(error) => {
+                        self.checkpoint()?; // a file that went missing must not cost the steps so far
+                        return Err(error.into());
+                    }
+                };
+                let line = self.train_step(batch)?;
+                let step = self.state.step;
+                self.tell(Event::Step { step });
+                if let Some(mut line) = line {
+                    let items = (step - since.1) as f64 * self.sampler.batch_size() as f64;
+                    line.items_per_second = items / since.0.elapsed().as_secs_f64().max(1e-9);
+                    self.log(metrics, Line::Step(Box::new(line)))?;
+                    since = (Instant::now(), step);
+                }
+                if let Some(turn) = self.after_step(metrics)? {
+                    return Ok(turn);
+                }
+                if self.is_judged(step) {
+                    since = (Instant::now(), step); // judging is no training
+                }
             }
-            if last || self.step.is_multiple_of(self.config.checkpoint_every) {
-                self.checkpoint()?;
+            if self.state.step < end {
+                return Err(TrainError::LoaderStopped { step: self.state.step });
             }
         }
-        if self.step < steps {
-            return Err(TrainError::LoaderStopped { step: self.step });
-        }
-        self.finish(before, metrics).map(|trained| Ended::Finished(Box::new(trained)))
+        Ok(Turn::Done)
     }
 
     /// One step: the objective's gradient, then the optimiser's move.
-    fn train_step(&mut self, batch: Batch, log: bool) -> Result<Option<StepLine>, TrainError> {
-        let learning_rate = self.config.learning_rate_at(self.step);
-        let (gradients, seen) = self.gradients(batch, learning_rate)?;
-        let encoder = self.encoder.clone();
-        self.encoder = self.optimizer.step(learning_rate, encoder, gradients);
+    fn train_step(&mut self, batch: Batch) -> Result<Option<StepLine>, TrainError> {
+        let step = self.state.step;
+        let schedule = self.config.learning_schedule();
+        let rate = schedule.rate_at(step) * softening::rate_share(&self.state.softened);
+        let (gradients, seen) = self.gradients(batch, rate)?;
+        let (encoder, gradient_norm) = self.optimizer.step(
+            rate,
+            schedule.is_falling_at(step),
+            self.encoder.clone(),
+            gradients,
+        );
+        self.encoder = encoder;
         self.remember(&seen)?;
-        self.work += seen.work;
-        self.step += 1;
-        log.then(|| self.line(&seen, learning_rate)).transpose()
+        self.state.work += seen.work;
+        self.state.step += 1;
+        if let Some(average) = &mut self.average {
+            average.add(&self.encoder, self.state.step);
+        }
+        self.observe(&seen.outcome, &self.prepared.labels(&seen.items));
+        if !self.is_logged(self.state.step) {
+            return Ok(None);
+        }
+        let line = self.line(&seen, rate)?;
+        Ok(Some(StepLine { gradient_norm, ..line }))
+    }
+
+    fn is_logged(&self, step: u64) -> bool {
+        step.is_multiple_of(self.config.log_every) || step == 1 || step == self.config.steps
+    }
+
+    fn log(&self, metrics: &mut Metrics, line: Line) -> Result<(), TrainError> {
+        metrics.write(&line)?;
+        self.tell(Event::Logged(&line));
+        Ok(())
     }
 
     fn tell(&self, event: Event) {
         (self.around.watch)(event);
     }
-
-    fn checkpoint(&self) -> Result<(), TrainError> {
-        let state = State {
-            step: self.step,
-            data: self.prepared.fingerprint.clone(),
-            statistics: self.prepared.statistics(),
-            threads: rayon::current_num_threads(),
-            chunk: self.chunk,
-            work: self.work,
-        };
-        let folder = self.run.checkpoints();
-        let memory = self.memory.as_ref().map(pack).transpose();
-        let memory =
-            memory.map_err(|reason| TrainError::BadRun { path: folder.clone(), reason })?;
-        Checkpoint::write(&folder, &state, &self.encoder, &self.optimizer, memory)?;
-        self.tell(Event::Checkpoint { step: self.step });
-        Ok(())
-    }
-}
-
-/// Burn's default of 1e-5 for epsilon slows small gradients; 1e-8 is Adam's own.
-fn adam() -> ModuleOptimizer {
-    AdamConfig::new().with_epsilon(1e-8).init()
 }
 
 /// The network before its first step.

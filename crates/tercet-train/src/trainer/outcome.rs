@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tercet::{Labels, Retrieval};
 
+use super::best::{Best, Monitor};
+use super::collapse::Condition;
+use super::softening::Softening;
 use crate::data::BadItem;
 use crate::judgement::Judgement;
 
@@ -73,6 +76,18 @@ impl Before {
     }
 }
 
+/// What the collapse watch saw over a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Collapse {
+    /// How the run fared at its end.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// The longest wait at the collapse value, in steps.
+    pub longest_wait: u64,
+    /// How the task was made easier.
+    pub softened: Vec<Softening>,
+}
+
 /// A finished run, as `tercet train --json` prints it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trained {
@@ -84,6 +99,16 @@ pub struct Trained {
     pub source: String,
     /// Steps done.
     pub steps: u64,
+    /// Whether the patience was over before the last step.
+    pub stopped_early: bool,
+    /// The step after which the model's weights were.
+    pub kept_step: u64,
+    /// The best judgement along the way.
+    pub best: Option<Best>,
+    /// The figure that it is the best by.
+    pub monitor: Monitor,
+    /// What the collapse watch saw.
+    pub collapse: Collapse,
     /// Seconds that this call took.
     pub seconds: f64,
     /// Seed of every random choice.
@@ -96,6 +121,8 @@ pub struct Trained {
     pub parameters: usize,
     /// What was learnt from.
     pub train: Count,
+    /// What was chosen by along the way.
+    pub validation: Count,
     /// What was kept apart.
     pub holdout: Count,
     /// The baselines on the held-out classes.

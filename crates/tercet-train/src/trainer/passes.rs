@@ -196,7 +196,7 @@ mod tests {
 
     fn network(device: &Device) -> Encoder {
         device.seed(5);
-        let config = SmallCnnConfig { width: 3, depth: 2, embedding_dim: 5 };
+        let config = SmallCnnConfig { width: 3, depth: 2, embedding_dim: 5, ..Default::default() };
         EncoderConfig::SmallCnn(config).init(SHAPE, device).unwrap()
     }
 

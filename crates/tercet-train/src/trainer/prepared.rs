@@ -42,7 +42,9 @@ impl Prepared {
         let catalogue = source.catalogue()?.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = config.split(&catalogue.labels)?;
-        sampler(config, &catalogue.select(&split.train))?;
+        for phase in config.phases()? {
+            sampler(config, phase.batch, &catalogue.select(&split.train))?;
+        }
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
         }
@@ -94,6 +96,10 @@ impl Prepared {
         (0..labels.class_count() as u32).map(|class| labels.name(class).to_owned()).collect()
     }
 
+    pub(super) fn train_labels(&self) -> Labels {
+        self.labels(&self.split.train)
+    }
+
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
         self.examples.catalogue().labels.select(items)
     }
@@ -118,9 +124,13 @@ fn principal(
 }
 
 /// Classes and items of a batch. Without one asked for, small data gets as many classes as it has.
-pub(super) fn batch_shape(config: &TrainConfig, train: &Labels) -> Result<BatchShape, ConfigError> {
+pub(super) fn batch_shape(
+    config: &TrainConfig,
+    batch: Option<BatchShape>,
+    train: &Labels,
+) -> Result<BatchShape, ConfigError> {
     let default = config.default_batch()?;
-    Ok(config.batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
+    Ok(batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
 }
 
 /// Classes with two items or more.
@@ -128,10 +138,14 @@ fn usable(train: &Labels) -> usize {
     train.class_sizes().into_iter().filter(|&size| size >= 2).count()
 }
 
-/// The batches of a run, or the candidates where there is a pool.
-pub(super) fn sampler(config: &TrainConfig, from: &Catalogue) -> Result<PkSampler, TrainError> {
+/// The batches of a phase, or the candidates where there is a pool.
+pub(super) fn sampler(
+    config: &TrainConfig,
+    batch: Option<BatchShape>,
+    from: &Catalogue,
+) -> Result<PkSampler, TrainError> {
     let train = &from.labels;
-    let batch = batch_shape(config, train)?;
+    let batch = batch_shape(config, batch, train)?;
     let (key, shape) = match config.pool {
         None => ("batch", batch),
         Some(pool) => ("pool", pool.shape(batch)),

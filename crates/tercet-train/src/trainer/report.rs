@@ -8,7 +8,7 @@ use tercet::neighbors::nearest_leave_one_out;
 use tercet::{Percentiles, Retrieval};
 use tercet_report::{Judged, Measured, Neighbour, Picture, Strip, TrainingReport};
 
-use super::{Line, TrainError, Trained, Trainer, Work};
+use super::{Condition, JudgedOn, Keep, Line, TrainError, Trained, Trainer, Work};
 use crate::data::{Input, Pixels, Preprocessing, Standardization};
 use crate::files::write_atomically;
 use crate::judgement::{self, Judgement};
@@ -84,15 +84,11 @@ impl Trainer<'_> {
             ("objective", objective),
             ("batch", self.batches()),
             ("backward passes", backward(trained.work)),
-            ("steps", trained.steps.to_string()),
-            (
-                "learning rate",
-                format!(
-                    "{} (Adam), falling from step {:.0}",
-                    config.learning_rate,
-                    config.constant_share * config.steps as f64
-                ),
-            ),
+            ("steps", steps(trained)),
+            ("learning rate", config.learning_schedule().describe()),
+            ("optimiser", config.optimizer_config().describe()),
+            ("weights", self.weights(trained)),
+            ("collapse watch", collapse(trained)),
             ("seed", trained.seed.to_string()),
             ("duration", format!("{:.0} s", trained.seconds)),
             ("data fingerprint", self.prepared.fingerprint.clone()),
@@ -113,7 +109,7 @@ impl Trainer<'_> {
             None => self.sampler.to_string(),
             Some(_) => format!("{} of {} that teach most", self.batch, self.sampler),
         };
-        if let Some(chunk) = self.chunk {
+        if let Some(chunk) = self.state.chunk {
             text += &format!(", {chunk} items at once");
         }
         if self.config.memory > 0 {
@@ -124,11 +120,12 @@ impl Trainer<'_> {
     }
 
     fn notes(&self, trained: &Trained) -> Vec<String> {
-        let mut notes = vec![
+        let mut notes = self.choices(trained);
+        notes.extend([
             "Judged by leave-one-out: each held-out item queries all others, and is never its own match. No held-out class was seen in training.".to_owned(),
             "Ties in distance count with their expected value over all orderings. Intervals are 95 % bootstrap intervals over classes.".to_owned(),
             "Verification uses as many same as different pairs, in folds that share no class; a pair is the same below the threshold chosen on the other folds.".to_owned(),
-        ];
+        ]);
         if let Some(after) =
             trained.after.as_ref().filter(|after| after.retrieval.skipped_queries > 0)
         {
@@ -143,12 +140,53 @@ impl Trainer<'_> {
         notes
     }
 
+    /// Which weights these are, and what is to be said of how they were chosen.
+    fn choices(&self, trained: &Trained) -> Vec<String> {
+        let mut notes = Vec::new();
+        let config = self.config;
+        let chose = config.keep == Keep::Best || config.patience > 0;
+        if chose && self.judged_on() == JudgedOn::Holdout {
+            notes.push("The weights or the end of the run were chosen by the same held-out classes that the figures are of, which makes these a little too good. A validation part (`--validation 0.1`) keeps them honest.".to_owned());
+        }
+        for softening in &trained.collapse.softened {
+            notes.push(format!(
+                "The run collapsed (noticed at step {}): it went back to step {} and on with {}. Curves show what it went on with.",
+                softening.noticed, softening.back_to, softening.easing
+            ));
+        }
+        if let Condition::Collapsed { since } = trained.collapse.condition {
+            notes.push(format!(
+                "The run collapsed at step {since}: all embeddings end up in one place, and the figures are those of a network that hardly learnt. {}",
+                super::collapse::REMEDY
+            ));
+        }
+        notes
+    }
+
+    fn weights(&self, trained: &Trained) -> String {
+        let mut text = match self.config.keep {
+            Keep::Last => format!("after step {}, the last", trained.kept_step),
+            Keep::Best => {
+                format!("after step {}, the best by {}", trained.kept_step, trained.monitor)
+            }
+        };
+        if self.config.ema > 0.0 {
+            text += &format!(", averaged with decay {}", self.config.ema);
+        }
+        text
+    }
+
     fn add_history(
         &self,
         report: &mut TrainingReport,
         trained: &Trained,
     ) -> Result<(), TrainError> {
-        if let Some(untrained) = &trained.before.untrained {
+        // Those of other classes would not be the same curve.
+        if self.judged_on() == JudgedOn::Validation {
+            report.judged_on = "Validation classes".to_owned();
+        }
+        let untrained = trained.before.untrained.as_ref();
+        if let Some(untrained) = untrained.filter(|_| self.judged_on() == JudgedOn::Holdout) {
             report.recall_at_1.extend(untrained.recall_at(1).map(|recall| (0, recall)));
             report.map_at_r.push((0, untrained.map_at_r));
         }
@@ -156,12 +194,14 @@ impl Trainer<'_> {
             match line {
                 Line::Step(line) => {
                     report.loss.push((line.step, line.loss));
+                    report.learning_rate.push((line.step, line.learning_rate));
                     report.active_share.push((line.step, line.active));
                     report.violated_share.push((line.step, line.violated));
                     let five = |p: Percentiles| [p.p0, p.p5, p.p50, p.p95, p.p100];
                     report.norms.extend(line.norm.map(|norm| (line.step, five(norm))));
                     report.distances.extend(line.distance.map(|d| (line.step, five(d))));
                 }
+                Line::Collapse(_) => {} // told among the notes
                 Line::Judged(line) => {
                     report.recall_at_1.push((line.step, line.recall_at_1));
                     report.map_at_r.push((line.step, line.map_at_r));
@@ -242,6 +282,28 @@ impl Trainer<'_> {
             id: pixels.catalogue().items[item].id.clone(),
         })
     }
+}
+
+fn steps(trained: &Trained) -> String {
+    match (trained.stopped_early, trained.best) {
+        (true, Some(best)) => format!(
+            "{}, stopped early: {} judgements without a better {} than at step {}",
+            trained.steps, best.without_gain, trained.monitor, best.step
+        ),
+        _ => trained.steps.to_string(),
+    }
+}
+
+fn collapse(trained: &Trained) -> String {
+    let collapse = &trained.collapse;
+    let mut text = collapse.condition.to_string();
+    if collapse.longest_wait > 0 {
+        text += &format!("; longest wait at the collapse value {} steps", collapse.longest_wait);
+    }
+    for softening in &collapse.softened {
+        text += &format!("; softened at step {}: {}", softening.noticed, softening.easing);
+    }
+    text
 }
 
 fn backward(work: Work) -> String {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::monitor::Line;
+use super::tensorboard::EventFile;
 use super::{TrainConfig, TrainError};
 use crate::files::{At, FileError, write_atomically};
 
@@ -162,33 +163,39 @@ impl RunFolder {
         Ok(lines)
     }
 
-    /// Opens `metrics.jsonl` to go on after `step` steps of `steps`: lines of what the run will do
-    /// again, later steps and the last judgement, are dropped.
-    pub(super) fn metrics_from(&self, step: u64, steps: u64) -> Result<Metrics, TrainError> {
-        let done = |line: &&Line| match line {
-            Line::Step(line) => line.step <= step,
-            Line::Judged(line) => line.step <= step && line.step < steps,
-        };
+    /// Opens `metrics.jsonl` and the event file to go on after `step` steps: lines of what the run
+    /// will do again are dropped.
+    pub(super) fn metrics_from(&self, step: u64) -> Result<Metrics, TrainError> {
         let path = self.metrics_file();
         let mut kept = Vec::new();
-        for line in self.lines()?.iter().filter(done) {
+        for line in self.lines()?.iter().filter(|line| line.step() <= step) {
             kept.extend(line.to_json());
         }
         write_atomically(&path, &kept)?;
         let file = OpenOptions::new().append(true).open(&path).at("write", &path)?;
-        Ok(Metrics { path, file })
+        let events = EventFile::resume(&self.path.join("tensorboard"), |at| at <= step)?;
+        Ok(Metrics { path, file, events })
+    }
+
+    /// The checkpoint of a step, if it is there and can be read.
+    pub(super) fn checkpoint_of(&self, step: u64) -> Option<Checkpoint> {
+        let all = Checkpoint::list(&self.checkpoints()).ok()?;
+        let (_, path) = all.into_iter().find(|(at, _)| *at == step)?;
+        Checkpoint::read(&path).ok()
     }
 }
 
-/// `metrics.jsonl`, open for more lines.
+/// `metrics.jsonl` and TensorBoard's event file, open for more lines.
 #[derive(Debug)]
 pub(super) struct Metrics {
     path: PathBuf,
     file: File,
+    events: EventFile,
 }
 
 impl Metrics {
     pub(super) fn write(&mut self, line: &Line) -> Result<(), FileError> {
-        self.file.write_all(&line.to_json()).at("write", &self.path)
+        self.file.write_all(&line.to_json()).at("write", &self.path)?;
+        self.events.write(line)
     }
 }

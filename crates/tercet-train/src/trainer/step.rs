@@ -41,13 +41,13 @@ impl Trainer<'_> {
         learning_rate: f64,
     ) -> Result<(GradientsParams, Seen), TrainError> {
         let shape = self.prepared.examples.input().shape();
-        let seed = self.config.seed ^ self.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let seed = self.config.seed ^ self.state.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let rows = Rows { values: &values, shape, device: &self.learning, seed };
         // Selections that draw take other places of the batch in each step.
         let objective = self.objective.with_seed(seed);
         let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
             if embeddings.iter().any(|value| !value.is_finite()) {
-                return Err(TrainError::Diverged { step: self.step, learning_rate });
+                return Err(TrainError::Diverged { step: self.state.step, learning_rate });
             }
             let labels = self.prepared.labels(items);
             Ok(match frozen {
@@ -69,7 +69,7 @@ impl Trainer<'_> {
         };
 
         let all: Vec<usize> = (0..items.len()).collect();
-        let chunks = chunks(&all, self.chunk.unwrap_or(most));
+        let chunks = chunks(&all, self.state.chunk.unwrap_or(most));
         let embeddings = rows.embed(&self.encoder, &chunks)?;
         let outcome = evaluate(embeddings.view(), &items, frozen.as_ref())?;
         let hardest = hardest(outcome.gradient.view(), most);
@@ -97,7 +97,7 @@ impl Trainer<'_> {
         network: &Encoder,
         evaluate: Evaluate,
     ) -> Result<Passed, TrainError> {
-        match self.chunk {
+        match self.state.chunk {
             Some(chunk) if chunk < rows.len() => rows.cached(network, chunk, evaluate),
             _ => rows.direct(network, evaluate),
         }
@@ -131,7 +131,7 @@ impl Trainer<'_> {
         let Seen { outcome, embeddings, work, .. } = seen;
         let census = &outcome.census;
         Ok(StepLine {
-            step: self.step,
+            step: self.state.step,
             loss: outcome.value,
             active: census.active_share(),
             selected: census.selected,
@@ -139,6 +139,9 @@ impl Trainer<'_> {
             learning_rate,
             norm: Percentiles::norms(embeddings.view()),
             distance: Percentiles::pairwise_distances(embeddings.view(), self.metric)?,
+            gradient_norm: None,
+            collapse: Some(self.state.watch.condition()),
+            spread: Some(self.state.watch.spread()),
             items_per_second: 0.0,
             backward: Some(work.share()),
         })

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use tercet::Retrieval;
 
-use super::{Count, Line};
+use super::{Count, Line, Phase};
 use crate::data::BadItem;
 
 /// What a run tells while it goes on.
@@ -27,10 +27,19 @@ pub enum Event<'a> {
         step: u64,
         /// What is learnt from.
         train: Count,
+        /// What is chosen by.
+        validation: Count,
         /// What is kept apart.
         holdout: Count,
         /// Numbers in the network.
         parameters: usize,
+    },
+    /// A phase of a curriculum begins, or is gone on with.
+    Phase {
+        /// Its objective and steps.
+        phase: &'a Phase,
+        /// Its batches in words.
+        batch: String,
     },
     /// A step was made.
     Step {
