@@ -187,7 +187,7 @@ impl Trainer<'_> {
                 work: Work::default(),
                 ..self.state.clone()
             },
-            optimizer: Optimizer::new(self.config.optimizer_config(), Vec::new()),
+            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?),
             average: self.average.is_some().then(|| Average::new(self.config.ema, &encoder)),
             kept: None,
             memory: None,
@@ -234,7 +234,7 @@ impl Trainer<'_> {
         Ok(Restored {
             state: State { threads: now, ..state },
             encoder,
-            optimizer: Optimizer::new(self.config.optimizer_config(), Vec::new())
+            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?)
                 .load_record(optimizer),
             average,
             kept: checkpoint.take(KEPT),
