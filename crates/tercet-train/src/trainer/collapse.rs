@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn one_point_is_a_collapse_without_any_patience() {
-        let (watch, noticed) = watch(1200, 10_000, |at| {
+        let (watch, noticed) = watch(600, 10_000, |at| {
             let size = if at < 200 { 1.0 } else { 1e-7 };
             outcome(0.0, 0.9 * size, size)
         });
