@@ -129,5 +129,9 @@ fn settings_that_do_not_fit_are_refused() {
     assert!(text.contains("stages among stem, layer1"), "{text}");
     let text = refused(&["--freeze", "1"], 2);
     assert!(text.contains("small-cnn has no stages"), "{text}");
+    let text = refused(&["--backbone-learning-rate", "1e-4"], 2);
+    assert!(text.contains("small-cnn has no stages"), "{text}");
+    let text = refused(&["--encoder", "resnet18", "--backbone-learning-rate", "0"], 2);
+    assert!(text.contains("--freeze keeps weights"), "{text}");
     assert!(!folder.path().join("run").exists());
 }

@@ -211,6 +211,10 @@ struct Settings {
     #[arg(long, value_name = "N|STAGE,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     freeze: Option<Freeze>,
+    /// Learning rate of the body, where --learning-rate is the head's [default: the same].
+    #[arg(long, value_name = "RATE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backbone_learning_rate: Option<f64>,
     /// The highest learning rate [default: 0.001].
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]

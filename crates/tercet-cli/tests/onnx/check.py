@@ -1,9 +1,9 @@
-"""Exported encoders in onnxruntime, and a foreign one in `tercet embed --onnx`.
+"""Exported encoders in onnxruntime.
 
     pip install -r requirements.txt && python check.py target/release/tercet
 
-For every encoder of images: train a few steps on noise, export, and compare what onnxruntime makes
-of the graph, and `tercet embed --onnx`, with `tercet embed MODEL`.
+For every encoder: train a few steps on noise, export, and compare what onnxruntime makes of the
+graph with what `tercet embed` does.
 """
 
 import json
@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors import safe_open
 
@@ -96,39 +95,6 @@ def exported(work, images, name, flags):
     compare("  one by one", expected, np.concatenate(alone))
     if told["output"]["normalized"]:
         assert np.allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-5)
-    tercet("embed", "--onnx", file, images, "--out", work / "b.safetensors")
-    compare("  tercet embed --onnx", expected, embeddings(work / "b.safetensors")[0])
-
-
-def foreign(work, images):
-    """Channels last, batch of exactly 1, two outputs, no metadata."""
-    random = np.random.default_rng(6)
-    weight = random.normal(size=(5, 3, 3, 3)).astype(np.float32)
-    info = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [
-            helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
-            helper.make_node("Conv", ["planes", "weight"], ["map"], pads=[1, 1, 1, 1]),
-            helper.make_node("Relu", ["map"], ["bent"]),
-            helper.make_node("GlobalAveragePool", ["bent"], ["vector"]),
-        ],
-        "foreign",
-        [info("pixels", TensorProto.FLOAT, [1, SIDE, SIDE, 3])],
-        [info("map", TensorProto.FLOAT, None), info("vector", TensorProto.FLOAT, [1, 5, 1, 1])],
-        [numpy_helper.from_array(weight, "weight")],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), work / "foreign.onnx")
-    session = onnxruntime.InferenceSession(work / "foreign.onnx")
-    tercet("embed", "--onnx", work / "foreign.onnx", images, "--output", "vector", "--normalize",
-           "--mean", "0.5,0.4,0.3", "--std", "0.25,0.5,1", "--out", work / "f.safetensors")
-    got, ids = embeddings(work / "f.safetensors")
-    batch = pixels(images, ids, 3).transpose(0, 2, 3, 1) / 255
-    batch = ((batch - [0.5, 0.4, 0.3]) / [0.25, 0.5, 1]).astype(np.float32)
-    rows = [session.run(["vector"], {"pixels": image[None]})[0].reshape(1, 5) for image in batch]
-    expected = np.concatenate(rows)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    compare("foreign: channels last, one image at a time", expected, got)
 
 
 def main():
@@ -137,7 +103,6 @@ def main():
         make_images(work / "images")
         for name, flags in ENCODERS:
             exported(work, work / "images", name, flags)
-        foreign(work, work / "images")
 
 
 if __name__ == "__main__":

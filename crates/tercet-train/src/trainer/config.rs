@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use burn::module::ParamGroup;
 use serde::{Deserialize, Serialize};
 use tercet::{Distance, Labels, Objective, Preset, Reduction, Sampling, Selection};
 
@@ -134,6 +135,9 @@ pub struct TrainConfig {
     /// Stages of the body that do not learn. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
+    /// Learning rate of the body, where `learning-rate` is the head's. Default: the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone_learning_rate: Option<f64>,
     /// The highest learning rate. Default 1e-3, as in "In Defense".
     pub learning_rate: f64,
     /// How the rate goes on from there. Default `paper`.
@@ -228,6 +232,7 @@ impl Default for TrainConfig {
             embedding_dim: None,
             pretrained: None,
             freeze: None,
+            backbone_learning_rate: None,
             learning_rate: 1e-3,
             schedule: ScheduleKind::default(),
             warmup: 0,
@@ -443,6 +448,15 @@ impl TrainConfig {
         Ok(EncoderConfig::named(&self.encoder, options)?)
     }
 
+    /// The weights that learn at another rate than the head, with their share of its rate.
+    ///
+    /// # Errors
+    /// An architecture without a body.
+    pub(super) fn slower(&self) -> Result<Vec<(ParamGroup, f64)>, ConfigError> {
+        let Some(rate) = self.backbone_learning_rate else { return Ok(Vec::new()) };
+        Ok(vec![(self.encoder_config()?.body()?, rate / self.learning_rate)])
+    }
+
     fn check_fine_tuning(&self, encoder: &EncoderConfig) -> Result<(), ConfigError> {
         if let Some(file) = &self.pretrained {
             let refuse = |expected: &str| ConfigError {
@@ -460,7 +474,16 @@ impl TrainConfig {
         if let Some(freeze) = &self.freeze {
             encoder.frozen(freeze)?;
         }
-        Ok(())
+        if let Some(rate) =
+            self.backbone_learning_rate.filter(|rate| !(*rate > 0.0 && rate.is_finite()))
+        {
+            return Err(ConfigError {
+                key: "backbone-learning-rate",
+                got: rate.to_string(),
+                expected: "a number above 0; --freeze keeps weights as they are".to_owned(),
+            });
+        }
+        self.slower().map(drop)
     }
 
     /// The batch where none is asked for: larger of vectors, which are cheap.

@@ -187,7 +187,7 @@ impl Trainer<'_> {
                 work: Work::default(),
                 ..self.state.clone()
             },
-            optimizer: Optimizer::new(self.config.optimizer_config(), Vec::new()),
+            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?),
             average: self.average.is_some().then(|| Average::new(self.config.ema, &encoder)),
             kept: None,
             memory: None,
@@ -234,7 +234,7 @@ impl Trainer<'_> {
         Ok(Restored {
             state: State { threads: now, ..state },
             encoder,
-            optimizer: Optimizer::new(self.config.optimizer_config(), Vec::new())
+            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?)
                 .load_record(optimizer),
             average,
             kept: checkpoint.take(KEPT),
@@ -298,11 +298,11 @@ impl Trainer<'_> {
 }
 
 /// The records of a checkpoint.
-const ENCODER: &str = "encoder";
-const OPTIMIZER: &str = "optimizer";
-const AVERAGE: &str = "average";
-const KEPT: &str = "kept";
-const MEMORY: &str = "memory";
+const ENCODER: &str = "encoder.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const AVERAGE: &str = "average.bpk";
+const KEPT: &str = "kept.bpk";
+const MEMORY: &str = "memory.safetensors";
 
 fn weights(encoder: &Encoder) -> Result<Record, String> {
     // Batch norm keeps its newest running statistics apart until they are next asked for, and a

@@ -163,7 +163,7 @@ impl<'a> Trainer<'a> {
             objective,
             learning,
             plain,
-            optimizer: Optimizer::new(config.optimizer_config(), Vec::new()),
+            optimizer: Optimizer::new(config.optimizer_config(), config.slower()?),
             average: (config.ema > 0.0).then(|| Average::new(config.ema, &encoder)),
             kept: None,
             encoder,
