@@ -165,30 +165,60 @@ fn every_selection_trains_from_flags_and_from_a_file() {
 #[test]
 fn what_has_nothing_to_teach_costs_no_way_back() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    pictures(&data);
-    let source = format!("folder:{}", data.display());
-    let run = folder.path().join("run");
-    let run = run.to_str().unwrap();
-    let more = ["--batch", "6x6", "--chunk", "3", "--objective", "facenet", "--margin", "0.02"];
-    let more = [&more[..], &["--steps", "40", "--log-every", "1", "--json"]].concat();
-    let more = [&more[..], &["--augment", "none"]].concat();
-    // In place of TINY's batch.
-    let arguments = [&["train", &source, "--run", run, "--quiet"], &TINY[2..], &more].concat();
-    let trained = json(&arguments);
-    assert_eq!(trained["chunk"], 3);
-    assert_eq!(trained["work"]["items"], 40 * 36);
-    let backward = trained["work"]["backward"].as_u64().unwrap();
-    assert!(backward > 0 && backward < 40 * 36 && backward.is_multiple_of(3), "{backward}");
-    let metrics = fs::read_to_string(Path::new(run).join("metrics.jsonl")).unwrap();
-    let shares: f64 = metrics
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .filter_map(|line| line["backward"].as_f64())
-        .sum();
-    assert!((36.0 * shares - backward as f64).abs() < 1e-6, "{shares} {backward}");
-    let report = fs::read_to_string(Path::new(run).join("report.html")).unwrap();
-    assert!(report.contains(&format!("{} were embedded only", 40 * 36 - backward)));
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    // Eight classes of four vectors, of which two lie within the margin of each other.
+    let mut text = String::new();
+    let mut bytes = Vec::new();
+    let mut writer = {
+        use npyz::WriterBuilder;
+        npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&[32, 3])
+            .writer(&mut bytes)
+            .begin_nd()
+            .unwrap()
+    };
+    for item in 0..32_u32 {
+        let class = item / 4;
+        let apart = if class < 2 { 0.15 } else { 5.0 } * (class % 2) as f32;
+        writer.extend([10.0 * (class / 2) as f32, 0.1 * (item % 4) as f32, apart]).unwrap();
+        text += &format!("{class}\n");
+    }
+    writer.finish().unwrap();
+    fs::write(path("vectors.npy"), bytes).unwrap();
+    fs::write(path("vectors.labels.txt"), text).unwrap();
+    let (source, run) = (format!("features:{}", path("vectors.npy")), path("run"));
+    let trained = json(&[
+        "train",
+        &source,
+        "--run",
+        &run,
+        "--batch",
+        "8x4",
+        "--holdout",
+        "0",
+        "--chunk",
+        "5",
+        "--objective",
+        "batch-all",
+        "--steps",
+        "4",
+        "--log-every",
+        "1",
+        "--learning-rate",
+        "1e-5",
+        "--quiet",
+        "--json",
+    ]);
+    assert_eq!(trained["chunk"], 5);
+    assert_eq!(trained["work"], serde_json::json!({ "items": 4 * 32, "backward": 4 * 8 }));
+    let metrics = fs::read_to_string(path("run/metrics.jsonl")).unwrap();
+    for line in metrics.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["backward"], 0.25, "{line}");
+    }
+    let report = fs::read_to_string(path("run/report.html")).unwrap();
+    assert!(report.contains("96 were embedded only"));
 }
 
 #[test]

@@ -67,8 +67,8 @@ export class Card {
   #facts(card, config, about) {
     const { preprocessing: p } = card;
     const facts = [
-      ["Input", `${p.width} × ${p.height}, ${p.channels === 1 ? "gray" : "colour"}`],
-      ["Encoder", Object.values(card.encoder)[0]?.name ?? card.encoder.kind ?? card.encoder.name ?? Object.keys(card.encoder)[0]],
+      ["Input", p.width ? `${p.width} × ${p.height}, ${p.channels === 1 ? "gray" : "colour"}` : `${count(p.dimensions)} numbers`],
+      ["Encoder", card.encoder.name],
       ["Embedding", `${about.dimensions} numbers`],
       ["Distance", about.metric],
       ["Objective", config?.objective],

@@ -53,7 +53,7 @@ export class Place {
 
   pick() {
     if (state.about?.embeds) this.picker.click();
-    else this.say("This gallery is served without its model, so pictures cannot be embedded. Start from one of its items.");
+    else this.say("Pictures cannot be embedded here: this gallery is served without its model, or with one of vectors. Start from one of its items.");
   }
 
   /** Takes a file, unless it is nothing that the server would look at. */

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tercet_gallery::{Duplicates, Item, Settings, Vectors, WriteGallery, Writer};
-use tercet_train::data::{DataError, Examples, PrepareOptions, Source, split_classes};
+use tercet_train::data::{DataError, Examples, PrepareOptions, Source};
 use tercet_train::model::ModelError;
 use tercet_train::thumbnails::thumbnail;
 use tercet_train::{Model, TrainConfig, Views};
@@ -40,7 +40,7 @@ pub fn glyphs(folder: &Path) -> Result<(), DemoError> {
     let all = Source::Glyphs.catalogue()?;
     let config: TrainConfig =
         serde_json::from_value(model.card.provenance.config.clone()).unwrap_or_default();
-    let unseen = split_classes(&all.labels, config.holdout, config.seed)?.holdout;
+    let unseen = config.split(&all.labels)?.holdout;
     let catalogue = all.select(&unseen);
     let (examples, _) = Examples::prepare(
         catalogue,

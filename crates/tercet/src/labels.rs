@@ -120,6 +120,8 @@ impl Labels {
 pub(crate) struct ClassOrder {
     /// `items[rank]` is the original index of the item at `rank`.
     pub(crate) items: Vec<u32>,
+    /// `ranks[item]` is where that item stands.
+    pub(crate) ranks: Vec<u32>,
     /// The ranks that class `c` occupies.
     pub(crate) ranges: Vec<Range<usize>>,
     /// `class[rank]` is the class of the item at `rank`.
@@ -140,14 +142,16 @@ impl ClassOrder {
             .collect();
         let mut next: Vec<usize> = ranges.iter().map(|range| range.start).collect();
         let mut items = vec![0; labels.len()];
+        let mut ranks = vec![0; labels.len()];
         let mut class = vec![0; labels.len()];
         for (item, &c) in labels.classes().iter().enumerate() {
             let rank = next[c as usize];
             next[c as usize] += 1;
             items[rank] = item as u32;
+            ranks[item] = rank as u32;
             class[rank] = c;
         }
-        Self { items, ranges, class }
+        Self { items, ranks, ranges, class }
     }
 
     pub(crate) fn positives_of(&self, rank: usize) -> Range<usize> {
@@ -164,6 +168,7 @@ mod tests {
         let labels = Labels::from_iter([7, 3, 7, 9, 3, 7]);
         let order = ClassOrder::new(&labels);
         assert_eq!(order.items, [0, 2, 5, 1, 4, 3]);
+        assert_eq!(order.ranks, [0, 3, 1, 5, 4, 2]);
         assert_eq!(order.class, [0, 0, 0, 1, 1, 2]);
         assert_eq!(order.positives_of(4), 3..5);
     }

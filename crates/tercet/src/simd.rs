@@ -57,6 +57,13 @@ pub(crate) fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
+/// Whether the loops run on AVX-512 and the machine also shifts pairs of numbers.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn has_avx512_vbmi2() -> bool {
+    has_avx512() && is_x86_feature_detected!("avx512vbmi2")
+}
+
 /// Whether the loops run on AVX2.
 #[cfg(target_arch = "x86_64")]
 #[inline]
@@ -178,13 +185,30 @@ vectorised! {
     }
 }
 
-/// Writes the transposed `rows`×`columns` block that begins `source`, whose rows are
-/// `source_stride` apart, to the beginning of `out`, whose rows are `out_stride` apart.
+/// A matrix that begins a slice, with its rows a stride apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Strided<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
+}
+
+impl<'a> Strided<'a> {
+    fn from(self, row: usize, column: usize) -> Self {
+        Self { values: &self.values[row * self.stride + column..], ..self }
+    }
+
+    fn row(self, row: usize) -> &'a [f32] {
+        &self.values[row * self.stride..]
+    }
+}
+
+/// Writes the transposed `rows`×`columns` block that begins `source` to the beginning of `out`,
+/// whose rows are `out_stride` apart; `plus` (`columns`×`rows`) is added on the way.
 pub(crate) fn transpose(
-    source: &[f32],
-    source_stride: usize,
+    source: Strided,
     rows: usize,
     columns: usize,
+    plus: Option<Strided>,
     out: &mut [f32],
     out_stride: usize,
 ) {
@@ -192,42 +216,44 @@ pub(crate) fn transpose(
     for row in (0..rows).step_by(LANES) {
         for column in (0..columns).step_by(LANES) {
             let (height, width) = (LANES.min(rows - row), LANES.min(columns - column));
-            let source = &source[row * source_stride + column..];
+            let source = source.from(row, column);
+            let plus = plus.map(|plus| plus.from(column, row));
             let out = &mut out[column * out_stride + row..];
             if height == LANES && width == LANES {
-                turn(source, source_stride, out, out_stride);
+                turn(source, plus, out, out_stride);
                 continue;
             }
             for r in 0..height {
                 for c in 0..width {
-                    out[c * out_stride + r] = source[r * source_stride + c];
+                    let addend = plus.map_or(0.0, |plus| plus.row(c)[r]);
+                    out[c * out_stride + r] = source.row(r)[c] + addend;
                 }
             }
         }
     }
 }
 
-/// Transposes one [`LANES`]×[`LANES`] block between strides.
-type BlockTranspose = fn(&[f32], usize, &mut [f32], usize);
+/// Transposes one [`LANES`]×[`LANES`] block and adds another.
+type BlockTranspose = fn(Strided, Option<Strided>, &mut [f32], usize);
 
 fn block_transpose() -> BlockTranspose {
     #[cfg(target_arch = "x86_64")]
     if has_avx512() {
-        return |source, source_stride, out, out_stride| {
+        return |source, plus, out, out_stride| {
             // SAFETY: the machine has the instructions, as just asked.
             #[allow(unsafe_code)]
             unsafe {
-                avx512_block(source, source_stride, out, out_stride);
+                avx512_block(source, plus, out, out_stride);
             }
         };
     }
     plain_block
 }
 
-fn plain_block(source: &[f32], source_stride: usize, out: &mut [f32], out_stride: usize) {
+fn plain_block(source: Strided, plus: Option<Strided>, out: &mut [f32], out_stride: usize) {
     for r in 0..LANES {
-        for (c, &value) in source[r * source_stride..][..LANES].iter().enumerate() {
-            out[c * out_stride + r] = value;
+        for (c, &value) in source.row(r)[..LANES].iter().enumerate() {
+            out[c * out_stride + r] = value + plus.map_or(0.0, |plus| plus.row(c)[r]);
         }
     }
 }
@@ -236,16 +262,23 @@ fn plain_block(source: &[f32], source_stride: usize, out: &mut [f32], out_stride
 /// registers exchanged. Six times as fast on Zen 5; the compiler does not find it by itself.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn avx512_block(source: &[f32], source_stride: usize, out: &mut [f32], out_stride: usize) {
+fn avx512_block(source: Strided, plus: Option<Strided>, out: &mut [f32], out_stride: usize) {
     use std::arch::x86_64::*;
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(matrix: Strided, row: usize) -> __m512 {
+        let line = &matrix.row(row)[..LANES];
+        // SAFETY: the slice holds the 16 numbers that are read.
+        #[allow(unsafe_code)]
+        unsafe {
+            _mm512_loadu_ps(line.as_ptr())
+        }
+    }
 
     let mut rows = [_mm512_setzero_ps(); LANES];
     for (r, row) in rows.iter_mut().enumerate() {
-        let line = &source[r * source_stride..][..LANES];
-        // SAFETY: the slice holds the 16 numbers that are read.
-        #[allow(unsafe_code)]
-        let loaded = unsafe { _mm512_loadu_ps(line.as_ptr()) };
-        *row = loaded;
+        *row = load(source, r);
     }
     let pairs = rows;
     for r in (0..LANES).step_by(2) {
@@ -275,6 +308,10 @@ fn avx512_block(source: &[f32], source_stride: usize, out: &mut [f32], out_strid
             _mm512_shuffle_f32x4::<0xdd>(ab_odd, de_odd),
         ];
         for (q, &column) in columns.iter().enumerate() {
+            let column = match plus {
+                Some(plus) => _mm512_add_ps(column, load(plus, 4 * q + c)),
+                None => column,
+            };
             let line = &mut out[(4 * q + c) * out_stride..][..LANES];
             // SAFETY: the slice holds the 16 numbers that are written.
             #[allow(unsafe_code)]
@@ -394,10 +431,14 @@ mod tests {
     #[test]
     fn blocks_are_transposed_alike_by_every_version() {
         let source: Vec<f32> = (0..16 * 19).map(|i| i as f32).collect();
-        let (mut fast, mut plain) = (vec![0.0; 16 * 17], vec![0.0; 16 * 17]);
-        block_transpose()(&source, 19, &mut fast, 17);
-        plain_block(&source, 19, &mut plain, 17);
-        assert_eq!(fast, plain);
+        let other: Vec<f32> = (0..16 * 18).map(|i| (i * i) as f32).collect();
+        let source = Strided { values: &source, stride: 19 };
+        for plus in [None, Some(Strided { values: &other, stride: 18 })] {
+            let (mut fast, mut plain) = (vec![0.0; 16 * 17], vec![0.0; 16 * 17]);
+            block_transpose()(source, plus, &mut fast, 17);
+            plain_block(source, plus, &mut plain, 17);
+            assert_eq!(fast, plain);
+        }
     }
 
     #[test]
@@ -405,12 +446,17 @@ mod tests {
         for (rows, columns) in [(1, 1), (16, 16), (32, 16), (17, 35), (5, 40), (33, 2)] {
             let (source_stride, out_stride) = (columns + 3, rows + 1);
             let source: Vec<f32> = (0..rows * source_stride).map(|i| i as f32).collect();
-            let mut out = vec![-1.0; columns * out_stride];
-            transpose(&source, source_stride, rows, columns, &mut out, out_stride);
-            for (place, &value) in out.iter().enumerate() {
-                let (c, r) = (place / out_stride, place % out_stride);
-                let expected = if r < rows { source[r * source_stride + c] } else { -1.0 };
-                assert_eq!(value, expected);
+            let other: Vec<f32> = (0..columns * out_stride).map(|i| (i * 3) as f32).collect();
+            for addend in [None, Some(&other)] {
+                let plus = addend.map(|values| Strided { values, stride: out_stride });
+                let mut out = vec![-1.0; columns * out_stride];
+                let source = Strided { values: &source, stride: source_stride };
+                transpose(source, rows, columns, plus, &mut out, out_stride);
+                for (place, &value) in out.iter().enumerate() {
+                    let (c, r) = (place / out_stride, place % out_stride);
+                    let sum = || source.row(r)[c] + addend.map_or(0.0, |other| other[place]);
+                    assert_eq!(value, if r < rows { sum() } else { -1.0 });
+                }
             }
         }
     }

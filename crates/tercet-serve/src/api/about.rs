@@ -67,7 +67,7 @@ pub(super) async fn gallery(State(service): State<Arc<Service>>) -> Json<About> 
         dimensions: info.settings.dimensions,
         metric: info.settings.metric.to_string(),
         model: info.settings.model.clone(),
-        embeds: service.embedder.is_some(),
+        embeds: service.embeds(),
         writable: !service.gallery.read_only,
         passing: service.passing,
         generation: info.generation,

@@ -58,6 +58,11 @@ struct Verdict {
 }
 
 impl Service {
+    /// Whether there is a model, and one of pictures.
+    fn embeds(&self) -> bool {
+        self.embedder.as_ref().is_some_and(|embedder| embedder.card.preprocessing.images().is_ok())
+    }
+
     /// The threshold that is asked for, or the model's.
     fn threshold(&self, query: &mut Parameters) -> Result<Option<f64>, Refusal> {
         const EXPECTED: &str = "a distance, 0 or more";

@@ -294,8 +294,8 @@ describe("the page", { skip }, () => {
     const numbers = Float32Array.from({ length: 24 }, (_, at) => Math.sin(at * at));
     const npy = Buffer.concat([Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]), Buffer.from(header), Buffer.from(numbers.buffer)]);
     writeFileSync(join(folder, "vectors.npy"), npy);
-    writeFileSync(join(folder, "vectors.labels.txt"), Array.from({ length: 12 }, (_, at) => `class ${at % 3}`).join("\n"));
-    await run("gallery", "create", join(folder, "gallery"), `features:${join(folder, "vectors.npy")}`);
+    writeFileSync(join(folder, "labels.txt"), Array.from({ length: 12 }, (_, at) => `class ${at % 3}`).join("\n"));
+    await run("gallery", "create", join(folder, "gallery"), join(folder, "vectors.npy"), "--labels", join(folder, "labels.txt"));
     const bare = await serve(join(folder, "gallery"));
     const [own, visitor] = await open({}, bare.address);
     try {
@@ -305,7 +305,7 @@ describe("the page", { skip }, () => {
       assert.equal(await visitor.locator("#search .instrument").isVisible(), false);
       await visitor.screenshot({ path: join(pictures, "no-model.png") });
       await visitor.locator("#search .frame").click();
-      await visitor.locator(".place .wrong", { hasText: "without its model" }).waitFor();
+      await visitor.locator(".place .wrong", { hasText: "served without its model" }).waitFor();
       await visitor.goto(`${bare.address}#model`);
       await visitor.locator("#model .notice", { hasText: "--model" }).waitFor();
       await visitor.goto(`${bare.address}#map`);

@@ -81,19 +81,46 @@ pub fn categories(labels: &Labels) -> Result<Labels, DataError> {
     Ok(labels.classes().iter().map(|&class| of_class[class as usize]).collect())
 }
 
-/// Keeps a share of the [`categories`] apart with all their classes: at least two categories.
+/// Keeps a share of the [`categories`] apart with all their classes: at least one category.
 ///
 /// # Errors
 /// As [`split_classes`], and as [`categories`].
 pub fn split_categories(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
-    let categories = categories(labels)?;
-    let Split { holdout, .. } = split_classes(&categories, share, seed)?;
-    let apart = labels.select(&holdout);
-    let names = (0..apart.class_count() as u32).map(|class| apart.name(class).to_owned()).collect();
-    match holdout.is_empty() {
-        true => split_classes(labels, 0.0, seed),
-        false => split_named(labels, &names),
+    if share == 0.0 {
+        return split_classes(labels, share, seed);
     }
+    let categories = categories(labels)?;
+    let (apart, _) = drawn(&categories, share, 1, seed)?;
+    let apart: BTreeSet<u32> = apart.into_iter().collect();
+    let classes = labels.classes().iter().zip(categories.classes());
+    let names = classes
+        .filter(|(_, category)| apart.contains(category))
+        .map(|(&class, _)| labels.name(class).to_owned())
+        .collect();
+    split_named(labels, &names)
+}
+
+/// A share of the classes, at least `least` of them, and the others. Which ones depends on names and
+/// seed alone.
+fn drawn(
+    labels: &Labels,
+    share: f64,
+    least: usize,
+    seed: u64,
+) -> Result<(Vec<u32>, Vec<u32>), DataError> {
+    if !(0.0..1.0).contains(&share) {
+        return Err(DataError::Parameter {
+            parameter: "holdout",
+            got: share.to_string(),
+            expected: "a share of the classes, at least 0 and below 1".to_owned(),
+        });
+    }
+    let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    classes.sort_by_key(|&class| labels.name(class));
+    classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let held_out = ((classes.len() as f64 * share).round() as usize).max(least);
+    let rest = classes.split_off(held_out.min(classes.len()));
+    Ok((classes, rest))
 }
 
 /// Keeps a share of the classes apart, rounded to whole classes and at least two of them.
@@ -106,13 +133,8 @@ pub fn split_categories(labels: &Labels, share: f64, seed: u64) -> Result<Split,
 /// - [`DataError::TooFewClasses`] if training would be left with fewer than two classes of two
 ///   items, or judging without a class of two items, or with a single class.
 pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
-    if !(0.0..1.0).contains(&share) {
-        return Err(DataError::Parameter {
-            parameter: "holdout",
-            got: share.to_string(),
-            expected: "a share of the classes, at least 0 and below 1".to_owned(),
-        });
-    }
+    // Among the items of a single class, every neighbour would be right.
+    let (apart, rest) = drawn(labels, share, 2, seed)?;
     if share == 0.0 {
         return Ok(Split {
             train: (0..labels.len() as u32).collect(),
@@ -120,15 +142,7 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
             holdout: Vec::new(),
         });
     }
-
-    let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
-    classes.sort_by_key(|&class| labels.name(class));
-    classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    // Among the items of a single class, every neighbour would be right.
-    let held_out = ((classes.len() as f64 * share).round() as usize).max(2);
-    let apart = &classes[..held_out.min(classes.len())];
-    let rest = &classes[apart.len()..];
-    keep_apart(labels, apart, rest)
+    keep_apart(labels, &apart, &rest)
 }
 
 /// Keeps the classes of these names apart.

@@ -260,7 +260,7 @@ mod tests {
         let stuck = |at| outcome(LN_2 * (1.0 + 1.0 / at as f64), 0.02, 0.0201);
         let (early, noticed) = watch(300, 400, stuck);
         assert!(noticed.is_empty());
-        assert!(matches!(early.condition(), Condition::Waiting { steps, .. } if steps > 200));
+        assert!(matches!(early.condition(), Condition::Waiting { steps, .. } if steps > 150));
         assert!(!early.is_at_ease());
         let (late, noticed) = watch(1000, 400, stuck);
         assert_eq!(noticed.len(), 1);
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn one_point_is_a_collapse_without_any_patience() {
-        let (watch, noticed) = watch(600, 10_000, |at| {
+        let (watch, noticed) = watch(1200, 10_000, |at| {
             let size = if at < 200 { 1.0 } else { 1e-7 };
             outcome(0.0, 0.9 * size, size)
         });

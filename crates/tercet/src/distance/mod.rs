@@ -6,11 +6,11 @@
 
 mod nearest;
 mod points;
-#[cfg(test)]
+#[cfg(any(test, feature = "reference"))]
 pub(crate) mod reference;
 mod sweep;
 
-pub(crate) use points::{Close, Points};
+pub(crate) use points::{Close, Points, multiply};
 
 use std::fmt;
 

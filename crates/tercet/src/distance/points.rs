@@ -117,7 +117,9 @@ impl Points {
             if metric.on_sphere() {
                 let inverse = if norm >= SHORTEST { 1.0 / norm } else { 0.0 };
                 inverse_norms.push(inverse as f32);
-                rows.extend(vector.iter().map(|&x| (f64::from(x) * inverse) as f32));
+                let start = rows.len();
+                rows.extend_from_slice(&vector);
+                multiply(&mut rows[start..], inverse);
             } else if norm > limit {
                 return Err(Error::TooLong { row, norm, limit });
             } else {
@@ -143,9 +145,7 @@ impl Points {
         let mut sums = vec![0.0_f64; self.dimensions];
         let mut energy = 0.0;
         for row in self.rows.chunks_exact(self.dimensions) {
-            for (sum, &x) in sums.iter_mut().zip(row) {
-                *sum += f64::from(x);
-            }
+            add_row(&mut sums, row);
             energy += dot(row, row);
         }
         let count = self.count as f64;
@@ -193,11 +193,8 @@ impl Points {
     pub(crate) fn pull_back(&self, row: usize, gradient: &mut [f32]) {
         let Some(&inverse_norm) = self.inverse_norms.get(row) else { return };
         let unit = self.row(row);
-        let along: f64 =
-            unit.iter().zip(&*gradient).map(|(&u, &g)| f64::from(u) * f64::from(g)).sum();
-        for (g, &u) in gradient.iter_mut().zip(unit) {
-            *g = ((f64::from(*g) - along * f64::from(u)) * f64::from(inverse_norm)) as f32;
-        }
+        let along = dot(unit, gradient);
+        flatten(gradient, unit, along, f64::from(inverse_norm));
     }
 
     /// The distance of two points of this set, by differences.
@@ -325,6 +322,28 @@ vectorised! {
         for (weight, &distance) in weights.iter_mut().zip(distances) {
             let quotient = *weight / distance;
             *weight = if distance > 0.0 { quotient } else { 0.0 };
+        }
+    }
+}
+
+vectorised! {
+    /// values · factor, rounded once.
+    pub(crate) fn multiply(values: &mut [f32], factor: f64) {
+        values.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+    }
+}
+
+vectorised! {
+    fn add_row(sums: &mut [f64], row: &[f32]) {
+        sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+    }
+}
+
+vectorised! {
+    /// (g − along·unit)·factor.
+    fn flatten(gradient: &mut [f32], unit: &[f32], along: f64, factor: f64) {
+        for (g, &u) in gradient.iter_mut().zip(unit) {
+            *g = ((f64::from(*g) - along * f64::from(u)) * factor) as f32;
         }
     }
 }

@@ -161,6 +161,20 @@ impl Objective {
     /// # Errors
     /// As [`evaluate`](Self::evaluate), also for the frozen vectors ([`Error::Frozen`]); frozen
     /// vectors of other dimensions.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use tercet::{Labels, Objective, TripletLoss};
+    /// // Harmonic triplets: new embeddings among those of the model before.
+    /// let (new, new_labels) = (array![[0.1_f32], [2.0]], Labels::from_iter(["ann", "bob"]));
+    /// let (old, old_labels) = (array![[0.0_f32], [1.0]], Labels::from_iter(["ann", "bob"]));
+    /// let objective = Objective::from(TripletLoss::batch_all());
+    /// let outcome =
+    ///     objective.evaluate_with_frozen(new.view(), &new_labels, old.view(), &old_labels)?;
+    /// assert_eq!(outcome.gradient.dim(), (2, 1));
+    /// assert_eq!(outcome.census.triplets, 4); // each new one with its old self, two negatives each
+    /// # Ok::<(), tercet::Error>(())
+    /// ```
     pub fn evaluate_with_frozen(
         &self,
         embeddings: ArrayView2<f32>,

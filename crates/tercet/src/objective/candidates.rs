@@ -33,7 +33,7 @@ impl<'a> Candidates<'a> {
             anchor: row.anchor,
             distances: row.distances,
             class: row.class.clone(),
-            items: row.items,
+            items: &row.order.items,
             margin: row.penalty.margin(),
             distance: points.distance(),
             dimensions: points.dimensions(),

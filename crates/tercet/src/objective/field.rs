@@ -10,10 +10,10 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
 use super::candidates::Candidates;
-use super::places::Places;
+use super::ranked::Ranks;
 use super::row::{Row, Rule, Tally};
 use super::{Census, Outcome, gradient, symmetric};
-use crate::distance::{Close, Points};
+use crate::distance::{Close, Points, multiply};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
 use crate::simd::{add, sum};
@@ -33,8 +33,6 @@ pub(super) struct Field {
     /// Batch and frozen vectors, in class order.
     pub(super) candidates: Points,
     pub(super) order: ClassOrder,
-    /// The place in class order of each item.
-    pub(super) places: Vec<usize>,
     /// Whether there are candidates behind the batch.
     frozen: bool,
 }
@@ -79,14 +77,10 @@ impl Field {
                 (points, ClassOrder::new(&labels.chain(frozen_labels)))
             }
         };
-        let mut places = vec![0; order.items.len()];
-        for (place, &item) in order.items.iter().enumerate() {
-            places[item as usize] = place;
-        }
         let candidates = all.reordered(&order.items);
         let rows = 0..batch as u32;
         let anchors = if frozen.is_some() { all.reordered(&rows.collect::<Vec<_>>()) } else { all };
-        Ok(Self { anchors, candidates, order, places, frozen: frozen.is_some() })
+        Ok(Self { anchors, candidates, order, frozen: frozen.is_some() })
     }
 
     /// Anchors of a tile.
@@ -101,7 +95,7 @@ impl Field {
         distances: &'a [f32],
         margin: f32,
     ) -> Candidates<'a> {
-        let place = self.places[anchor];
+        let place = self.order.ranks[anchor] as usize;
         Candidates {
             anchor: place,
             distances,
@@ -125,7 +119,7 @@ impl Field {
         } else {
             gradient::evaluate(rule, &self.candidates, &self.order, steps)
         };
-        let anchors = self.places[..self.anchors.len()].iter().copied();
+        let anchors = self.order.ranks[..self.anchors.len()].iter().map(|&place| place as usize);
         let census = Census::of_anchors(&self.order, anchors, &tally);
         Sums { tally, census, gradient }
     }
@@ -161,18 +155,17 @@ impl Field {
     /// The outcome of a sum over `divisor` terms.
     pub(super) fn outcome(&self, sums: &Sums, divisor: u64) -> Outcome {
         let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
-        let mut gradient = Array2::zeros((self.anchors.len(), self.anchors.dimensions()));
-        let d = self.anchors.dimensions();
-        for (item, mut row) in gradient.outer_iter_mut().enumerate() {
-            let at = if self.frozen { item } else { self.places[item] };
-            let sum = &sums.gradient[at * d..][..d];
-            for (g, &sum) in row.iter_mut().zip(sum) {
-                *g = (f64::from(sum) * scale) as f32;
-            }
-            if let Some(row) = row.as_slice_mut() {
-                self.anchors.pull_back(item, row);
-            }
+        let (batch, d) = (self.anchors.len(), self.anchors.dimensions());
+        let mut gradient = Vec::with_capacity(batch * d);
+        for item in 0..batch {
+            let at = if self.frozen { item } else { self.order.ranks[item] as usize };
+            gradient.extend_from_slice(&sums.gradient[at * d..][..d]);
+            let row = &mut gradient[item * d..];
+            multiply(row, scale);
+            self.anchors.pull_back(item, row);
         }
+        // As many rows as the batch has, all of them D long: the shape fits.
+        let gradient = Array2::from_shape_vec((batch, d), gradient).unwrap_or_default();
         Outcome { value: sums.tally.value * scale, gradient, census: sums.census }
     }
 }
@@ -205,7 +198,7 @@ struct Lane<'a> {
     batch_weights: Vec<f32>,
     close: Vec<Close>,
     touched: Vec<u32>,
-    thresholds: Places,
+    ranks: Ranks,
 }
 
 impl<'a> Lane<'a> {
@@ -223,7 +216,7 @@ impl<'a> Lane<'a> {
             batch_weights: if rule.dense { vec![0.0; rows * batch] } else { Vec::new() },
             close: Vec::new(),
             touched: Vec::new(),
-            thresholds: Places::default(),
+            ranks: Ranks::default(),
         }
     }
 
@@ -241,19 +234,19 @@ impl<'a> Lane<'a> {
         }
         for (index, anchor) in rows.clone().enumerate() {
             let start = index * columns;
-            let place = field.places[anchor];
+            let place = field.order.ranks[anchor] as usize;
             // Of a zero vector the cosine distance to itself is 1: it is no pair and counts not.
             self.distances[start + place] = 0.0;
             let mut row = Row {
                 anchor: place,
                 distances: &self.distances[start..start + columns],
                 class: field.order.positives_of(place),
-                items: &field.order.items,
+                order: &field.order,
                 penalty: self.rule.penalty,
                 weights: &mut self.weights[start..start + columns],
-                touched: &mut self.touched,
+                touched: (!self.rule.dense).then_some(&mut self.touched),
                 tally: &mut self.tally,
-                places: &mut self.thresholds,
+                ranks: &mut self.ranks,
             };
             let within = sum(&row.distances[row.class.clone()]);
             let total = sum(row.distances);
@@ -268,7 +261,6 @@ impl<'a> Lane<'a> {
                 }
             }
         }
-        self.touched.clear();
         if self.rule.dense {
             self.spread_tile(rows);
         }
@@ -314,10 +306,10 @@ impl<'a> Lane<'a> {
             self.diagonal[anchor] += sum(line) as f32;
             let gathered = &mut self.batch_weights[index * batch..][..batch];
             for ((gathered, &place), diagonal) in
-                gathered.iter_mut().zip(&field.places).zip(&mut self.diagonal)
+                gathered.iter_mut().zip(&field.order.ranks).zip(&mut self.diagonal)
             {
-                *gathered = line[place];
-                *diagonal += line[place];
+                *gathered = line[place as usize];
+                *diagonal += *gathered;
             }
         }
         let tile = Operand::new(&self.weights[..area], rows.len(), columns);

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::places::Places;
+use super::ranked::Ranks;
 use super::row::{Row, Rule, Tally};
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
@@ -61,7 +61,7 @@ struct Lane<'a> {
     weights: Vec<f32>,
     close: Vec<Close>,
     touched: Vec<u32>,
-    places: Places,
+    ranks: Ranks,
 }
 
 impl<'a> Lane<'a> {
@@ -79,7 +79,7 @@ impl<'a> Lane<'a> {
             weights: vec![0.0; tile],
             close: Vec::new(),
             touched: Vec::new(),
-            places: Places::default(),
+            ranks: Ranks::default(),
         }
     }
 
@@ -104,12 +104,12 @@ impl<'a> Lane<'a> {
                 anchor,
                 distances: &self.distances[span.clone()],
                 class,
-                items: &self.order.items,
+                order: self.order,
                 penalty: self.rule.penalty,
                 weights: &mut self.weights[span.clone()],
-                touched: &mut self.touched,
+                touched: (!dense).then_some(&mut self.touched),
                 tally: &mut self.tally,
-                places: &mut self.places,
+                ranks: &mut self.ranks,
             };
             let within: f64 = sum(&row.distances[row.class.clone()]);
             let total: f64 = sum(row.distances);
@@ -118,9 +118,7 @@ impl<'a> Lane<'a> {
             if row.has_triplets() {
                 (self.rule.weigh)(&mut row, self.points);
             }
-            if dense {
-                self.touched.clear();
-            } else {
+            if !dense {
                 self.spread_touched(anchor, span.start);
             }
         }

@@ -8,6 +8,7 @@ use super::field::Field;
 use super::penalty::exp_below_0;
 use super::row::{Row, Rule};
 use super::{Outcome, Penalty, Reduction, ranked};
+use crate::distance::multiply;
 use crate::simd::{largest, smallest, sum, vectorised};
 use crate::watch::{Steps, Watch};
 use crate::{Error, Labels, Metric};
@@ -24,6 +25,19 @@ use crate::{Error, Labels, Metric};
 /// # Census
 /// Every triplet takes part: `selected` equals `triplets`. `active` counts the triplets of the
 /// anchors whose term is above 0, `violated` those with d(a,n) ≤ d(a,p).
+///
+/// ```
+/// use ndarray::array;
+/// use tercet::{Labels, Lifted};
+/// let embeddings = array![[0.0_f32], [1.0], [1.5], [9.0]];
+/// let labels = Labels::from_iter(["ann", "ann", "bob", "bob"]);
+/// let outcome = Lifted::default().evaluate(embeddings.view(), &labels)?;
+/// assert_eq!(outcome.census.anchors, 4);
+/// // Without a second class there is no term: value and gradient are 0.
+/// let alone = Labels::from_iter(["ann"; 4]);
+/// assert_eq!(Lifted::default().evaluate(embeddings.view(), &alone)?.value, 0.0);
+/// # Ok::<(), tercet::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lifted {
     /// How distances are measured. Default: Euclidean, not normalised.
@@ -171,10 +185,10 @@ fn weigh(row: &mut Row) {
         row.tally.active += triplets;
         row.tally.teaching_anchors += 1;
         for range in positives {
-            scale(&mut row.weights[range], 1.0 / positive_sum);
+            multiply(&mut row.weights[range], 1.0 / positive_sum);
         }
         for range in negatives {
-            scale(&mut row.weights[range], -1.0 / negative_sum);
+            multiply(&mut row.weights[range], -1.0 / negative_sum);
         }
     } else {
         row.weights.fill(0.0);
@@ -188,11 +202,5 @@ vectorised! {
             *out = exp_below_0(sign * (d - extreme));
         }
         sum(out)
-    }
-}
-
-vectorised! {
-    fn scale(values: &mut [f32], factor: f64) {
-        values.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
     }
 }

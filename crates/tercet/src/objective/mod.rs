@@ -23,6 +23,9 @@ mod all;
 mod any;
 mod candidates;
 mod census;
+#[cfg(any(test, feature = "reference"))]
+#[doc(hidden)]
+pub mod crossover;
 mod distance_weighted;
 mod easy_positive;
 mod field;
@@ -46,6 +49,7 @@ mod semi_hard;
 mod semi_hard_all;
 mod semi_hard_fallback;
 mod soft;
+mod soft_nodes;
 mod symmetric;
 mod triplets;
 mod violating_random;

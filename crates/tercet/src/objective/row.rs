@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::Penalty;
-use super::places::Places;
+use super::ranked::Ranks;
 use crate::distance::Points;
+use crate::labels::ClassOrder;
 use crate::simd::{find, smallest_above};
 
 /// Sums over triplets, in f64 and u64.
@@ -51,16 +52,16 @@ pub(super) struct Row<'a> {
     pub(super) distances: &'a [f32],
     /// Where the anchor's class lies, the anchor included.
     pub(super) class: Range<usize>,
-    /// Original index of each place: ties go to the lowest.
-    pub(super) items: &'a [u32],
+    /// Original index of each place, and back: ties go to the lowest index.
+    pub(super) order: &'a ClassOrder,
     pub(super) penalty: Penalty,
     /// ∂(Σ φ)/∂d(anchor, ·), zero on entry.
     pub(super) weights: &'a mut [f32],
     /// The places that got a weight, where the selection is sparse; possibly repeated.
-    pub(super) touched: &'a mut Vec<u32>,
+    pub(super) touched: Option<&'a mut Vec<u32>>,
     pub(super) tally: &'a mut Tally,
-    /// Room for the thresholds of a row with many positives.
-    pub(super) places: &'a mut Places,
+    /// Room for the order of a row with many positives.
+    pub(super) ranks: &'a mut Ranks,
 }
 
 impl Row<'_> {
@@ -68,6 +69,11 @@ impl Row<'_> {
     pub(super) fn positives(&self) -> impl Iterator<Item = usize> + use<> {
         let anchor = self.anchor;
         self.class.clone().filter(move |&place| place != anchor)
+    }
+
+    /// Where the anchor's positives lie: before and after itself.
+    pub(super) fn positive_ranges(&self) -> [Range<usize>; 2] {
+        [self.class.start..self.anchor, self.anchor + 1..self.class.end]
     }
 
     /// The places of the anchor's negatives: before and after its class.
@@ -106,7 +112,7 @@ impl Row<'_> {
             let mut from = 0;
             while let Some(at) = find(distances, distance, from) {
                 let place = range.start + at;
-                if lowest.is_none_or(|lowest| self.items[place] < self.items[lowest]) {
+                if lowest.is_none_or(|lowest| self.order.items[place] < self.order.items[lowest]) {
                     lowest = Some(place);
                 }
                 from = at + 1;
@@ -126,7 +132,9 @@ impl Row<'_> {
         if slope != 0.0 {
             self.weights[positive] += slope;
             self.weights[negative] -= slope;
-            self.touched.extend([positive as u32, negative as u32]);
+            if let Some(touched) = &mut self.touched {
+                touched.extend([positive as u32, negative as u32]);
+            }
         }
     }
 }

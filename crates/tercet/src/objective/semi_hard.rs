@@ -1,18 +1,70 @@
 //! Semi-hard: FaceNet, eq. 4. Of the negatives inside the margin but farther than the positive, the
 //! nearest.
 
+use super::places::CHUNK;
+use super::ranked::{Ranks, WAYS};
 use super::row::Row;
+use crate::simd::{LANES, vectorised};
 
 /// Positives from which ranking beats a search for each.
 const MANY: usize = 8;
 
+/// Positives that are compared with a negative at a time: their limits stay in registers.
+const GROUP: usize = 4;
+
 pub(super) fn weigh(row: &mut Row) {
     if row.class.len() > MANY {
-        return weigh_ranked(row);
+        weigh_ranked(row);
+    } else {
+        weigh_each(row);
     }
-    for positive in row.positives() {
-        let nearest = row.nearest_negative(row.distances[positive]);
-        select_in_band(row, positive, nearest);
+}
+
+/// A search for each positive, some of them at a time.
+pub(super) fn weigh_each(row: &mut Row) {
+    let places: Vec<usize> = row.positives().collect();
+    for group in places.chunks(GROUP) {
+        let mut above = [f32::INFINITY; GROUP];
+        for (above, &positive) in above.iter_mut().zip(group) {
+            *above = row.distances[positive];
+        }
+        let [before, after] = row.negatives();
+        let nearest = smallest_above_each(&row.distances[before], above, [f32::INFINITY; GROUP]);
+        let nearest = smallest_above_each(&row.distances[after], above, nearest);
+        for (&positive, &d_an) in group.iter().zip(&nearest) {
+            // Most negatives found lie behind the band: only those inside are looked for.
+            if d_an < row.distances[positive] + row.penalty.margin() {
+                let negative = row.lowest_at(row.negatives(), d_an);
+                select_in_band(row, positive, negative.map(|place| (place, d_an)));
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// The smallest of the values above each limit, or what it is without them.
+    fn smallest_above_each<const N: usize>(
+        values: &[f32],
+        above: [f32; N],
+        nearest: [f32; N],
+    ) -> [f32; N] {
+        let mut least = [[f32::INFINITY; LANES]; N];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                let d = chunk[lane];
+                for p in 0..N {
+                    let value = if d > above[p] { d } else { f32::INFINITY };
+                    least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
+                }
+            }
+        }
+        let mut nearest = nearest;
+        for p in 0..N {
+            let rest = rest.iter().filter(|&&value| value > above[p]);
+            nearest[p] = rest.chain(&least[p]).fold(nearest[p], |least, &value| least.min(value));
+        }
+        nearest
     }
 }
 
@@ -26,28 +78,42 @@ fn select_in_band(row: &mut Row, positive: usize, nearest: Option<(usize, f32)>)
 
 /// Each negative finds its place among the sorted d_ap; of those with the same place only the
 /// nearest can be chosen, and a positive chooses among the places behind its own.
-fn weigh_ranked(row: &mut Row) {
-    let positives: Vec<usize> = row.positives().collect();
+pub(super) fn weigh_ranked(row: &mut Row) {
+    row.sort_positives();
+    let Ranks { rising, places, nearest, .. } = &mut *row.ranks;
     // d_ap < d_an exactly where the next number after d_ap is ≤ d_an.
-    row.places.sort(positives.iter().map(|&place| row.distances[place].next_up()));
-    // Distances are not negative: their bits rise as they do, and one integer holds the order.
-    let key = |d: f32, item: u32| u64::from(d.to_bits()) << 32 | u64::from(item);
-    let mut nearest = vec![(u64::MAX, 0_usize); positives.len() + 1];
-    for range in row.negatives() {
-        let (distances, items) = (&row.distances[range.clone()], &row.items[range.clone()]);
-        row.places.each(distances, |index, k| {
-            let own = key(distances[index], items[index]);
-            // Written in any case: whether it is nearer cannot be foretold.
-            let (best, place) = nearest[k];
-            let nearer = own < best;
-            nearest[k] = (best.min(own), if nearer { range.start + index } else { place });
-        });
+    places.set(rising.sorted.iter().map(|d| d.next_up()));
+    nearest.clear();
+    nearest.resize(rising.sorted.len() + 1, [u64::MAX; WAYS]);
+    let mut found = [0; CHUNK];
+    for range in [0..row.class.start, row.class.end..row.distances.len()] {
+        let items = row.order.items[range.clone()].chunks(CHUNK);
+        for (distances, items) in row.distances[range].chunks(CHUNK).zip(items) {
+            let found = &mut found[..distances.len()];
+            places.find(distances, found);
+            for (index, ((&place, &d), &item)) in found.iter().zip(distances).zip(items).enumerate()
+            {
+                // Distances are not negative: their bits rise as they do, and one integer holds
+                // the order. Written in any case: whether it is nearer cannot be foretold.
+                let key = u64::from(d.to_bits()) << 32 | u64::from(item);
+                let least = &mut nearest[place as usize][index % WAYS];
+                *least = key.min(*least);
+            }
+        }
     }
-    let mut best = (u64::MAX, 0);
-    for k in (0..positives.len()).rev() {
-        best = best.min(nearest[k + 1]);
-        let found = (best.0 < u64::MAX).then(|| (best.1, row.distances[best.1]));
-        let positive = positives[row.places.ids[k] as usize];
-        select_in_band(row, positive, found);
+    // From here on nearest[k][0] is the nearest negative behind k of the positives.
+    let mut least = u64::MAX;
+    for ways in nearest.iter_mut().rev() {
+        least = ways.iter().fold(least, |least, &key| least.min(key));
+        ways[0] = least;
+    }
+    for (index, positive) in row.positives().enumerate() {
+        // No negative has a place between equal positives, so any of their ranks will do.
+        let rank = row.ranks.rising.ranks[index] as usize;
+        let key = row.ranks.nearest[rank + 1][0];
+        let nearest = (key < u64::MAX).then(|| {
+            (row.order.ranks[key as u32 as usize] as usize, f32::from_bits((key >> 32) as u32))
+        });
+        select_in_band(row, positive, nearest);
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! e^{d_ap + m − d_an} is a product of a factor of the positive and one of the negative. The slope
 //! of a triplet is then z/(1 + z) with z that product, and the sum of the values ln(1 + z) is the
-//! logarithm of one long product, of which f64 keeps the digits and an integer the exponent.
+//! logarithm of one long product, of which f64 keeps the digits and an integer the exponent. Where
+//! many positives lie close together, a few nodes stand for all of them: see [`super::soft_nodes`].
 
 use super::penalty::exp_below_0;
 use super::ranked;
 use super::row::Row;
+use super::soft_nodes::{needed, slopes_of_nodes};
 use crate::simd::{LANES, largest, smallest, vectorised};
 
 /// The most that the distances of a row may differ for z ≥ e^−20 to be seen beside 1.
@@ -18,33 +20,68 @@ const FACTORS: usize = 16;
 /// Negatives over which slopes are added in f32.
 const STRETCH: usize = 64 * LANES;
 
-/// The factors of a row: e^{d_ap + m − d_an} = `positives[p] · negatives[n]`.
-struct Factors {
-    positives: Vec<f32>,
-    /// Rounded up to whole vectors by zeros, which add nothing anywhere.
-    negatives: Vec<f32>,
-}
+/// Nodes cost about as much as so many positives each.
+const NODE: f64 = 0.8;
 
 /// Every triplet of a row; false, and nothing done, if its distances differ too much.
 pub(super) fn weigh(row: &mut Row) -> bool {
-    let positives: Vec<usize> = row.positives().collect();
-    let d_ap: Vec<f32> = positives.iter().map(|&place| row.distances[place]).collect();
-    let Some(Factors { positives: left, negatives: mut right }) = factors(row, &d_ap) else {
+    let span = Span::of(row);
+    if span.high.max(span.far) - span.low.min(span.near) > SPREAD {
         return false;
-    };
-    let mut slopes = vec![0.0_f64; positives.len()];
-    let mut lanes = vec![[0.0_f32; LANES]; positives.len()];
-    let mut product = Product { digits: [1.0; LANES], exponents: [0; LANES] };
-    for stretch in right.chunks_mut(STRETCH) {
-        lanes.fill([0.0; LANES]);
-        multiply(&left, stretch, &mut lanes, &mut product);
-        for (slope, lanes) in slopes.iter_mut().zip(&lanes) {
-            *slope += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+    }
+    let count = (row.class.len() - 1) as f64;
+    weigh_within(row, span, span.nodes() as f64 * NODE < count);
+    true
+}
+
+/// [`weigh`] either way, for a row whose distances differ little enough.
+#[cfg(any(test, feature = "reference"))]
+pub(super) fn weigh_by(row: &mut Row, nodes: bool) {
+    weigh_within(row, Span::of(row), nodes);
+}
+
+/// Where the thresholds of a row lie, from `low` to `high`, and its negatives, from `near` to `far`.
+#[derive(Clone, Copy)]
+struct Span {
+    low: f32,
+    high: f32,
+    near: f32,
+    far: f32,
+}
+
+impl Span {
+    fn of(row: &Row) -> Self {
+        let margin = row.penalty.margin();
+        let positives = row.positive_ranges().map(|range| &row.distances[range]);
+        let negatives = row.negatives().map(|range| &row.distances[range]);
+        Self {
+            low: smallest(positives[0]).min(smallest(positives[1])) + margin,
+            high: largest(positives[0]).max(largest(positives[1])) + margin,
+            near: smallest(negatives[0]).min(smallest(negatives[1])),
+            far: largest(negatives[0]).max(largest(negatives[1])),
         }
     }
-    row.tally.value += product.ln();
-    for (&place, &slope) in positives.iter().zip(&slopes) {
-        row.weights[place] += slope as f32;
+
+    /// How many nodes stand for the thresholds.
+    fn nodes(self) -> usize {
+        needed(f64::from(self.high - self.low) / 2.0)
+    }
+}
+
+fn weigh_within(row: &mut Row, span: Span, nodes: bool) {
+    let margin = row.penalty.margin();
+    let negatives = row.negatives().map(|range| &row.distances[range]);
+    let mut right = std::mem::take(&mut row.ranks.factors);
+    right.clear();
+    right.extend(negatives.into_iter().flatten().map(|d| span.near - d));
+    exponentials(&mut right);
+    // Zeros, which add nothing anywhere, round up to whole vectors.
+    right.resize(right.len().next_multiple_of(LANES), 0.0);
+
+    if nodes {
+        by_nodes(row, &mut right, span);
+    } else {
+        one_by_one(row, &mut right, span);
     }
     let mut from = 0;
     for range in row.negatives() {
@@ -52,39 +89,102 @@ pub(super) fn weigh(row: &mut Row) -> bool {
         row.weights[range.clone()].iter_mut().zip(sums).for_each(|(weight, sum)| *weight -= sum);
         from += range.len();
     }
+    row.ranks.factors = right;
     // ln(1 + e^x) exceeds the threshold where x exceeds this.
     let least = f64::from(row.penalty.active_above()).exp_m1().ln();
-    let reach = (f64::from(row.penalty.margin()) - least) as f32;
+    let reach = (f64::from(margin) - least) as f32;
     row.tally.active += ranked::within(row, |d_ap| d_ap + reach);
     row.tally.violated += ranked::violated(row);
-    true
 }
 
-fn factors(row: &Row, d_ap: &[f32]) -> Option<Factors> {
+/// Adds value and slopes of the positives, and leaves those of the negatives in `right`: each
+/// positive meets each negative.
+fn one_by_one(row: &mut Row, right: &mut [f32], Span { high, near, .. }: Span) {
     let margin = row.penalty.margin();
-    let negatives = row.negatives().map(|range| &row.distances[range]);
-    let near = smallest(negatives[0]).min(smallest(negatives[1]));
-    let far = largest(negatives[0]).max(largest(negatives[1]));
-    let (least, most) = (smallest(d_ap) + margin, largest(d_ap) + margin);
-    if most.max(far) - least.min(near) > SPREAD {
-        return None;
-    }
-    let mut left: Vec<f32> = d_ap.iter().map(|d| d + margin - most).collect();
+    let mut left: Vec<f32> =
+        row.positives().map(|place| row.distances[place] + margin - high).collect();
     exponentials(&mut left);
-    let between = (f64::from(most) - f64::from(near)).exp() as f32;
+    let between = (f64::from(high) - f64::from(near)).exp() as f32;
     left.iter_mut().for_each(|factor| *factor *= between);
 
-    let count = negatives[0].len() + negatives[1].len();
-    let mut right = Vec::with_capacity(count.next_multiple_of(LANES));
-    right.extend(negatives.into_iter().flatten().map(|d| near - d));
-    exponentials(&mut right);
-    right.resize(count.next_multiple_of(LANES), 0.0);
-    Some(Factors { positives: left, negatives: right })
+    let mut product = Product { digits: [1.0; LANES], exponents: [0; LANES] };
+    let slopes = by_stretches(left.len(), right, |right, lanes| {
+        multiply(&left, right, lanes, &mut product);
+    });
+    row.tally.value += product.ln();
+    for (place, &slope) in row.positives().zip(&slopes) {
+        row.weights[place] += slope as f32;
+    }
+}
+
+/// The same by way of a few nodes between the positives: see [`super::soft_nodes`].
+fn by_nodes(row: &mut Row, right: &mut [f32], Span { low, high, near, .. }: Span) {
+    let margin = row.penalty.margin();
+    let nodes = &mut row.ranks.nodes;
+    let [before, after] = [row.class.start..row.anchor, row.anchor + 1..row.class.end];
+    let thresholds = before.clone().chain(after.clone()).map(|place| row.distances[place] + margin);
+    nodes.spread(thresholds, low, high);
+    let left: Vec<f32> = nodes.thresholds().map(|u| (u - f64::from(near)).exp() as f32).collect();
+    let weights: Vec<f32> = nodes.weights().map(|weight| weight as f32).collect();
+    let central = (nodes.centre() - f64::from(near)).exp() as f32;
+    let count = (row.class.len() - 1) as f64;
+    row.tally.value += count * sum_of_logarithms(central, right);
+
+    let slopes = by_stretches(left.len(), right, |right, lanes| {
+        slopes_of_nodes(&left, &weights, right, lanes);
+    });
+    nodes.interpolate(&slopes);
+    row.tally.value += nodes.integral();
+    nodes.slopes(&mut row.ranks.slopes);
+    for (place, &slope) in before.chain(after).zip(&row.ranks.slopes) {
+        row.weights[place] += slope as f32;
+    }
+}
+
+/// Adds up the slopes that `multiply` gives a stretch of negatives at a time, in f64.
+fn by_stretches(
+    count: usize,
+    right: &mut [f32],
+    mut multiply: impl FnMut(&mut [f32], &mut [[f32; LANES]]),
+) -> Vec<f64> {
+    let mut slopes = vec![0.0_f64; count];
+    let mut lanes = vec![[0.0_f32; LANES]; count];
+    for stretch in right.chunks_mut(STRETCH) {
+        lanes.fill([0.0; LANES]);
+        multiply(stretch, &mut lanes);
+        for (slope, lanes) in slopes.iter_mut().zip(&lanes) {
+            *slope += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+        }
+    }
+    slopes
 }
 
 vectorised! {
     fn exponentials(values: &mut [f32]) {
         values.iter_mut().for_each(|value| *value = exp_below_0(*value));
+    }
+}
+
+/// Σ ln(1 + left·right).
+fn sum_of_logarithms(left: f32, right: &[f32]) -> f64 {
+    let mut product = Product { digits: [1.0; LANES], exponents: [0; LANES] };
+    for stretch in right.chunks(FACTORS * LANES) {
+        multiply_one(left, stretch, &mut product);
+    }
+    product.ln()
+}
+
+vectorised! {
+    /// Multiplies 1 + left·right into `product`, for up to [`FACTORS`] whole vectors.
+    fn multiply_one(left: f32, right: &[f32], product: &mut Product) {
+        let mut digits = product.digits;
+        let (blocks, _) = right.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                digits[lane] *= 1.0 + f64::from(left * block[lane]);
+            }
+        }
+        product.take(digits);
     }
 }
 
@@ -95,6 +195,18 @@ struct Product {
 }
 
 impl Product {
+    /// Takes over digits that have grown, in part as exponents.
+    #[inline(always)]
+    fn take(&mut self, digits: [f64; LANES]) {
+        const FRACTION: u64 = (1 << 52) - 1;
+        let kept = self.digits.iter_mut().zip(&mut self.exponents);
+        for (digits, (kept, exponent)) in digits.iter().zip(kept) {
+            let bits = digits.to_bits();
+            *exponent = exponent.wrapping_add((bits >> 52) as i64 - 1023);
+            *kept = f64::from_bits(bits & FRACTION | 1023 << 52);
+        }
+    }
+
     fn ln(&self) -> f64 {
         let exponents: i64 = self.exponents.iter().sum();
         self.digits.iter().map(|digits| digits.ln()).sum::<f64>()
@@ -106,7 +218,6 @@ vectorised! {
     /// Multiplies all 1 + z into `product`, adds the slopes of each positive to its lanes, and
     /// leaves those of each negative in the place of its factor (whole vectors of them).
     fn multiply(left: &[f32], right: &mut [f32], slopes: &mut [[f32; LANES]], product: &mut Product) {
-        const FRACTION: u64 = (1 << 52) - 1;
         let (blocks, _) = right.as_chunks_mut::<LANES>();
         for block in blocks {
             let factors = *block;
@@ -122,12 +233,7 @@ vectorised! {
                         digits[lane] *= 1.0 + f64::from(z);
                     }
                 }
-                let kept = product.digits.iter_mut().zip(&mut product.exponents);
-                for (digits, (kept, exponent)) in digits.iter().zip(kept) {
-                    let bits = digits.to_bits();
-                    *exponent = exponent.wrapping_add((bits >> 52) as i64 - 1023);
-                    *kept = f64::from_bits(bits & FRACTION | 1023 << 52);
-                }
+                product.take(digits);
             }
             *block = sums;
         }

@@ -10,12 +10,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::places::Places;
+use super::ranked::Ranks;
 use super::row::{Row, Rule, Tally};
 use crate::distance::{Close, Points};
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
-use crate::simd::{LANES, add, sum, transpose, vectorised};
+use crate::simd::{LANES, Strided, sum, transpose, vectorised};
 
 /// The largest batch worked on this way: 96 MiB of matrices, little more than caches hold.
 pub(super) const MOST: usize = 4096;
@@ -154,15 +154,16 @@ struct Scratch {
     /// One row of weights, where the selection is sparse.
     weights: Vec<f32>,
     touched: Vec<u32>,
-    places: Places,
+    ranks: Ranks,
 }
 
 /// Puts whole rows of distances together.
 fn assemble(upper: &[Upper<'_>], rows: Range<usize>, batch: usize, out: &mut [f32]) {
     let strip = rows.start / STRIP;
     for before in &upper[..strip] {
-        let source = &before.distances[rows.start - before.start..];
-        transpose(source, before.width, STRIP, rows.len(), &mut out[before.start..], batch);
+        let values = &before.distances[rows.start - before.start..];
+        let source = Strided { values, stride: before.width };
+        transpose(source, STRIP, rows.len(), None, &mut out[before.start..], batch);
     }
     let own = &upper[strip];
     for (row, line) in rows.zip(out.chunks_exact_mut(batch)) {
@@ -209,7 +210,7 @@ fn weigh_dense(
     let batch = points.len();
     let mut tally = Tally::default();
     let mut lines = lines.chunks_exact_mut(stride);
-    let Scratch { distances, touched, places, .. } = scratch;
+    let Scratch { distances, ranks, .. } = scratch;
     each_row(order, upper, band, distances, &mut tally, |anchor, distances, tally| {
         let Some(weights) = lines.next() else { return };
         let weights = &mut weights[..batch];
@@ -218,18 +219,17 @@ fn weigh_dense(
             anchor,
             distances,
             class: order.positives_of(anchor),
-            items: &order.items,
+            order,
             penalty: rule.penalty,
             weights,
-            touched,
+            touched: None,
             tally,
-            places,
+            ranks,
         };
         if row.has_triplets() {
             (rule.weigh)(&mut row, points);
             points.to_coefficients(row.weights, distances);
         }
-        touched.clear();
     });
     tally
 }
@@ -244,19 +244,19 @@ fn weigh_sparse(
 ) -> (Tally, Vec<Pull>) {
     let mut tally = Tally::default();
     let mut pulls = Vec::new();
-    let Scratch { distances, weights, touched, places } = scratch;
+    let Scratch { distances, weights, touched, ranks } = scratch;
     weights.resize(points.len(), 0.0);
     each_row(order, upper, band, distances, &mut tally, |anchor, distances, tally| {
         let mut row = Row {
             anchor,
             distances,
             class: order.positives_of(anchor),
-            items: &order.items,
+            order,
             penalty: rule.penalty,
             weights,
-            touched,
+            touched: Some(touched),
             tally,
-            places,
+            ranks,
         };
         if row.has_triplets() {
             (rule.weigh)(&mut row, points);
@@ -313,10 +313,9 @@ fn spread(
     let (batch, d) = (points.len(), points.dimensions());
     sums.resize(BAND * batch, 0.0);
     let sums = &mut sums[..rows.len() * batch];
-    transpose(&coefficients[rows.start..], stride, batch, rows.len(), sums, batch);
-    for (row, line) in rows.clone().zip(sums.chunks_exact_mut(batch)) {
-        add(line, &coefficients[row * stride..][..batch]);
-    }
+    let columns = Strided { values: &coefficients[rows.start..], stride };
+    let own = Strided { values: &coefficients[rows.start * stride..], stride };
+    transpose(columns, batch, rows.len(), Some(own), sums, batch);
     // Pairs too close for the Gram form would cancel here as well: they go one by one.
     for pair in upper.iter().flat_map(|strip| &strip.close) {
         let (row, column) = (pair.row as usize, pair.column as usize);

@@ -1,0 +1,243 @@
+//! Batch-all with a soft penalty and many positives: a few thresholds stand for all of them.
+//!
+//! As a function of the threshold u = d_ap + m, the slope of a positive G(u) = Σ_n σ(u − d_an) is
+//! smooth: it has no pole nearer than π to the real axis, so that its Chebyshev interpolation
+//! converges by a factor with every node, the faster the less the thresholds differ. Nodes as many
+//! as [`needed`] give every slope to seven digits or so, the precision of f32:
+//!
+//! - a positive's slope is the interpolation of G at its own threshold;
+//! - a negative's is Σ_i ω_i σ(u_i − d_an), with ω_i the sum over all positives of the i-th Lagrange
+//!   polynomial;
+//! - the value Σ_p Σ_n ln(1 + e^{u_p − d_an}) follows from its value at one threshold by integrating
+//!   the interpolation, since σ is its derivative.
+
+use crate::simd::{LANES, vectorised};
+
+/// The relative error that a slope may have.
+const TOLERANCE: f64 = 1e-7;
+
+/// The share of the distance π to the nearest pole at which the convergence is taken.
+const SHARE: f64 = 0.85;
+
+/// Half a span of thresholds below this is taken for this.
+const LEAST_HALF: f64 = 1e-3;
+
+/// The nodes needed where thresholds lie up to `half` from their centre.
+///
+/// With ρ the size of the ellipse on which G stays bounded, the error of interpolating in r nodes
+/// falls as ρ^{1−r}. It is relative to the largest slope, e^{2·half} times the smallest at most.
+pub(super) fn needed(half: f64) -> usize {
+    let axis = SHARE * std::f64::consts::PI / half.max(LEAST_HALF);
+    let rate = (axis + axis.hypot(1.0)).ln();
+    2 + ((2.0 * half + (4.0 / TOLERANCE).ln()) / rate).ceil() as usize
+}
+
+/// Chebyshev nodes over a span of thresholds, and what is interpolated between them.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    /// How many nodes `cosines` is made for.
+    count: usize,
+    /// T_j at node i: entry j·count + i.
+    cosines: Vec<f64>,
+    centre: f64,
+    half: f64,
+    /// The thresholds, scaled to −1..1.
+    scaled: Vec<f64>,
+    /// Σ over the thresholds of T_j, for j up to and including the number of nodes.
+    moments: Vec<f64>,
+    /// The coefficients of the interpolation of G in T_j.
+    series: Vec<f64>,
+}
+
+impl Nodes {
+    /// Spreads nodes over thresholds from `low` to `high`.
+    pub(super) fn spread(&mut self, thresholds: impl Iterator<Item = f32>, low: f32, high: f32) {
+        let (low, high) = (f64::from(low), f64::from(high));
+        self.centre = (low + high) / 2.0;
+        self.half = ((high - low) / 2.0).max(LEAST_HALF);
+        let count = needed(self.half);
+        if count != self.count {
+            self.count = count;
+            let angle = |j: usize, i: usize| {
+                (j * (2 * i + 1)) as f64 * std::f64::consts::PI / (2 * count) as f64
+            };
+            self.cosines.clear();
+            self.cosines
+                .extend((0..count).flat_map(|j| (0..count).map(move |i| angle(j, i).cos())));
+        }
+        self.scaled.clear();
+        self.scaled.extend(thresholds.map(|u| (f64::from(u) - self.centre) / self.half));
+        self.moments.resize(count + 1, 0.0);
+        sum_polynomials(&self.scaled, &mut self.moments);
+    }
+
+    /// The threshold in the middle.
+    pub(super) fn centre(&self) -> f64 {
+        self.centre
+    }
+
+    /// u_i.
+    pub(super) fn thresholds(&self) -> impl Iterator<Item = f64> + '_ {
+        (0..self.count).map(|i| match self.cosines.get(self.count + i) {
+            Some(cosine) => self.centre + self.half * cosine,
+            None => self.centre,
+        })
+    }
+
+    /// ω_i.
+    pub(super) fn weights(&self) -> impl Iterator<Item = f64> + '_ {
+        (0..self.count).map(|i| {
+            let terms = self.moments.iter().zip(self.cosines.iter().skip(i).step_by(self.count));
+            let sum: f64 = terms.map(|(moment, cosine)| moment * cosine).sum();
+            (2.0 * sum - self.moments[0]) / self.count as f64
+        })
+    }
+
+    /// Takes G at each node.
+    pub(super) fn interpolate(&mut self, slopes: &[f64]) {
+        let scale = 2.0 / self.count as f64;
+        self.series.clear();
+        self.series.extend(self.cosines.chunks_exact(self.count).map(|cosines| {
+            scale * cosines.iter().zip(slopes).map(|(cosine, slope)| cosine * slope).sum::<f64>()
+        }));
+        if let Some(first) = self.series.first_mut() {
+            *first /= 2.0;
+        }
+    }
+
+    /// G at every threshold, in their order.
+    pub(super) fn slopes(&self, out: &mut Vec<f64>) {
+        out.resize(self.scaled.len(), 0.0);
+        evaluate(&self.series, &self.scaled, out);
+    }
+
+    /// Σ over the thresholds u of ∫ G from the centre to u.
+    pub(super) fn integral(&self) -> f64 {
+        let c = |j: usize| self.series.get(j).copied().unwrap_or(0.0);
+        let integrals = (1..=self.count).map(|j| {
+            let before = if j == 1 { 2.0 * c(0) } else { c(j - 1) };
+            let coefficient = (before - c(j + 1)) / (2 * j) as f64;
+            let at_centre = [1.0, 0.0, -1.0, 0.0][j % 4];
+            coefficient * (self.moments[j] - at_centre * self.scaled.len() as f64)
+        });
+        self.half * integrals.sum::<f64>()
+    }
+}
+
+vectorised! {
+    /// Σ_x T_j(x) for every j.
+    fn sum_polynomials(values: &[f64], sums: &mut [f64]) {
+        sums.fill(0.0);
+        let (blocks, rest) = values.as_chunks::<LANES>();
+        for x in blocks {
+            let (mut last, mut own) = ([1.0; LANES], *x);
+            for sum in sums.iter_mut() {
+                *sum += last.iter().sum::<f64>();
+                for lane in 0..LANES {
+                    let next = 2.0 * x[lane] * own[lane] - last[lane];
+                    last[lane] = own[lane];
+                    own[lane] = next;
+                }
+            }
+        }
+        for &x in rest {
+            let (mut last, mut own) = (1.0, x);
+            for sum in sums.iter_mut() {
+                *sum += last;
+                (last, own) = (own, 2.0 * x * own - last);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Σ_j series_j T_j(x) for every x, by Clenshaw's recurrence.
+    fn evaluate(series: &[f64], values: &[f64], out: &mut [f64]) {
+        for (values, out) in values.chunks(LANES).zip(out.chunks_mut(LANES)) {
+            let mut x = [0.0; LANES];
+            x[..values.len()].copy_from_slice(values);
+            let (mut own, mut before) = ([0.0; LANES], [0.0; LANES]);
+            for &coefficient in series[1..].iter().rev() {
+                for lane in 0..LANES {
+                    let next = coefficient + 2.0 * x[lane] * own[lane] - before[lane];
+                    before[lane] = own[lane];
+                    own[lane] = next;
+                }
+            }
+            for (lane, out) in out.iter_mut().enumerate() {
+                *out = series[0] + x[lane] * own[lane] - before[lane];
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// For nodes with factors `left` and weights ω, and negatives with factors `right`: adds the
+    /// slopes z/(1 + z), z the product of two factors, of each node to its lanes, and leaves Σ ω_i
+    /// times them in the place of each negative's factor (whole vectors of them).
+    pub(super) fn slopes_of_nodes(
+        left: &[f32],
+        weights: &[f32],
+        right: &mut [f32],
+        slopes: &mut [[f32; LANES]],
+    ) {
+        let (blocks, _) = right.as_chunks_mut::<LANES>();
+        for block in blocks {
+            let factors = *block;
+            let mut sums = [0.0_f32; LANES];
+            for ((&left, &weight), slopes) in left.iter().zip(weights).zip(&mut *slopes) {
+                for lane in 0..LANES {
+                    let z = left * factors[lane];
+                    let slope = z / (1.0 + z);
+                    sums[lane] += weight * slope;
+                    slopes[lane] += slope;
+                }
+            }
+            *block = sums;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_nodes_stand_for_many_thresholds() {
+        // Against thresholds all about one distance, and spread as far as they may be.
+        for (low, high) in [(0.9_f32, 0.9), (0.4, 0.9), (0.0, 2.0), (1.0, 5.0), (0.0, 12.0)] {
+            let thresholds: Vec<f32> =
+                (0..300).map(|i| low + (high - low) * (i as f32 / 299.0).powi(2)).collect();
+            let distances: Vec<f64> = (0..200).map(|n| f64::from(n) / 20.0).collect();
+            let slope =
+                |u: f64| -> f64 { distances.iter().map(|d| 1.0 / (1.0 + (d - u).exp())).sum() };
+            let value = |u: f64| -> f64 { distances.iter().map(|d| (u - d).exp().ln_1p()).sum() };
+
+            let mut nodes = Nodes::default();
+            nodes.spread(thresholds.iter().copied(), low, high);
+            let at: Vec<f64> = nodes.thresholds().collect();
+            assert!(at.len() < 120, "{} nodes from {low} to {high}", at.len());
+            let slopes: Vec<f64> = at.iter().map(|&u| slope(u)).collect();
+            nodes.interpolate(&slopes);
+
+            let mut got = Vec::new();
+            nodes.slopes(&mut got);
+            for (&u, &got) in thresholds.iter().zip(&got) {
+                let expected = slope(f64::from(u));
+                assert!((got / expected - 1.0).abs() < 1e-6, "{u}: {got}, not {expected}");
+            }
+            let count = thresholds.len() as f64;
+            let got = count * value(nodes.centre()) + nodes.integral();
+            let expected: f64 = thresholds.iter().map(|&u| value(f64::from(u))).sum();
+            assert!((got / expected - 1.0).abs() < 1e-7, "{got}, not {expected}");
+
+            let weights: Vec<f64> = nodes.weights().collect();
+            for &d in &distances {
+                let sigma = |u: f64| 1.0 / (1.0 + (d - u).exp());
+                let got: f64 = weights.iter().zip(&at).map(|(weight, &u)| weight * sigma(u)).sum();
+                let expected: f64 = thresholds.iter().map(|&u| sigma(f64::from(u))).sum();
+                assert!((got / expected - 1.0).abs() < 1e-6, "{d}: {got}, not {expected}");
+            }
+        }
+    }
+}
