@@ -39,7 +39,7 @@ pub const REMEDY: &str = "Try --on-collapse soften, --objective batch-all or fac
 const WINDOW: u64 = 50;
 
 /// How near to its collapse value a loss counts as standing there, as a share of that value.
-const NEAR: f32 = 0.03;
+const NEAR: f32 = 0.05;
 
 /// By how much the separation must grow to count as progress.
 const PROGRESS: f32 = 0.01;
@@ -187,6 +187,11 @@ impl CollapseWatch {
     /// Mean distance between classes as a share of what it was at the start.
     pub(super) fn spread(&self) -> f64 {
         f64::from(self.distance) / f64::from(self.first_distance.max(f32::MIN_POSITIVE))
+    }
+
+    /// How far classes are apart: 1 − d(same)/d(different).
+    pub(super) fn separation(&self) -> f64 {
+        f64::from(self.separation)
     }
 
     /// The longest wait at the collapse value, in steps.
