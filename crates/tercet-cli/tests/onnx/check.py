@@ -43,14 +43,16 @@ def tercet(*arguments):
     return json.loads(done.stdout)
 
 
-def make_images(folder):
+def make_images(folder, grey):
     random = np.random.default_rng(5)
     for label in ["ann", "bob", "cleo"]:
         (folder / label).mkdir(parents=True)
         tint = random.uniform(0, 128, size=3)
         for number in range(4):
-            pixels = random.uniform(0, 127, size=(SIDE, SIDE, 3)) + tint
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / label / f"{number}.png")
+            pixels = (random.uniform(0, 127, size=(SIDE, SIDE, 3)) + tint).astype(np.uint8)
+            # Grey from the start: libraries turn colours into grey with different weights.
+            image = Image.fromarray(pixels[:, :, 0] if grey else pixels)
+            image.save(folder / label / f"{number}.png")
 
 
 def embeddings(path):
@@ -60,8 +62,7 @@ def embeddings(path):
 
 def pixels(folder, ids, channels):
     """N×C×H×W, 0 to 255, as the graph's documentation asks."""
-    mode = "L" if channels == 1 else "RGB"
-    images = [np.asarray(Image.open(folder / name).convert(mode), np.float32) for name in ids]
+    images = [np.asarray(Image.open(folder / name), np.float32) for name in ids]
     images = [image.reshape(SIDE, SIDE, channels).transpose(2, 0, 1) for image in images]
     return np.stack(images)
 
@@ -100,9 +101,10 @@ def exported(work, images, name, flags):
 def main():
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
-        make_images(work / "images")
+        for colour, grey in [("colour", False), ("grey", True)]:
+            make_images(work / colour, grey)
         for name, flags in ENCODERS:
-            exported(work, work / "images", name, flags)
+            exported(work, work / ("grey" if "--channels" in flags else "colour"), name, flags)
 
 
 if __name__ == "__main__":
