@@ -44,6 +44,9 @@ const NEAR: f32 = 0.05;
 /// By how much the separation must grow to count as progress.
 const PROGRESS: f32 = 0.01;
 
+/// Where distances are below this share of their start, a collapse may be on its way.
+const AT_EASE: f64 = 0.5;
+
 /// Embeddings closer together than this share of their first distance are one point, whatever the
 /// loss says.
 const POINT: f32 = 1e-4;
@@ -181,7 +184,7 @@ impl CollapseWatch {
 
     /// Whether it has seen enough to say that no collapse is in sight.
     pub(super) fn is_at_ease(&self) -> bool {
-        self.seen > WINDOW && self.condition() == Condition::Learning
+        self.seen > WINDOW && self.condition() == Condition::Learning && self.spread() > AT_EASE
     }
 
     /// Mean distance between classes as a share of what it was at the start.

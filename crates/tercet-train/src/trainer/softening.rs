@@ -1,7 +1,7 @@
 //! After a collapse: back to where it was not in sight, and on with an easier task.
 
 use serde::{Deserialize, Serialize};
-use tercet::{Objective, Reduction, Selection, TripletLoss};
+use tercet::{Objective, Penalty, Reduction, Selection, TripletLoss};
 
 /// One step of making a run's task easier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Softening {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Easing {
-    /// The hardest triplets give way to all of them.
+    /// Batch-all of "In Defense": all triplets instead of the hardest, with a hinge.
     AllTriplets,
     /// A tenth of the learning rate.
     TenthOfTheRate,
@@ -27,7 +27,7 @@ pub enum Easing {
 impl std::fmt::Display for Easing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::AllTriplets => "all triplets instead of the hardest",
+            Self::AllTriplets => "all triplets and a hinge instead of the hardest",
             Self::TenthOfTheRate => "a tenth of the learning rate",
         })
     }
@@ -47,13 +47,21 @@ impl Easing {
     }
 }
 
-/// The objective after all that was eased. Distance and penalty stay, so that the embeddings keep
-/// their meaning.
+/// Margin of the hinge that takes the place of a soft margin: over all triplets a soft one pushes
+/// apart without end what is apart already.
+const MARGIN: f32 = 0.2;
+
+/// The objective after all that was eased. The distance stays, so that embeddings keep their meaning.
 pub(super) fn eased(objective: Objective, softened: &[Softening]) -> Objective {
     let all = softened.iter().any(|softening| softening.easing == Easing::AllTriplets);
     match objective {
         Objective::Triplet(loss) if all => {
-            TripletLoss { selection: Selection::All, reduction: Reduction::Mean, ..loss }.into()
+            let penalty = match loss.penalty {
+                Penalty::Soft { .. } => Penalty::Hinge { margin: MARGIN },
+                hinge => hinge,
+            };
+            let (selection, reduction) = (Selection::All, Reduction::Mean);
+            TripletLoss { metric: loss.metric, selection, penalty, reduction }.into()
         }
         objective => objective,
     }
@@ -85,6 +93,7 @@ mod tests {
         assert!((rate_share(&softened) - 0.1).abs() < 1e-15);
         let Objective::Triplet(easy) = eased(hard, &softened) else { panic!("another kind") };
         assert_eq!((easy.selection, easy.metric), (Selection::All, hard.metric()));
+        assert_eq!(easy.penalty, Penalty::Hinge { margin: 0.2 });
         assert_eq!(Easing::next(&Preset::BatchAll.loss(), &[]), Some(Easing::TenthOfTheRate));
     }
 }
