@@ -198,7 +198,7 @@ fn pool_memory_and_chunks_survive_a_kill_to_the_byte() {
     let model = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
     assert!(model(&whole) == model(&broken), "the models differ");
 
-    let memory = whole.join("checkpoints/step-00000400/memory.bpk");
+    let memory = whole.join("checkpoints/step-00000400/memory.safetensors");
     let mut bytes = fs::read(&memory).unwrap();
     bytes.truncate(bytes.len() - 4);
     fs::write(&memory, bytes).unwrap();

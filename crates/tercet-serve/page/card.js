@@ -28,10 +28,9 @@ export class Card {
   }
 
   #sentence() {
-    const { config, results } = state.card.provenance;
-    const source = config?.source ? `on ${config.source}` : "";
-    const classes = results?.holdout?.classes;
-    return `Trained ${source}${classes ? `, judged on ${things(classes, "class", "classes")} that it had never seen` : ""}.`.replace("  ", " ");
+    const { config, held_out: unseen } = state.card.provenance;
+    const source = config?.source ? ` on ${config.source}` : "";
+    return unseen?.length ? `Trained${source}, and judged on ${things(unseen.length, "class", "classes")} that it has never seen.` : `Trained${source}.`;
   }
 
   #figures(results) {

@@ -17,9 +17,6 @@ use crate::fingerprint::Fingerprint;
 
 const STATE: &str = "state.json";
 
-/// What the files of records end with.
-const RECORD: &str = "bpk";
-
 /// Checkpoints kept: the newest, and one more should it be damaged.
 const KEEP: usize = 2;
 
@@ -50,7 +47,7 @@ pub(super) struct State {
     pub(super) good: Option<u64>,
 }
 
-/// A checkpoint: its state, and Burn's records by name (`encoder`, `optimizer`, …).
+/// A checkpoint: its state, and records by file name (`encoder.bpk`, …).
 pub(super) struct Checkpoint {
     pub(super) state: State,
     pub(super) records: BTreeMap<String, Bytes>,
@@ -95,7 +92,7 @@ impl Checkpoint {
 
     fn write_files(&self, folder: &Path) -> Result<(), TrainError> {
         for (name, record) in &self.records {
-            write_atomically(&folder.join(name).with_extension(RECORD), record)?;
+            write_atomically(&folder.join(name), record)?;
         }
         let sealed = Sealed {
             state: self.state.clone(),
@@ -137,7 +134,7 @@ impl Checkpoint {
         let sealed: Sealed = serde_json::from_slice(&bytes(STATE)?).map_err(|error| bad(&error))?;
         let mut records = BTreeMap::new();
         for name in sealed.records {
-            let record = bytes(&format!("{name}.{RECORD}"))?;
+            let record = bytes(&name)?;
             records.insert(name, Bytes::from_bytes_vec(record));
         }
         // Burn would quietly start afresh what it cannot find in a damaged record.

@@ -298,11 +298,11 @@ impl Trainer<'_> {
 }
 
 /// The records of a checkpoint.
-const ENCODER: &str = "encoder";
-const OPTIMIZER: &str = "optimizer";
-const AVERAGE: &str = "average";
-const KEPT: &str = "kept";
-const MEMORY: &str = "memory";
+const ENCODER: &str = "encoder.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const AVERAGE: &str = "average.bpk";
+const KEPT: &str = "kept.bpk";
+const MEMORY: &str = "memory.safetensors";
 
 fn weights(encoder: &Encoder) -> Result<Record, String> {
     // Batch norm keeps its newest running statistics apart until they are next asked for, and a

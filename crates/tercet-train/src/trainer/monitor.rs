@@ -44,6 +44,8 @@ pub struct StepLine {
     pub collapse: Option<Condition>,
     /// Mean distance between classes, as a share of that over the first steps.
     pub spread: Option<f64>,
+    /// How far classes are apart, 1 − d(same)/d(different), as a running mean.
+    pub separation: Option<f64>,
     /// Items a second since the line before.
     pub items_per_second: f64,
     /// Share of the step's items that went back through the network.
@@ -112,6 +114,7 @@ impl Line {
                 ];
                 scalars.extend(line.gradient_norm.map(|norm| ("train/gradient_norm", norm)));
                 scalars.extend(line.spread.map(|spread| ("collapse/spread", spread)));
+                scalars.extend(line.separation.map(|apart| ("collapse/separation", apart)));
                 if let Some(condition) = line.collapse {
                     scalars.push(("collapse/waiting", condition.waiting() as f64));
                 }

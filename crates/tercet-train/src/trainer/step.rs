@@ -142,6 +142,7 @@ impl Trainer<'_> {
             gradient_norm: None,
             collapse: Some(self.state.watch.condition()),
             spread: Some(self.state.watch.spread()),
+            separation: Some(self.state.watch.separation()),
             items_per_second: 0.0,
             backward: Some(work.share()),
         })
