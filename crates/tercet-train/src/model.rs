@@ -265,7 +265,7 @@ impl Model {
         self.embed_prepared(&prepared)
     }
 
-    /// Embeds pictures that went through the card's [`Preprocessing::apply`], in the order given:
+    /// Embeds pictures that went through the card's [`Preprocessing::apply`](crate::data::Preprocessing::apply), in the order given:
     /// where many are under way, keep these bytes and let the decoded picture go.
     ///
     /// # Shapes
