@@ -22,6 +22,7 @@ export class Card {
       ...this.#figures(results),
       h("h2", {}, "From distance to same"),
       this.#thresholds(),
+      ...(card.curve ? [h("p", { class: "caption" }, "A chance is that of a pair that was as likely to be the same as not, before it was looked at.")] : []),
       h("h2", {}, "What it is"),
       h("dl", { class: "facts" }, ...this.#facts(card, config, about).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("p", { class: "caption" }, "Programs ask the same server: ", h("a", { href: "/api/openapi.json" }, "/api/openapi.json"), ", ", h("a", { href: "/metrics" }, "/metrics"), "."));

@@ -382,6 +382,9 @@ export class MapView {
     });
     this.#marked = new Set(items);
     this.found.textContent = items.length ? `${count(items.length)} found` : "nothing found";
+    const { width, height } = this.#size;
+    const inSight = items.some((at) => this.#x(at) > 0 && this.#y(at) > 0 && this.#x(at) < width && this.#y(at) < height);
+    if (items.length && !inSight) this.#zoom(0);
     this.#paint();
   }
 
