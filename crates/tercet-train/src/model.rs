@@ -357,7 +357,7 @@ pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
     tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Embed(format!("{error:?}")))
 }
 
-fn normalize_rows(embeddings: &mut Array2<f32>) {
+pub(crate) fn normalize_rows(embeddings: &mut Array2<f32>) {
     for mut row in embeddings.outer_iter_mut() {
         let norm = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         if norm > 0.0 {

@@ -24,6 +24,7 @@ TOLERANCE = 1e-4
 ENCODERS = [
     ("small-cnn", ["--width", "8", "--channels", "1"]),
     ("small-cnn", ["--width", "8", "--objective", "facenet"]),
+    ("small-cnn", ["--width", "8", "--pooling", "global"]),
     ("lunet", ["--width", "16"]),
     ("inception-small", ["--width", "16"]),
     ("resnet18", ["--width", "8"]),

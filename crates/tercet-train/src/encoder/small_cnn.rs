@@ -194,8 +194,8 @@ impl SmallCnn {
             let map = graph.relu(&map);
             graph.max_pool(&map, &pool)
         });
-        let map = graph.flatten(&map);
-        graph.linear(&map, &self.head)
+        let features = if self.global { graph.mean_over_map(&map) } else { graph.flatten(&map) };
+        graph.linear(&features, &self.head)
     }
 }
 

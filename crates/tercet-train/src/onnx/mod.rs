@@ -6,6 +6,8 @@
 mod export;
 mod graph;
 mod messages;
+#[cfg(test)]
+mod reference;
 mod signature;
 #[cfg(test)]
 mod tests;

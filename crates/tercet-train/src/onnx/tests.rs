@@ -1,36 +1,43 @@
-//! Every encoder as a graph; `tests/onnx/check.py` of the command line runs them in onnxruntime.
+//! Every encoder as a graph; `tests/onnx/check.py` of the command line runs them in onnxruntime, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Module;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use ndarray::Array2;
 use prost::Message;
 use tercet::Distance;
 
 use super::messages::{GraphMessage, kind};
 use super::*;
 use crate::data::{Input, Preprocessing, Standardization};
-use crate::encoder::{ENCODER_NAMES, EncoderConfig, EncoderOptions, Takes};
-use crate::model::{FORMAT, Model, ModelCard, Provenance};
+use crate::encoder::{
+    ENCODER_NAMES, EncoderConfig, EncoderOptions, Pooling, SmallCnnConfig, Takes,
+};
+use crate::model::{FORMAT, Model, ModelCard, Provenance, normalize_rows, values};
 
 /// A narrow model of an architecture, whose batch norms have seen items.
 fn model(name: &str, channels: u32, normalized: bool) -> Model {
+    let width = (takes(name) == Takes::Images).then_some(4);
+    let options = EncoderOptions { width, ..Default::default() };
+    model_of(EncoderConfig::named(name, options).unwrap(), channels, normalized)
+}
+
+fn model_of(encoder: EncoderConfig, channels: u32, normalized: bool) -> Model {
     let mean = [0.3, 0.4, 0.5][..channels as usize].to_vec();
     let std = [0.2, 0.3, 0.4][..channels as usize].to_vec();
-    let (preprocessing, width) = match takes(name) {
+    let preprocessing = match encoder.takes() {
         Takes::Images => {
             let preprocessing = Preprocessing { mean, std, ..Preprocessing::new(24, 32, channels) };
-            (Input::Images(preprocessing), Some(4))
+            Input::Images(preprocessing)
         }
         Takes::Vectors => {
             let dimensions = channels as usize;
             // Grey stands for vectors that are left as they are.
             let (mean, std) = if channels == 1 { (vec![], vec![]) } else { (mean, std) };
-            (Input::Vectors(Standardization { dimensions, mean, std }), None)
+            Input::Vectors(Standardization { dimensions, mean, std })
         }
     };
-    let options = EncoderOptions { width, ..Default::default() };
-    let encoder = EncoderConfig::named(name, options).unwrap();
     let device = Device::flex().autodiff();
     device.seed(3);
     let shape = preprocessing.shape();
@@ -96,6 +103,52 @@ fn every_encoder_is_a_graph_whose_values_are_all_given() {
             let network = model.encoder().num_params();
             assert!((network..network + 20).contains(&numbers), "{name}: {numbers} of {network}");
         }
+    }
+}
+
+/// The largest difference between a model and its graph, each from what a user has.
+fn difference(model: &Model) -> f32 {
+    let shape = model.card.preprocessing.shape();
+    let sides = [3, shape.channels, shape.height, shape.width];
+    let device = Device::flex();
+    device.seed(5);
+    let items: Tensor<4> = Tensor::random(sides, Distribution::Uniform(0.0, 1.0), &device);
+    let (mean, std) = model.card.preprocessing.statistics();
+    let (mut standardised, mut unit) = (items.clone(), 1.0);
+    if !mean.is_empty() {
+        let of = |values: &[f32]| {
+            let shape = [1, values.len(), 1, 1];
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &device)
+        };
+        standardised = (standardised - of(mean)) / of(std);
+    }
+    if matches!(model.card.preprocessing, Input::Images(_)) {
+        unit = 255.0;
+    }
+    let rows = values(model.encoder().forward(standardised)).unwrap();
+    let mut expected = Array2::from_shape_vec((3, rows.len() / 3), rows).unwrap();
+    if model.card.normalized {
+        normalize_rows(&mut expected);
+    }
+    let got = reference::run(&graph(&export(model).unwrap()), items.mul_scalar(unit));
+    let got = values(got.flatten::<2>(1, 3)).unwrap();
+    assert_eq!(got.len(), expected.len());
+    let differences = expected.iter().zip(&got).map(|(expected, got)| (expected - got).abs());
+    // Not a number is the largest difference of all.
+    differences.fold(0.0, |most, new| if new <= most { most } else { new })
+}
+
+#[test]
+fn a_graph_computes_what_its_model_does() {
+    let global = SmallCnnConfig { width: 4, pooling: Pooling::Global, ..Default::default() };
+    let mut models = vec![model_of(EncoderConfig::SmallCnn(global), 3, false)];
+    for name in ENCODER_NAMES {
+        models.push(model(name, 3, false));
+        models.push(model(name, 1, true));
+    }
+    for model in models {
+        let difference = difference(&model);
+        assert!(difference <= 1e-4, "{:?} differs by {difference}", model.card.encoder);
     }
 }
 
