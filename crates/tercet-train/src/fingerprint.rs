@@ -5,37 +5,45 @@ const PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// FNV-1a with 64 bits: tells data sets and pictures apart, but does not resist forgery.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fingerprint(u64);
+pub struct Fingerprint(u64);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Fingerprint {
-    pub(crate) fn new() -> Self {
+    /// The hash of nothing.
+    pub fn new() -> Self {
         Self(OFFSET)
     }
 
     /// Takes in bytes without a boundary around them.
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+    pub fn bytes(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(PRIME);
         }
     }
 
     /// Takes in a number.
-    pub(crate) fn number(&mut self, number: u64) {
+    pub fn number(&mut self, number: u64) {
         self.bytes(&number.to_le_bytes());
     }
 
     /// Takes in a text and where it ends, so that `ab, c` and `a, bc` differ.
-    pub(crate) fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.bytes(text.as_bytes());
     }
 
-    pub(crate) fn value(self) -> u64 {
+    /// The hash of all that was taken in.
+    pub fn value(self) -> u64 {
         self.0
     }
 
     /// 16 hexadecimal digits.
-    pub(crate) fn hex(self) -> String {
+    pub fn hex(self) -> String {
         format!("{:016x}", self.0)
     }
 }

@@ -14,7 +14,7 @@ pub mod data;
 pub mod embeddings;
 pub mod encoder;
 pub mod files;
-mod fingerprint;
+pub mod fingerprint;
 pub mod judgement;
 mod kernels;
 pub mod model;

@@ -61,6 +61,25 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
+    /// Reads a card as a file holds it. The error is what is wrong with it.
+    ///
+    /// # Errors
+    /// A format that is newer than [`FORMAT`] or not named; fields that are missing or out of range.
+    pub fn from_json(json: &str) -> Result<Self, String> {
+        let card: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| error.to_string())?;
+        match card.get("format").and_then(serde_json::Value::as_u64) {
+            Some(found) if found > u64::from(FORMAT) => {
+                return Err(format!(
+                    "format {found}, newer than the {FORMAT} that this version reads: update Tercet"
+                ));
+            }
+            Some(_) => {}
+            None => return Err("no format version".to_owned()),
+        }
+        serde_json::from_value(card).map_err(|error| error.to_string())
+    }
+
     /// The probability that two items at this distance are the same, if before looking at them
     /// either was as likely.
     pub fn probability(&self, distance: f32) -> Option<f64> {
@@ -99,14 +118,6 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
-    },
-    /// Written by a later version.
-    #[error("{} has model format {found}, newer than the {FORMAT} that this version reads: update Tercet", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its format version.
-        found: u64,
     },
     /// The options in the file make no network.
     #[error(transparent)]
@@ -158,17 +169,8 @@ impl Model {
                     "it has no metadata `{KEY}`; expected a file written by `tercet train`"
                 ))
             })?;
-        let card: serde_json::Value = serde_json::from_str(card)
-            .map_err(|error| refuse(format!("its metadata `{KEY}`: {error}")))?;
-        match card.get("format").and_then(serde_json::Value::as_u64) {
-            Some(found) if found > u64::from(FORMAT) => {
-                return Err(ModelError::Newer { path: path.to_owned(), found });
-            }
-            Some(_) => {}
-            None => return Err(refuse("its metadata names no format version".to_owned())),
-        }
-        let card: ModelCard = serde_json::from_value(card)
-            .map_err(|error| refuse(format!("its metadata `{KEY}`: {error}")))?;
+        let card = ModelCard::from_json(card)
+            .map_err(|reason| refuse(format!("its metadata `{KEY}`: {reason}")))?;
 
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);
@@ -300,8 +302,7 @@ impl Model {
     }
 }
 
-/// Embeds items with a network in inference mode, chunk by chunk; `progress` hears how many are
-/// done. Each embedding is the mean over its views.
+/// Embeds items with an encoder in inference mode; see [`embed_with`].
 pub(crate) fn embed(
     encoder: &Encoder,
     shape: InputShape,
@@ -311,13 +312,39 @@ pub(crate) fn embed(
     device: &Device,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
+    let forward = |inputs, count| values(encoder.forward(images(inputs, count, shape, device)));
+    embed_with(&forward, shape, examples, items, views, progress)
+}
+
+/// Embeds items with any network, chunk by chunk. Each embedding is the mean over its views.
+///
+/// # Shapes
+/// - `forward` gets N×C×H×W values of one view (vectors: N×D) and N, and gives N×D'
+/// - `shape`: what enters the network; examples may be larger, as `views` need them
+/// - result: one row for each of `items`
+///
+/// `progress` hears how many are done and may break off.
+///
+/// # Errors
+/// What `forward` gives; an item that can no longer be read; embeddings that are not finite;
+/// [`DataError::Interrupted`] if broken off.
+///
+/// # Panics
+/// If the images are smaller than `shape`.
+pub fn embed_with(
+    forward: &dyn Fn(Vec<f32>, usize) -> Result<Vec<f32>, ModelError>,
+    shape: InputShape,
+    examples: &Examples,
+    items: &[u32],
+    views: Views,
+    progress: &dyn Fn(usize) -> ControlFlow<()>,
+) -> Result<Array2<f32>, ModelError> {
     let windows = views.windows(examples.input().shape(), shape.width, shape.height);
     let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
         let mut mean: Vec<f32> = Vec::new();
         for &window in &windows {
-            let images = images(examples.window(chunk, window)?, chunk.len(), shape, device);
-            let embeddings = values(encoder.forward(images))?;
+            let embeddings = forward(examples.window(chunk, window)?, chunk.len())?;
             mean.resize(embeddings.len(), 0.0);
             let share = 1.0 / windows.len() as f32;
             mean.iter_mut().zip(embeddings).for_each(|(mean, value)| *mean += share * value);
@@ -357,7 +384,8 @@ pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
     tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Embed(format!("{error:?}")))
 }
 
-pub(crate) fn normalize_rows(embeddings: &mut Array2<f32>) {
+/// Brings rows to length 1; those of length 0 stay.
+pub fn normalize_rows(embeddings: &mut Array2<f32>) {
     for mut row in embeddings.outer_iter_mut() {
         let norm = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         if norm > 0.0 {

@@ -15,12 +15,14 @@ pub(crate) mod train;
 
 use std::fs;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ndarray::Array2;
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Examples, PrepareOptions, Source};
+use tercet_train::data::{Catalogue, Examples, Input, PrepareOptions, Source};
 use tercet_train::model::Model;
 
 use crate::{General, interrupt, progress};
@@ -60,11 +62,11 @@ pub(crate) fn source(text: &str, labels: Option<&Path>) -> anyhow::Result<Source
     })
 }
 
-/// Reads the items of a catalogue the way a model wants them, with a bar; items left out are
+/// Reads the items of a catalogue the way a network takes them, with a bar; items left out are
 /// told.
 pub(crate) fn prepare(
     general: &General,
-    model: &Model,
+    input: &Input,
     catalogue: Catalogue,
     skip_bad: bool,
     views: Views,
@@ -78,7 +80,7 @@ pub(crate) fn prepare(
         interrupted: Some(interrupt::watch()?),
         ..PrepareOptions::default()
     };
-    let input = views.input(&model.card.preprocessing)?;
+    let input = views.input(input)?;
     let prepared =
         Examples::prepare(catalogue, &input, &options, &|done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
@@ -96,14 +98,23 @@ pub(crate) fn embed(
     examples: &Examples,
     items: &[u32],
     views: Views,
-) -> anyhow::Result<ndarray::Array2<f32>> {
+) -> anyhow::Result<Array2<f32>> {
+    with_bar(general, items, |progress| model.embed(examples, items, views, progress))
+}
+
+/// Shows a bar while items are embedded, and breaks off when asked to.
+pub(crate) fn with_bar<E: Into<anyhow::Error>>(
+    general: &General,
+    items: &[u32],
+    embed: impl FnOnce(&dyn Fn(usize) -> ControlFlow<()>) -> Result<Array2<f32>, E>,
+) -> anyhow::Result<Array2<f32>> {
     let bar = progress::bar(general, "embedding", items.len());
-    let embeddings = model.embed(examples, items, views, &|done| {
+    let embeddings = embed(&|done| {
         bar.set_position(done as u64);
         interrupt::asked()
     });
     bar.finish_and_clear();
-    Ok(embeddings?)
+    embeddings.map_err(Into::into)
 }
 
 /// Long work should not end in a path that cannot be written.

@@ -1,9 +1,9 @@
-"""Exported encoders in onnxruntime.
+"""Exported encoders in onnxruntime, and those of others in `tercet embed --onnx`.
 
     pip install -r requirements.txt && python check.py target/release/tercet
 
-For every encoder: train a few steps on noise, export, and compare what onnxruntime makes of the
-graph with what `tercet embed` does.
+For every encoder: train a few steps on noise, export, and compare what onnxruntime and
+`tercet embed --onnx` make of the graph with what `tercet embed MODEL` does.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors import safe_open
 
@@ -95,8 +96,51 @@ def exported(work, images, name, flags):
     compare(f"{what}: onnxruntime", expected, session.run(["embeddings"], {"images": batch})[0])
     alone = [session.run(None, {"images": batch[i : i + 1]})[0] for i in range(len(batch))]
     compare("  one by one", expected, np.concatenate(alone))
+    tercet("embed", "--onnx", file, images, "--out", work / "b.safetensors")
+    compare("  tercet embed --onnx", expected, embeddings(work / "b.safetensors")[0])
     if told["output"]["normalized"]:
         assert np.allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-5)
+
+
+def foreign(work, images):
+    """Strided and grouped convolutions, a residual, sizes left open, two outputs, no metadata."""
+    random = np.random.default_rng(6)
+    weights = {
+        "stem": random.normal(size=(8, 3, 3, 3)) / 5,
+        "depthwise": random.normal(size=(8, 1, 3, 3)) / 3,
+        "pointwise": random.normal(size=(8, 8, 1, 1)) / 3,
+        "head": random.normal(size=(5, 8)) / 3,
+        "bias": random.normal(size=5),
+    }
+    info, node = helper.make_tensor_value_info, helper.make_node
+    graph = helper.make_graph(
+        [
+            node("Conv", ["image", "stem"], ["a"], pads=[1, 1, 1, 1], strides=[2, 2]),
+            node("Relu", ["a"], ["b"]),
+            node("Conv", ["b", "depthwise"], ["c"], pads=[1, 1, 1, 1], group=8),
+            node("HardSwish", ["c"], ["d"]),
+            node("Conv", ["d", "pointwise"], ["e"]),
+            node("Add", ["b", "e"], ["map"]),
+            node("ReduceMean", ["map"], ["mean"], axes=[2, 3], keepdims=0),
+            node("Gemm", ["mean", "head", "bias"], ["vector"], transB=1),
+        ],
+        "foreign",
+        [info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [info("map", TensorProto.FLOAT, None), info("vector", TensorProto.FLOAT, ["n", 5])],
+        [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), work / "foreign.onnx")
+    session = onnxruntime.InferenceSession(work / "foreign.onnx")
+    tercet("embed", "--onnx", work / "foreign.onnx", images, "--size", SIDE, "--output", "vector",
+           "--normalize", "--mean", "0.5,0.4,0.3", "--std", "0.25,0.5,1", "--out",
+           work / "f.safetensors")
+    got, ids = embeddings(work / "f.safetensors")
+    batch = pixels(images, ids, 3).transpose(0, 2, 3, 1) / 255
+    batch = ((batch - [0.5, 0.4, 0.3]) / [0.25, 0.5, 1]).transpose(0, 3, 1, 2)
+    [expected] = session.run(["vector"], {"image": batch.astype(np.float32)})
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    compare("an encoder of others: tercet embed --onnx", expected, got)
 
 
 def main():
@@ -106,6 +150,7 @@ def main():
             make_images(work / colour, grey)
         for name, flags in ENCODERS:
             exported(work, work / ("grey" if "--channels" in flags else "colour"), name, flags)
+        foreign(work, work / "colour")
 
 
 if __name__ == "__main__":

@@ -144,8 +144,13 @@ impl Cluster {
             )));
         };
         let catalogue = source.parse::<Source>()?.catalogue()?;
-        let (pixels, skipped) =
-            super::prepare(general, &model, catalogue, self.skip_bad, Views::Single)?;
+        let (pixels, skipped) = super::prepare(
+            general,
+            &model.card.preprocessing,
+            catalogue,
+            self.skip_bad,
+            Views::Single,
+        )?;
         let all: Vec<u32> = (0..pixels.len() as u32).collect();
         let vectors = super::embed(general, &model, &pixels, &all, Views::Single)?;
         let pictures = pixels.catalogue().clone();

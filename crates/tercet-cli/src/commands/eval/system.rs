@@ -239,8 +239,13 @@ impl Reading {
                 (catalogue.judging(), None)
             }
         };
-        let (examples, skipped) =
-            commands::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
+        let (examples, skipped) = commands::prepare(
+            general,
+            &model.card.preprocessing,
+            catalogue,
+            self.skip_bad,
+            self.views,
+        )?;
         if runs.is_some() && !skipped.is_empty() {
             bail!("one-shot runs need every image: {}", skipped[0]);
         }

@@ -1,8 +1,12 @@
 //! `tercet embed`: turn the items of a source into embeddings.
 
+mod network;
+mod onnx;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use tercet_train::Views;
@@ -10,14 +14,20 @@ use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
 use crate::General;
+use crate::exit::Usage;
 use crate::table::count;
+use network::Network;
+
+const USAGE: &str = "tercet embed [OPTIONS] --out <OUT> <MODEL> <SOURCE>\n       \
+                     tercet embed [OPTIONS] --out <OUT> --onnx <FILE> <SOURCE>";
 
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Embed {
-    /// A model file of `tercet train`.
-    model: PathBuf,
-    /// `kind:PATH`, or a path whose kind is recognised.
-    source: String,
+    /// A model file of `tercet train`, and the source: `kind:PATH`, or a path whose kind is
+    /// recognised.
+    #[arg(value_names = ["MODEL", "SOURCE"], num_args = 1..=2, required = true)]
+    operands: Vec<String>,
     /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -35,6 +45,8 @@ pub(crate) struct Embed {
     /// Threads; 0 takes every core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    #[command(flatten)]
+    onnx: onnx::Flags,
 }
 
 impl Embed {
@@ -43,12 +55,14 @@ impl Embed {
         // Asked before the long work starts.
         Format::of(&self.out)?;
         super::check_writable(&self.out)?;
-        let model = Model::load(&self.model)?;
-        let catalogue = super::source(&self.source, self.labels.as_deref())?.catalogue()?;
+        let (network, file, source) = self.operands(general)?;
+        let catalogue = super::source(source, self.labels.as_deref())?.catalogue()?;
         let (examples, skipped) =
-            super::prepare(general, &model, catalogue, self.skip_bad, self.views)?;
+            super::prepare(general, network.input(), catalogue, self.skip_bad, self.views)?;
         let items: Vec<u32> = (0..examples.len() as u32).collect();
-        let vectors = super::embed(general, &model, &examples, &items, self.views)?;
+        let vectors = super::with_bar(general, &items, |progress| {
+            network.embed(&examples, &items, self.views, progress)
+        })?;
 
         let catalogue = examples.catalogue();
         let labels = &catalogue.labels;
@@ -59,18 +73,18 @@ impl Embed {
                 labels.classes().iter().map(|&class| labels.name(class).to_owned()).collect()
             }),
             ids: Some(catalogue.items.iter().map(|item| item.id.clone()).collect()),
-            model: Some(model.fingerprint.clone()),
+            model: Some(network.fingerprint().to_owned()),
         };
         embeddings.save(&self.out)?;
         let result = json!({
             "out": self.out,
-            "model": self.model,
-            "fingerprint": model.fingerprint,
+            "model": file,
+            "fingerprint": network.fingerprint(),
             "source": catalogue.source,
             "items": rows,
             "classes": labels.class_count(),
             "dimensions": dimensions,
-            "normalized": model.card.normalized,
+            "normalized": network.is_normalized(),
             "skipped": skipped,
         });
         super::print(general, &result, || {
@@ -83,5 +97,27 @@ impl Embed {
             )
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The network, its file, and the source.
+    fn operands(&self, general: &General) -> anyhow::Result<(Network, PathBuf, &str)> {
+        match (&self.onnx.onnx, &self.operands[..]) {
+            (None, [model, source]) => {
+                let file = PathBuf::from(model);
+                Ok((Network::Model(Box::new(Model::load(&file)?)), file, source))
+            }
+            (None, _) => bail!(Usage(
+                "one operand: expected a model and a source, as tercet embed MODEL SOURCE"
+                    .to_owned()
+            )),
+            (Some(file), [source]) => {
+                let encoder = self.onnx.load(general, file)?;
+                Ok((Network::Onnx(Box::new(encoder)), file.clone(), source))
+            }
+            (Some(_), operands) => bail!(Usage(format!(
+                "{} operands: expected the source alone, since --onnx names the encoder",
+                operands.len()
+            ))),
+        }
     }
 }

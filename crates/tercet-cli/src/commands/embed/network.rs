@@ -1,0 +1,51 @@
+//! Whatever turns items into embeddings.
+
+use std::ops::ControlFlow;
+
+use ndarray::Array2;
+use tercet_onnx::OnnxEncoder;
+use tercet_train::Views;
+use tercet_train::data::{Examples, Input};
+use tercet_train::model::{Model, ModelError};
+
+/// A network of ours or, from an ONNX file, of anyone.
+pub(super) enum Network {
+    Model(Box<Model>),
+    Onnx(Box<OnnxEncoder>),
+}
+
+impl Network {
+    pub(super) fn input(&self) -> &Input {
+        match self {
+            Self::Model(model) => &model.card.preprocessing,
+            Self::Onnx(encoder) => encoder.input(),
+        }
+    }
+
+    pub(super) fn fingerprint(&self) -> &str {
+        match self {
+            Self::Model(model) => &model.fingerprint,
+            Self::Onnx(encoder) => &encoder.fingerprint,
+        }
+    }
+
+    pub(super) fn is_normalized(&self) -> bool {
+        match self {
+            Self::Model(model) => model.card.normalized,
+            Self::Onnx(encoder) => encoder.is_normalized(),
+        }
+    }
+
+    pub(super) fn embed(
+        &self,
+        examples: &Examples,
+        items: &[u32],
+        views: Views,
+        progress: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<Array2<f32>, ModelError> {
+        match self {
+            Self::Model(model) => model.embed(examples, items, views, progress),
+            Self::Onnx(encoder) => encoder.embed(examples, items, views, progress),
+        }
+    }
+}

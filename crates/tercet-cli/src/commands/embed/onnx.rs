@@ -1,0 +1,78 @@
+//! The flags that tell how an ONNX file is used.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tercet_onnx::{Layout, OnnxEncoder, OnnxError, OnnxOptions};
+use tercet_train::data::{Fit, Input};
+use tercet_train::trainer::ImageSize;
+
+use crate::General;
+use crate::exit::Usage;
+use crate::progress;
+
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Embed with the encoder of an ONNX file instead of a model. Files of `tercet export` say
+    /// themselves how items are prepared; for others, the flags below do.
+    #[arg(long, value_name = "FILE")]
+    pub(super) onnx: Option<PathBuf>,
+    /// Height x width of the images that enter the encoder, or one side of a square, where it takes
+    /// any.
+    #[arg(long, value_name = "HxW", requires = "onnx")]
+    size: Option<ImageSize>,
+    /// How images of another shape are brought to that size: crop, pad, stretch [default: crop].
+    #[arg(long, requires = "onnx")]
+    fit: Option<Fit>,
+    /// Subtracted from each channel, whose values are from 0 to 1 [default: ImageNet's
+    /// 0.485,0.456,0.406; 0 for grey].
+    #[arg(long, value_name = "M,…", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(requires = "onnx")]
+    mean: Option<Vec<f32>>,
+    /// Each channel is divided by this afterwards [default: ImageNet's 0.229,0.224,0.225; 1 for
+    /// grey].
+    #[arg(long, value_name = "S,…", value_delimiter = ',', requires = "onnx")]
+    std: Option<Vec<f32>>,
+    /// The order of the axes, nchw or nhwc, where the file does not tell.
+    #[arg(long, requires = "onnx")]
+    layout: Option<Layout>,
+    /// The output that holds the embeddings [default: the first].
+    #[arg(long, value_name = "NAME", requires = "onnx")]
+    output: Option<String>,
+    /// Bring embeddings to length 1.
+    #[arg(long, requires = "onnx")]
+    normalize: bool,
+}
+
+impl Flags {
+    /// Reads the file; how images are prepared for one that does not say so is told.
+    pub(super) fn load(&self, general: &General, file: &Path) -> anyhow::Result<OnnxEncoder> {
+        let options = OnnxOptions {
+            size: self.size,
+            fit: self.fit,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            layout: self.layout,
+            output: self.output.clone(),
+            normalize: self.normalize,
+        };
+        let encoder = OnnxEncoder::load(file, &options).map_err(|error| match error {
+            OnnxError::Option { .. } => anyhow::Error::new(Usage(error.to_string())),
+            error => error.into(),
+        })?;
+        if let (None, Input::Images(input)) = (&encoder.card, encoder.input()) {
+            let (height, width) = (input.height, input.width);
+            progress::remark(
+                general,
+                format!(
+                    "note: images enter {} at {height}×{width}, as (x/255 − mean)/std with mean {:?} \
+                     and std {:?}",
+                    file.display(),
+                    input.mean,
+                    input.std
+                ),
+            );
+        }
+        Ok(encoder)
+    }
+}

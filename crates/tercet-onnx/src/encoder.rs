@@ -1,0 +1,254 @@
+//! The encoder of an ONNX file, in the place of a model.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use ndarray::Array2;
+use prost::Message;
+use tercet_train::data::{DataError, Examples, Fit, Input, Preprocessing, Standardization};
+use tercet_train::files::FileError;
+use tercet_train::fingerprint::Fingerprint;
+use tercet_train::model::{ModelCard, ModelError, embed_with, normalize_rows};
+use tercet_train::onnx::CARD;
+use tercet_train::pretrained;
+use tercet_train::trainer::ImageSize;
+use tercet_train::views::Views;
+use tract_onnx::pb::ModelProto;
+
+use crate::input::{Item, Refusal, Seen};
+use crate::network::Network;
+use crate::{Layout, OnnxError};
+
+/// Items that pass through a network at once, where the file leaves that open.
+const BATCH: usize = 8;
+
+/// How to use a file that does not say so itself. Files of `tercet export` do, and take only
+/// `normalize`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OnnxOptions {
+    /// Height and width of images, where the file takes any.
+    pub size: Option<ImageSize>,
+    /// How images of another shape are fitted in. Default `crop`.
+    pub fit: Option<Fit>,
+    /// Subtracted from each channel, whose values are between 0 and 1. Default: ImageNet's for three
+    /// channels, 0 for one.
+    pub mean: Option<Vec<f32>>,
+    /// Each channel is divided by this afterwards. Default: ImageNet's for three channels, 1 for one.
+    pub std: Option<Vec<f32>>,
+    /// The order of the axes, where the file does not tell.
+    pub layout: Option<Layout>,
+    /// The output that holds the embeddings. Default: the first.
+    pub output: Option<String>,
+    /// L2-normalise the embeddings. Default no.
+    pub normalize: bool,
+}
+
+/// A network in an ONNX file that turns images or vectors into embeddings.
+#[derive(Debug)]
+pub struct OnnxEncoder {
+    network: Network,
+    seen: Seen,
+    input: Input,
+    normalize: bool,
+    /// What a file of `tercet export` says of itself.
+    pub card: Option<ModelCard>,
+    /// Stable hash of the file's bytes and of the options.
+    pub fingerprint: String,
+}
+
+impl OnnxEncoder {
+    /// Reads a file and makes it ready to run.
+    ///
+    /// # Errors
+    /// A file that is missing, no ONNX, no encoder of images or vectors, or has operations that cannot
+    /// be run; options that contradict it or are missing.
+    pub fn load(path: &Path, options: &OnnxOptions) -> Result<Self, OnnxError> {
+        let bytes = fs::read(path).map_err(|source| FileError {
+            action: "read the encoder",
+            path: path.to_owned(),
+            source,
+        })?;
+        let unusable = |reason: String| OnnxError::Unusable { path: path.to_owned(), reason };
+        let proto = ModelProto::decode(&*bytes)
+            .map_err(|error| unusable(format!("it is not ONNX: {error}")))?;
+        let graph = proto
+            .graph
+            .as_ref()
+            .filter(|graph| !graph.node.is_empty())
+            .ok_or_else(|| unusable("it is not ONNX: it has no graph".to_owned()))?;
+        let seen =
+            Seen::of(graph, options.size, options.layout).map_err(|refusal| match refusal {
+                Refusal::File(reason) => unusable(reason),
+                Refusal::Option { option, got, expected } => {
+                    OnnxError::Option { option, got, expected }
+                }
+            })?;
+        if let Some(name) = &options.output {
+            let names: Vec<_> = graph.output.iter().map(|output| &*output.name).collect();
+            if !names.contains(&&**name) {
+                return Err(OnnxError::Option {
+                    option: "--output",
+                    got: format!("`{name}`"),
+                    expected: format!("one of {}", names.join(", ")),
+                });
+            }
+        }
+        let card = card(&proto).map_err(unusable)?;
+        let input = match &card {
+            Some(card) => {
+                seen.must_be(&card.preprocessing).map_err(unusable)?;
+                standardized_inside(&card.preprocessing, options)?
+            }
+            None => prepared(&seen, options)?,
+        };
+        let shape = seen.shape(seen.batch.unwrap_or(BATCH));
+        let network =
+            Network::new(&proto, path, shape, options.output.as_deref()).map_err(unusable)?;
+
+        let mut hash = Fingerprint::new();
+        hash.bytes(&bytes);
+        hash.text(&serde_json::to_string(&input).map_err(|error| unusable(error.to_string()))?);
+        hash.text(&format!("{:?} {:?} {}", seen.item, options.output, options.normalize));
+        Ok(Self {
+            network,
+            seen,
+            input,
+            normalize: options.normalize,
+            card,
+            fingerprint: hash.hex(),
+        })
+    }
+
+    /// How an item becomes the network's input.
+    pub fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// Whether embeddings are L2-normalised, by the options or within the file.
+    pub fn is_normalized(&self) -> bool {
+        self.normalize || self.card.as_ref().is_some_and(|card| card.normalized)
+    }
+
+    /// Embeds items in the order given; each is the mean of its views.
+    ///
+    /// # Shapes
+    /// - examples: prepared with [`Views::input`] of [`input`](Self::input)
+    /// - result: N×D
+    ///
+    /// `progress` hears how many are done and may break off.
+    ///
+    /// # Errors
+    /// As [`Model::embed`](tercet_train::Model::embed), and an output that is not a row for each item.
+    ///
+    /// # Panics
+    /// If the images are smaller than the network's input.
+    pub fn embed(
+        &self,
+        examples: &Examples,
+        items: &[u32],
+        views: Views,
+        progress: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<Array2<f32>, ModelError> {
+        let forward = |values: Vec<f32>, _| self.forward(values).map_err(ModelError::Embed);
+        let shape = self.input.shape();
+        let mut embeddings = embed_with(&forward, shape, examples, items, views, progress)?;
+        if self.is_normalized() {
+            normalize_rows(&mut embeddings);
+        }
+        Ok(embeddings)
+    }
+
+    /// The rows of items, whose images are N×C×H×W.
+    fn forward(&self, values: Vec<f32>) -> Result<Vec<f32>, String> {
+        match self.seen.item {
+            Item::Image { layout: Layout::Nhwc, channels, size: ImageSize { height, width } } => {
+                let plane = height as usize * width as usize;
+                self.network.forward(&channels_last(&values, channels, plane))
+            }
+            _ => self.network.forward(&values),
+        }
+    }
+}
+
+fn channels_last(images: &[f32], channels: usize, plane: usize) -> Vec<f32> {
+    let pixel = |image: &'_ [f32], at: usize| -> Vec<f32> {
+        image[at..].iter().step_by(plane).copied().collect()
+    };
+    images
+        .chunks_exact(channels * plane)
+        .flat_map(|image| (0..plane).flat_map(move |at| pixel(image, at)))
+        .collect()
+}
+
+/// The card that `tercet export` puts into the metadata.
+fn card(proto: &ModelProto) -> Result<Option<ModelCard>, String> {
+    let Some(entry) = proto.metadata_props.iter().find(|entry| entry.key == CARD) else {
+        return Ok(None);
+    };
+    let bad = |reason: String| format!("its metadata `{CARD}`: {reason}");
+    ModelCard::from_json(&entry.value).map(Some).map_err(bad)
+}
+
+/// The input of an exported graph, which standardises by itself: it takes pixels and vectors as they
+/// are.
+fn standardized_inside(prepared: &Input, options: &OnnxOptions) -> Result<Input, OnnxError> {
+    refuse_given(options, "none: the file says how items are prepared; leave it out")?;
+    Ok(match prepared {
+        Input::Images(prepared) => {
+            let channels = prepared.channels as usize;
+            let (mean, std) = (vec![0.0; channels], vec![1.0 / 255.0; channels]);
+            Input::Images(Preprocessing { mean, std, ..prepared.clone() })
+        }
+        Input::Vectors(prepared) => Input::Vectors(Standardization::none(prepared.dimensions)),
+    })
+}
+
+/// The input of a graph that says no more than its shape.
+fn prepared(seen: &Seen, options: &OnnxOptions) -> Result<Input, OnnxError> {
+    let (channels, size) = match seen.item {
+        Item::Image { channels, size, .. } => (channels as u32, size),
+        Item::Vector { dimensions } => {
+            refuse_given(options, "none: the encoder takes vectors; leave it out")?;
+            return Ok(Input::Vectors(Standardization::none(dimensions)));
+        }
+    };
+    let (mean, std) = match channels {
+        1 => (vec![0.0], vec![1.0]),
+        _ => (pretrained::MEAN.to_vec(), pretrained::STD.to_vec()),
+    };
+    let preprocessing = Preprocessing {
+        fit: options.fit.unwrap_or_default(),
+        mean: options.mean.clone().unwrap_or(mean),
+        std: options.std.clone().unwrap_or(std),
+        ..Preprocessing::new(size.width, size.height, channels)
+    };
+    preprocessing.check().map_err(|error| match error {
+        DataError::Parameter { parameter, got, expected } => {
+            OnnxError::Option { option: parameter, got, expected }
+        }
+        error => OnnxError::Option {
+            option: "--size",
+            got: error.to_string(),
+            expected: "an image".to_owned(),
+        },
+    })?;
+    Ok(Input::Images(preprocessing))
+}
+
+/// Refuses options that say how images are prepared.
+fn refuse_given(options: &OnnxOptions, expected: &str) -> Result<(), OnnxError> {
+    let given = [
+        ("--fit", options.fit.is_some()),
+        ("--mean", options.mean.is_some()),
+        ("--std", options.std.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(OnnxError::Option {
+            option,
+            got: "given".to_owned(),
+            expected: expected.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}

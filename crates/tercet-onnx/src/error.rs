@@ -1,0 +1,29 @@
+use std::path::PathBuf;
+
+use tercet_train::files::FileError;
+
+/// Why an ONNX file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OnnxError {
+    /// It could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is no ONNX, or no encoder that can be run.
+    #[error("{} cannot embed: {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is in the way.
+        reason: String,
+    },
+    /// An option contradicts the file, or is missing.
+    #[error("{option} is {got}: expected {expected}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// What was given.
+        got: String,
+        /// What would do.
+        expected: String,
+    },
+}

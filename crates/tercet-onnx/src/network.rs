@@ -1,0 +1,87 @@
+//! A graph ready to run.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use rayon::prelude::*;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+
+/// A graph from items of a fixed shape to rows of numbers, for batches of one size.
+#[derive(Debug)]
+pub(crate) struct Network {
+    plan: Arc<TypedRunnableModel>,
+    /// Items and their axes.
+    shape: Vec<usize>,
+}
+
+impl Network {
+    /// Makes a graph ready for inputs of `shape`, of which the first axis is the batch. Weights that
+    /// are stored apart are found beside `path`. The error is what is wrong with the graph.
+    pub(crate) fn new(
+        proto: &ModelProto,
+        path: &Path,
+        shape: Vec<usize>,
+        output: Option<&str>,
+    ) -> Result<Self, String> {
+        let folder = path.parent().and_then(Path::to_str);
+        let fact = InferenceFact::dt_shape(f32::datum_type(), &*shape);
+        // Shapes noted inside the file may be those of another batch.
+        let reader =
+            tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
+        let plan = || -> TractResult<Arc<TypedRunnableModel>> {
+            let mut model = reader.parse(proto, folder)?.model;
+            if let Some(name) = output {
+                model = model.with_outputs_by_name([name])?;
+            }
+            model.with_input_fact(0, fact)?.into_optimized()?.into_runnable()
+        };
+        let plan = guarded(plan)?.map_err(|error| format!("{error:#}"))?;
+        Ok(Self { plan, shape })
+    }
+
+    /// The rows of items, one after the other; parts of a batch's size run in parallel.
+    pub(crate) fn forward(&self, items: &[f32]) -> Result<Vec<f32>, String> {
+        let part = self.shape.iter().product();
+        let parts: Vec<_> =
+            items.par_chunks(part).map(|items| self.pass(items)).collect::<Result<_, _>>()?;
+        Ok(parts.concat())
+    }
+
+    /// One pass; a part that is smaller than the batch is filled up with zeros.
+    fn pass(&self, items: &[f32]) -> Result<Vec<f32>, String> {
+        let batch = self.shape[0];
+        let count = items.len() / self.shape[1..].iter().product::<usize>();
+        let mut values = items.to_vec();
+        values.resize(self.shape.iter().product(), 0.0);
+        let told = |error: TractError| format!("{error:#}");
+        let tensor = Tensor::from_shape(&self.shape, &values).map_err(told)?;
+        let outputs = guarded(|| self.plan.run(tvec!(tensor.into_tvalue())).map_err(told))??;
+        let output = outputs.first().ok_or("the network has no output")?;
+        let output = output.cast_to::<f32>().map_err(told)?;
+        let components = match output.shape() {
+            &[rows, components, ..] if rows == batch && output.len() == rows * components => {
+                components
+            }
+            shape => {
+                let sides: Vec<_> = shape.iter().map(usize::to_string).collect();
+                return Err(format!(
+                    "the network's output is {} for {batch} items: expected a row of numbers for \
+                     each; another output may be chosen by its name",
+                    sides.join("×")
+                ));
+            }
+        };
+        let view = output.to_plain_array_view::<f32>().map_err(told)?;
+        Ok(view.iter().copied().take(count * components).collect())
+    }
+}
+
+/// The engine is not ours: where it panics on a malformed graph, that is an error.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        format!("its graph is malformed: {}", text.unwrap_or("unknown reason"))
+    })
+}
