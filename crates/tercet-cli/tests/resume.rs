@@ -118,6 +118,17 @@ fn all_that_has_a_state_is_resumed_to_the_byte() {
 }
 
 #[test]
+fn a_softened_run_is_resumed_to_the_byte() {
+    // Beside such a margin no distance counts, and at such a rate nothing is learnt: the loss stands
+    // at the margin from the start.
+    let stuck = "--margin 1000 --learning-rate 1e-7 --on-collapse soften --collapse-patience 60";
+    let more: Vec<&str> = stuck.split(' ').collect();
+    let lines = same_with_and_without_kills(&more, [40, 200]);
+    let eased: Vec<_> = lines.iter().filter_map(|line| line["easing"].as_str()).collect();
+    assert_eq!(eased, ["all-triplets", "tenth-of-the-rate"], "{lines:?}");
+}
+
+#[test]
 fn a_killed_and_resumed_run_ends_in_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
