@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo build --release
-//! cargo run --release -p tercet-serve --example hostile -- target/release/tercet 10000
+//! cargo run --release --example hostile -- target/release/tercet 10000
 //! ```
 //!
 //! It starts the server itself, on this machine's own address, asks nobody else, and ends by its
