@@ -1,9 +1,9 @@
 //! Vectors made ready for tiles of distances.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2};
+use rayon::prelude::*;
 
 use super::{Distance, Metric, SHORTEST};
 use crate::Error;
@@ -17,6 +17,9 @@ pub(super) const CANCELLATION: f32 = 1.0 / 256.0;
 /// Vectors are centred for the Gram form when their spread around the mean is below this share of
 /// their mean squared norm. Not always, since centring costs integer-valued data its exact ties.
 const SPREAD: f64 = 1.0 / 16.0;
+
+/// Vectors that one task reads.
+const BLOCK: usize = 64;
 
 /// A pair that was measured by differences: row of the tile's set, column of the gallery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,16 @@ pub(crate) struct Points {
 
 impl Points {
     pub(crate) fn new(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
-        let mut points = Self::bare(vectors, metric)?;
+        Self::ordered(vectors, metric, None)
+    }
+
+    /// Point `r` of the result is row `items[r]` of the vectors.
+    pub(crate) fn ordered(
+        vectors: ArrayView2<f32>,
+        metric: Metric,
+        items: Option<&[u32]>,
+    ) -> Result<Self, Error> {
+        let mut points = Self::bare(vectors, metric, items)?;
         let offset = points.helpful_offset();
         points.prepare(offset);
         Ok(points)
@@ -52,7 +64,7 @@ impl Points {
 
     /// The vectors alone, as the distance sees them.
     pub(crate) fn checked(vectors: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
-        let rows = Self::bare(vectors, metric)?.rows;
+        let rows = Self::bare(vectors, metric, None)?.rows;
         // As many rows as came in, of the same length: the shape fits.
         Ok(Array2::from_shape_vec(vectors.dim(), rows).unwrap_or_default())
     }
@@ -65,7 +77,7 @@ impl Points {
                 gallery: self.dimensions,
             });
         }
-        let mut points = Self::bare(vectors, self.metric)?;
+        let mut points = Self::bare(vectors, self.metric, None)?;
         points.prepare(self.offset.clone());
         Ok(points)
     }
@@ -95,37 +107,39 @@ impl Points {
         }
     }
 
-    fn bare(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
+    fn bare(
+        vectors: ArrayView2<f32>,
+        metric: Metric,
+        items: Option<&[u32]>,
+    ) -> Result<Self, Error> {
         let (count, dimensions) = vectors.dim();
         if dimensions == 0 {
             return Err(Error::NoDimensions);
         }
-        // Four squared norms must still fit: ‖x−y‖² ≤ 2‖x‖² + 2‖y‖².
-        let limit = (f64::from(f32::MAX) / 8.0).sqrt();
-        let mut rows = Vec::with_capacity(count * dimensions);
-        let mut inverse_norms = Vec::new();
-        for (row, vector) in vectors.outer_iter().enumerate() {
-            let vector = vector.as_slice().map_or_else(|| vector.to_vec().into(), Cow::from);
-            // A sum of squares of f32 in f64 is finite exactly if they all are.
-            let norm = dot(&vector, &vector).sqrt();
-            if !norm.is_finite()
-                && let Some((column, &value)) =
-                    vector.iter().enumerate().find(|(_, value)| !value.is_finite())
-            {
-                return Err(Error::NotFinite { row, column, value });
-            }
-            if metric.on_sphere() {
-                let inverse = if norm >= SHORTEST { 1.0 / norm } else { 0.0 };
-                inverse_norms.push(inverse as f32);
-                let start = rows.len();
-                rows.extend_from_slice(&vector);
-                multiply(&mut rows[start..], inverse);
-            } else if norm > limit {
-                return Err(Error::TooLong { row, norm, limit });
-            } else {
-                rows.extend_from_slice(&vector);
-            }
+        let mut rows = vec![0.0; count * dimensions];
+        let mut norms = vec![Norms::default(); count];
+        let refused = rows
+            .par_chunks_mut(BLOCK * dimensions)
+            .zip(norms.par_chunks_mut(BLOCK))
+            .enumerate()
+            .filter_map(|(block, (rows, norms))| {
+                let places = block * BLOCK..;
+                let rows = rows.chunks_exact_mut(dimensions);
+                let take = |((place, row), norms): ((usize, &mut [f32]), &mut Norms)| {
+                    let item = items.map_or(place, |items| items[place] as usize);
+                    match take(vectors.row(item), item, metric, row) {
+                        Ok(taken) => *norms = taken,
+                        Err(error) => return Some((item, error)),
+                    }
+                    None
+                };
+                places.zip(rows).zip(norms).filter_map(take).min_by_key(|(item, _)| *item)
+            })
+            .min_by_key(|(item, _)| *item);
+        if let Some((_, error)) = refused {
+            return Err(error);
         }
+        let inverse = norms.iter().map(|norms| norms.inverse);
         Ok(Self {
             metric,
             count,
@@ -133,8 +147,8 @@ impl Points {
             rows,
             centred: None,
             offset: None,
-            squared_norms: Vec::new(),
-            inverse_norms,
+            squared_norms: norms.iter().map(|norms| norms.squared).collect(),
+            inverse_norms: if metric.on_sphere() { inverse.collect() } else { Vec::new() },
         })
     }
 
@@ -142,31 +156,41 @@ impl Points {
         if self.count < 2 {
             return None;
         }
-        let mut sums = vec![0.0_f64; self.dimensions];
-        let mut energy = 0.0;
-        for row in self.rows.chunks_exact(self.dimensions) {
-            add_row(&mut sums, row);
-            energy += dot(row, row);
-        }
-        let count = self.count as f64;
-        let mean_energy: f64 = sums.iter().map(|sum| (sum / count).powi(2)).sum::<f64>() * count;
+        let block = BLOCK.max(self.count.div_ceil(BLOCK)) * self.dimensions;
+        let blocks: Vec<Vec<f64>> = self
+            .rows
+            .par_chunks(block)
+            .map(|rows| {
+                let mut sums = vec![0.0; self.dimensions];
+                rows.chunks_exact(self.dimensions).for_each(|row| add_row(&mut sums, row));
+                sums
+            })
+            .collect();
+        // Added in their order, whichever thread they come from.
+        let mean =
+            |column: usize| blocks.iter().map(|sums| sums[column]).sum::<f64>() / self.count as f64;
+        let mean: Vec<f64> = (0..self.dimensions).map(mean).collect();
+        let energy: f64 = self.squared_norms.iter().map(|&squared| f64::from(squared)).sum();
+        let mean_energy = mean.iter().map(|mean| mean * mean).sum::<f64>() * self.count as f64;
         (energy - mean_energy < SPREAD * energy)
-            .then(|| sums.iter().map(|sum| (sum / count) as f32).collect())
+            .then(|| mean.iter().map(|&mean| mean as f32).collect())
     }
 
+    /// Moves what enters the Gram form by an offset.
     fn prepare(&mut self, offset: Option<Vec<f32>>) {
-        self.centred = offset.as_ref().map(|offset| {
-            let centre = |row: &[f32]| -> Vec<f32> {
-                row.iter().zip(offset).map(|(x, mean)| x - mean).collect()
-            };
-            self.rows.chunks_exact(self.dimensions).flat_map(centre).collect()
-        });
+        if let Some(offset) = &offset {
+            let mut centred = self.rows.clone();
+            centred
+                .par_chunks_mut(self.dimensions)
+                .with_min_len(BLOCK)
+                .zip(&mut self.squared_norms)
+                .for_each(|(row, squared_norm)| {
+                    row.iter_mut().zip(offset).for_each(|(x, mean)| *x -= mean);
+                    *squared_norm = dot(row, row) as f32;
+                });
+            self.centred = Some(centred);
+        }
         self.offset = offset;
-        self.squared_norms = self
-            .gram_rows(0..self.count)
-            .chunks_exact(self.dimensions)
-            .map(|row| dot(row, row) as f32)
-            .collect();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -301,6 +325,45 @@ impl Points {
             }
         }
     }
+}
+
+/// Of one vector: ‖·‖² as the distance sees it, and 1/‖·‖ as it was given (0 if that is too short).
+#[derive(Debug, Clone, Copy, Default)]
+struct Norms {
+    squared: f32,
+    inverse: f32,
+}
+
+/// Checks a vector, and writes it to `row` as the distance sees it.
+fn take(
+    vector: ArrayView1<f32>,
+    item: usize,
+    metric: Metric,
+    row: &mut [f32],
+) -> Result<Norms, Error> {
+    match vector.as_slice() {
+        Some(vector) => row.copy_from_slice(vector),
+        None => row.iter_mut().zip(vector).for_each(|(x, &value)| *x = value),
+    }
+    // A sum of squares of f32 in f64 is finite exactly if they all are.
+    let squared = dot(row, row);
+    let norm = squared.sqrt();
+    if !norm.is_finite()
+        && let Some((column, &value)) = row.iter().enumerate().find(|(_, value)| !value.is_finite())
+    {
+        return Err(Error::NotFinite { row: item, column, value });
+    }
+    if metric.on_sphere() {
+        let inverse = if norm >= SHORTEST { 1.0 / norm } else { 0.0 };
+        multiply(row, inverse);
+        return Ok(Norms { squared: dot(row, row) as f32, inverse: inverse as f32 });
+    }
+    // Four squared norms must still fit: ‖x−y‖² ≤ 2‖x‖² + 2‖y‖².
+    let limit = (f64::from(f32::MAX) / 8.0).sqrt();
+    if norm > limit {
+        return Err(Error::TooLong { row: item, norm, limit });
+    }
+    Ok(Norms { squared: squared as f32, inverse: 0.0 })
 }
 
 vectorised! {

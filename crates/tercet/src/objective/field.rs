@@ -6,6 +6,8 @@
 //! candidates in one matrix product, and its weights go back by two more, or pair by pair where few
 //! of them matter.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
@@ -23,18 +25,21 @@ use crate::{Error, Labels, Metric};
 /// Anchors a tile.
 const TILE: usize = 64;
 
+/// Rows of the gradient that one task finishes.
+const BLOCK: usize = 64;
+
 /// Distances one tile may hold (32 MiB a thread): many candidates get fewer anchors a tile.
 const TILE_VALUES: usize = 1 << 23;
 
 /// A batch and, behind it, frozen candidates.
 pub(super) struct Field {
-    /// The batch, in its own order.
-    pub(super) anchors: Points,
+    /// Items of the batch.
+    batch: usize,
+    /// The batch in its own order, where there are candidates behind it.
+    beside_frozen: Option<Points>,
     /// Batch and frozen vectors, in class order.
     pub(super) candidates: Points,
     pub(super) order: ClassOrder,
-    /// Whether there are candidates behind the batch.
-    frozen: bool,
 }
 
 /// What the anchors of a field add up to.
@@ -43,6 +48,11 @@ pub(super) struct Sums {
     pub(super) census: Census,
     /// ∂(Σ φ)/∂points of the batch, B×D: its own order with frozen candidates, class order without.
     gradient: Vec<f32>,
+}
+
+/// Works on a thread of the pool, whose parallel parts begin without waking the pool each time.
+pub(super) fn on_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
 }
 
 impl Field {
@@ -62,25 +72,28 @@ impl Field {
             let (rows, labels) = (vectors.nrows(), frozen_labels.len());
             return Err(Error::Frozen(Box::new(Error::LabelCount { rows, labels })));
         }
-        let frozen = frozen.filter(|(vectors, _)| vectors.nrows() > 0);
-        let (all, order) = match frozen {
-            None => (Points::new(embeddings, metric)?, ClassOrder::new(labels)),
-            Some((vectors, frozen_labels)) => {
-                let all = concatenate(Axis(0), &[embeddings, vectors]).map_err(|_| {
-                    Error::DimensionMismatch {
-                        queries: embeddings.ncols(),
-                        gallery: vectors.ncols(),
-                    }
-                })?;
-                let points =
-                    Points::new(all.view(), metric).map_err(|error| among(error, batch))?;
-                (points, ClassOrder::new(&labels.chain(frozen_labels)))
-            }
+        let Some((vectors, frozen_labels)) = frozen.filter(|(vectors, _)| vectors.nrows() > 0)
+        else {
+            let order = ClassOrder::new(labels);
+            let candidates = Points::ordered(embeddings, metric, Some(&order.items))?;
+            return Ok(Self { batch, beside_frozen: None, candidates, order });
         };
+        let all = concatenate(Axis(0), &[embeddings, vectors]).map_err(|_| {
+            Error::DimensionMismatch { queries: embeddings.ncols(), gallery: vectors.ncols() }
+        })?;
+        let all = Points::new(all.view(), metric).map_err(|error| among(error, batch))?;
+        let order = ClassOrder::new(&labels.chain(frozen_labels));
         let candidates = all.reordered(&order.items);
-        let rows = 0..batch as u32;
-        let anchors = if frozen.is_some() { all.reordered(&rows.collect::<Vec<_>>()) } else { all };
-        Ok(Self { anchors, candidates, order, frozen: frozen.is_some() })
+        let anchors = all.reordered(&(0..batch as u32).collect::<Vec<_>>());
+        Ok(Self { batch, beside_frozen: Some(anchors), candidates, order })
+    }
+
+    /// The batch, in its own order.
+    pub(super) fn anchors(&self) -> Cow<'_, Points> {
+        match &self.beside_frozen {
+            Some(anchors) => Cow::Borrowed(anchors),
+            None => Cow::Owned(self.candidates.reordered(&self.order.ranks)),
+        }
     }
 
     /// Anchors of a tile.
@@ -109,8 +122,8 @@ impl Field {
 
     /// Turns each anchor's distances into weights by a rule, and the weights into a gradient.
     pub(super) fn sums(&self, rule: &Rule, steps: &Steps) -> Sums {
-        let (tally, gradient) = if self.frozen {
-            self.beside_frozen(rule, steps)
+        let (tally, gradient) = if let Some(anchors) = &self.beside_frozen {
+            self.beside_frozen(anchors, rule, steps)
         } else if self.candidates.len() <= symmetric::MOST {
             let result = symmetric::evaluate(rule, &self.candidates, &self.order);
             // Done as a whole: there is nothing left to break off.
@@ -119,24 +132,24 @@ impl Field {
         } else {
             gradient::evaluate(rule, &self.candidates, &self.order, steps)
         };
-        let anchors = self.order.ranks[..self.anchors.len()].iter().map(|&place| place as usize);
+        let anchors = self.order.ranks[..self.batch].iter().map(|&place| place as usize);
         let census = Census::of_anchors(&self.order, anchors, &tally);
         Sums { tally, census, gradient }
     }
 
-    fn beside_frozen(&self, rule: &Rule, steps: &Steps) -> (Tally, Vec<f32>) {
+    fn beside_frozen(&self, anchors: &Points, rule: &Rule, steps: &Steps) -> (Tally, Vec<f32>) {
         let height = self.tile_rows();
-        let tiles = self.anchors.len().div_ceil(height);
+        let tiles = self.batch.div_ceil(height);
         let lanes = rayon::current_num_threads().min(tiles);
         // A fixed share of the tiles for each lane, and the shares added in order: the same number
         // of threads gives the same bits.
         (0..lanes)
             .into_par_iter()
             .map(|lane| {
-                let mut work = Lane::new(self, rule);
+                let mut work = Lane::new(self, anchors, rule);
                 for tile in (lane..tiles).step_by(lanes) {
                     work.tile(tile);
-                    if steps.done(height.min(self.anchors.len() - tile * height)).is_break() {
+                    if steps.done(height.min(self.batch - tile * height)).is_break() {
                         break;
                     }
                 }
@@ -155,15 +168,19 @@ impl Field {
     /// The outcome of a sum over `divisor` terms.
     pub(super) fn outcome(&self, sums: &Sums, divisor: u64) -> Outcome {
         let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
-        let (batch, d) = (self.anchors.len(), self.anchors.dimensions());
-        let mut gradient = Vec::with_capacity(batch * d);
-        for item in 0..batch {
-            let at = if self.frozen { item } else { self.order.ranks[item] as usize };
-            gradient.extend_from_slice(&sums.gradient[at * d..][..d]);
-            let row = &mut gradient[item * d..];
-            multiply(row, scale);
-            self.anchors.pull_back(item, row);
-        }
+        let (batch, d) = (self.batch, self.candidates.dimensions());
+        let mut gradient = vec![0.0; batch * d];
+        gradient.par_chunks_mut(BLOCK * d).enumerate().for_each(|(block, rows)| {
+            for (item, row) in (block * BLOCK..).zip(rows.chunks_exact_mut(d)) {
+                let (points, at) = match &self.beside_frozen {
+                    Some(anchors) => (anchors, item),
+                    None => (&self.candidates, self.order.ranks[item] as usize),
+                };
+                row.copy_from_slice(&sums.gradient[at * d..][..d]);
+                multiply(row, scale);
+                points.pull_back(at, row);
+            }
+        });
         // As many rows as the batch has, all of them D long: the shape fits.
         let gradient = Array2::from_shape_vec((batch, d), gradient).unwrap_or_default();
         Outcome { value: sums.tally.value * scale, gradient, census: sums.census }
@@ -186,6 +203,7 @@ fn among(error: Error, batch: usize) -> Error {
 /// One thread's share of the tiles, with its own sums.
 struct Lane<'a> {
     field: &'a Field,
+    anchors: &'a Points,
     rule: &'a Rule<'a>,
     tally: Tally,
     /// Σ over pairs of c·(x − y), B×D, still without the part that `diagonal` holds.
@@ -202,14 +220,15 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn new(field: &'a Field, rule: &'a Rule<'a>) -> Self {
-        let (batch, columns) = (field.anchors.len(), field.candidates.len());
+    fn new(field: &'a Field, anchors: &'a Points, rule: &'a Rule<'a>) -> Self {
+        let (batch, columns) = (anchors.len(), field.candidates.len());
         let rows = field.tile_rows().min(batch);
         Self {
             field,
+            anchors,
             rule,
             tally: Tally::default(),
-            sums: vec![0.0; batch * field.anchors.dimensions()],
+            sums: vec![0.0; batch * anchors.dimensions()],
             diagonal: vec![0.0; batch],
             distances: vec![0.0; rows * columns],
             weights: vec![0.0; rows * columns],
@@ -224,11 +243,11 @@ impl<'a> Lane<'a> {
         let field = self.field;
         let columns = field.candidates.len();
         let height = field.tile_rows();
-        let rows = tile * height..((tile + 1) * height).min(field.anchors.len());
+        let rows = tile * height..((tile + 1) * height).min(self.anchors.len());
         let area = rows.len() * columns;
         self.close.clear();
         let distances = &mut self.distances[..area];
-        field.anchors.tile(rows.clone(), &field.candidates, distances, Some(&mut self.close));
+        self.anchors.tile(rows.clone(), &field.candidates, distances, Some(&mut self.close));
         if self.rule.dense {
             self.weights[..area].fill(0.0);
         }
@@ -269,14 +288,14 @@ impl<'a> Lane<'a> {
     /// Takes one weight of an anchor's row and moves both ends of its pair.
     fn pull(&mut self, anchor: usize, start: usize, place: usize) {
         let weight = std::mem::take(&mut self.weights[start + place]);
-        let c = self.field.anchors.coefficient(weight, self.distances[start + place]);
+        let c = self.anchors.coefficient(weight, self.distances[start + place]);
         if c == 0.0 {
             return;
         }
-        let d = self.field.anchors.dimensions();
-        let (x, y) = (self.field.anchors.row(anchor), self.field.candidates.row(place));
+        let d = self.anchors.dimensions();
+        let (x, y) = (self.anchors.row(anchor), self.field.candidates.row(place));
         let item = self.field.order.items[place] as usize;
-        let moves = item < self.field.anchors.len();
+        let moves = item < self.anchors.len();
         for k in 0..d {
             let force = c * (x[k] - y[k]);
             self.sums[anchor * d + k] += force;
@@ -290,8 +309,8 @@ impl<'a> Lane<'a> {
     /// columns that belong to the batch −Cᵀ·X to the batch.
     fn spread_tile(&mut self, rows: std::ops::Range<usize>) {
         let field = self.field;
-        let (batch, columns) = (field.anchors.len(), field.candidates.len());
-        let (d, area) = (field.anchors.dimensions(), rows.len() * columns);
+        let (batch, columns) = (self.anchors.len(), field.candidates.len());
+        let (d, area) = (self.anchors.dimensions(), rows.len() * columns);
         // Pairs too close for the Gram form would cancel here as well: they go one by one.
         let close = std::mem::take(&mut self.close);
         for pair in &close {
@@ -300,7 +319,7 @@ impl<'a> Lane<'a> {
         }
         self.close = close;
 
-        field.anchors.to_coefficients(&mut self.weights[..area], &self.distances[..area]);
+        self.anchors.to_coefficients(&mut self.weights[..area], &self.distances[..area]);
         for (index, anchor) in rows.clone().enumerate() {
             let line = &self.weights[index * columns..][..columns];
             self.diagonal[anchor] += sum(line) as f32;
@@ -317,13 +336,13 @@ impl<'a> Lane<'a> {
         product(&mut self.sums[rows.start * d..rows.end * d], true, -1.0, tile, all);
         let height = rows.len();
         let back = Operand::new(&self.batch_weights[..height * batch], height, batch);
-        let anchors = Operand::new(field.anchors.gram_rows(rows), height, d);
+        let anchors = Operand::new(self.anchors.gram_rows(rows), height, d);
         product(&mut self.sums, true, -1.0, back.t(), anchors);
     }
 
     fn finish(mut self) -> (Tally, Vec<f32>) {
-        let (batch, d) = (self.field.anchors.len(), self.field.anchors.dimensions());
-        let points = self.field.anchors.gram_rows(0..batch).chunks_exact(d);
+        let (batch, d) = (self.anchors.len(), self.anchors.dimensions());
+        let points = self.anchors.gram_rows(0..batch).chunks_exact(d);
         for ((sums, point), &total) in self.sums.chunks_exact_mut(d).zip(points).zip(&self.diagonal)
         {
             for (sum, &x) in sums.iter_mut().zip(point) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::field::Field;
+use super::field::{Field, on_pool};
 use super::penalty::exp_below_0;
 use super::row::{Row, Rule};
 use super::{Outcome, Penalty, Reduction, ranked};
@@ -137,6 +137,16 @@ impl Lifted {
         steps: &Steps,
     ) -> Result<Outcome, Error> {
         self.check_trainable()?;
+        on_pool(|| self.over_checked(embeddings, labels, frozen, steps))
+    }
+
+    fn over_checked(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        frozen: Option<(ArrayView2<f32>, &Labels)>,
+        steps: &Steps,
+    ) -> Result<Outcome, Error> {
         let field = Field::new(self.metric, embeddings, labels, frozen)?;
         let rule = Rule {
             penalty: Penalty::Hinge { margin: self.margin },

@@ -71,7 +71,7 @@ use serde::{Deserialize, Serialize};
 use crate::distance::Metric;
 use crate::watch::{Steps, Watch};
 use crate::{Error, Labels};
-use field::Field;
+use field::{Field, on_pool};
 use row::Rule;
 
 /// A triplet objective. `Default` is [`TripletLoss::batch_hard`].
@@ -192,6 +192,16 @@ impl TripletLoss {
     ) -> Result<Outcome, Error> {
         self.penalty.check()?;
         self.selection.check(self.metric)?;
+        on_pool(|| self.over_checked(embeddings, labels, frozen, steps))
+    }
+
+    fn over_checked(
+        &self,
+        embeddings: ArrayView2<f32>,
+        labels: &Labels,
+        frozen: Option<(ArrayView2<f32>, &Labels)>,
+        steps: &Steps,
+    ) -> Result<Outcome, Error> {
         let field = Field::new(self.metric, embeddings, labels, frozen)?;
         let rule = Rule {
             penalty: self.penalty,

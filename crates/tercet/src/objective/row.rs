@@ -89,15 +89,17 @@ impl Row<'_> {
     /// The nearest negative strictly farther than `above` (ties: lowest original index), with its
     /// distance.
     pub(super) fn nearest_negative(&self, above: f32) -> Option<(usize, f32)> {
-        let nearest = self
-            .negatives()
-            .into_iter()
-            .map(|range| smallest_above(&self.distances[range], above))
-            .fold(f32::INFINITY, f32::min);
-        (nearest < f32::INFINITY)
-            .then(|| self.lowest_at(self.negatives(), nearest))
-            .flatten()
-            .map(|place| (place, nearest))
+        let least = self.negatives().map(|range| smallest_above(&self.distances[range], above));
+        let nearest = least[0].min(least[1]);
+        let place = if nearest < f32::INFINITY { self.negative_at(nearest, least) } else { None };
+        place.map(|place| (place, nearest))
+    }
+
+    /// Of the negatives at a distance, that of the lowest original index. `least` are the nearest of
+    /// either side that count: only the sides that have it are looked through.
+    pub(super) fn negative_at(&self, nearest: f32, least: [f32; 2]) -> Option<usize> {
+        let sides = self.negatives().into_iter().zip(least);
+        self.lowest_at(sides.filter(|(_, least)| *least == nearest).map(|(side, _)| side), nearest)
     }
 
     /// Of the places whose distance is `distance`, that of the lowest original index.

@@ -28,13 +28,14 @@ pub(super) fn weigh_each(row: &mut Row) {
         for (above, &positive) in above.iter_mut().zip(group) {
             *above = row.distances[positive];
         }
-        let [before, after] = row.negatives();
-        let nearest = smallest_above_each(&row.distances[before], above, [f32::INFINITY; GROUP]);
-        let nearest = smallest_above_each(&row.distances[after], above, nearest);
-        for (&positive, &d_an) in group.iter().zip(&nearest) {
+        let [before, after] =
+            row.negatives().map(|range| smallest_above_each(&row.distances[range], above));
+        for (index, &positive) in group.iter().enumerate() {
+            let least = [before[index], after[index]];
+            let d_an = least[0].min(least[1]);
             // Most negatives found lie behind the band: only those inside are looked for.
             if d_an < row.distances[positive] + row.penalty.margin() {
-                let negative = row.lowest_at(row.negatives(), d_an);
+                let negative = row.negative_at(d_an, least);
                 select_in_band(row, positive, negative.map(|place| (place, d_an)));
             }
         }
@@ -42,12 +43,8 @@ pub(super) fn weigh_each(row: &mut Row) {
 }
 
 vectorised! {
-    /// The smallest of the values above each limit, or what it is without them.
-    fn smallest_above_each<const N: usize>(
-        values: &[f32],
-        above: [f32; N],
-        nearest: [f32; N],
-    ) -> [f32; N] {
+    /// The smallest of the values above each limit, or infinity.
+    fn smallest_above_each<const N: usize>(values: &[f32], above: [f32; N]) -> [f32; N] {
         let mut least = [[f32::INFINITY; LANES]; N];
         let (chunks, rest) = values.as_chunks::<LANES>();
         for chunk in chunks {
@@ -59,12 +56,10 @@ vectorised! {
                 }
             }
         }
-        let mut nearest = nearest;
-        for p in 0..N {
+        std::array::from_fn(|p| {
             let rest = rest.iter().filter(|&&value| value > above[p]);
-            nearest[p] = rest.chain(&least[p]).fold(nearest[p], |least, &value| least.min(value));
-        }
-        nearest
+            rest.chain(&least[p]).fold(f32::INFINITY, |least, &value| least.min(value))
+        })
     }
 }
 

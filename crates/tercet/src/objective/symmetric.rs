@@ -5,8 +5,8 @@
 //! Σ_y S(x,y)·(x − y), one product of the two. Every strip of rows is a task of its own with its
 //! own place to write, so the result does not depend on the threads at all.
 
-use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
@@ -46,9 +46,14 @@ struct Upper<'a> {
 
 /// Σ φ with its census and ∂(Σ φ)/∂points (B×D in class order).
 pub(super) fn evaluate(rule: &Rule, points: &Points, order: &ClassOrder) -> (Tally, Vec<f32>) {
-    let mut room = ROOM.take();
+    // Whoever comes while another has the room gets one of its own.
+    let mut room = ROOM.lock().map(|mut room| std::mem::take(&mut *room)).unwrap_or_default();
     let result = evaluate_in(rule, points, order, &mut room);
-    ROOM.set(room);
+    if let Ok(mut kept) = ROOM.lock()
+        && kept.upper.capacity() < room.upper.capacity()
+    {
+        *kept = room;
+    }
     result
 }
 
@@ -133,18 +138,16 @@ fn upper_values(batch: usize) -> usize {
     (0..batch).step_by(STRIP).map(|start| rows(start) * (batch - start)).sum()
 }
 
-/// A thread's matrices stay for its next batch: the system takes as long to hand out fresh pages
-/// as the products take to fill them. So every thread that evaluates keeps what its largest batch
-/// took: 6·B² bytes, 96 MiB after a batch of [`MOST`], until it ends.
+/// The matrices stay for the next batch: the system takes as long to hand out fresh pages as the
+/// products take to fill them. So a process that evaluates keeps what its largest batch took: 6·B²
+/// bytes, 96 MiB after a batch of [`MOST`].
 #[derive(Default)]
 struct Room {
     upper: Vec<f32>,
     coefficients: Vec<f32>,
 }
 
-thread_local! {
-    static ROOM: Cell<Room> = const { Cell::new(Room { upper: Vec::new(), coefficients: Vec::new() }) };
-}
+static ROOM: Mutex<Room> = Mutex::new(Room { upper: Vec::new(), coefficients: Vec::new() });
 
 /// Buffers that one thread uses again and again.
 #[derive(Default)]

@@ -81,7 +81,7 @@ impl Selection {
             return too_many;
         }
         let count = AtomicU64::new(0);
-        let chosen = field.anchors.sweep(&field.candidates, |anchor, distances| {
+        let chosen = field.anchors().sweep(&field.candidates, |anchor, distances| {
             let mut triplets = Vec::new();
             if count.load(Ordering::Relaxed) <= TRIPLET_LIMIT {
                 self.triplets_of(&field, anchor, distances, margin, &mut |triplet| {
@@ -114,12 +114,13 @@ impl Selection {
     ) -> Result<(), Error> {
         self.check(metric)?;
         let field = Field::new(metric, embeddings, labels, None)?;
-        let (anchors, columns) = (field.anchors.len(), field.candidates.len());
+        let anchors = field.anchors();
+        let (batch, columns) = (anchors.len(), field.candidates.len());
         let mut buffer = vec![0.0; field.tile_rows() * columns];
-        for start in (0..anchors).step_by(field.tile_rows()) {
-            let rows = start..(start + field.tile_rows()).min(anchors);
+        for start in (0..batch).step_by(field.tile_rows()) {
+            let rows = start..(start + field.tile_rows()).min(batch);
             let distances = &mut buffer[..rows.len() * columns];
-            field.anchors.tile(rows.clone(), &field.candidates, distances, None);
+            anchors.tile(rows.clone(), &field.candidates, distances, None);
             for (anchor, line) in rows.zip(distances.chunks_exact(columns)) {
                 self.triplets_of(&field, anchor, line, margin, &mut visit);
             }
