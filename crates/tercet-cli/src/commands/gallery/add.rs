@@ -135,7 +135,10 @@ impl Summary<'_> {
             if let Some(built) = built {
                 text += &format!("\n{built}");
             }
-            text + &format!("\nlook at it with: tercet serve {}", info.location)
+            // An address is told without its password and options: it would not lead there.
+            let address = info.location.contains("://");
+            let gallery: &str = if address { "with the same address" } else { &info.location };
+            text + &format!("\nlook at it with: tercet serve {gallery}")
         })?;
         Ok(ExitCode::SUCCESS)
     }
