@@ -17,6 +17,12 @@ impl<'a> Operand<'a> {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// Rows `stride` apart.
+    pub(crate) fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(fits(values, rows, columns, stride), "a matrix has rows a stride apart");
+        Self { values, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
     /// The transposed view.
     pub(crate) fn t(self) -> Self {
         Self {
@@ -27,6 +33,11 @@ impl<'a> Operand<'a> {
             ..self
         }
     }
+}
+
+/// Whether `values` holds so many rows of so many columns, a stride apart.
+fn fits(values: &[f32], rows: usize, columns: usize, stride: usize) -> bool {
+    columns <= stride && (rows == 0 || values.len() >= (rows - 1) * stride + columns)
 }
 
 /// How many threads one product may use.
@@ -53,9 +64,24 @@ pub(crate) fn product_by(
     left: Operand,
     right: Operand,
 ) {
+    let (m, n) = (left.rows, right.columns);
+    assert_eq!(out.len(), m * n, "the product fits its destination");
+    product_apart(threads, out, n, add, factor, left, right);
+}
+
+/// [`product_by`] with rows of `out` a stride apart.
+pub(crate) fn product_apart(
+    threads: Threads,
+    out: &mut [f32],
+    stride: usize,
+    add: bool,
+    factor: f32,
+    left: Operand,
+    right: Operand,
+) {
     let (m, k, n) = (left.rows, left.columns, right.columns);
     assert_eq!(k, right.rows, "inner dimensions of a product agree");
-    assert_eq!(out.len(), m * n, "the product fits its destination");
+    assert!(fits(out, m, n, stride), "the product fits its destination");
     if m == 0 || n == 0 {
         return;
     }
@@ -64,7 +90,7 @@ pub(crate) fn product_by(
         Threads::All => gemm::Parallelism::Rayon(0),
     };
     // SAFETY: the three slices hold m×n, m×k and k×n values at the strides given, as asserted here
-    // and in `Operand::new`; `out` is borrowed mutably, so it overlaps neither operand.
+    // and where operands are made; `out` is borrowed mutably, so it overlaps neither operand.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -73,7 +99,7 @@ pub(crate) fn product_by(
             k,
             out.as_mut_ptr(),
             1,
-            n as isize,
+            stride as isize,
             add,
             left.values.as_ptr(),
             left.column_stride as isize,

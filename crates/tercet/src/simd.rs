@@ -78,61 +78,149 @@ pub(crate) fn has_avx2() -> bool {
 /// Values that a vectorised loop holds at a time: one AVX-512 register of f32.
 pub(crate) const LANES: usize = 16;
 
+/// Lanes folded into one by halves, an order that every instruction set shares.
+///
+/// Not inlined: the compiler would cut the loops before it into registers as narrow as the last half.
+#[inline(never)]
+pub(crate) fn fold<T: Copy, const N: usize>(lanes: &[T; N], pick: impl Fn(T, T) -> T) -> T {
+    let mut lanes = *lanes;
+    let mut width = N;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            lanes[lane] = pick(lanes[lane], lanes[lane + width]);
+        }
+    }
+    lanes[0]
+}
+
+/// Folds values in any order and possibly twice, as the least and the largest may be.
+#[inline(always)]
+fn extreme(values: &[f32], worst: f32, pick: impl Fn(f32, f32) -> f32) -> f32 {
+    /// Registers that do not wait for each other.
+    const WIDE: usize = 4 * LANES;
+
+    let mut lanes = [worst; WIDE];
+    let (wide, rest) = values.as_chunks::<WIDE>();
+    for block in wide {
+        for lane in 0..WIDE {
+            lanes[lane] = pick(lanes[lane], block[lane]);
+        }
+    }
+    let (blocks, rest) = rest.as_chunks::<LANES>();
+    for block in blocks {
+        for lane in 0..LANES {
+            lanes[lane] = pick(lanes[lane], block[lane]);
+        }
+    }
+    match values.last_chunk::<LANES>() {
+        Some(block) => {
+            for lane in 0..LANES {
+                lanes[lane] = pick(lanes[lane], block[lane]);
+            }
+        }
+        None => {
+            for &value in rest {
+                lanes[0] = pick(lanes[0], value);
+            }
+        }
+    }
+    fold(&lanes, pick)
+}
+
 vectorised! {
     /// Σ values, in f64.
     pub(crate) fn sum(values: &[f32]) -> f64 {
-        let mut sums = [0.0_f64; LANES];
-        let (chunks, rest) = values.as_chunks::<LANES>();
+        let mut sums = [0.0_f64; 2 * LANES];
+        let (chunks, rest) = values.as_chunks::<{ 2 * LANES }>();
         for chunk in chunks {
-            for lane in 0..LANES {
+            for lane in 0..2 * LANES {
                 sums[lane] += f64::from(chunk[lane]);
             }
         }
-        sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
+        fold(&sums, |x, y| x + y) + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
     }
 }
 
 vectorised! {
     /// The smallest value above `above`, or infinity.
     pub(crate) fn smallest_above(values: &[f32], above: f32) -> f32 {
-        let mut least = [f32::INFINITY; LANES];
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
+        extreme(values, f32::INFINITY, |least, value| {
+            let value = if value > above { value } else { f32::INFINITY };
+            if value < least { value } else { least }
+        })
+    }
+}
+
+vectorised! {
+    /// The smallest value above each limit, or infinity.
+    pub(crate) fn smallest_above_each<const N: usize>(values: &[f32], above: [f32; N]) -> [f32; N] {
+        let mut least = [[f32::INFINITY; LANES]; N];
+        let (blocks, rest) = values.as_chunks::<LANES>();
+        for block in blocks {
             for lane in 0..LANES {
-                let value = if chunk[lane] > above { chunk[lane] } else { f32::INFINITY };
-                least[lane] = if value < least[lane] { value } else { least[lane] };
+                let d = block[lane];
+                for p in 0..N {
+                    let value = if d > above[p] { d } else { f32::INFINITY };
+                    least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
+                }
             }
         }
-        let rest = rest.iter().filter(|&&value| value > above);
-        rest.chain(&least).fold(f32::INFINITY, |least, &value| least.min(value))
+        // What is met twice changes nothing.
+        let mut last = [f32::INFINITY; LANES];
+        match values.last_chunk::<LANES>() {
+            Some(block) => last = *block,
+            None => last[..rest.len()].copy_from_slice(rest),
+        }
+        for lane in 0..LANES {
+            for p in 0..N {
+                let value = if last[lane] > above[p] { last[lane] } else { f32::INFINITY };
+                least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
+            }
+        }
+        let mut nearest = [f32::INFINITY; N];
+        for (nearest, least) in nearest.iter_mut().zip(&least) {
+            *nearest = fold(least, |x, y| if y < x { y } else { x });
+        }
+        nearest
     }
 }
 
 vectorised! {
     /// The largest value, or −infinity.
     pub(crate) fn largest(values: &[f32]) -> f32 {
-        let mut most = [f32::NEG_INFINITY; LANES];
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for lane in 0..LANES {
-                most[lane] = if chunk[lane] > most[lane] { chunk[lane] } else { most[lane] };
-            }
-        }
-        rest.iter().chain(&most).fold(f32::NEG_INFINITY, |most, &value| most.max(value))
+        extreme(values, f32::NEG_INFINITY, |most, value| if value > most { value } else { most })
     }
 }
 
 vectorised! {
     /// The smallest value, or infinity.
     pub(crate) fn smallest(values: &[f32]) -> f32 {
-        let mut least = [f32::INFINITY; LANES];
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for lane in 0..LANES {
-                least[lane] = if chunk[lane] < least[lane] { chunk[lane] } else { least[lane] };
+        extreme(values, f32::INFINITY, |least, value| if value < least { value } else { least })
+    }
+}
+
+vectorised! {
+    /// The smallest and the largest value, infinite if there are none.
+    pub(crate) fn extremes(values: &[f32]) -> [f32; 2] {
+        const WIDE: usize = 2 * LANES;
+        let (mut least, mut most) = ([f32::INFINITY; WIDE], [f32::NEG_INFINITY; WIDE]);
+        let (blocks, rest) = values.as_chunks::<WIDE>();
+        for block in blocks {
+            for lane in 0..WIDE {
+                let value = block[lane];
+                least[lane] = if value < least[lane] { value } else { least[lane] };
+                most[lane] = if value > most[lane] { value } else { most[lane] };
             }
         }
-        rest.iter().chain(&least).fold(f32::INFINITY, |least, &value| least.min(value))
+        for &value in rest {
+            least[0] = if value < least[0] { value } else { least[0] };
+            most[0] = if value > most[0] { value } else { most[0] };
+        }
+        [
+            fold(&least, |x, y| if y < x { y } else { x }),
+            fold(&most, |x, y| if y > x { y } else { x }),
+        ]
     }
 }
 
@@ -161,6 +249,15 @@ vectorised! {
 }
 
 vectorised! {
+    /// sums −= terms.
+    pub(crate) fn subtract(sums: &mut [f32], terms: &[f32]) {
+        for (sum, &term) in sums.iter_mut().zip(terms) {
+            *sum -= term;
+        }
+    }
+}
+
+vectorised! {
     /// sums += terms.
     pub(crate) fn add(sums: &mut [f32], terms: &[f32]) {
         for (sum, &term) in sums.iter_mut().zip(terms) {
@@ -172,16 +269,16 @@ vectorised! {
 vectorised! {
     /// Σ x·y, in f64.
     pub(crate) fn dot(left: &[f32], right: &[f32]) -> f64 {
-        let mut sums = [0.0_f64; LANES];
-        let (left, left_rest) = left.as_chunks::<LANES>();
-        let (right, right_rest) = right.as_chunks::<LANES>();
+        let mut sums = [0.0_f64; 2 * LANES];
+        let (left, left_rest) = left.as_chunks::<{ 2 * LANES }>();
+        let (right, right_rest) = right.as_chunks::<{ 2 * LANES }>();
         for (x, y) in left.iter().zip(right) {
-            for lane in 0..LANES {
+            for lane in 0..2 * LANES {
                 sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
             }
         }
         let rest = left_rest.iter().zip(right_rest).map(|(&x, &y)| f64::from(x) * f64::from(y));
-        sums.iter().sum::<f64>() + rest.sum::<f64>()
+        fold(&sums, |x, y| x + y) + rest.sum::<f64>()
     }
 }
 
@@ -265,6 +362,18 @@ fn plain_block(source: Strided, plus: Option<Strided>, out: &mut [f32], out_stri
 fn avx512_block(source: Strided, plus: Option<Strided>, out: &mut [f32], out_stride: usize) {
     use std::arch::x86_64::*;
 
+    /// Rows of the source ahead that are asked for: the next block of these columns. Matrices of
+    /// batches from 1024 on lie beyond the second cache, and no machine foresees such strides.
+    const AHEAD: usize = LANES;
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn ask(matrix: Strided, at: usize) {
+        if let Some(value) = matrix.values.get(at) {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+        }
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn load(matrix: Strided, row: usize) -> __m512 {
@@ -279,6 +388,10 @@ fn avx512_block(source: Strided, plus: Option<Strided>, out: &mut [f32], out_str
     let mut rows = [_mm512_setzero_ps(); LANES];
     for (r, row) in rows.iter_mut().enumerate() {
         *row = load(source, r);
+        ask(source, (r + AHEAD) * source.stride);
+        if let Some(plus) = plus {
+            ask(plus, r * plus.stride + AHEAD);
+        }
     }
     let pairs = rows;
     for r in (0..LANES).step_by(2) {
@@ -388,7 +501,10 @@ mod tests {
                 add(&mut added, y);
                 let wanted = x.get(count / 2).copied().unwrap_or_default();
                 let found = find(x, wanted, count / 3);
-                (sum(x), dot(x, y), smallest_above(x, 1.0), largest(x), found, added)
+                let each = smallest_above_each(x, [-9.0, 1.0, 2.5]);
+                assert_eq!(extremes(x), [smallest(x), largest(x)]);
+                let extremes = (smallest(x), largest(x), smallest_above(x, 1.0), each);
+                (sum(x), dot(x, y), extremes, found, added)
             });
             let (_, baseline) = &results[0];
             for (level, result) in &results {
@@ -397,7 +513,14 @@ mod tests {
             assert!((baseline.0 - scalar::sum(x)).abs() < 1e-9);
             assert!((baseline.1 - scalar::dot(x, y)).abs() < 1e-9);
             let added: Vec<f32> = x.iter().zip(y).map(|(x, y)| x + y).collect();
-            assert_eq!(baseline.5, added);
+            assert_eq!(baseline.4, added);
+            let above =
+                |limit: f32| x.iter().copied().filter(|&x| x > limit).fold(f32::INFINITY, f32::min);
+            let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let each = [above(-9.0), above(1.0), above(2.5)];
+            assert_eq!(baseline.2, (each[0], most, each[1], each));
+            let found = x.iter().skip(count / 3).position(|value| Some(value) == x.get(count / 2));
+            assert_eq!(baseline.3, found.map(|at| at + count / 3));
         }
     }
 

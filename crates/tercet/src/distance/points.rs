@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Distance, Metric, SHORTEST};
 use crate::Error;
-use crate::matrix::{Operand, product, squared_difference};
+use crate::matrix::{Operand, Threads, product_apart, squared_difference};
 use crate::simd::{dot, vectorised};
 
 /// Below this share of ‖x‖² + ‖y‖² a squared distance from the Gram form is measured again: there
@@ -270,26 +270,28 @@ impl Points {
         out: &mut [f32],
         close: Option<&mut Vec<Close>>,
     ) {
-        self.part(rows, gallery, 0..gallery.count, out, close);
+        self.part(rows, gallery, 0..gallery.count, out, gallery.count, close);
     }
 
-    /// [`tile`](Self::tile) for some of the gallery's points only.
+    /// [`tile`](Self::tile) for some of the gallery's points only, with rows of `out` a stride apart.
     pub(crate) fn part(
         &self,
         rows: Range<usize>,
         gallery: &Self,
         columns: Range<usize>,
         out: &mut [f32],
+        stride: usize,
         mut close: Option<&mut Vec<Close>>,
     ) {
         let (d, width) = (self.dimensions, columns.len());
         let queries = Operand::new(self.gram_rows(rows.clone()), rows.len(), d);
         let others = Operand::new(gallery.gram_rows(columns.clone()), width, d);
-        product(out, false, -2.0, queries, others.t());
+        product_apart(Threads::One, out, stride, false, -2.0, queries, others.t());
 
         let norms = &gallery.squared_norms[columns.clone()];
         let same = std::ptr::eq(self, gallery);
-        for (row, line) in rows.zip(out.chunks_exact_mut(width.max(1))) {
+        for (row, line) in rows.zip(out.chunks_mut(stride.max(1))) {
+            let line = &mut line[..width];
             let own = self.squared_norms[row];
             // The self-pair always cancels: it must not send every row down the slow path.
             let diagonal = (same && columns.contains(&row)).then(|| row - columns.start);

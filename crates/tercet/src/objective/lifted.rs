@@ -1,15 +1,15 @@
 use std::fmt;
-use std::ops::Range;
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::field::{Field, on_pool};
 use super::penalty::exp_below_0;
+use super::ranked::{self, Span};
 use super::row::{Row, Rule};
-use super::{Outcome, Penalty, Reduction, ranked};
+use super::{Outcome, Penalty, Reduction};
 use crate::distance::multiply;
-use crate::simd::{largest, smallest, sum, vectorised};
+use crate::simd::{sum, vectorised};
 use crate::watch::{Steps, Watch};
 use crate::{Error, Labels, Metric};
 
@@ -168,14 +168,11 @@ fn weigh(row: &mut Row) {
     let class = row.class.clone();
     let positives = [class.start..row.anchor, row.anchor + 1..class.end];
     let negatives = row.negatives();
-    let extreme = |ranges: &[Range<usize>; 2], of: fn(&[f32]) -> f32, pick: fn(f32, f32) -> f32| {
-        pick(of(&row.distances[ranges[0].clone()]), of(&row.distances[ranges[1].clone()]))
-    };
-    let far = extreme(&positives, largest, f32::max);
-    let near = extreme(&negatives, smallest, f32::min);
+    let span = Span::of(row);
+    let (far, near) = (span.high, span.near);
     let triplets = (class.len() - 1) as u64 * (row.distances.len() - class.len()) as u64;
     row.tally.selected += triplets;
-    row.tally.violated += ranked::violated(row);
+    row.tally.violated += ranked::violated(row, span);
 
     // e^{d − far} and e^{near − d} do not overflow; the weights hold them until their sum is known.
     let [mut positive_sum, mut negative_sum] = [0.0; 2];

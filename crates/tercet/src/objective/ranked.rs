@@ -8,7 +8,7 @@
 use super::places::{CHUNK, Places, Rising};
 use super::row::Row;
 use super::soft_nodes::Nodes;
-use crate::simd::{LANES, dot, largest, smallest, vectorised};
+use crate::simd::{LANES, extremes, fold, vectorised};
 
 /// Positives from which ranking beats comparing with each of them.
 const MANY: usize = 12;
@@ -23,8 +23,8 @@ pub(super) struct Ranks {
     pub(super) places: Places,
     /// Negatives by place.
     counts: Vec<[u32; WAYS]>,
-    /// Σ d of the negatives by place.
-    sums: Vec<[f64; WAYS]>,
+    /// The negatives by place, with their distances.
+    sums: Vec<[Sum; WAYS]>,
     /// For each place the sum of the thresholds behind it.
     behind: Vec<f64>,
     /// The least key of the negatives by place.
@@ -33,6 +33,13 @@ pub(super) struct Ranks {
     pub(super) nodes: Nodes,
     pub(super) slopes: Vec<f64>,
     pub(super) factors: Vec<f32>,
+}
+
+/// Negatives at a place; counted in f64, so that one addition of two numbers takes a negative in.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    count: f64,
+    distances: f64,
 }
 
 impl Row<'_> {
@@ -59,11 +66,8 @@ pub(super) fn hinge(row: &mut Row) {
         for (distances, weights) in distances.zip(row.weights[range].chunks_mut(CHUNK)) {
             let found = &mut found[..distances.len()];
             places.find(distances, found);
-            for (index, &place) in found.iter().enumerate() {
-                counts[place as usize][index % WAYS] += 1;
-            }
-            take_behind(found, count as u32, weights);
-            value += dot(distances, weights);
+            count_places(found, counts);
+            value += take_behind(distances, found, count as u32, weights);
         }
     }
     // From here on counts[k][0] is the number of negatives at places up to k.
@@ -85,12 +89,39 @@ pub(super) fn hinge(row: &mut Row) {
     row.tally.violated += violated_of_sorted(row);
 }
 
-vectorised! {
-    /// Minus the number of thresholds behind each place.
-    fn take_behind(places: &[u32], count: u32, weights: &mut [f32]) {
-        for (&place, weight) in places.iter().zip(weights) {
-            *weight = place as i32 as f32 - count as f32;
+/// Counts how often each place was found.
+fn count_places(found: &[u32], counts: &mut [[u32; WAYS]]) {
+    let (groups, rest) = found.as_chunks::<WAYS>();
+    for group in groups {
+        for (way, &place) in group.iter().enumerate() {
+            counts[place as usize][way] += 1;
         }
+    }
+    for &place in rest {
+        counts[place as usize][0] += 1;
+    }
+}
+
+vectorised! {
+    /// Writes a negative's weight w, minus the number of thresholds behind its place, and returns
+    /// Σ d·w.
+    fn take_behind(distances: &[f32], places: &[u32], count: u32, weights: &mut [f32]) -> f64 {
+        let term = |d: f32, place: u32, weight: &mut f32| {
+            *weight = place as i32 as f32 - count as f32;
+            f64::from(d) * f64::from(*weight)
+        };
+        let mut sums = [0.0_f64; LANES];
+        let (distances, last_distances) = distances.as_chunks::<LANES>();
+        let (places, last_places) = places.as_chunks::<LANES>();
+        let (weights, last_weights) = weights.as_chunks_mut::<LANES>();
+        for ((distances, places), weights) in distances.iter().zip(places).zip(weights) {
+            for lane in 0..LANES {
+                sums[lane] += term(distances[lane], places[lane], &mut weights[lane]);
+            }
+        }
+        let last = last_distances.iter().zip(last_places).zip(last_weights);
+        fold(&sums, |x, y| x + y)
+            + last.map(|((&d, &place), weight)| term(d, place, weight)).sum::<f64>()
     }
 }
 
@@ -98,17 +129,17 @@ vectorised! {
 pub(super) fn squared_hinge(row: &mut Row) {
     row.sort_positives();
     let margin = row.penalty.margin();
-    let Ranks { rising, places, counts, sums, behind, .. } = &mut *row.ranks;
+    let Ranks { rising, places, sums, behind, .. } = &mut *row.ranks;
     let count = rising.sorted.len();
     places.set(rising.sorted.iter().map(|d| d + margin));
-    counts.clear();
-    counts.resize(count + 1, [0; WAYS]);
     sums.clear();
-    sums.resize(count + 1, [0.0; WAYS]);
+    sums.resize(count + 1, [Sum::default(); WAYS]);
     behind.clear();
     behind.resize(count + 1, 0.0);
-    for k in (0..count).rev() {
-        behind[k] = behind[k + 1] + f64::from(rising.sorted[k] + margin);
+    let mut total = 0.0;
+    for (behind, d) in behind.iter_mut().zip(&rising.sorted).rev() {
+        total += f64::from(d + margin);
+        *behind = total;
     }
     let mut value = 0.0;
     let mut found = [0; CHUNK];
@@ -118,33 +149,54 @@ pub(super) fn squared_hinge(row: &mut Row) {
         for (distances, weights) in distances.zip(row.weights[range].chunks_mut(CHUNK)) {
             let (found, rest) = (&mut found[..distances.len()], &mut rest[..distances.len()]);
             places.find(distances, found);
-            for (index, ((&place, &d), rest)) in
-                found.iter().zip(distances).zip(&mut *rest).enumerate()
-            {
-                let place = place as usize;
-                counts[place][index % WAYS] += 1;
-                sums[place][index % WAYS] += f64::from(d);
-                *rest = behind[place];
-            }
+            take_in(found, distances, behind, sums, rest);
             value += slopes_behind(distances, found, rest, count as u32, weights);
         }
     }
-    // From here on sums[k][0] is the slope of the positive of rank k.
-    let (mut negatives, mut sum) = (0, 0.0);
-    for ((counts, sums), &d) in counts.iter().zip(sums).zip(&rising.sorted) {
-        negatives += counts.iter().sum::<u32>();
-        sum += sums.iter().sum::<f64>();
+    // From here on behind[k] is the slope of the positive of rank k.
+    let (mut negatives, mut sum) = (0.0, 0.0);
+    for ((ways, slope), &d) in sums.iter().zip(behind).zip(&rising.sorted) {
+        negatives += ways.iter().map(|way| way.count).sum::<f64>();
+        sum += ways.iter().map(|way| way.distances).sum::<f64>();
         let threshold = f64::from(d + margin);
-        sums[0] = 2.0 * (threshold * f64::from(negatives) - sum);
-        row.tally.active += u64::from(negatives);
-        value += threshold * sums[0];
+        *slope = 2.0 * (threshold * negatives - sum);
+        row.tally.active += negatives as u64;
+        value += threshold * *slope;
     }
     let [before, after] = row.positive_ranges();
     for (place, &rank) in before.chain(after).zip(&row.ranks.rising.ranks) {
-        row.weights[place] = row.ranks.sums[rank as usize][0] as f32;
+        row.weights[place] = row.ranks.behind[rank as usize] as f32;
     }
     row.tally.value += value / 2.0;
     row.tally.violated += violated_of_sorted(row);
+}
+
+/// Adds each negative to the others of its place, and writes what is behind that.
+fn take_in(
+    found: &[u32],
+    distances: &[f32],
+    behind: &[f64],
+    sums: &mut [[Sum; WAYS]],
+    rest: &mut [f64],
+) {
+    let behind = &behind[..sums.len()];
+    let mut add = |way: usize, place: u32, d: f32, rest: &mut f64| {
+        let sum = &mut sums[place as usize][way];
+        sum.count += 1.0;
+        sum.distances += f64::from(d);
+        *rest = behind[place as usize];
+    };
+    let (groups, last_found) = found.as_chunks::<WAYS>();
+    let (distance_groups, last_distances) = distances.as_chunks::<WAYS>();
+    let (rest_groups, last_rest) = rest.as_chunks_mut::<WAYS>();
+    for ((places, distances), rest) in groups.iter().zip(distance_groups).zip(rest_groups) {
+        for way in 0..WAYS {
+            add(way, places[way], distances[way], &mut rest[way]);
+        }
+    }
+    for ((&place, &d), rest) in last_found.iter().zip(last_distances).zip(last_rest) {
+        add(0, place, d, rest);
+    }
 }
 
 vectorised! {
@@ -158,18 +210,26 @@ vectorised! {
         weights: &mut [f32],
     ) -> f64 {
         let count = f64::from(count);
+        let term = |d: f32, place: u32, rest: f64, weight: &mut f32| {
+            let d = f64::from(d);
+            let slope = -2.0 * (rest - (count - f64::from(place as i32)) * d);
+            *weight = slope as f32;
+            slope * d
+        };
         let mut sums = [0.0_f64; LANES];
-        let blocks = distances.chunks(LANES).zip(places.chunks(LANES));
-        let out = rest.chunks(LANES).zip(weights.chunks_mut(LANES));
-        for ((distances, places), (rest, weights)) in blocks.zip(out) {
-            for lane in 0..distances.len() {
-                let d = f64::from(distances[lane]);
-                let slope = -2.0 * (rest[lane] - (count - f64::from(places[lane])) * d);
-                weights[lane] = slope as f32;
-                sums[lane] += slope * d;
+        let (distances, last_distances) = distances.as_chunks::<LANES>();
+        let (places, last_places) = places.as_chunks::<LANES>();
+        let (rest, last_rest) = rest.as_chunks::<LANES>();
+        let (weights, last_weights) = weights.as_chunks_mut::<LANES>();
+        let blocks = distances.iter().zip(places).zip(rest.iter().zip(weights));
+        for ((distances, places), (rest, weights)) in blocks {
+            for lane in 0..LANES {
+                sums[lane] += term(distances[lane], places[lane], rest[lane], &mut weights[lane]);
             }
         }
-        sums.iter().sum()
+        let last = last_distances.iter().zip(last_places).zip(last_rest.iter().zip(last_weights));
+        fold(&sums, |x, y| x + y)
+            + last.map(|((&d, &place), (&rest, weight))| term(d, place, rest, weight)).sum::<f64>()
     }
 }
 
@@ -189,18 +249,41 @@ fn within_sorted(row: &mut Row, reach: impl Fn(f32) -> f32) -> u64 {
 }
 
 /// The number of an anchor's triplets with d_an ≤ d_ap.
-pub(super) fn violated(row: &mut Row) -> u64 {
-    within(row, f32::next_up)
+pub(super) fn violated(row: &mut Row, span: Span) -> u64 {
+    within(row, span, f32::next_up)
+}
+
+/// Where an anchor's positives lie, from `low` to `high`, and its negatives, from `near` to `far`.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    pub(super) low: f32,
+    pub(super) high: f32,
+    pub(super) near: f32,
+    pub(super) far: f32,
+}
+
+impl Span {
+    pub(super) fn of(row: &Row) -> Self {
+        let positives = row.positive_ranges().map(|range| extremes(&row.distances[range]));
+        let negatives = row.negatives().map(|range| extremes(&row.distances[range]));
+        let [low, high] =
+            [positives[0][0].min(positives[1][0]), positives[0][1].max(positives[1][1])];
+        let [near, far] =
+            [negatives[0][0].min(negatives[1][0]), negatives[0][1].max(negatives[1][1])];
+        Self { low, high, near, far }
+    }
 }
 
 /// The number of an anchor's triplets with d_an < `reach`(d_ap), a rising function.
-pub(super) fn within(row: &mut Row, reach: impl Fn(f32) -> f32) -> u64 {
+pub(super) fn within(row: &mut Row, span: Span, reach: impl Fn(f32) -> f32) -> u64 {
     let positives = row.positive_ranges().map(|range| &row.distances[range]);
     let negatives = row.negatives().map(|range| &row.distances[range]);
     let count = positives[0].len() + positives[1].len();
-    let least = reach(smallest(positives[0]).min(smallest(positives[1])));
-    if negatives.iter().all(|distances| largest(distances) < least) {
+    if span.far < reach(span.low) {
         return count as u64 * (negatives[0].len() + negatives[1].len()) as u64;
+    }
+    if span.near >= reach(span.high) {
+        return 0;
     }
     if count < MANY {
         let reaches = positives.into_iter().flatten().map(|&d| reach(d));

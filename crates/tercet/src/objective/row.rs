@@ -124,6 +124,7 @@ impl Row<'_> {
     }
 
     /// Counts one triplet and weighs its two distances.
+    #[inline]
     pub(super) fn select(&mut self, positive: usize, negative: usize) {
         let (d_ap, d_an) = (self.distances[positive], self.distances[negative]);
         let (value, slope) = self.penalty.of(d_ap + self.penalty.margin() - d_an);

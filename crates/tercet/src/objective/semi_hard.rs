@@ -4,7 +4,7 @@
 use super::places::CHUNK;
 use super::ranked::{Ranks, WAYS};
 use super::row::Row;
-use crate::simd::{LANES, vectorised};
+use crate::simd::smallest_above_each;
 
 /// Positives from which ranking beats a search for each.
 const MANY: usize = 8;
@@ -22,52 +22,33 @@ pub(super) fn weigh(row: &mut Row) {
 
 /// A search for each positive, some of them at a time.
 pub(super) fn weigh_each(row: &mut Row) {
-    let places: Vec<usize> = row.positives().collect();
-    for group in places.chunks(GROUP) {
-        let mut above = [f32::INFINITY; GROUP];
-        for (above, &positive) in above.iter_mut().zip(group) {
-            *above = row.distances[positive];
-        }
-        let [before, after] =
-            row.negatives().map(|range| smallest_above_each(&row.distances[range], above));
-        for (index, &positive) in group.iter().enumerate() {
-            let least = [before[index], after[index]];
-            let d_an = least[0].min(least[1]);
-            // Most negatives found lie behind the band: only those inside are looked for.
-            if d_an < row.distances[positive] + row.penalty.margin() {
-                let negative = row.negative_at(d_an, least);
-                select_in_band(row, positive, negative.map(|place| (place, d_an)));
-            }
+    let mut places = row.positives();
+    loop {
+        let mut group = [0; GROUP];
+        let taken = group.iter_mut().zip(&mut places).map(|(slot, place)| *slot = place).count();
+        match group[..taken] {
+            [a] => search(row, [a]),
+            [a, b] => search(row, [a, b]),
+            [a, b, c] => search(row, [a, b, c]),
+            [a, b, c, d] => search(row, [a, b, c, d]),
+            _ => return,
         }
     }
 }
 
-vectorised! {
-    /// The smallest of the values above each limit, or infinity.
-    fn smallest_above_each<const N: usize>(values: &[f32], above: [f32; N]) -> [f32; N] {
-        let mut least = [[f32::INFINITY; LANES]; N];
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for lane in 0..LANES {
-                let d = chunk[lane];
-                for p in 0..N {
-                    let value = if d > above[p] { d } else { f32::INFINITY };
-                    least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
-                }
-            }
+fn search<const N: usize>(row: &mut Row, positives: [usize; N]) {
+    let above = positives.map(|positive| row.distances[positive]);
+    let [before, after] =
+        row.negatives().map(|range| smallest_above_each(&row.distances[range], above));
+    for (index, positive) in positives.into_iter().enumerate() {
+        let least = [before[index], after[index]];
+        let d_an = least[0].min(least[1]);
+        // Most negatives found lie behind the band: only those inside are looked for.
+        if d_an < above[index] + row.penalty.margin()
+            && let Some(negative) = row.negative_at(d_an, least)
+        {
+            row.select(positive, negative);
         }
-        std::array::from_fn(|p| {
-            let rest = rest.iter().filter(|&&value| value > above[p]);
-            rest.chain(&least[p]).fold(f32::INFINITY, |least, &value| least.min(value))
-        })
-    }
-}
-
-fn select_in_band(row: &mut Row, positive: usize, nearest: Option<(usize, f32)>) {
-    if let Some((negative, d_an)) = nearest
-        && d_an < row.distances[positive] + row.penalty.margin()
-    {
-        row.select(positive, negative);
     }
 }
 
@@ -86,29 +67,47 @@ pub(super) fn weigh_ranked(row: &mut Row) {
         for (distances, items) in row.distances[range].chunks(CHUNK).zip(items) {
             let found = &mut found[..distances.len()];
             places.find(distances, found);
-            for (index, ((&place, &d), &item)) in found.iter().zip(distances).zip(items).enumerate()
-            {
-                // Distances are not negative: their bits rise as they do, and one integer holds
-                // the order. Written in any case: whether it is nearer cannot be foretold.
-                let key = u64::from(d.to_bits()) << 32 | u64::from(item);
-                let least = &mut nearest[place as usize][index % WAYS];
-                *least = key.min(*least);
-            }
+            keep_nearest(found, distances, items, nearest);
         }
     }
     // From here on nearest[k][0] is the nearest negative behind k of the positives.
     let mut least = u64::MAX;
     for ways in nearest.iter_mut().rev() {
-        least = ways.iter().fold(least, |least, &key| least.min(key));
+        // The ways first, so that a place waits for the one behind it only once.
+        let [a, b, c, d] = *ways;
+        least = a.min(b).min(c.min(d)).min(least);
         ways[0] = least;
     }
     for (index, positive) in row.positives().enumerate() {
         // No negative has a place between equal positives, so any of their ranks will do.
         let rank = row.ranks.rising.ranks[index] as usize;
         let key = row.ranks.nearest[rank + 1][0];
-        let nearest = (key < u64::MAX).then(|| {
-            (row.order.ranks[key as u32 as usize] as usize, f32::from_bits((key >> 32) as u32))
-        });
-        select_in_band(row, positive, nearest);
+        let d_an = f32::from_bits((key >> 32) as u32);
+        if key < u64::MAX && d_an < row.distances[positive] + row.penalty.margin() {
+            let negative = row.order.ranks[key as u32 as usize] as usize;
+            row.select(positive, negative);
+        }
+    }
+}
+
+/// Keeps the least key of each place.
+fn keep_nearest(found: &[u32], distances: &[f32], items: &[u32], nearest: &mut [[u64; WAYS]]) {
+    let mut meet = |way: usize, place: u32, d: f32, item: u32| {
+        // Distances are not negative: their bits rise as they do, and one integer holds the order.
+        // Written in any case: whether it is nearer cannot be foretold.
+        let key = u64::from(d.to_bits()) << 32 | u64::from(item);
+        let least = &mut nearest[place as usize][way];
+        *least = key.min(*least);
+    };
+    let (groups, last_found) = found.as_chunks::<WAYS>();
+    let (distance_groups, last_distances) = distances.as_chunks::<WAYS>();
+    let (item_groups, last_items) = items.as_chunks::<WAYS>();
+    for ((places, distances), items) in groups.iter().zip(distance_groups).zip(item_groups) {
+        for way in 0..WAYS {
+            meet(way, places[way], distances[way], items[way]);
+        }
+    }
+    for ((&place, &d), &item) in last_found.iter().zip(last_distances).zip(last_items) {
+        meet(0, place, d, item);
     }
 }

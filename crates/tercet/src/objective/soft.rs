@@ -6,10 +6,10 @@
 //! many positives lie close together, a few nodes stand for all of them: see [`super::soft_nodes`].
 
 use super::penalty::exp_below_0;
-use super::ranked;
+use super::ranked::{self, Span};
 use super::row::Row;
 use super::soft_nodes::{needed, slopes_of_nodes};
-use crate::simd::{LANES, largest, smallest, vectorised};
+use crate::simd::{LANES, fold, subtract, vectorised};
 
 /// The most that the distances of a row may differ for z ≥ e^−20 to be seen beside 1.
 const SPREAD: f32 = 20.0;
@@ -26,11 +26,12 @@ const NODE: f64 = 0.8;
 /// Every triplet of a row; false, and nothing done, if its distances differ too much.
 pub(super) fn weigh(row: &mut Row) -> bool {
     let span = Span::of(row);
-    if span.high.max(span.far) - span.low.min(span.near) > SPREAD {
+    let thresholds = Thresholds::of(row, span);
+    if thresholds.high.max(span.far) - thresholds.low.min(span.near) > SPREAD {
         return false;
     }
     let count = (row.class.len() - 1) as f64;
-    weigh_within(row, span, span.nodes() as f64 * NODE < count);
+    weigh_within(row, span, thresholds.nodes() as f64 * NODE < count);
     true
 }
 
@@ -40,26 +41,18 @@ pub(super) fn weigh_by(row: &mut Row, nodes: bool) {
     weigh_within(row, Span::of(row), nodes);
 }
 
-/// Where the thresholds of a row lie, from `low` to `high`, and its negatives, from `near` to `far`.
+/// Where the thresholds of a row lie, from `low` to `high`, and the nearest negative.
 #[derive(Clone, Copy)]
-struct Span {
+struct Thresholds {
     low: f32,
     high: f32,
     near: f32,
-    far: f32,
 }
 
-impl Span {
-    fn of(row: &Row) -> Self {
+impl Thresholds {
+    fn of(row: &Row, span: Span) -> Self {
         let margin = row.penalty.margin();
-        let positives = row.positive_ranges().map(|range| &row.distances[range]);
-        let negatives = row.negatives().map(|range| &row.distances[range]);
-        Self {
-            low: smallest(positives[0]).min(smallest(positives[1])) + margin,
-            high: largest(positives[0]).max(largest(positives[1])) + margin,
-            near: smallest(negatives[0]).min(smallest(negatives[1])),
-            far: largest(negatives[0]).max(largest(negatives[1])),
-        }
+        Self { low: span.low + margin, high: span.high + margin, near: span.near }
     }
 
     /// How many nodes stand for the thresholds.
@@ -69,37 +62,40 @@ impl Span {
 }
 
 fn weigh_within(row: &mut Row, span: Span, nodes: bool) {
+    let thresholds = Thresholds::of(row, span);
     let margin = row.penalty.margin();
-    let negatives = row.negatives().map(|range| &row.distances[range]);
     let mut right = std::mem::take(&mut row.ranks.factors);
-    right.clear();
-    right.extend(negatives.into_iter().flatten().map(|d| span.near - d));
-    exponentials(&mut right);
+    let negatives = row.distances.len() - row.class.len();
+    right.resize(negatives.next_multiple_of(LANES), 0.0);
+    let mut from = 0;
+    for range in row.negatives() {
+        factors(&row.distances[range.clone()], span.near, &mut right[from..][..range.len()]);
+        from += range.len();
+    }
     // Zeros, which add nothing anywhere, round up to whole vectors.
-    right.resize(right.len().next_multiple_of(LANES), 0.0);
+    right[from..].fill(0.0);
 
     if nodes {
-        by_nodes(row, &mut right, span);
+        by_nodes(row, &mut right, thresholds);
     } else {
-        one_by_one(row, &mut right, span);
+        one_by_one(row, &mut right, thresholds);
     }
     let mut from = 0;
     for range in row.negatives() {
-        let sums = &right[from..][..range.len()];
-        row.weights[range.clone()].iter_mut().zip(sums).for_each(|(weight, sum)| *weight -= sum);
+        subtract(&mut row.weights[range.clone()], &right[from..][..range.len()]);
         from += range.len();
     }
     row.ranks.factors = right;
     // ln(1 + e^x) exceeds the threshold where x exceeds this.
     let least = f64::from(row.penalty.active_above()).exp_m1().ln();
     let reach = (f64::from(margin) - least) as f32;
-    row.tally.active += ranked::within(row, |d_ap| d_ap + reach);
-    row.tally.violated += ranked::violated(row);
+    row.tally.active += ranked::within(row, span, |d_ap| d_ap + reach);
+    row.tally.violated += ranked::violated(row, span);
 }
 
 /// Adds value and slopes of the positives, and leaves those of the negatives in `right`: each
 /// positive meets each negative.
-fn one_by_one(row: &mut Row, right: &mut [f32], Span { high, near, .. }: Span) {
+fn one_by_one(row: &mut Row, right: &mut [f32], Thresholds { high, near, .. }: Thresholds) {
     let margin = row.penalty.margin();
     let mut left: Vec<f32> =
         row.positives().map(|place| row.distances[place] + margin - high).collect();
@@ -118,7 +114,7 @@ fn one_by_one(row: &mut Row, right: &mut [f32], Span { high, near, .. }: Span) {
 }
 
 /// The same by way of a few nodes between the positives: see [`super::soft_nodes`].
-fn by_nodes(row: &mut Row, right: &mut [f32], Span { low, high, near, .. }: Span) {
+fn by_nodes(row: &mut Row, right: &mut [f32], Thresholds { low, high, near }: Thresholds) {
     let margin = row.penalty.margin();
     let nodes = &mut row.ranks.nodes;
     let [before, after] = [row.class.start..row.anchor, row.anchor + 1..row.class.end];
@@ -157,6 +153,15 @@ fn by_stretches(
         }
     }
     slopes
+}
+
+vectorised! {
+    /// e^{near − d}.
+    fn factors(distances: &[f32], near: f32, out: &mut [f32]) {
+        for (out, &d) in out.iter_mut().zip(distances) {
+            *out = exp_below_0(near - d);
+        }
+    }
 }
 
 vectorised! {
@@ -209,8 +214,7 @@ impl Product {
 
     fn ln(&self) -> f64 {
         let exponents: i64 = self.exponents.iter().sum();
-        self.digits.iter().map(|digits| digits.ln()).sum::<f64>()
-            + exponents as f64 * std::f64::consts::LN_2
+        fold(&self.digits, |x, y| x * y).ln() + exponents as f64 * std::f64::consts::LN_2
     }
 }
 

@@ -39,7 +39,8 @@ struct Pull {
 /// Distances of a strip's points to themselves and all later points.
 struct Upper<'a> {
     start: usize,
-    width: usize,
+    /// Of rows.
+    stride: usize,
     distances: &'a [f32],
     close: Vec<Close>,
 }
@@ -68,8 +69,7 @@ fn evaluate_in(
     let upper = measure(points, &mut room.upper);
     let mut gradient = vec![0.0; batch * points.dimensions()];
     let dense = rule.dense;
-    // Rows begin a little apart from a power of two, where columns would share a cache set.
-    let stride = if dense { batch.next_multiple_of(LANES) + LANES } else { 0 };
+    let stride = if dense { apart(batch) } else { 0 };
     let coefficients = &mut room.coefficients;
     coefficients.resize(batch * stride, 0.0);
 
@@ -114,8 +114,8 @@ fn measure<'a>(points: &Points, mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
     let strips: Vec<_> = (0..batch)
         .step_by(STRIP)
         .map(|start| {
-            let (rows, width) = (start..(start + STRIP).min(batch), batch - start);
-            let (own, rest) = std::mem::take(&mut room).split_at_mut(rows.len() * width);
+            let (rows, stride) = (start..(start + STRIP).min(batch), apart(batch - start));
+            let (own, rest) = std::mem::take(&mut room).split_at_mut(rows.len() * stride);
             room = rest;
             (rows, own)
         })
@@ -124,10 +124,10 @@ fn measure<'a>(points: &Points, mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
         .into_par_iter()
         .with_max_len(1)
         .map(|(rows, distances)| {
-            let start = rows.start;
+            let (start, stride) = (rows.start, apart(batch - rows.start));
             let mut close = Vec::new();
-            points.part(rows, points, start..batch, distances, Some(&mut close));
-            Upper { start, width: batch - start, distances, close }
+            points.part(rows, points, start..batch, distances, stride, Some(&mut close));
+            Upper { start, stride, distances, close }
         })
         .collect()
 }
@@ -135,7 +135,13 @@ fn measure<'a>(points: &Points, mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
 /// Values that [`measure`] writes.
 fn upper_values(batch: usize) -> usize {
     let rows = |start: usize| STRIP.min(batch - start);
-    (0..batch).step_by(STRIP).map(|start| rows(start) * (batch - start)).sum()
+    (0..batch).step_by(STRIP).map(|start| rows(start) * apart(batch - start)).sum()
+}
+
+/// The stride of rows: whole vectors, and a little off a power of two, where the lines of a column
+/// would share a cache set.
+fn apart(columns: usize) -> usize {
+    columns.next_multiple_of(LANES) + LANES
 }
 
 /// The matrices stay for the next batch: the system takes as long to hand out fresh pages as the
@@ -165,13 +171,13 @@ fn assemble(upper: &[Upper<'_>], rows: Range<usize>, batch: usize, out: &mut [f3
     let strip = rows.start / STRIP;
     for before in &upper[..strip] {
         let values = &before.distances[rows.start - before.start..];
-        let source = Strided { values, stride: before.width };
-        transpose(source, STRIP, rows.len(), None, &mut out[before.start..], batch);
+        let source = Strided { values, stride: before.stride };
+        transpose(source, STRIP, rows.len(), None, &mut out[before.start..], apart(batch));
     }
     let own = &upper[strip];
-    for (row, line) in rows.zip(out.chunks_exact_mut(batch)) {
-        let source = &own.distances[(row - own.start) * own.width..][..own.width];
-        line[own.start..].copy_from_slice(source);
+    for (row, line) in rows.zip(out.chunks_exact_mut(apart(batch))) {
+        let line = &mut line[own.start..batch];
+        line.copy_from_slice(&own.distances[(row - own.start) * own.stride..][..line.len()]);
     }
 }
 
@@ -185,12 +191,13 @@ fn each_row(
     mut judge: impl FnMut(usize, &[f32], &mut Tally),
 ) {
     let batch = order.items.len();
-    distances.resize(GROUP * batch, 0.0);
+    distances.resize(GROUP * apart(batch), 0.0);
     let rows = band * BAND..((band + 1) * BAND).min(batch);
     for start in rows.clone().step_by(GROUP) {
         let group = start..(start + GROUP).min(rows.end);
         assemble(upper, group.clone(), batch, distances);
-        for (anchor, line) in group.zip(distances.chunks_exact(batch)) {
+        for (anchor, line) in group.zip(distances.chunks_exact(apart(batch))) {
+            let line = &line[..batch];
             let within = sum(&line[order.positives_of(anchor)]);
             tally.positive_distances += within;
             tally.negative_distances += sum(line) - within;
@@ -314,11 +321,12 @@ fn spread(
     gradient: &mut [f32],
 ) {
     let (batch, d) = (points.len(), points.dimensions());
-    sums.resize(BAND * batch, 0.0);
-    let sums = &mut sums[..rows.len() * batch];
+    let width = apart(batch);
+    sums.resize(BAND * width, 0.0);
+    let sums = &mut sums[..rows.len() * width];
     let columns = Strided { values: &coefficients[rows.start..], stride };
     let own = Strided { values: &coefficients[rows.start * stride..], stride };
-    transpose(columns, batch, rows.len(), Some(own), sums, batch);
+    transpose(columns, batch, rows.len(), Some(own), sums, width);
     // Pairs too close for the Gram form would cancel here as well: they go one by one.
     for pair in upper.iter().flat_map(|strip| &strip.close) {
         let (row, column) = (pair.row as usize, pair.column as usize);
@@ -326,7 +334,7 @@ fn spread(
             // Inside a strip's own square, both (x, y) and (y, x) are listed: the second finds 0.
             if rows.contains(&point) {
                 let index = point - rows.start;
-                let coefficient = std::mem::take(&mut sums[index * batch + other]);
+                let coefficient = std::mem::take(&mut sums[index * width + other]);
                 if coefficient != 0.0 {
                     let own = &mut gradient[index * d..][..d];
                     add_force(own, points.row(point), points.row(other), coefficient);
@@ -335,13 +343,13 @@ fn spread(
         }
     }
     for ((row, line), gradient) in
-        rows.clone().zip(sums.chunks_exact(batch)).zip(gradient.chunks_exact_mut(d))
+        rows.clone().zip(sums.chunks_exact(width)).zip(gradient.chunks_exact_mut(d))
     {
-        let total = sum(line) as f32;
+        let total = sum(&line[..batch]) as f32;
         for (g, &x) in gradient.iter_mut().zip(points.gram_rows(row..row + 1)) {
             *g += total * x;
         }
     }
-    let sums = Operand::new(sums, rows.len(), batch);
+    let sums = Operand::strided(sums, rows.len(), batch, width);
     product(gradient, true, -1.0, sums, Operand::new(points.gram_rows(0..batch), batch, d));
 }

@@ -51,10 +51,13 @@ impl Places {
 
     /// Σ over the values of how many thresholds are ≤ them.
     pub(super) fn total(&self, values: &[f32]) -> u64 {
+        if self.by_tree() {
+            return self.tree.total(values);
+        }
         let mut places = [0; CHUNK];
         let mut total = 0;
         for values in values.chunks(CHUNK) {
-            self.find(values, &mut places);
+            self.bins.find(values, &mut places);
             // At most 2^32 thresholds times 2^8 values.
             total += places[..values.len()].iter().map(|&place| u64::from(place)).sum::<u64>();
         }

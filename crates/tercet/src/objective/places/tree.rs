@@ -73,45 +73,56 @@ impl Tree {
         self.find_one_by_one(values, places);
     }
 
+    /// Σ over the values of how many of the thresholds are ≤ it.
+    pub(super) fn total(&self, values: &[f32]) -> u64 {
+        #[cfg(target_arch = "x86_64")]
+        if has_avx512_vbmi2() {
+            // SAFETY: the machine has the instructions, as just asked.
+            #[allow(unsafe_code)]
+            return unsafe {
+                match self.levels {
+                    5 => total::<5>(&self.entries, values),
+                    6 => total::<6>(&self.entries, values),
+                    7 => total::<7>(&self.entries, values),
+                    8 => total::<8>(&self.entries, values),
+                    _ => total::<9>(&self.entries, values),
+                }
+            };
+        }
+        values.iter().map(|&value| u64::from(self.place(value))).sum()
+    }
+
+    fn place(&self, value: f32) -> u32 {
+        let mut entry = 1;
+        for _ in 0..self.levels {
+            entry = 2 * entry + usize::from(self.entries[entry] <= value);
+        }
+        (entry - (1 << self.levels)) as u32
+    }
+
     /// The same, one number at a time: the reference.
     fn find_one_by_one(&self, values: &[f32], places: &mut [u32]) {
-        for (value, place) in values.iter().zip(places) {
-            let mut entry = 1;
-            for _ in 0..self.levels {
-                entry = 2 * entry + usize::from(self.entries[entry] <= *value);
-            }
-            *place = (entry - (1 << self.levels)) as u32;
+        for (&value, place) in values.iter().zip(places) {
+            *place = self.place(value);
         }
     }
 }
 
-/// [`Tree::find_one_by_one`] for sixteen numbers at a time.
+/// The places of sixteen numbers.
 ///
 /// Numbers that are not negative compare as their bits do, so that the sign of a difference tells
-/// left from right; a shift moves it in behind the entry.
+/// left from right; a shift moves it in behind the entry. A macro, since functions this large are
+/// not inlined.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma")]
-fn descend<const LEVELS: usize>(entries: &[f32], values: &[f32], places: &mut [u32]) {
-    use std::arch::x86_64::*;
+macro_rules! descend {
+    ($levels:expr, $registers:expr, $values:expr) => {{
+        use std::arch::x86_64::*;
 
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn load(values: &[f32; LANES]) -> __m512i {
-        // SAFETY: the array holds the 16 numbers that are read.
-        #[allow(unsafe_code)]
-        unsafe {
-            _mm512_loadu_si512(values.as_ptr().cast())
-        }
-    }
-
-    let (registers, _) = entries.as_chunks::<LANES>();
-    let registers = &registers[..(1 << LEVELS) / LANES];
-    let block = |values: &[f32; LANES]| -> [u32; LANES] {
+        let registers: &[[f32; LANES]] = $registers;
         let one = _mm512_set1_epi32(1);
-        let above = _mm512_add_epi32(_mm512_max_epi32(load(values), _mm512_setzero_si512()), one);
+        let above = _mm512_add_epi32(_mm512_max_epi32($values, _mm512_setzero_si512()), one);
         let mut entry = one;
 
-        // Macros, since closures this large are not inlined.
         macro_rules! step {
             ($pivots:expr) => {
                 entry = _mm512_shldi_epi32::<1>(entry, _mm512_sub_epi32($pivots, above))
@@ -150,38 +161,91 @@ fn descend<const LEVELS: usize>(entries: &[f32], values: &[f32], places: &mut [u
         step!(_mm512_permutexvar_epi32(entry, load(&registers[0])));
         step!(_mm512_permutexvar_epi32(entry, load(&registers[0])));
         step!(_mm512_permutexvar_epi32(entry, load(&registers[1])));
-        if LEVELS > 5 {
+        if $levels > 5 {
             step!(two!(2));
         }
-        if LEVELS > 6 {
+        if $levels > 6 {
             step!(four!(4));
         }
-        if LEVELS > 7 {
+        if $levels > 7 {
             step!(eight!(8));
         }
-        if LEVELS > 8 {
+        if $levels > 8 {
             step!(choose!(7, eight!(16), eight!(24)));
         }
-        let found = _mm512_sub_epi32(entry, _mm512_set1_epi32(1 << LEVELS));
-        let mut places = [0; LANES];
-        // SAFETY: the array has room for the 16 numbers that are written.
-        #[allow(unsafe_code)]
-        unsafe {
-            _mm512_storeu_si512(places.as_mut_ptr().cast(), found);
-        }
-        places
-    };
+        _mm512_sub_epi32(entry, _mm512_set1_epi32(1 << $levels))
+    }};
+}
 
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(values: &[f32; LANES]) -> std::arch::x86_64::__m512i {
+    // SAFETY: the array holds the 16 numbers that are read.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::arch::x86_64::_mm512_loadu_si512(values.as_ptr().cast())
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(places: std::arch::x86_64::__m512i, out: &mut [u32; LANES]) {
+    // SAFETY: the array has room for the 16 numbers that are written.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::arch::x86_64::_mm512_storeu_si512(out.as_mut_ptr().cast(), places);
+    }
+}
+
+/// [`Tree::find_one_by_one`] for sixteen numbers at a time.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma")]
+fn descend<const LEVELS: usize>(entries: &[f32], values: &[f32], places: &mut [u32]) {
+    let (registers, _) = entries.as_chunks::<LANES>();
+    let registers = &registers[..(1 << LEVELS) / LANES];
     let (blocks, rest) = values.as_chunks::<LANES>();
     let (place_blocks, place_rest) = places.as_chunks_mut::<LANES>();
     for (values, places) in blocks.iter().zip(place_blocks) {
-        *places = block(values);
+        store(descend!(LEVELS, registers, load(values)), places);
     }
     if !rest.is_empty() {
-        let mut values = [0.0; LANES];
+        let (mut values, mut places) = ([0.0; LANES], [0; LANES]);
         values[..rest.len()].copy_from_slice(rest);
-        place_rest.copy_from_slice(&block(&values)[..rest.len()]);
+        store(descend!(LEVELS, registers, load(&values)), &mut places);
+        place_rest.copy_from_slice(&places[..rest.len()]);
     }
+}
+
+/// The sum of what [`descend`] finds.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma")]
+fn total<const LEVELS: usize>(entries: &[f32], values: &[f32]) -> u64 {
+    use std::arch::x86_64::{_mm512_add_epi32, _mm512_setzero_si512};
+    /// Values whose places, less than 2^9 each, a lane of 32 bits can add.
+    const STRETCH: usize = LANES << 20;
+
+    let (registers, _) = entries.as_chunks::<LANES>();
+    let registers = &registers[..(1 << LEVELS) / LANES];
+    let mut total = 0;
+    for stretch in values.chunks(STRETCH) {
+        let (blocks, rest) = stretch.as_chunks::<LANES>();
+        let mut sums = _mm512_setzero_si512();
+        for values in blocks {
+            sums = _mm512_add_epi32(sums, descend!(LEVELS, registers, load(values)));
+        }
+        let mut lanes = [0; LANES];
+        store(sums, &mut lanes);
+        total += lanes.iter().map(|&sum| u64::from(sum)).sum::<u64>();
+        if !rest.is_empty() {
+            let mut values = [0.0; LANES];
+            values[..rest.len()].copy_from_slice(rest);
+            store(descend!(LEVELS, registers, load(&values)), &mut lanes);
+            total += lanes[..rest.len()].iter().map(|&place| u64::from(place)).sum::<u64>();
+        }
+    }
+    total
 }
 
 #[cfg(test)]
@@ -200,6 +264,8 @@ mod tests {
             tree.find(&values, &mut found);
             tree.find_one_by_one(&values, &mut expected);
             assert_eq!(found, expected, "{count} thresholds");
+            let sum = expected.iter().map(|&place| u64::from(place)).sum::<u64>();
+            assert_eq!(tree.total(&values), sum, "{count} thresholds");
             for (&value, &place) in values.iter().zip(&found) {
                 assert_eq!(place as usize, thresholds.partition_point(|&t| t <= value));
             }
