@@ -37,9 +37,13 @@ pub(super) fn weigh_each(row: &mut Row) {
 }
 
 fn search<const N: usize>(row: &mut Row, positives: [usize; N]) {
-    let above = positives.map(|positive| row.distances[positive]);
-    let [before, after] =
-        row.negatives().map(|range| smallest_above_each(&row.distances[range], above));
+    let mut above = [0.0; N];
+    for (above, &positive) in above.iter_mut().zip(&positives) {
+        *above = row.distances[positive];
+    }
+    let [before, after] = row.negatives();
+    let before = smallest_above_each(&row.distances[before], above);
+    let after = smallest_above_each(&row.distances[after], above);
     for (index, positive) in positives.into_iter().enumerate() {
         let least = [before[index], after[index]];
         let d_an = least[0].min(least[1]);
