@@ -79,11 +79,8 @@ pub(crate) fn has_avx2() -> bool {
 pub(crate) const LANES: usize = 16;
 
 /// Lanes folded into one by halves, an order that every instruction set shares.
-///
-/// Not inlined: the compiler would cut the loops before it into registers as narrow as the last half.
-#[inline(never)]
-pub(crate) fn fold<T: Copy, const N: usize>(lanes: &[T; N], pick: impl Fn(T, T) -> T) -> T {
-    let mut lanes = *lanes;
+#[inline(always)]
+fn fold<T: Copy, const N: usize>(mut lanes: [T; N], pick: impl Fn(T, T) -> T) -> T {
     let mut width = N;
     while width > 1 {
         width /= 2;
@@ -92,6 +89,13 @@ pub(crate) fn fold<T: Copy, const N: usize>(lanes: &[T; N], pick: impl Fn(T, T) 
         }
     }
     lanes[0]
+}
+
+/// Σ lanes. Not inlined: the compiler would cut the loops before it into registers as narrow as the
+/// last half.
+#[inline(never)]
+pub(crate) fn total<const N: usize>(lanes: &[f64; N]) -> f64 {
+    fold(*lanes, |x, y| x + y)
 }
 
 /// Folds values in any order and possibly twice, as the least and the largest may be.
@@ -106,6 +110,12 @@ fn extreme(values: &[f32], worst: f32, pick: impl Fn(f32, f32) -> f32) -> f32 {
         for lane in 0..WIDE {
             lanes[lane] = pick(lanes[lane], block[lane]);
         }
+    }
+    let wide = lanes;
+    let mut lanes = [worst; LANES];
+    for lane in 0..LANES {
+        let low = pick(wide[lane], wide[LANES + lane]);
+        lanes[lane] = pick(low, pick(wide[2 * LANES + lane], wide[3 * LANES + lane]));
     }
     let (blocks, rest) = rest.as_chunks::<LANES>();
     for block in blocks {
@@ -125,7 +135,7 @@ fn extreme(values: &[f32], worst: f32, pick: impl Fn(f32, f32) -> f32) -> f32 {
             }
         }
     }
-    fold(&lanes, pick)
+    fold(lanes, pick)
 }
 
 vectorised! {
@@ -138,7 +148,8 @@ vectorised! {
                 sums[lane] += f64::from(chunk[lane]);
             }
         }
-        fold(&sums, |x, y| x + y) + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
+        let rest = rest.iter().map(|&x| f64::from(x)).sum::<f64>();
+        if chunks.is_empty() { rest } else { total(&sums) + rest }
     }
 }
 
@@ -180,7 +191,7 @@ vectorised! {
         }
         let mut nearest = [f32::INFINITY; N];
         for (nearest, least) in nearest.iter_mut().zip(&least) {
-            *nearest = fold(least, |x, y| if y < x { y } else { x });
+            *nearest = fold(*least, |x, y| if y < x { y } else { x });
         }
         nearest
     }
@@ -218,8 +229,8 @@ vectorised! {
             most[0] = if value > most[0] { value } else { most[0] };
         }
         [
-            fold(&least, |x, y| if y < x { y } else { x }),
-            fold(&most, |x, y| if y > x { y } else { x }),
+            fold(least, |x, y| if y < x { y } else { x }),
+            fold(most, |x, y| if y > x { y } else { x }),
         ]
     }
 }
@@ -278,7 +289,7 @@ vectorised! {
             }
         }
         let rest = left_rest.iter().zip(right_rest).map(|(&x, &y)| f64::from(x) * f64::from(y));
-        fold(&sums, |x, y| x + y) + rest.sum::<f64>()
+        total(&sums) + rest.sum::<f64>()
     }
 }
 

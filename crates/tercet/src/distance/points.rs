@@ -270,14 +270,19 @@ impl Points {
         out: &mut [f32],
         close: Option<&mut Vec<Close>>,
     ) {
-        self.part(rows, gallery, 0..gallery.count, out, gallery.count, close);
+        let (count, d) = (gallery.count, self.dimensions);
+        let turned = Operand::new(gallery.gram_rows(0..count), count, d).t();
+        self.part(rows, gallery, turned, 0..count, out, count, close);
     }
 
-    /// [`tile`](Self::tile) for some of the gallery's points only, with rows of `out` a stride apart.
+    /// [`tile`](Self::tile) for some of the gallery's points only, which `turned` holds as columns,
+    /// with rows of `out` a stride apart.
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn part(
         &self,
         rows: Range<usize>,
         gallery: &Self,
+        turned: Operand,
         columns: Range<usize>,
         out: &mut [f32],
         stride: usize,
@@ -285,8 +290,7 @@ impl Points {
     ) {
         let (d, width) = (self.dimensions, columns.len());
         let queries = Operand::new(self.gram_rows(rows.clone()), rows.len(), d);
-        let others = Operand::new(gallery.gram_rows(columns.clone()), width, d);
-        product_apart(Threads::One, out, stride, false, -2.0, queries, others.t());
+        product_apart(Threads::One, out, stride, false, -2.0, queries, turned);
 
         let norms = &gallery.squared_norms[columns.clone()];
         let same = std::ptr::eq(self, gallery);

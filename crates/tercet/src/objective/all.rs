@@ -9,13 +9,13 @@ use super::row::Row;
 use super::{Penalty, ranked, soft};
 use crate::simd::{LANES, dot, vectorised};
 
-/// Positives from which ranking beats comparing for a hinge. Measured on Zen 4 with AVX-512, one
-/// thread, the whole objective in ns a pair: 50 positives 16.5 compared, 14.7 ranked; 101 positives
-/// 21.1 and 14.6.
-const MANY_FOR_HINGE: usize = 32;
+/// Positives from which ranking beats comparing for a hinge. Measured by `examples/crossover.rs` on
+/// Zen 5 with AVX-512, one thread, the row kernel in ns a negative: 12 positives 0.75 compared, 0.79
+/// ranked; 16 positives 0.96 and 0.79.
+const MANY_FOR_HINGE: usize = 13;
 
-/// The same for a squared hinge: 8 positives 7.1 compared, 7.0 ranked; 64 positives 28.6 and 8.7.
-const MANY_FOR_SQUARED_HINGE: usize = 8;
+/// The same for a squared hinge: 2 positives 0.68 compared, 1.08 ranked; 4 positives 1.35 and 1.09.
+const MANY_FOR_SQUARED_HINGE: usize = 4;
 
 /// Positives compared at a time: their thresholds stay in registers.
 const GROUP: usize = 4;
@@ -32,7 +32,7 @@ pub(super) fn weigh(row: &mut Row) {
         }
         Penalty::SquaredHinge { .. } => one_by_one(row),
         Penalty::Soft { .. } => {
-            if positives == 1 || !soft::weigh(row) {
+            if !soft::weigh(row) {
                 one_by_one(row);
             }
         }

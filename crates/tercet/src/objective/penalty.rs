@@ -28,6 +28,9 @@ pub enum Penalty {
 /// A soft penalty counts as active above this value, as in "In Defense": it never reaches 0.
 const SOFT_ACTIVE: f32 = 1e-5;
 
+/// Where ln(1 + e^x) reaches [`SOFT_ACTIVE`].
+pub(super) const SOFT_ACTIVE_FROM: f64 = -11.512920490228312;
+
 impl Default for Penalty {
     fn default() -> Self {
         Self::Soft { margin: 0.0 }
@@ -201,6 +204,12 @@ mod tests {
         assert!((value - std::f32::consts::LN_2).abs() < 1e-7 && slope == 0.5);
         let (value, slope) = soft.of(-20.0);
         assert!((value / 2.061_153_6e-9 - 1.0).abs() < 1e-5 && (slope / value - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_soft_penalty_is_active_from_its_constant_on() {
+        let from = f64::from(SOFT_ACTIVE).exp_m1().ln();
+        assert!((from - SOFT_ACTIVE_FROM).abs() < 1e-12);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use super::places::{CHUNK, Places, Rising};
 use super::row::Row;
 use super::soft_nodes::Nodes;
-use crate::simd::{LANES, extremes, fold, vectorised};
+use crate::simd::{LANES, extremes, total, vectorised};
 
 /// Positives from which ranking beats comparing with each of them.
 const MANY: usize = 12;
@@ -120,7 +120,7 @@ vectorised! {
             }
         }
         let last = last_distances.iter().zip(last_places).zip(last_weights);
-        fold(&sums, |x, y| x + y)
+        total(&sums)
             + last.map(|((&d, &place), weight)| term(d, place, weight)).sum::<f64>()
     }
 }
@@ -228,7 +228,7 @@ vectorised! {
             }
         }
         let last = last_distances.iter().zip(last_places).zip(last_rest.iter().zip(last_weights));
-        fold(&sums, |x, y| x + y)
+        total(&sums)
             + last.map(|((&d, &place), (&rest, weight))| term(d, place, rest, weight)).sum::<f64>()
     }
 }

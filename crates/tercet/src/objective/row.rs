@@ -89,7 +89,11 @@ impl Row<'_> {
     /// The nearest negative strictly farther than `above` (ties: lowest original index), with its
     /// distance.
     pub(super) fn nearest_negative(&self, above: f32) -> Option<(usize, f32)> {
-        let least = self.negatives().map(|range| smallest_above(&self.distances[range], above));
+        let [before, after] = self.negatives();
+        let least = [
+            smallest_above(&self.distances[before], above),
+            smallest_above(&self.distances[after], above),
+        ];
         let nearest = least[0].min(least[1]);
         let place = if nearest < f32::INFINITY { self.negative_at(nearest, least) } else { None };
         place.map(|place| (place, nearest))

@@ -11,7 +11,7 @@
 //! - the value Σ_p Σ_n ln(1 + e^{u_p − d_an}) follows from its value at one threshold by integrating
 //!   the interpolation, since σ is its derivative.
 
-use crate::simd::{LANES, vectorised};
+use crate::simd::{LANES, total, vectorised};
 
 /// The relative error that a slope may have.
 const TOLERANCE: f64 = 1e-7;
@@ -45,13 +45,14 @@ pub(super) struct Nodes {
     scaled: Vec<f64>,
     /// Σ over the thresholds of T_j, for j up to and including the number of nodes.
     moments: Vec<f64>,
+    lanes: Vec<[f64; LANES]>,
     /// The coefficients of the interpolation of G in T_j.
     series: Vec<f64>,
 }
 
 impl Nodes {
-    /// Spreads nodes over thresholds from `low` to `high`.
-    pub(super) fn spread(&mut self, thresholds: impl Iterator<Item = f32>, low: f32, high: f32) {
+    /// Spreads nodes over the thresholds d + `margin`, which reach from `low` to `high`.
+    pub(super) fn spread(&mut self, distances: [&[f32]; 2], margin: f32, low: f32, high: f32) {
         let (low, high) = (f64::from(low), f64::from(high));
         self.centre = (low + high) / 2.0;
         self.half = ((high - low) / 2.0).max(LEAST_HALF);
@@ -66,9 +67,15 @@ impl Nodes {
                 .extend((0..count).flat_map(|j| (0..count).map(move |i| angle(j, i).cos())));
         }
         self.scaled.clear();
-        self.scaled.extend(thresholds.map(|u| (f64::from(u) - self.centre) / self.half));
-        self.moments.resize(count + 1, 0.0);
-        sum_polynomials(&self.scaled, &mut self.moments);
+        let (centre, scale) = (self.centre, 1.0 / self.half);
+        for distances in distances {
+            let thresholds = distances.iter().map(|&d| f64::from(d + margin));
+            self.scaled.extend(thresholds.map(|u| (u - centre) * scale));
+        }
+        self.lanes.resize(count + 1, [0.0; LANES]);
+        sum_polynomials(&self.scaled, &mut self.lanes);
+        self.moments.clear();
+        self.moments.extend(self.lanes.iter().map(total));
     }
 
     /// The threshold in the middle.
@@ -125,15 +132,15 @@ impl Nodes {
 }
 
 vectorised! {
-    /// Σ_x T_j(x) for every j.
-    fn sum_polynomials(values: &[f64], sums: &mut [f64]) {
-        sums.fill(0.0);
+    /// Σ_x T_j(x) for every j, in lanes.
+    fn sum_polynomials(values: &[f64], sums: &mut [[f64; LANES]]) {
+        sums.fill([0.0; LANES]);
         let (blocks, rest) = values.as_chunks::<LANES>();
         for x in blocks {
             let (mut last, mut own) = ([1.0; LANES], *x);
-            for sum in sums.iter_mut() {
-                *sum += last.iter().sum::<f64>();
+            for sums in sums.iter_mut() {
                 for lane in 0..LANES {
+                    sums[lane] += last[lane];
                     let next = 2.0 * x[lane] * own[lane] - last[lane];
                     last[lane] = own[lane];
                     own[lane] = next;
@@ -142,8 +149,8 @@ vectorised! {
         }
         for &x in rest {
             let (mut last, mut own) = (1.0, x);
-            for sum in sums.iter_mut() {
-                *sum += last;
+            for sums in sums.iter_mut() {
+                sums[0] += last;
                 (last, own) = (own, 2.0 * x * own - last);
             }
         }
@@ -214,7 +221,7 @@ mod tests {
             let value = |u: f64| -> f64 { distances.iter().map(|d| (u - d).exp().ln_1p()).sum() };
 
             let mut nodes = Nodes::default();
-            nodes.spread(thresholds.iter().copied(), low, high);
+            nodes.spread([&thresholds, &[]], 0.0, low, high);
             let at: Vec<f64> = nodes.thresholds().collect();
             assert!(at.len() < 120, "{} nodes from {low} to {high}", at.len());
             let slopes: Vec<f64> = at.iter().map(|&u| slope(u)).collect();

@@ -65,8 +65,9 @@ fn evaluate_in(
     room: &mut Room,
 ) -> (Tally, Vec<f32>) {
     let batch = points.len();
+    turn(points, &mut room.turned);
     room.upper.resize(upper_values(batch), 0.0);
-    let upper = measure(points, &mut room.upper);
+    let upper = measure(points, &room.turned, &mut room.upper);
     let mut gradient = vec![0.0; batch * points.dimensions()];
     let dense = rule.dense;
     let stride = if dense { apart(batch) } else { 0 };
@@ -109,8 +110,20 @@ fn total(tallies: Vec<Tally>) -> Tally {
     })
 }
 
-fn measure<'a>(points: &Points, mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
-    let batch = points.len();
+/// The points as columns: every strip's product would turn them anew.
+fn turn(points: &Points, turned: &mut Vec<f32>) {
+    let (batch, d) = (points.len(), points.dimensions());
+    let (stride, all) = (apart(batch), points.gram_rows(0..batch));
+    turned.resize(d * stride, 0.0);
+    turned.par_chunks_mut(GROUP * stride).enumerate().for_each(|(group, out)| {
+        let columns = group * GROUP..((group + 1) * GROUP).min(d);
+        let source = Strided { values: all.get(columns.start..).unwrap_or_default(), stride: d };
+        transpose(source, batch, columns.len(), None, out, stride);
+    });
+}
+
+fn measure<'a>(points: &Points, turned: &[f32], mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
+    let (batch, d) = (points.len(), points.dimensions());
     let strips: Vec<_> = (0..batch)
         .step_by(STRIP)
         .map(|start| {
@@ -126,7 +139,9 @@ fn measure<'a>(points: &Points, mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
         .map(|(rows, distances)| {
             let (start, stride) = (rows.start, apart(batch - rows.start));
             let mut close = Vec::new();
-            points.part(rows, points, start..batch, distances, stride, Some(&mut close));
+            let (own, columns) = (&turned[start..], start..batch);
+            let others = Operand::strided(own, d, columns.len(), apart(batch));
+            points.part(rows, points, others, columns, distances, stride, Some(&mut close));
             Upper { start, stride, distances, close }
         })
         .collect()
@@ -149,11 +164,14 @@ fn apart(columns: usize) -> usize {
 /// bytes, 96 MiB after a batch of [`MOST`].
 #[derive(Default)]
 struct Room {
+    /// D rows, see [`turn`].
+    turned: Vec<f32>,
     upper: Vec<f32>,
     coefficients: Vec<f32>,
 }
 
-static ROOM: Mutex<Room> = Mutex::new(Room { upper: Vec::new(), coefficients: Vec::new() });
+static ROOM: Mutex<Room> =
+    Mutex::new(Room { turned: Vec::new(), upper: Vec::new(), coefficients: Vec::new() });
 
 /// Buffers that one thread uses again and again.
 #[derive(Default)]
