@@ -161,7 +161,7 @@ fn apart(columns: usize) -> usize {
 
 /// The matrices stay for the next batch: the system takes as long to hand out fresh pages as the
 /// products take to fill them. So a process that evaluates keeps what its largest batch took: 6·B²
-/// bytes, 96 MiB after a batch of [`MOST`].
+/// bytes, 96 MiB after a batch of [`MOST`], and its points as columns.
 #[derive(Default)]
 struct Room {
     /// D rows, see [`turn`].
