@@ -137,29 +137,21 @@ impl Lifted {
         steps: &Steps,
     ) -> Result<Outcome, Error> {
         self.check_trainable()?;
-        on_pool(|| self.over_checked(embeddings, labels, frozen, steps))
-    }
-
-    fn over_checked(
-        &self,
-        embeddings: ArrayView2<f32>,
-        labels: &Labels,
-        frozen: Option<(ArrayView2<f32>, &Labels)>,
-        steps: &Steps,
-    ) -> Result<Outcome, Error> {
-        let field = Field::new(self.metric, embeddings, labels, frozen)?;
-        let rule = Rule {
-            penalty: Penalty::Hinge { margin: self.margin },
-            dense: true,
-            weigh: &|row, _| weigh(row),
-        };
-        let sums = field.sums(&rule, steps);
-        let divisor = match self.reduction {
-            Reduction::Mean | Reduction::MeanAnchors => sums.census.anchors,
-            Reduction::MeanActive => sums.tally.teaching_anchors,
-            Reduction::Sum => 1,
-        };
-        Ok(field.outcome(&sums, divisor))
+        on_pool(|| {
+            let field = Field::new(self.metric, embeddings, labels, frozen)?;
+            let rule = Rule {
+                penalty: Penalty::Hinge { margin: self.margin },
+                dense: true,
+                weigh: &|row, _| weigh(row),
+            };
+            let sums = field.sums(&rule, steps);
+            let divisor = match self.reduction {
+                Reduction::Mean | Reduction::MeanAnchors => sums.census.anchors,
+                Reduction::MeanActive => sums.tally.teaching_anchors,
+                Reduction::Sum => 1,
+            };
+            Ok(field.outcome(&sums, divisor))
+        })
     }
 }
 

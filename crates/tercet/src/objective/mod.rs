@@ -192,24 +192,16 @@ impl TripletLoss {
     ) -> Result<Outcome, Error> {
         self.penalty.check()?;
         self.selection.check(self.metric)?;
-        on_pool(|| self.over_checked(embeddings, labels, frozen, steps))
-    }
-
-    fn over_checked(
-        &self,
-        embeddings: ArrayView2<f32>,
-        labels: &Labels,
-        frozen: Option<(ArrayView2<f32>, &Labels)>,
-        steps: &Steps,
-    ) -> Result<Outcome, Error> {
-        let field = Field::new(self.metric, embeddings, labels, frozen)?;
-        let rule = Rule {
-            penalty: self.penalty,
-            dense: self.selection.is_dense(&field.order),
-            weigh: &|row, points| self.selection.weigh(row, points),
-        };
-        let sums = field.sums(&rule, steps);
-        Ok(field.outcome(&sums, self.reduction.divisor(self.penalty, &sums.census)))
+        on_pool(|| {
+            let field = Field::new(self.metric, embeddings, labels, frozen)?;
+            let rule = Rule {
+                penalty: self.penalty,
+                dense: self.selection.is_dense(&field.order),
+                weigh: &|row, points| self.selection.weigh(row, points),
+            };
+            let sums = field.sums(&rule, steps);
+            Ok(field.outcome(&sums, self.reduction.divisor(self.penalty, &sums.census)))
+        })
     }
 }
 
