@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
+from network import batch_hard, network
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--tercet", default="target/release/tercet")
@@ -31,28 +31,6 @@ CASES = [
     (32, 4, 32, 3, 3, 128, 128),
     (16, 4, 64, 3, 4, 64, 64),
 ]
-
-
-def network(side, channels, blocks, width, dimensions):
-    layers, inputs = [], channels
-    for _ in range(blocks):
-        layers += [
-            nn.Conv2d(inputs, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-        ]
-        inputs = width
-    left = side >> blocks
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(left * left * width, dimensions))
-
-
-def batch_hard(embeddings, labels):
-    distance = torch.sqrt(torch.cdist(embeddings, embeddings).square() + 1e-12)
-    same = labels[:, None] == labels[None, :]
-    farthest = distance.masked_fill(~same, -1).max(1).values
-    nearest = distance.masked_fill(same, float("inf")).min(1).values
-    return nn.functional.softplus(farthest - nearest).mean()
 
 
 def peer(case, memory_format):

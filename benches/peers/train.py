@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from network import batch_hard, network
 from PIL import Image
-from torch import nn
 
 SIDE, BLOCKS, WIDTH, DIMENSIONS = 28, 3, 64, 64
 
@@ -60,24 +60,6 @@ def read(folder):
     return torch.from_numpy(np.stack(images)[:, None]), np.array(labels)
 
 
-def network():
-    layers, inputs = [], 1
-    for _ in range(BLOCKS):
-        layers += [nn.Conv2d(inputs, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH)]
-        layers += [nn.ReLU(inplace=True), nn.MaxPool2d(2)]
-        inputs = WIDTH
-    left = SIDE >> BLOCKS
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(left * left * WIDTH, DIMENSIONS))
-
-
-def batch_hard(embeddings, labels):
-    distance = torch.sqrt(torch.cdist(embeddings, embeddings).square() + 1e-12)
-    same = labels[:, None] == labels[None, :]
-    farthest = distance.masked_fill(~same, -1).max(1).values
-    nearest = distance.masked_fill(same, float("inf")).min(1).values
-    return nn.functional.softplus(farthest - nearest).mean()
-
-
 def peer(folder, seed):
     """The embeddings of the unseen characters, by PyTorch in the layout that suits its CPU kernels."""
     torch.manual_seed(seed)
@@ -88,7 +70,7 @@ def peer(folder, seed):
     items = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
     p, k = map(int, arguments.batch.split("x"))
     classes = torch.arange(p).repeat_interleave(k)
-    model = network().to(memory_format=torch.channels_last)
+    model = network(SIDE, 1, BLOCKS, WIDTH, DIMENSIONS).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     steady = 0.6 * arguments.steps
     for step in range(arguments.steps):
