@@ -88,7 +88,7 @@ impl OnnxEncoder {
             let names: Vec<_> = graph.output.iter().map(|output| &*output.name).collect();
             if !names.contains(&&**name) {
                 return Err(OnnxError::Option {
-                    option: "--output",
+                    option: "output",
                     got: format!("`{name}`"),
                     expected: format!("one of {}", names.join(", ")),
                 });
@@ -171,13 +171,11 @@ impl OnnxEncoder {
     }
 }
 
+/// N×C×H×W to N×H×W×C.
 fn channels_last(images: &[f32], channels: usize, plane: usize) -> Vec<f32> {
-    let pixel = |image: &'_ [f32], at: usize| -> Vec<f32> {
-        image[at..].iter().step_by(plane).copied().collect()
-    };
     images
         .chunks_exact(channels * plane)
-        .flat_map(|image| (0..plane).flat_map(move |at| pixel(image, at)))
+        .flat_map(|image| (0..plane).flat_map(move |at| image[at..].iter().step_by(plane).copied()))
         .collect()
 }
 
@@ -228,7 +226,7 @@ fn prepared(seen: &Seen, options: &OnnxOptions) -> Result<Input, OnnxError> {
             OnnxError::Option { option: parameter, got, expected }
         }
         error => OnnxError::Option {
-            option: "--size",
+            option: "size",
             got: error.to_string(),
             expected: "an image".to_owned(),
         },
@@ -239,9 +237,9 @@ fn prepared(seen: &Seen, options: &OnnxOptions) -> Result<Input, OnnxError> {
 /// Refuses options that say how images are prepared.
 fn refuse_given(options: &OnnxOptions, expected: &str) -> Result<(), OnnxError> {
     let given = [
-        ("--fit", options.fit.is_some()),
-        ("--mean", options.mean.is_some()),
-        ("--std", options.std.is_some()),
+        ("fit", options.fit.is_some()),
+        ("mean", options.mean.is_some()),
+        ("std", options.std.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(OnnxError::Option {

@@ -10,6 +10,9 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue;
 use tract_onnx::pb::type_proto::Value::TensorType;
 use tract_onnx::pb::{GraphProto, ValueInfoProto};
 
+/// Items at once that a file may insist on: a batch is filled up to it.
+const MOST: usize = 1024;
+
 /// The order of the axes of a batch of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -91,7 +94,12 @@ impl Seen {
                 return Err(told.refuse(expected));
             }
         };
-        Ok(Self { batch: told.sides[0], item })
+        match told.sides[0] {
+            Some(batch) if batch > MOST => {
+                Err(told.refuse(&format!("at most {MOST} items at once, or any number")))
+            }
+            batch => Ok(Self { batch, item }),
+        }
     }
 
     /// Checks that items prepared in this way enter the network.
@@ -165,7 +173,7 @@ impl<'a> Told<'a> {
             None if coloured(3) => Layout::Nhwc,
             None if self.sides[1].is_none() || self.sides[3].is_none() => {
                 return Err(Refusal::Option {
-                    option: "--layout",
+                    option: "layout",
                     got: format!("not given, and {self} does not tell"),
                     expected: "nchw or nhwc".to_owned(),
                 });
@@ -175,7 +183,7 @@ impl<'a> Told<'a> {
         let [channels, rows, columns] = layout.axes();
         let channels = self.sides[channels].unwrap_or(3);
         if ![1, 3].contains(&channels) {
-            return Err(self.refuse("images of 1 or 3 channels in the axis that --layout says"));
+            return Err(self.refuse("images of 1 or 3 channels in the axis that the layout says"));
         }
         let side = |axis: usize, asked: Option<u32>| {
             let told = match self.sides[axis].map(u32::try_from) {
@@ -188,12 +196,12 @@ impl<'a> Told<'a> {
                 (None, Some(asked)) => Ok(asked),
                 (Some(side), Some(asked)) if side == asked => Ok(side),
                 (None, None) => Err(Refusal::Option {
-                    option: "--size",
+                    option: "size",
                     got: format!("not given, and {self} takes any"),
                     expected: "HEIGHTxWIDTH in pixels, as the encoder was trained with".to_owned(),
                 }),
                 (Some(_), Some(_)) => Err(Refusal::Option {
-                    option: "--size",
+                    option: "size",
                     got: size.map_or_else(String::new, |size| size.to_string()),
                     expected: format!("that of {self}; leave it out"),
                 }),
@@ -205,7 +213,7 @@ impl<'a> Told<'a> {
     }
 
     fn vector(&self, size: Option<ImageSize>, layout: Option<Layout>) -> Result<Item, Refusal> {
-        for (option, given) in [("--size", size.is_some()), ("--layout", layout.is_some())] {
+        for (option, given) in [("size", size.is_some()), ("layout", layout.is_some())] {
             if given {
                 return Err(Refusal::Option {
                     option,
@@ -291,16 +299,17 @@ mod tests {
             refused(&[-1, 7, 32, 32], None),
             "its input `x` (float ?×7×32×32): expected images of 1 or 3 channels"
         );
-        assert!(refused(&[-1, 3, -1, -1], None).starts_with("--size is not given"));
-        assert!(refused(&[-1, -1, -1, -1], None).starts_with("--layout is not given"));
+        assert!(refused(&[-1, 3, -1, -1], None).starts_with("size is not given"));
+        assert!(refused(&[-1, -1, -1, -1], None).starts_with("layout is not given"));
+        assert!(refused(&[1 << 40, 3, 8, 8], None).contains("at most 1024 items at once"));
         assert!(refused(&[-1, -1], None).contains("number of components"));
         assert_eq!(
             refused(&[-1, 3, 32, 32], Some(size(64, 64))),
-            "--size is 64: expected that of its input `x` (float ?×3×32×32); leave it out"
+            "size is 64: expected that of its input `x` (float ?×3×32×32); leave it out"
         );
         assert_eq!(
             refused(&[-1, 32], Some(size(64, 64))),
-            "--size is given: expected none, since its input `x` (float ?×32) takes vectors"
+            "size is given: expected none, since its input `x` (float ?×32) takes vectors"
         );
         let mut two = graph(&[-1, 3, 8, 8]);
         two.input.push(value("mask", DataType::Int64, &[-1]));

@@ -220,9 +220,9 @@ fn files_that_cannot_embed_are_refused_by_name() {
     let path = write(folder.path(), product(), None);
     let mean = OnnxOptions { mean: Some(vec![0.5]), ..none() };
     let message = refused(&path, mean);
-    assert_eq!(message, "--mean is given: expected none: the encoder takes vectors; leave it out");
+    assert_eq!(message, "mean is given: expected none: the encoder takes vectors; leave it out");
     let output = OnnxOptions { output: Some("z".to_owned()), ..none() };
-    assert_eq!(refused(&path, output), "--output is `z`: expected one of y");
+    assert_eq!(refused(&path, output), "output is `z`: expected one of y");
     let path = write(folder.path(), means(), None);
     let std = OnnxOptions { std: Some(vec![0.0, 1.0, 1.0]), ..none() };
     assert!(matches!(OnnxEncoder::load(&path, &std), Err(OnnxError::Option { option: "std", .. })));
