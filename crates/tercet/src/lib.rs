@@ -52,6 +52,7 @@ pub mod distance;
 mod eigen;
 mod error;
 pub mod expansion;
+mod kept;
 pub mod labels;
 mod matrix;
 mod named;

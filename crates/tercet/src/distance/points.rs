@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::{Distance, Metric, SHORTEST};
 use crate::Error;
+use crate::kept::Buffer;
 use crate::matrix::{Operand, Threads, product_apart, squared_difference};
 use crate::simd::{dot, vectorised};
 
@@ -35,9 +36,9 @@ pub(crate) struct Points {
     count: usize,
     dimensions: usize,
     /// What the distance is taken between: normalised if the metric asks for it.
-    rows: Vec<f32>,
+    rows: Buffer,
     /// `rows − offset`, where an offset helps.
-    centred: Option<Vec<f32>>,
+    centred: Option<Buffer>,
     offset: Option<Vec<f32>>,
     /// ‖·‖² of the rows that enter the Gram form.
     pub(super) squared_norms: Vec<f32>,
@@ -47,26 +48,24 @@ pub(crate) struct Points {
 
 impl Points {
     pub(crate) fn new(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
-        Self::ordered(vectors, metric, None)
+        Self::bare(vectors, metric, None).map(Self::centred)
     }
 
-    /// Point `r` of the result is row `items[r]` of the vectors.
-    pub(crate) fn ordered(
+    /// Points for one batch, in memory that is [kept](crate::kept): point `r` is row `items[r]` of
+    /// the vectors.
+    pub(crate) fn of_batch(
         vectors: ArrayView2<f32>,
         metric: Metric,
-        items: Option<&[u32]>,
+        items: &[u32],
     ) -> Result<Self, Error> {
-        let mut points = Self::bare(vectors, metric, items)?;
-        let offset = points.helpful_offset();
-        points.prepare(offset);
-        Ok(points)
+        Self::bare(vectors, metric, Some(items)).map(Self::centred)
     }
 
     /// The vectors alone, as the distance sees them.
     pub(crate) fn checked(vectors: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
         let rows = Self::bare(vectors, metric, None)?.rows;
         // As many rows as came in, of the same length: the shape fits.
-        Ok(Array2::from_shape_vec(vectors.dim(), rows).unwrap_or_default())
+        Ok(Array2::from_shape_vec(vectors.dim(), rows.into_vec()).unwrap_or_default())
     }
 
     /// More vectors for the same metric and offset, so that both can meet in one tile.
@@ -85,25 +84,25 @@ impl Points {
     /// The same points in another order: row `r` of the result is row `items[r]` of this.
     pub(crate) fn reordered(&self, items: &[u32]) -> Self {
         let d = self.dimensions;
-        let gather = |values: &[f32], width: usize| -> Vec<f32> {
-            if values.is_empty() {
-                return Vec::new();
-            }
-            let mut gathered = Vec::with_capacity(items.len() * width);
-            for &item in items {
-                gathered.extend_from_slice(&values[item as usize * width..][..width]);
+        let gather = |rows: &Buffer| {
+            let mut gathered = Buffer::own(items.len() * d);
+            for (row, &item) in gathered.chunks_exact_mut(d).zip(items) {
+                row.copy_from_slice(&rows[item as usize * d..][..d]);
             }
             gathered
+        };
+        let pick = |values: &[f32]| -> Vec<f32> {
+            items.iter().filter_map(|&item| values.get(item as usize).copied()).collect()
         };
         Self {
             metric: self.metric,
             count: items.len(),
             dimensions: d,
-            rows: gather(&self.rows, d),
-            centred: self.centred.as_deref().map(|values| gather(values, d)),
+            rows: gather(&self.rows),
+            centred: self.centred.as_ref().map(gather),
             offset: self.offset.clone(),
-            squared_norms: gather(&self.squared_norms, 1),
-            inverse_norms: gather(&self.inverse_norms, 1),
+            squared_norms: pick(&self.squared_norms),
+            inverse_norms: pick(&self.inverse_norms),
         }
     }
 
@@ -116,7 +115,8 @@ impl Points {
         if dimensions == 0 {
             return Err(Error::NoDimensions);
         }
-        let mut rows = vec![0.0; count * dimensions];
+        let size = count * dimensions;
+        let mut rows = if items.is_some() { Buffer::kept(size) } else { Buffer::own(size) };
         let mut norms = vec![Norms::default(); count];
         let refused = rows
             .par_chunks_mut(BLOCK * dimensions)
@@ -174,6 +174,13 @@ impl Points {
         let mean_energy = mean.iter().map(|mean| mean * mean).sum::<f64>() * self.count as f64;
         (energy - mean_energy < SPREAD * energy)
             .then(|| mean.iter().map(|&mean| mean as f32).collect())
+    }
+
+    /// With the mean in the origin of the Gram form, where that helps.
+    fn centred(mut self) -> Self {
+        let offset = self.helpful_offset();
+        self.prepare(offset);
+        self
     }
 
     /// Moves what enters the Gram form by an offset.

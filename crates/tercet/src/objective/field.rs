@@ -7,6 +7,7 @@
 //! of them matter.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
@@ -16,6 +17,7 @@ use super::ranked::Ranks;
 use super::row::{Row, Rule, Tally};
 use super::{Census, Outcome, gradient, symmetric};
 use crate::distance::{Close, Points, multiply};
+use crate::kept::Buffer;
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
 use crate::simd::{add, sum};
@@ -47,12 +49,27 @@ pub(super) struct Sums {
     pub(super) tally: Tally,
     pub(super) census: Census,
     /// ∂(Σ φ)/∂points of the batch, B×D: its own order with frozen candidates, class order without.
-    gradient: Vec<f32>,
+    gradient: Buffer,
 }
 
-/// Works on a thread of the pool, whose parallel parts begin without waking the pool each time.
+/// Works on a thread of the pool, whose other threads stay awake for its parallel parts: to wake one
+/// takes longer than many of these parts.
 pub(super) fn on_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    rayon::scope(|_| work())
+    let done = AtomicBool::new(false);
+    rayon::scope(|scope| {
+        for _ in 1..rayon::current_num_threads() {
+            scope.spawn(|_| {
+                while !done.load(Ordering::Relaxed) {
+                    if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+        }
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 impl Field {
@@ -75,7 +92,7 @@ impl Field {
         let Some((vectors, frozen_labels)) = frozen.filter(|(vectors, _)| vectors.nrows() > 0)
         else {
             let order = ClassOrder::new(labels);
-            let candidates = Points::ordered(embeddings, metric, Some(&order.items))?;
+            let candidates = Points::of_batch(embeddings, metric, &order.items)?;
             return Ok(Self { batch, beside_frozen: None, candidates, order });
         };
         let all = concatenate(Axis(0), &[embeddings, vectors]).map_err(|_| {
@@ -137,7 +154,7 @@ impl Field {
         Sums { tally, census, gradient }
     }
 
-    fn beside_frozen(&self, anchors: &Points, rule: &Rule, steps: &Steps) -> (Tally, Vec<f32>) {
+    fn beside_frozen(&self, anchors: &Points, rule: &Rule, steps: &Steps) -> (Tally, Buffer) {
         let height = self.tile_rows();
         let tiles = self.batch.div_ceil(height);
         let lanes = rayon::current_num_threads().min(tiles);
@@ -207,7 +224,7 @@ struct Lane<'a> {
     rule: &'a Rule<'a>,
     tally: Tally,
     /// Σ over pairs of c·(x − y), B×D, still without the part that `diagonal` holds.
-    sums: Vec<f32>,
+    sums: Buffer,
     /// Σ of the coefficients c that belong to each row of the batch.
     diagonal: Vec<f32>,
     distances: Vec<f32>,
@@ -228,7 +245,7 @@ impl<'a> Lane<'a> {
             anchors,
             rule,
             tally: Tally::default(),
-            sums: vec![0.0; batch * anchors.dimensions()],
+            sums: Buffer::own(batch * anchors.dimensions()),
             diagonal: vec![0.0; batch],
             distances: vec![0.0; rows * columns],
             weights: vec![0.0; rows * columns],
@@ -340,7 +357,7 @@ impl<'a> Lane<'a> {
         product(&mut self.sums, true, -1.0, back.t(), anchors);
     }
 
-    fn finish(mut self) -> (Tally, Vec<f32>) {
+    fn finish(mut self) -> (Tally, Buffer) {
         let (batch, d) = (self.anchors.len(), self.anchors.dimensions());
         let points = self.anchors.gram_rows(0..batch).chunks_exact(d);
         for ((sums, point), &total) in self.sums.chunks_exact_mut(d).zip(points).zip(&self.diagonal)

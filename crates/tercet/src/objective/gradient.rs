@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::ranked::Ranks;
 use super::row::{Row, Rule, Tally};
 use crate::distance::{Close, Points};
+use crate::kept::Buffer;
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
 use crate::simd::{add, sum};
@@ -19,7 +20,7 @@ pub(super) fn evaluate(
     points: &Points,
     order: &ClassOrder,
     steps: &Steps,
-) -> (Tally, Vec<f32>) {
+) -> (Tally, Buffer) {
     let tiles = points.len().div_ceil(TILE);
     let lanes = rayon::current_num_threads().min(tiles);
     let lane = |lane: usize| {
@@ -54,7 +55,7 @@ struct Lane<'a> {
     order: &'a ClassOrder,
     tally: Tally,
     /// Σ over pairs of c·(x − y), B×D, still without the part that `diagonal` holds.
-    sums: Vec<f32>,
+    sums: Buffer,
     /// Σ of the coefficients c that belong to each point; times the point it completes `sums`.
     diagonal: Vec<f32>,
     distances: Vec<f32>,
@@ -73,7 +74,7 @@ impl<'a> Lane<'a> {
             points,
             order,
             tally: Tally::default(),
-            sums: vec![0.0; batch * points.dimensions()],
+            sums: Buffer::own(batch * points.dimensions()),
             diagonal: vec![0.0; batch],
             distances: vec![0.0; tile],
             weights: vec![0.0; tile],
@@ -179,7 +180,7 @@ impl<'a> Lane<'a> {
     }
 
     /// The sums of this lane: tally, and ∂(Σ φ)/∂points (B×D in class order).
-    fn finish(mut self) -> (Tally, Vec<f32>) {
+    fn finish(mut self) -> (Tally, Buffer) {
         let d = self.points.dimensions();
         if self.rule.dense {
             let points = self.points.gram_rows(0..self.points.len()).chunks_exact(d);

@@ -6,13 +6,13 @@
 //! own place to write, so the result does not depend on the threads at all.
 
 use std::ops::Range;
-use std::sync::Mutex;
 
 use rayon::prelude::*;
 
 use super::ranked::Ranks;
 use super::row::{Row, Rule, Tally};
 use crate::distance::{Close, Points};
+use crate::kept::Buffer;
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
 use crate::simd::{LANES, Strided, sum, transpose, vectorised};
@@ -46,42 +46,27 @@ struct Upper<'a> {
 }
 
 /// Σ φ with its census and ∂(Σ φ)/∂points (B×D in class order).
-pub(super) fn evaluate(rule: &Rule, points: &Points, order: &ClassOrder) -> (Tally, Vec<f32>) {
-    // Whoever comes while another has the room gets one of its own.
-    let mut room = ROOM.lock().map(|mut room| std::mem::take(&mut *room)).unwrap_or_default();
-    let result = evaluate_in(rule, points, order, &mut room);
-    if let Ok(mut kept) = ROOM.lock()
-        && kept.upper.capacity() < room.upper.capacity()
-    {
-        *kept = room;
-    }
-    result
-}
-
-fn evaluate_in(
-    rule: &Rule,
-    points: &Points,
-    order: &ClassOrder,
-    room: &mut Room,
-) -> (Tally, Vec<f32>) {
-    let batch = points.len();
-    turn(points, &mut room.turned);
-    room.upper.resize(upper_values(batch), 0.0);
-    let upper = measure(points, &room.turned, &mut room.upper);
-    let mut gradient = vec![0.0; batch * points.dimensions()];
-    let dense = rule.dense;
-    let stride = if dense { apart(batch) } else { 0 };
-    let coefficients = &mut room.coefficients;
-    coefficients.resize(batch * stride, 0.0);
-
-    let (tally, pulls) = if dense {
+pub(super) fn evaluate(rule: &Rule, points: &Points, order: &ClassOrder) -> (Tally, Buffer) {
+    let (batch, d) = (points.len(), points.dimensions());
+    let turned = turn(points);
+    let mut room = Buffer::kept(upper_values(batch));
+    let upper = measure(points, &turned, &mut room);
+    let mut gradient = Buffer::kept(batch * d);
+    if rule.dense {
+        let stride = apart(batch);
+        let mut coefficients = Buffer::kept(batch * stride);
         let bands = coefficients.par_chunks_mut(BAND * stride).enumerate();
         let tallies: Vec<Tally> = bands
             .map_init(Scratch::default, |scratch, (band, lines)| {
                 weigh_dense(rule, points, order, &upper, band, lines, stride, scratch)
             })
             .collect();
-        (total(tallies), Vec::new())
+        let height = spread_rows(batch);
+        gradient.par_chunks_mut(height * d).enumerate().for_each(|(band, gradient)| {
+            let rows = band * height..((band + 1) * height).min(batch);
+            spread(points, &coefficients, stride, &upper, rows, gradient);
+        });
+        (total(tallies), gradient)
     } else {
         let (tallies, pulls): (Vec<Tally>, Vec<Vec<Pull>>) = (0..batch.div_ceil(BAND))
             .into_par_iter()
@@ -89,18 +74,9 @@ fn evaluate_in(
                 weigh_sparse(rule, points, order, &upper, band, scratch)
             })
             .unzip();
-        (total(tallies), pulls)
-    };
-    if dense {
-        let bands = gradient.par_chunks_mut(BAND * points.dimensions()).enumerate();
-        bands.for_each_init(Vec::new, |sums, (band, gradient)| {
-            let rows = band * BAND..((band + 1) * BAND).min(batch);
-            spread(points, coefficients, stride, &upper, rows, sums, gradient);
-        });
-    } else {
         apply(points, &pulls, &mut gradient);
+        (total(tallies), gradient)
     }
-    (tally, gradient)
 }
 
 fn total(tallies: Vec<Tally>) -> Tally {
@@ -110,16 +86,17 @@ fn total(tallies: Vec<Tally>) -> Tally {
     })
 }
 
-/// The points as columns: every strip's product would turn them anew.
-fn turn(points: &Points, turned: &mut Vec<f32>) {
+/// The points as columns, D rows of them: every strip's product would turn them anew.
+fn turn(points: &Points) -> Buffer {
     let (batch, d) = (points.len(), points.dimensions());
     let (stride, all) = (apart(batch), points.gram_rows(0..batch));
-    turned.resize(d * stride, 0.0);
+    let mut turned = Buffer::kept(d * stride);
     turned.par_chunks_mut(GROUP * stride).enumerate().for_each(|(group, out)| {
         let columns = group * GROUP..((group + 1) * GROUP).min(d);
         let source = Strided { values: all.get(columns.start..).unwrap_or_default(), stride: d };
         transpose(source, batch, columns.len(), None, out, stride);
     });
+    turned
 }
 
 fn measure<'a>(points: &Points, turned: &[f32], mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
@@ -159,25 +136,11 @@ fn apart(columns: usize) -> usize {
     columns.next_multiple_of(LANES) + LANES
 }
 
-/// The matrices stay for the next batch: the system takes as long to hand out fresh pages as the
-/// products take to fill them. So a process that evaluates keeps what its largest batch took: 6·B²
-/// bytes, 96 MiB after a batch of [`MOST`], and its points as columns.
-#[derive(Default)]
-struct Room {
-    /// D rows, see [`turn`].
-    turned: Vec<f32>,
-    upper: Vec<f32>,
-    coefficients: Vec<f32>,
-}
-
-static ROOM: Mutex<Room> =
-    Mutex::new(Room { turned: Vec::new(), upper: Vec::new(), coefficients: Vec::new() });
-
 /// Buffers that one thread uses again and again.
 #[derive(Default)]
 struct Scratch {
     /// [`GROUP`] rows of distances.
-    distances: Vec<f32>,
+    distances: Buffer,
     /// One row of weights, where the selection is sparse.
     weights: Vec<f32>,
     touched: Vec<u32>,
@@ -204,12 +167,14 @@ fn each_row(
     order: &ClassOrder,
     upper: &[Upper<'_>],
     band: usize,
-    distances: &mut Vec<f32>,
+    distances: &mut Buffer,
     tally: &mut Tally,
     mut judge: impl FnMut(usize, &[f32], &mut Tally),
 ) {
     let batch = order.items.len();
-    distances.resize(GROUP * apart(batch), 0.0);
+    if distances.is_empty() {
+        *distances = Buffer::kept(GROUP * apart(batch));
+    }
     let rows = band * BAND..((band + 1) * BAND).min(batch);
     for start in rows.clone().step_by(GROUP) {
         let group = start..(start + GROUP).min(rows.end);
@@ -306,6 +271,7 @@ fn apply(points: &Points, pulls: &[Vec<Pull>], gradient: &mut [f32]) {
     let (batch, d) = (points.len(), points.dimensions());
     let share = batch.div_ceil(rayon::current_num_threads()).max(1);
     gradient.par_chunks_mut(share * d).enumerate().for_each(|(task, gradient)| {
+        gradient.fill(0.0);
         let own = task * share..(task + 1) * share;
         for pull in pulls.iter().flatten() {
             let (first, second) = (pull.first as usize, pull.second as usize);
@@ -328,6 +294,15 @@ vectorised! {
     }
 }
 
+/// Rows of the gradient that one task makes: the more, the longer the stretches of a row that it
+/// reads in every other band, but some tasks for every thread.
+fn spread_rows(batch: usize) -> usize {
+    (batch / 16).next_multiple_of(BAND).clamp(BAND, 256)
+}
+
+/// Columns of S that are put together at a time: with [`spread_rows`] they stay in a cache.
+const COLUMNS: usize = 256;
+
 /// The gradient of a band of points: row sums of S times the points, less S·X.
 fn spread(
     points: &Points,
@@ -335,39 +310,44 @@ fn spread(
     stride: usize,
     upper: &[Upper<'_>],
     rows: Range<usize>,
-    sums: &mut Vec<f32>,
     gradient: &mut [f32],
 ) {
+    const WIDTH: usize = COLUMNS + LANES;
     let (batch, d) = (points.len(), points.dimensions());
-    let width = apart(batch);
-    sums.resize(BAND * width, 0.0);
-    let sums = &mut sums[..rows.len() * width];
-    let columns = Strided { values: &coefficients[rows.start..], stride };
-    let own = Strided { values: &coefficients[rows.start * stride..], stride };
-    transpose(columns, batch, rows.len(), Some(own), sums, width);
-    // Pairs too close for the Gram form would cancel here as well: they go one by one.
-    for pair in upper.iter().flat_map(|strip| &strip.close) {
-        let (row, column) = (pair.row as usize, pair.column as usize);
-        for (point, other) in [(row, column), (column, row)] {
-            // Inside a strip's own square, both (x, y) and (y, x) are listed: the second finds 0.
-            if rows.contains(&point) {
-                let index = point - rows.start;
-                let coefficient = std::mem::take(&mut sums[index * width + other]);
-                if coefficient != 0.0 {
-                    let own = &mut gradient[index * d..][..d];
-                    add_force(own, points.row(point), points.row(other), coefficient);
+    let mut sums = Buffer::kept(rows.len() * WIDTH);
+    let mut totals = vec![0.0; rows.len()];
+    let mut apart_pulls = Vec::new();
+    for start in (0..batch).step_by(COLUMNS) {
+        let columns = start..(start + COLUMNS).min(batch);
+        let across = Strided { values: &coefficients[start * stride + rows.start..], stride };
+        let own = Strided { values: &coefficients[rows.start * stride + start..], stride };
+        transpose(across, columns.len(), rows.len(), Some(own), &mut sums, WIDTH);
+        // Pairs too close for the Gram form would cancel here as well: they go one by one.
+        for pair in upper.iter().flat_map(|strip| &strip.close) {
+            let (row, column) = (pair.row as usize, pair.column as usize);
+            for (point, other) in [(row, column), (column, row)] {
+                // Inside a strip's own square, both (x, y) and (y, x) are listed: the second finds 0.
+                if rows.contains(&point) && columns.contains(&other) {
+                    let at = (point - rows.start) * WIDTH + other - start;
+                    let coefficient = std::mem::take(&mut sums[at]);
+                    apart_pulls.push((point, other, coefficient));
                 }
             }
         }
+        for (line, total) in sums.chunks_exact(WIDTH).zip(&mut totals) {
+            *total += sum(&line[..columns.len()]);
+        }
+        let sums = Operand::strided(&sums, rows.len(), columns.len(), WIDTH);
+        let others = Operand::new(points.gram_rows(columns.clone()), columns.len(), d);
+        product(gradient, start > 0, -1.0, sums, others);
     }
-    for ((row, line), gradient) in
-        rows.clone().zip(sums.chunks_exact(width)).zip(gradient.chunks_exact_mut(d))
-    {
-        let total = sum(&line[..batch]) as f32;
+    for ((row, total), gradient) in rows.clone().zip(totals).zip(gradient.chunks_exact_mut(d)) {
         for (g, &x) in gradient.iter_mut().zip(points.gram_rows(row..row + 1)) {
-            *g += total * x;
+            *g += total as f32 * x;
         }
     }
-    let sums = Operand::strided(sums, rows.len(), batch, width);
-    product(gradient, true, -1.0, sums, Operand::new(points.gram_rows(0..batch), batch, d));
+    for (point, other, coefficient) in apart_pulls {
+        let own = &mut gradient[(point - rows.start) * d..][..d];
+        add_force(own, points.row(point), points.row(other), coefficient);
+    }
 }
