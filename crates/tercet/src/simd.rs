@@ -95,10 +95,27 @@ fn fold<T: Copy, const N: usize>(mut lanes: [T; N], pick: impl Fn(T, T) -> T) ->
     lanes[0]
 }
 
-/// Σ lanes. Not inlined: the compiler would cut the loops before it into registers as narrow as the
-/// last half.
-#[inline(never)]
+/// Σ lanes, in the order of [`fold`].
+#[inline(always)]
 pub(crate) fn total<const N: usize>(lanes: &[f64; N]) -> f64 {
+    let mut lanes = *lanes;
+    let mut width = N;
+    while width > HALF {
+        width /= 2;
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    lanes.first_chunk().map_or_else(|| fold(lanes, |x, y| x + y), total_of_register)
+}
+
+/// Lanes of one AVX-512 register of f64.
+const HALF: usize = LANES / 2;
+
+/// Not inlined: the compiler would cut the loops before it into registers as narrow as the last
+/// half.
+#[inline(never)]
+fn total_of_register(lanes: &[f64; HALF]) -> f64 {
     fold(*lanes, |x, y| x + y)
 }
 

@@ -19,7 +19,7 @@ pub(super) const CANCELLATION: f32 = 1.0 / 256.0;
 /// their mean squared norm. Not always, since centring costs integer-valued data its exact ties.
 const SPREAD: f64 = 1.0 / 16.0;
 
-/// Vectors that one task reads.
+/// Vectors that one task reads, at least; there are as many tasks at most.
 const BLOCK: usize = 64;
 
 /// A pair that was measured by differences: row of the tile's set, column of the gallery.
@@ -48,7 +48,7 @@ pub(crate) struct Points {
 
 impl Points {
     pub(crate) fn new(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
-        Self::bare(vectors, metric, None).map(Self::centred)
+        Self::centred(vectors, metric, None)
     }
 
     /// Points for one batch, in memory that is [kept](crate::kept): point `r` is row `items[r]` of
@@ -58,12 +58,12 @@ impl Points {
         metric: Metric,
         items: &[u32],
     ) -> Result<Self, Error> {
-        Self::bare(vectors, metric, Some(items)).map(Self::centred)
+        Self::centred(vectors, metric, Some(items))
     }
 
     /// The vectors alone, as the distance sees them.
     pub(crate) fn checked(vectors: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
-        let rows = Self::bare(vectors, metric, None)?.rows;
+        let rows = Self::read(vectors, metric, None, |_| ())?.0.rows;
         // As many rows as came in, of the same length: the shape fits.
         Ok(Array2::from_shape_vec(vectors.dim(), rows.into_vec()).unwrap_or_default())
     }
@@ -76,7 +76,7 @@ impl Points {
                 gallery: self.dimensions,
             });
         }
-        let mut points = Self::bare(vectors, self.metric, None)?;
+        let (mut points, _) = Self::read(vectors, self.metric, None, |_| ())?;
         points.prepare(self.offset.clone());
         Ok(points)
     }
@@ -106,11 +106,30 @@ impl Points {
         }
     }
 
-    fn bare(
+    /// With the mean in the origin of the Gram form, where that helps.
+    fn centred(
         vectors: ArrayView2<f32>,
         metric: Metric,
         items: Option<&[u32]>,
     ) -> Result<Self, Error> {
+        let dimensions = vectors.ncols();
+        let (mut points, sums) = Self::read(vectors, metric, items, |rows| {
+            let mut sums = vec![0.0; dimensions];
+            rows.chunks_exact(dimensions).for_each(|row| add_row(&mut sums, row));
+            sums
+        })?;
+        let offset = points.helpful_offset(&sums);
+        points.prepare(offset);
+        Ok(points)
+    }
+
+    /// The vectors as they are, and what `regard` makes of each block of them.
+    fn read<T: Send>(
+        vectors: ArrayView2<f32>,
+        metric: Metric,
+        items: Option<&[u32]>,
+        regard: impl Fn(&[f32]) -> T + Sync,
+    ) -> Result<(Self, Vec<T>), Error> {
         let (count, dimensions) = vectors.dim();
         if dimensions == 0 {
             return Err(Error::NoDimensions);
@@ -118,13 +137,13 @@ impl Points {
         let size = count * dimensions;
         let mut rows = if items.is_some() { Buffer::kept(size) } else { Buffer::own(size) };
         let mut norms = vec![Norms::default(); count];
-        let refused = rows
-            .par_chunks_mut(BLOCK * dimensions)
-            .zip(norms.par_chunks_mut(BLOCK))
+        let height = BLOCK.max(count.div_ceil(BLOCK));
+        let blocks: Vec<_> = rows
+            .par_chunks_mut(height * dimensions)
+            .zip(norms.par_chunks_mut(height))
             .enumerate()
-            .filter_map(|(block, (rows, norms))| {
-                let places = block * BLOCK..;
-                let rows = rows.chunks_exact_mut(dimensions);
+            .map(|(block, (rows, norms))| {
+                let lines = rows.chunks_exact_mut(dimensions);
                 let take = |((place, row), norms): ((usize, &mut [f32]), &mut Norms)| {
                     let item = items.map_or(place, |items| items[place] as usize);
                     match take(vectors.row(item), item, metric, row) {
@@ -133,14 +152,19 @@ impl Points {
                     }
                     None
                 };
-                places.zip(rows).zip(norms).filter_map(take).min_by_key(|(item, _)| *item)
+                let refused = (block * height..).zip(lines).zip(norms).filter_map(take);
+                match refused.min_by_key(|(item, _)| *item) {
+                    Some(refused) => Err(refused),
+                    None => Ok(regard(rows)),
+                }
             })
-            .min_by_key(|(item, _)| *item);
-        if let Some((_, error)) = refused {
-            return Err(error);
+            .collect();
+        let refused = blocks.iter().filter_map(|block| block.as_ref().err());
+        if let Some((_, error)) = refused.min_by_key(|(item, _)| *item) {
+            return Err(error.clone());
         }
         let inverse = norms.iter().map(|norms| norms.inverse);
-        Ok(Self {
+        let points = Self {
             metric,
             count,
             dimensions,
@@ -149,23 +173,15 @@ impl Points {
             offset: None,
             squared_norms: norms.iter().map(|norms| norms.squared).collect(),
             inverse_norms: if metric.on_sphere() { inverse.collect() } else { Vec::new() },
-        })
+        };
+        Ok((points, blocks.into_iter().flatten().collect()))
     }
 
-    fn helpful_offset(&self) -> Option<Vec<f32>> {
+    /// The mean, given sums over blocks of points, where centring helps.
+    fn helpful_offset(&self, blocks: &[Vec<f64>]) -> Option<Vec<f32>> {
         if self.count < 2 {
             return None;
         }
-        let block = BLOCK.max(self.count.div_ceil(BLOCK)) * self.dimensions;
-        let blocks: Vec<Vec<f64>> = self
-            .rows
-            .par_chunks(block)
-            .map(|rows| {
-                let mut sums = vec![0.0; self.dimensions];
-                rows.chunks_exact(self.dimensions).for_each(|row| add_row(&mut sums, row));
-                sums
-            })
-            .collect();
         // Added in their order, whichever thread they come from.
         let mean =
             |column: usize| blocks.iter().map(|sums| sums[column]).sum::<f64>() / self.count as f64;
@@ -174,13 +190,6 @@ impl Points {
         let mean_energy = mean.iter().map(|mean| mean * mean).sum::<f64>() * self.count as f64;
         (energy - mean_energy < SPREAD * energy)
             .then(|| mean.iter().map(|&mean| mean as f32).collect())
-    }
-
-    /// With the mean in the origin of the Gram form, where that helps.
-    fn centred(mut self) -> Self {
-        let offset = self.helpful_offset();
-        self.prepare(offset);
-        self
     }
 
     /// Moves what enters the Gram form by an offset.

@@ -188,7 +188,7 @@ impl Field {
         let (batch, d) = (self.batch, self.candidates.dimensions());
         let mut gradient = vec![0.0; batch * d];
         gradient.par_chunks_mut(BLOCK * d).enumerate().for_each(|(block, rows)| {
-            for (item, row) in (block * BLOCK..).zip(rows.chunks_exact_mut(d)) {
+           for (item, row) in (block * BLOCK..).zip(rows.chunks_exact_mut(d)) {
                 let (points, at) = match &self.beside_frozen {
                     Some(anchors) => (anchors, item),
                     None => (&self.candidates, self.order.ranks[item] as usize),

@@ -5,6 +5,7 @@
 //! Σ_y S(x,y)·(x − y), one product of the two. Every strip of rows is a task of its own with its
 //! own place to write, so the result does not depend on the threads at all.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -20,10 +21,7 @@ use crate::simd::{LANES, Strided, sum, transpose, vectorised};
 /// The largest batch worked on this way: 96 MiB of matrices, little more than caches hold.
 pub(super) const MOST: usize = 4096;
 
-/// Rows measured by one product.
-const STRIP: usize = 128;
-
-/// Rows of weights or of gradient made by one task; divides [`STRIP`].
+/// Rows of weights made by one task; divides [`strip_rows`].
 const BAND: usize = 64;
 
 /// Rows assembled at a time, so that they stay in the nearest cache; divides [`BAND`].
@@ -43,6 +41,9 @@ struct Upper<'a> {
     stride: usize,
     distances: &'a [f32],
     close: Vec<Close>,
+    /// Σ d over the pairs that lie in it, both ways, and over those of one class.
+    total: f64,
+    within: f64,
 }
 
 /// Σ φ with its census and ∂(Σ φ)/∂points (B×D in class order).
@@ -50,9 +51,9 @@ pub(super) fn evaluate(rule: &Rule, points: &Points, order: &ClassOrder) -> (Tal
     let (batch, d) = (points.len(), points.dimensions());
     let turned = turn(points);
     let mut room = Buffer::kept(upper_values(batch));
-    let upper = measure(points, &turned, &mut room);
+    let upper = measure(points, order, &turned, &mut room);
     let mut gradient = Buffer::kept(batch * d);
-    if rule.dense {
+    let mut tally = if rule.dense {
         let stride = apart(batch);
         let mut coefficients = Buffer::kept(batch * stride);
         let bands = coefficients.par_chunks_mut(BAND * stride).enumerate();
@@ -66,20 +67,25 @@ pub(super) fn evaluate(rule: &Rule, points: &Points, order: &ClassOrder) -> (Tal
             let rows = band * height..((band + 1) * height).min(batch);
             spread(points, &coefficients, stride, &upper, rows, gradient);
         });
-        (total(tallies), gradient)
+        total(&tallies)
     } else {
-        let (tallies, pulls): (Vec<Tally>, Vec<Vec<Pull>>) = (0..batch.div_ceil(BAND))
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, band| {
-                weigh_sparse(rule, points, order, &upper, band, scratch)
+        let bands = gradient.par_chunks_mut(BAND * d).enumerate();
+        let (tallies, pulls): (Vec<Tally>, Vec<Vec<Pull>>) = bands
+            .map_init(Scratch::default, |scratch, (band, gradient)| {
+                weigh_sparse(rule, points, order, &upper, band, gradient, scratch)
             })
             .unzip();
         apply(points, &pulls, &mut gradient);
-        (total(tallies), gradient)
+        total(&tallies)
+    };
+    for strip in &upper {
+        tally.positive_distances += strip.within;
+        tally.negative_distances += strip.total - strip.within;
     }
+    (tally, gradient)
 }
 
-fn total(tallies: Vec<Tally>) -> Tally {
+fn total(tallies: &[Tally]) -> Tally {
     tallies.iter().fold(Tally::default(), |mut total, tally| {
         total.add(tally);
         total
@@ -99,35 +105,68 @@ fn turn(points: &Points) -> Buffer {
     turned
 }
 
-fn measure<'a>(points: &Points, turned: &[f32], mut room: &'a mut [f32]) -> Vec<Upper<'a>> {
+/// Rows measured by one product: the fewer, the less is measured twice, the more, the better the
+/// product uses its second operand.
+fn strip_rows(batch: usize) -> usize {
+    if batch <= 1024 { BAND } else { 2 * BAND }
+}
+
+fn measure<'a>(
+    points: &Points,
+    order: &ClassOrder,
+    turned: &[f32],
+    mut room: &'a mut [f32],
+) -> Vec<Upper<'a>> {
     let (batch, d) = (points.len(), points.dimensions());
-    let strips: Vec<_> = (0..batch)
-        .step_by(STRIP)
+    let height = strip_rows(batch);
+    let mut strips: VecDeque<_> = (0..batch)
+        .step_by(height)
         .map(|start| {
-            let (rows, stride) = (start..(start + STRIP).min(batch), apart(batch - start));
+            let (rows, stride) = (start..(start + height).min(batch), apart(batch - start));
             let (own, rest) = std::mem::take(&mut room).split_at_mut(rows.len() * stride);
             room = rest;
             (rows, own)
         })
         .collect();
-    strips
+    // The first strip is the longest, the last the shortest: any such two are as much work as the
+    // next.
+    let mut pairs = Vec::with_capacity(strips.len().div_ceil(2));
+    while let Some(long) = strips.pop_front() {
+        pairs.push([Some(long), strips.pop_back()]);
+    }
+    let measure = |(rows, distances): (Range<usize>, &'a mut [f32])| {
+        let (start, stride) = (rows.start, apart(batch - rows.start));
+        let mut close = Vec::new();
+        let (own, columns) = (&turned[start..], start..batch);
+        let others = Operand::strided(own, d, columns.len(), apart(batch));
+        points.part(rows.clone(), points, others, columns, distances, stride, Some(&mut close));
+        let (mut total, mut within) = (0.0, 0.0);
+        for (row, line) in rows.clone().zip(distances.chunks(stride)) {
+            // The strip's own square holds its pairs both ways, what is behind it one way.
+            let twice = |columns: Range<usize>| {
+                let [first, square, last] = [columns.start, rows.end, columns.end]
+                    .map(|column| column.clamp(start, columns.end.max(start)) - start);
+                sum(&line[first..square]) + 2.0 * sum(&line[square.max(first)..last])
+            };
+            total += twice(start..batch);
+            within += twice(order.positives_of(row));
+        }
+        Upper { start, stride, distances, close, total, within }
+    };
+    let mut upper: Vec<Upper> = pairs
         .into_par_iter()
         .with_max_len(1)
-        .map(|(rows, distances)| {
-            let (start, stride) = (rows.start, apart(batch - rows.start));
-            let mut close = Vec::new();
-            let (own, columns) = (&turned[start..], start..batch);
-            let others = Operand::strided(own, d, columns.len(), apart(batch));
-            points.part(rows, points, others, columns, distances, stride, Some(&mut close));
-            Upper { start, stride, distances, close }
-        })
-        .collect()
+        .flat_map_iter(|pair| pair.into_iter().flatten().map(measure))
+        .collect();
+    upper.sort_by_key(|strip| strip.start);
+    upper
 }
 
 /// Values that [`measure`] writes.
 fn upper_values(batch: usize) -> usize {
-    let rows = |start: usize| STRIP.min(batch - start);
-    (0..batch).step_by(STRIP).map(|start| rows(start) * apart(batch - start)).sum()
+    let height = strip_rows(batch);
+    let rows = |start: usize| height.min(batch - start);
+    (0..batch).step_by(height).map(|start| rows(start) * apart(batch - start)).sum()
 }
 
 /// The stride of rows: whole vectors, and a little off a power of two, where the lines of a column
@@ -149,11 +188,12 @@ struct Scratch {
 
 /// Puts whole rows of distances together.
 fn assemble(upper: &[Upper<'_>], rows: Range<usize>, batch: usize, out: &mut [f32]) {
-    let strip = rows.start / STRIP;
+    let height = strip_rows(batch);
+    let strip = rows.start / height;
     for before in &upper[..strip] {
         let values = &before.distances[rows.start - before.start..];
         let source = Strided { values, stride: before.stride };
-        transpose(source, STRIP, rows.len(), None, &mut out[before.start..], apart(batch));
+        transpose(source, height, rows.len(), None, &mut out[before.start..], apart(batch));
     }
     let own = &upper[strip];
     for (row, line) in rows.zip(out.chunks_exact_mut(apart(batch))) {
@@ -162,16 +202,14 @@ fn assemble(upper: &[Upper<'_>], rows: Range<usize>, batch: usize, out: &mut [f3
     }
 }
 
-/// Calls `judge` with every row of a band in turn, and adds up the distances.
+/// Calls `judge` with every row of a band in turn.
 fn each_row(
-    order: &ClassOrder,
+    batch: usize,
     upper: &[Upper<'_>],
     band: usize,
     distances: &mut Buffer,
-    tally: &mut Tally,
-    mut judge: impl FnMut(usize, &[f32], &mut Tally),
+    mut judge: impl FnMut(usize, &[f32]),
 ) {
-    let batch = order.items.len();
     if distances.is_empty() {
         *distances = Buffer::kept(GROUP * apart(batch));
     }
@@ -180,11 +218,7 @@ fn each_row(
         let group = start..(start + GROUP).min(rows.end);
         assemble(upper, group.clone(), batch, distances);
         for (anchor, line) in group.zip(distances.chunks_exact(apart(batch))) {
-            let line = &line[..batch];
-            let within = sum(&line[order.positives_of(anchor)]);
-            tally.positive_distances += within;
-            tally.negative_distances += sum(line) - within;
-            judge(anchor, line, tally);
+            judge(anchor, &line[..batch]);
         }
     }
 }
@@ -204,7 +238,7 @@ fn weigh_dense(
     let mut tally = Tally::default();
     let mut lines = lines.chunks_exact_mut(stride);
     let Scratch { distances, ranks, .. } = scratch;
-    each_row(order, upper, band, distances, &mut tally, |anchor, distances, tally| {
+    each_row(batch, upper, band, distances, |anchor, distances| {
         let Some(weights) = lines.next() else { return };
         let weights = &mut weights[..batch];
         weights.fill(0.0);
@@ -216,7 +250,7 @@ fn weigh_dense(
             penalty: rule.penalty,
             weights,
             touched: None,
-            tally,
+            tally: &mut tally,
             ranks,
         };
         if row.has_triplets() {
@@ -227,19 +261,24 @@ fn weigh_dense(
     tally
 }
 
+/// Leaves the pulls that act on other points for later.
 fn weigh_sparse(
     rule: &Rule,
     points: &Points,
     order: &ClassOrder,
     upper: &[Upper<'_>],
     band: usize,
+    gradient: &mut [f32],
     scratch: &mut Scratch,
 ) -> (Tally, Vec<Pull>) {
+    let d = points.dimensions();
+    let own = band * BAND..band * BAND + gradient.len() / d;
     let mut tally = Tally::default();
-    let mut pulls = Vec::new();
+    let (mut pulls, mut later) = (Vec::new(), Vec::new());
     let Scratch { distances, weights, touched, ranks } = scratch;
     weights.resize(points.len(), 0.0);
-    each_row(order, upper, band, distances, &mut tally, |anchor, distances, tally| {
+    gradient.fill(0.0);
+    each_row(points.len(), upper, band, distances, |anchor, distances| {
         let mut row = Row {
             anchor,
             distances,
@@ -248,12 +287,13 @@ fn weigh_sparse(
             penalty: rule.penalty,
             weights,
             touched: Some(touched),
-            tally,
+            tally: &mut tally,
             ranks,
         };
         if row.has_triplets() {
             (rule.weigh)(&mut row, points);
         }
+        pulls.clear();
         for place in touched.drain(..) {
             let weight = std::mem::take(&mut weights[place as usize]);
             let coefficient = points.coefficient(weight, distances[place as usize]);
@@ -261,28 +301,69 @@ fn weigh_sparse(
                 pulls.push(Pull { first: anchor as u32, second: place, coefficient });
             }
         }
+        add_forces(&mut gradient[(anchor - own.start) * d..][..d], points, anchor, &pulls);
+        for pull in pulls.drain(..) {
+            let second = pull.second as usize;
+            if own.contains(&second) {
+                pull.move_second(points, &mut gradient[(second - own.start) * d..][..d]);
+            } else {
+                later.push(pull);
+            }
+        }
     });
-    (tally, pulls)
+    (tally, later)
 }
 
-/// Every pull adds to its first point what it takes from its second. Each task owns some of the
-/// points and goes through all pulls in order.
+impl Pull {
+    /// Takes from the second point what the first has got.
+    fn move_second(&self, points: &Points, sums: &mut [f32]) {
+        let (first, second) = (self.first as usize, self.second as usize);
+        add_force(sums, points.row(second), points.row(first), self.coefficient);
+    }
+}
+
+/// Moves the second points of pulls. Each task owns some of the points and goes through all pulls in
+/// order.
 fn apply(points: &Points, pulls: &[Vec<Pull>], gradient: &mut [f32]) {
     let (batch, d) = (points.len(), points.dimensions());
     let share = batch.div_ceil(rayon::current_num_threads()).max(1);
     gradient.par_chunks_mut(share * d).enumerate().for_each(|(task, gradient)| {
-        gradient.fill(0.0);
         let own = task * share..(task + 1) * share;
         for pull in pulls.iter().flatten() {
-            let (first, second) = (pull.first as usize, pull.second as usize);
-            for (point, other) in [(first, second), (second, first)] {
-                if own.contains(&point) {
-                    let sums = &mut gradient[(point - own.start) * d..][..d];
-                    add_force(sums, points.row(point), points.row(other), pull.coefficient);
-                }
+            let second = pull.second as usize;
+            if own.contains(&second) {
+                pull.move_second(points, &mut gradient[(second - own.start) * d..][..d]);
             }
         }
     });
+}
+
+vectorised! {
+    /// What many pulls add to the point that is the first of all of them.
+    fn add_forces(sums: &mut [f32], points: &Points, first: usize, pulls: &[Pull]) {
+        /// Registers that keep sums and point through all pulls.
+        const WIDE: usize = 4 * LANES;
+        let (blocks, _) = sums.as_chunks_mut::<WIDE>();
+        let (points_blocks, _) = points.row(first).as_chunks::<WIDE>();
+        for ((sums, x), start) in blocks.iter_mut().zip(points_blocks).zip((0..).step_by(WIDE)) {
+            let mut kept = *sums;
+            for pull in pulls {
+                if let Some(y) = points.row(pull.second as usize)[start..].first_chunk::<WIDE>() {
+                    for lane in 0..WIDE {
+                        kept[lane] += pull.coefficient * (x[lane] - y[lane]);
+                    }
+                }
+            }
+            *sums = kept;
+        }
+        let whole = sums.len() / WIDE * WIDE;
+        for pull in pulls {
+            let (x, y) = (points.row(first), points.row(pull.second as usize));
+            for at in whole..sums.len() {
+                sums[at] += pull.coefficient * (x[at] - y[at]);
+            }
+        }
+    }
 }
 
 vectorised! {
