@@ -13,11 +13,17 @@ const LIMIT: usize = 40 << 20;
 /// What was given back, the oldest first.
 static ROOM: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
 
-/// Numbers in memory that may have served before, and will serve again.
+/// Bytes between the places where a buffer may begin: a vector that crosses them takes two loads.
+const LINE: usize = 64;
+
+/// Values that may have to be left out before a buffer begins.
+const SLACK: usize = LINE / size_of::<f32>();
+
+/// Numbers in memory that may have served before, and will serve again. They begin with a cache line.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    /// At least `len` values.
     values: Vec<f32>,
+    from: usize,
     len: usize,
     kept: bool,
 }
@@ -26,22 +32,22 @@ impl Buffer {
     /// So many numbers, of any value.
     pub(crate) fn kept(len: usize) -> Self {
         // Without the room, as if it were empty.
-        let used = ROOM.lock().ok().and_then(|mut room| take(&mut room, len));
-        Self { values: used.unwrap_or_else(|| vec![0.0; len]), len, kept: true }
+        let used = ROOM.lock().ok().and_then(|mut room| take(&mut room, len + SLACK));
+        let values = used.unwrap_or_else(|| vec![0.0; len + SLACK]);
+        Self { from: first(&values), values, len, kept: true }
     }
 
     /// So many zeros, for what lives longer than a batch: its memory goes back to the system.
     pub(crate) fn own(len: usize) -> Self {
-        Self { values: vec![0.0; len], len, kept: false }
+        let values = vec![0.0; len + SLACK];
+        Self { from: first(&values), values, len, kept: false }
     }
+}
 
-    /// The numbers alone, which are not given back.
-    pub(crate) fn into_vec(mut self) -> Vec<f32> {
-        let mut values = std::mem::take(&mut self.values);
-        values.truncate(self.len);
-        self.len = 0;
-        values
-    }
+/// The first value at the beginning of a cache line.
+fn first(values: &[f32]) -> usize {
+    // Where an implementation does not tell, anywhere will do.
+    values.as_ptr().align_offset(LINE).min(SLACK)
 }
 
 /// The smallest of those that are large enough.
@@ -80,13 +86,13 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.values[..self.len]
+        &self.values[self.from..][..self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values[..self.len]
+        &mut self.values[self.from..][..self.len]
     }
 }
 

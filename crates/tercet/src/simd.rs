@@ -84,7 +84,7 @@ pub(crate) const LANES: usize = 16;
 
 /// Lanes folded into one by halves, an order that every instruction set shares.
 #[inline(always)]
-fn fold<T: Copy, const N: usize>(mut lanes: [T; N], pick: impl Fn(T, T) -> T) -> T {
+pub(crate) fn fold<T: Copy, const N: usize>(mut lanes: [T; N], pick: impl Fn(T, T) -> T) -> T {
     let mut width = N;
     while width > 1 {
         width /= 2;
@@ -175,46 +175,17 @@ vectorised! {
 }
 
 vectorised! {
-    /// The smallest value above `above`, or infinity.
-    pub(crate) fn smallest_above(values: &[f32], above: f32) -> f32 {
-        extreme(values, f32::INFINITY, |least, value| {
-            let value = if value > above { value } else { f32::INFINITY };
-            if value < least { value } else { least }
-        })
-    }
-}
-
-vectorised! {
-    /// The smallest value above each limit, or infinity.
-    pub(crate) fn smallest_above_each<const N: usize>(values: &[f32], above: [f32; N]) -> [f32; N] {
-        let mut least = [[f32::INFINITY; LANES]; N];
+    /// Adds values to sums that [`total`] adds up.
+    pub(crate) fn add_to_lanes(sums: &mut [f64; LANES], values: &[f32]) {
         let (blocks, rest) = values.as_chunks::<LANES>();
         for block in blocks {
             for lane in 0..LANES {
-                let d = block[lane];
-                for p in 0..N {
-                    let value = if d > above[p] { d } else { f32::INFINITY };
-                    least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
-                }
+                sums[lane] += f64::from(block[lane]);
             }
         }
-        // What is met twice changes nothing.
-        let mut last = [f32::INFINITY; LANES];
-        match values.last_chunk::<LANES>() {
-            Some(block) => last = *block,
-            None => last[..rest.len()].copy_from_slice(rest),
+        for (sum, &value) in sums.iter_mut().zip(rest) {
+            *sum += f64::from(value);
         }
-        for lane in 0..LANES {
-            for p in 0..N {
-                let value = if last[lane] > above[p] { last[lane] } else { f32::INFINITY };
-                least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
-            }
-        }
-        let mut nearest = [f32::INFINITY; N];
-        for (nearest, least) in nearest.iter_mut().zip(&least) {
-            *nearest = fold(*least, |x, y| if y < x { y } else { x });
-        }
-        nearest
     }
 }
 
@@ -256,27 +227,20 @@ vectorised! {
     }
 }
 
-vectorised! {
-    /// The first place from `from` on that holds `value`.
-    pub(crate) fn find(values: &[f32], value: f32, from: usize) -> Option<usize> {
-        let holds = |values: &[f32]| {
-            values.iter().fold(0_u32, |found, &other| found | u32::from(other == value)) != 0
-        };
-        const CHUNK: usize = 8 * LANES;
-        let mut start = from;
-        for chunk in values[from..].chunks(CHUNK) {
-            if holds(chunk) {
-                // First the vector that holds it: place by place would take longer than the rest.
-                for part in chunk.chunks(LANES) {
-                    if holds(part) {
-                        return part.iter().position(|&other| other == value).map(|at| start + at);
-                    }
-                    start += LANES;
-                }
-            }
-            start += CHUNK;
+/// Calls `take` with every place that holds `value`, in rising order.
+pub(crate) fn each_equal(values: &[f32], value: f32, mut take: impl FnMut(usize)) {
+    const BLOCK: usize = 4 * LANES;
+    for (block, start) in values.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+        if holds(block, value) {
+            let places = block.iter().zip(start..).filter(|(other, _)| **other == value);
+            places.for_each(|(_, place)| take(place));
         }
-        None
+    }
+}
+
+vectorised! {
+    fn holds(values: &[f32], value: f32) -> bool {
+        values.iter().fold(0_u32, |found, &other| found | u32::from(other == value)) != 0
     }
 }
 
@@ -378,12 +342,10 @@ mod tests {
             let results = levels::on_each(|| {
                 let mut added = x.to_vec();
                 add(&mut added, y);
-                let wanted = x.get(count / 2).copied().unwrap_or_default();
-                let found = find(x, wanted, count / 3);
-                let each = smallest_above_each(x, [-9.0, 1.0, 2.5]);
                 assert_eq!(extremes(x), [smallest(x), largest(x)]);
-                let extremes = (smallest(x), largest(x), smallest_above(x, 1.0), each);
-                (sum(x), dot(x, y), extremes, found, added)
+                let mut equal = Vec::new();
+                each_equal(x, x.get(count / 2).copied().unwrap_or_default(), |at| equal.push(at));
+                (sum(x), dot(x, y), smallest(x), largest(x), equal, added)
             });
             let (_, baseline) = &results[0];
             for (level, result) in &results {
@@ -392,14 +354,11 @@ mod tests {
             assert!((baseline.0 - scalar::sum(x)).abs() < 1e-9);
             assert!((baseline.1 - scalar::dot(x, y)).abs() < 1e-9);
             let added: Vec<f32> = x.iter().zip(y).map(|(x, y)| x + y).collect();
-            assert_eq!(baseline.4, added);
-            let above =
-                |limit: f32| x.iter().copied().filter(|&x| x > limit).fold(f32::INFINITY, f32::min);
-            let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let each = [above(-9.0), above(1.0), above(2.5)];
-            assert_eq!(baseline.2, (each[0], most, each[1], each));
-            let found = x.iter().skip(count / 3).position(|value| Some(value) == x.get(count / 2));
-            assert_eq!(baseline.3, found.map(|at| at + count / 3));
+            assert_eq!(baseline.2, x.iter().copied().fold(f32::INFINITY, f32::min));
+            assert_eq!(baseline.3, x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            let equal = (0..count).filter(|&at| x[at] == x[count / 2]);
+            assert_eq!(baseline.4, equal.collect::<Vec<_>>());
+            assert_eq!(baseline.5, added);
         }
     }
 
@@ -417,16 +376,10 @@ mod tests {
     fn extremes_are_found() {
         for count in [0, 1, 15, 16, 17, 200] {
             let values: Vec<f32> = (0..count).map(|i| ((i * 37) % 11) as f32).collect();
-            let above = values.iter().copied().filter(|&x| x > 3.0).fold(f32::INFINITY, f32::min);
-            assert_eq!(smallest_above(&values, 3.0), above);
             let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(largest(&values), most);
             let least = values.iter().copied().fold(f32::INFINITY, f32::min);
             assert_eq!(smallest(&values), least);
-            for from in 0..=count {
-                let expected = (from..count).find(|&i| values[i] == 4.0);
-                assert_eq!(find(&values, 4.0, from), expected);
-            }
         }
     }
 }

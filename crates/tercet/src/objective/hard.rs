@@ -10,7 +10,8 @@ pub(super) fn weigh(row: &mut Row) {
         .map(|range| largest(&row.distances[range.clone()]))
         .fold(f32::NEG_INFINITY, f32::max);
     let farthest = row.lowest_at(positives, most);
-    if let (Some(positive), Some((negative, _))) = (farthest, row.nearest_negative(-1.0)) {
+    let [nearest] = row.nearest_beyond([-1.0]);
+    if let (Some(positive), Some(negative)) = (farthest, row.place_of(nearest)) {
         row.select(positive, negative);
     }
 }

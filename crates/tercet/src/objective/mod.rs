@@ -34,6 +34,7 @@ mod hard;
 mod lifted;
 mod memory;
 mod n_hard;
+mod nearest;
 mod penalty;
 mod places;
 mod preset;

@@ -6,7 +6,7 @@ use super::Penalty;
 use super::ranked::Ranks;
 use crate::distance::Points;
 use crate::labels::ClassOrder;
-use crate::simd::{find, smallest_above};
+use crate::simd::each_equal;
 
 /// Sums over triplets, in f64 and u64.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,26 +86,6 @@ impl Row<'_> {
         self.class.len() > 1 && self.class.len() < self.distances.len()
     }
 
-    /// The nearest negative strictly farther than `above` (ties: lowest original index), with its
-    /// distance.
-    pub(super) fn nearest_negative(&self, above: f32) -> Option<(usize, f32)> {
-        let [before, after] = self.negatives();
-        let least = [
-            smallest_above(&self.distances[before], above),
-            smallest_above(&self.distances[after], above),
-        ];
-        let nearest = least[0].min(least[1]);
-        let place = if nearest < f32::INFINITY { self.negative_at(nearest, least) } else { None };
-        place.map(|place| (place, nearest))
-    }
-
-    /// Of the negatives at a distance, that of the lowest original index. `least` are the nearest of
-    /// either side that count: only the sides that have it are looked through.
-    pub(super) fn negative_at(&self, nearest: f32, least: [f32; 2]) -> Option<usize> {
-        let sides = self.negatives().into_iter().zip(least);
-        self.lowest_at(sides.filter(|(_, least)| *least == nearest).map(|(side, _)| side), nearest)
-    }
-
     /// Of the places whose distance is `distance`, that of the lowest original index.
     pub(super) fn lowest_at(
         &self,
@@ -114,15 +94,12 @@ impl Row<'_> {
     ) -> Option<usize> {
         let mut lowest: Option<usize> = None;
         for range in ranges {
-            let distances = &self.distances[range.clone()];
-            let mut from = 0;
-            while let Some(at) = find(distances, distance, from) {
+            each_equal(&self.distances[range.clone()], distance, |at| {
                 let place = range.start + at;
                 if lowest.is_none_or(|lowest| self.order.items[place] < self.order.items[lowest]) {
                     lowest = Some(place);
                 }
-                from = at + 1;
-            }
+            });
         }
         lowest
     }

@@ -4,7 +4,6 @@
 use super::places::CHUNK;
 use super::ranked::{Ranks, WAYS};
 use super::row::Row;
-use crate::simd::smallest_above_each;
 
 /// Positives from which ranking beats a search for each. Measured by `examples/crossover.rs` on Zen 5
 /// with AVX-512, one thread, in ns a negative: 12 positives 0.71 searched, 0.79 ranked; 16 positives
@@ -43,15 +42,11 @@ fn search<const N: usize>(row: &mut Row, positives: [usize; N]) {
     for (above, &positive) in above.iter_mut().zip(&positives) {
         *above = row.distances[positive];
     }
-    let [before, after] = row.negatives();
-    let before = smallest_above_each(&row.distances[before], above);
-    let after = smallest_above_each(&row.distances[after], above);
-    for (index, positive) in positives.into_iter().enumerate() {
-        let least = [before[index], after[index]];
-        let d_an = least[0].min(least[1]);
-        // Most negatives found lie behind the band: only those inside are looked for.
-        if d_an < above[index] + row.penalty.margin()
-            && let Some(negative) = row.negative_at(d_an, least)
+    let nearest = row.nearest_beyond(above);
+    for ((positive, above), nearest) in positives.into_iter().zip(above).zip(nearest) {
+        // Most negatives found lie behind the band: only of those inside is the place looked for.
+        if nearest.distance < above + row.penalty.margin()
+            && let Some(negative) = row.place_of(nearest)
         {
             row.select(positive, negative);
         }

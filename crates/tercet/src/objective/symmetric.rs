@@ -16,7 +16,7 @@ use crate::distance::{Close, Points};
 use crate::kept::Buffer;
 use crate::labels::ClassOrder;
 use crate::matrix::{Operand, product};
-use crate::simd::{LANES, Strided, sum, transpose, vectorised};
+use crate::simd::{LANES, Strided, add_to_lanes, sum, total as lanes_total, transpose, vectorised};
 
 /// The largest batch worked on this way: 96 MiB of matrices, little more than caches hold.
 pub(super) const MOST: usize = 4096;
@@ -140,17 +140,17 @@ fn measure<'a>(
         let (own, columns) = (&turned[start..], start..batch);
         let others = Operand::strided(own, d, columns.len(), apart(batch));
         points.part(rows.clone(), points, others, columns, distances, stride, Some(&mut close));
-        let (mut total, mut within) = (0.0, 0.0);
+        // The strip's own square holds its pairs both ways, what is behind it one way.
+        let mut sums = [[[0.0; LANES]; 2]; 2];
         for (row, line) in rows.clone().zip(distances.chunks(stride)) {
-            // The strip's own square holds its pairs both ways, what is behind it one way.
-            let twice = |columns: Range<usize>| {
+            for (columns, sums) in [start..batch, order.positives_of(row)].iter().zip(&mut sums) {
                 let [first, square, last] = [columns.start, rows.end, columns.end]
                     .map(|column| column.clamp(start, columns.end.max(start)) - start);
-                sum(&line[first..square]) + 2.0 * sum(&line[square.max(first)..last])
-            };
-            total += twice(start..batch);
-            within += twice(order.positives_of(row));
+                add_to_lanes(&mut sums[0], &line[first.min(square)..square]);
+                add_to_lanes(&mut sums[1], &line[square.max(first)..last]);
+            }
         }
+        let [total, within] = sums.map(|[once, twice]| lanes_total(&once) + 2.0 * lanes_total(&twice));
         Upper { start, stride, distances, close, total, within }
     };
     let mut upper: Vec<Upper> = pairs

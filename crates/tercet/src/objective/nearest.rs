@@ -1,0 +1,199 @@
+//! The nearest negatives of an anchor beyond some limits, in one pass over its distances.
+
+use std::ops::Range;
+
+use super::row::Row;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::has_avx512;
+use crate::simd::{LANES, fold, vectorised};
+
+/// The nearest negative beyond a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Nearest {
+    /// Infinite where there is none.
+    pub(super) distance: f32,
+    /// Its place, if it is known to be the only one at this distance.
+    place: Option<u32>,
+}
+
+impl Row<'_> {
+    /// For each limit the nearest negative strictly farther than it.
+    pub(super) fn nearest_beyond<const N: usize>(&self, limits: [f32; N]) -> [Nearest; N] {
+        nearest_beyond(self.distances, self.class.clone(), limits)
+    }
+
+    /// Where it is; of several the one with the lowest original index.
+    pub(super) fn place_of(&self, nearest: Nearest) -> Option<usize> {
+        match nearest.place {
+            Some(place) => Some(place as usize),
+            None if nearest.distance < f32::INFINITY => {
+                self.lowest_at(self.negatives(), nearest.distance)
+            }
+            None => None,
+        }
+    }
+}
+
+/// Of the distances outside a class, for each limit the smallest above it.
+fn nearest_beyond<const N: usize>(
+    distances: &[f32],
+    class: Range<usize>,
+    limits: [f32; N],
+) -> [Nearest; N] {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx512() {
+        // SAFETY: the machine has the instructions, as just asked.
+        #[allow(unsafe_code)]
+        return unsafe { avx512_nearest_beyond(distances, class, limits) };
+    }
+    let [before, after] = [&distances[..class.start], &distances[class.end..]]
+        .map(|negatives| smallest_above_each(negatives, limits));
+    std::array::from_fn(|n| Nearest { distance: before[n].min(after[n]), place: None })
+}
+
+vectorised! {
+    /// The smallest value above each limit, or infinity.
+    fn smallest_above_each<const N: usize>(values: &[f32], above: [f32; N]) -> [f32; N] {
+        let mut least = [[f32::INFINITY; LANES]; N];
+        let (blocks, rest) = values.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                let d = block[lane];
+                for p in 0..N {
+                    let value = if d > above[p] { d } else { f32::INFINITY };
+                    least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
+                }
+            }
+        }
+        // What is met twice changes nothing.
+        let mut last = [f32::INFINITY; LANES];
+        match values.last_chunk::<LANES>() {
+            Some(block) => last = *block,
+            None => last[..rest.len()].copy_from_slice(rest),
+        }
+        for lane in 0..LANES {
+            for p in 0..N {
+                let value = if last[lane] > above[p] { last[lane] } else { f32::INFINITY };
+                least[p][lane] = if value < least[p][lane] { value } else { least[p][lane] };
+            }
+        }
+        let mut nearest = [f32::INFINITY; N];
+        for (nearest, least) in nearest.iter_mut().zip(&least) {
+            *nearest = fold(*least, |x, y| if y < x { y } else { x });
+        }
+        nearest
+    }
+}
+
+/// The same with the places, which registers keep beside the distances; no loop is compiled to that.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn avx512_nearest_beyond<const N: usize>(
+    distances: &[f32],
+    class: Range<usize>,
+    limits: [f32; N],
+) -> [Nearest; N] {
+    use std::arch::x86_64::*;
+
+    let nowhere = _mm512_set1_ps(f32::INFINITY);
+    let limits = limits.map(|limit| _mm512_set1_ps(limit));
+    let mut least = [nowhere; N];
+    // The block where each lane met its least number first, and whether it met it again.
+    let mut blocks = [_mm512_setzero_si512(); N];
+    let mut again = [0; N];
+    macro_rules! meet {
+        ($block:expr, $values:expr) => {{
+            let (block, values) = (_mm512_set1_epi32($block as i32), $values);
+            for n in 0..N {
+                let beyond = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, limits[n]);
+                let nearer = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(beyond, values, least[n]);
+                let equal = _mm512_mask_cmp_ps_mask::<_CMP_EQ_OQ>(beyond, values, least[n]);
+                again[n] = again[n] & !nearer | equal;
+                least[n] = _mm512_mask_mov_ps(least[n], nearer, values);
+                blocks[n] = _mm512_mask_mov_epi32(blocks[n], nearer, block);
+            }
+        }};
+    }
+    let load = |values: &[f32; LANES]| {
+        // SAFETY: the array holds the 16 numbers that are read.
+        #[allow(unsafe_code)]
+        unsafe {
+            _mm512_loadu_ps(values.as_ptr())
+        }
+    };
+    let masked = |block: usize, values| {
+        let lane = |place: usize| place.saturating_sub(block * LANES).min(LANES);
+        let own = (1_u32 << lane(class.end)) - (1 << lane(class.start));
+        _mm512_mask_mov_ps(values, own as u16, nowhere)
+    };
+
+    let (whole, rest) = distances.as_chunks::<LANES>();
+    let before = (class.start / LANES).min(whole.len());
+    let after = class.end.div_ceil(LANES).clamp(before, whole.len());
+    for (block, values) in whole[..before].iter().enumerate() {
+        meet!(block, load(values));
+    }
+    for (block, values) in whole[..after].iter().enumerate().skip(before) {
+        meet!(block, masked(block, load(values)));
+    }
+    for (block, values) in whole.iter().enumerate().skip(after) {
+        meet!(block, load(values));
+    }
+    if !rest.is_empty() {
+        let mut last = [f32::INFINITY; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        meet!(whole.len(), masked(whole.len(), load(&last)));
+    }
+
+    let mut found = [Nearest { distance: f32::INFINITY, place: None }; N];
+    for (n, found) in found.iter_mut().enumerate() {
+        found.distance = _mm512_reduce_min_ps(least[n]);
+        let here = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(least[n], _mm512_set1_ps(found.distance));
+        if here.count_ones() == 1 && here & again[n] == 0 {
+            let block = _mm512_mask_reduce_add_epi32(here, blocks[n]) as u32;
+            found.place = Some(block * LANES as u32 + here.trailing_zeros());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::simd::levels;
+
+    proptest! {
+        #[test]
+        fn the_nearest_are_found_by_every_instruction_set(
+            distances in prop::collection::vec(0..40_u8, 1..120),
+            class in prop::array::uniform2(0.0..1.0_f64),
+            limits in prop::array::uniform3(-1..40_i8),
+        ) {
+            let distances: Vec<f32> = distances.into_iter().map(f32::from).collect();
+            let [start, end] = class.map(|share| (share * distances.len() as f64) as usize);
+            let class = start.min(end)..start.max(end);
+            let negatives: Vec<usize> =
+                (0..distances.len()).filter(|place| !class.contains(place)).collect();
+            let found = levels::on_each(|| {
+                nearest_beyond(&distances, class.clone(), limits.map(f32::from))
+            });
+            for (level, found) in found {
+                for (nearest, limit) in found.into_iter().zip(limits) {
+                    let beyond = |place: &&usize| distances[**place] > f32::from(limit);
+                    let least = negatives.iter().filter(beyond).map(|&place| distances[place]);
+                    let least = least.fold(f32::INFINITY, f32::min);
+                    let at = |place: &&usize| distances[**place] == least;
+                    let places: Vec<&usize> = negatives.iter().filter(at).collect();
+                    prop_assert_eq!(nearest.distance, least, "{:?}", level);
+                    if let Some(place) = nearest.place {
+                        prop_assert_eq!(&places, &[&(place as usize)], "{:?}", level);
+                    } else if level == levels::Level::Avx512 && least < f32::INFINITY {
+                        prop_assert!(places.len() > 1, "{:?}", level);
+                    }
+                }
+            }
+        }
+    }
+}
