@@ -245,15 +245,6 @@ vectorised! {
 }
 
 vectorised! {
-    /// sums −= terms.
-    pub(crate) fn subtract(sums: &mut [f32], terms: &[f32]) {
-        for (sum, &term) in sums.iter_mut().zip(terms) {
-            *sum -= term;
-        }
-    }
-}
-
-vectorised! {
     /// sums += terms.
     pub(crate) fn add(sums: &mut [f32], terms: &[f32]) {
         for (sum, &term) in sums.iter_mut().zip(terms) {

@@ -42,6 +42,7 @@ pub(super) fn weigh(row: &mut Row) {
 /// φ = max(0, d_ap + m − d_an) by counting: a positive's weight is the number A_p of its active
 /// triplets, a negative's is −R_n, and Σ φ = Σ_p (d_ap + m)·A_p − Σ_n d_an·R_n.
 pub(super) fn hinge(row: &mut Row) {
+    row.clear();
     let margin = row.penalty.margin();
     let places: Vec<usize> = row.positives().collect();
     for group in places.chunks(GROUP) {
@@ -115,6 +116,7 @@ vectorised! {
 
 /// Any penalty, triplet by triplet.
 pub(super) fn one_by_one(row: &mut Row) {
+    row.clear();
     for positive in row.positives() {
         let mut weight = 0.0;
         for range in row.negatives() {

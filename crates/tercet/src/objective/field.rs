@@ -265,9 +265,6 @@ impl<'a> Lane<'a> {
         self.close.clear();
         let distances = &mut self.distances[..area];
         self.anchors.tile(rows.clone(), &field.candidates, distances, Some(&mut self.close));
-        if self.rule.dense {
-            self.weights[..area].fill(0.0);
-        }
         for (index, anchor) in rows.clone().enumerate() {
             let start = index * columns;
             let place = field.order.ranks[anchor] as usize;
@@ -290,6 +287,8 @@ impl<'a> Lane<'a> {
             row.tally.negative_distances += total - within;
             if row.has_triplets() {
                 (self.rule.weigh)(&mut row, &field.candidates);
+            } else {
+                row.clear();
             }
             if !self.rule.dense {
                 while let Some(touched) = self.touched.pop() {

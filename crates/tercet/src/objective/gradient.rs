@@ -95,9 +95,6 @@ impl<'a> Lane<'a> {
         points.tile(rows.clone(), points, distances, Some(&mut self.close));
 
         let dense = self.rule.dense;
-        if dense {
-            self.weights[..area].fill(0.0);
-        }
         for (index, anchor) in rows.clone().enumerate() {
             let span = index * batch..(index + 1) * batch;
             let class = self.order.positives_of(anchor);
@@ -118,6 +115,8 @@ impl<'a> Lane<'a> {
             row.tally.negative_distances += total - within;
             if row.has_triplets() {
                 (self.rule.weigh)(&mut row, self.points);
+            } else {
+                row.clear();
             }
             if !dense {
                 self.spread_touched(anchor, span.start);

@@ -179,6 +179,7 @@ fn weigh(row: &mut Row) {
     let term = f64::from(far) + positive_sum.ln() + f64::from(row.penalty.margin())
         - f64::from(near)
         + negative_sum.ln();
+    row.weights[row.anchor] = 0.0;
     if term > 0.0 {
         row.tally.value += term;
         row.tally.active += triplets;

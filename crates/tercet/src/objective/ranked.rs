@@ -81,8 +81,8 @@ pub(super) fn hinge(row: &mut Row) {
         }
     }
     let [before, after] = row.positive_ranges();
-    let row_places = before.chain(after);
-    for (place, &rank) in row_places.zip(&row.ranks.rising.ranks) {
+    row.weights[row.anchor] = 0.0;
+    for (place, &rank) in before.chain(after).zip(&row.ranks.rising.ranks) {
         row.weights[place] = row.ranks.counts[rank as usize][0] as f32;
     }
     row.tally.value += value;
@@ -164,6 +164,7 @@ pub(super) fn squared_hinge(row: &mut Row) {
         value += threshold * *slope;
     }
     let [before, after] = row.positive_ranges();
+    row.weights[row.anchor] = 0.0;
     for (place, &rank) in before.chain(after).zip(&row.ranks.rising.ranks) {
         row.weights[place] = row.ranks.behind[rank as usize] as f32;
     }
@@ -238,14 +239,13 @@ fn violated_of_sorted(row: &mut Row) -> u64 {
     within_sorted(row, f32::next_up)
 }
 
-fn within_sorted(row: &mut Row, reach: impl Fn(f32) -> f32) -> u64 {
+fn within_sorted(row: &mut Row, reach: impl Fn(f32) -> f32 + Clone) -> u64 {
+    let negatives = row.negatives().map(|range| &row.distances[range]);
     let Ranks { rising, places, .. } = &mut *row.ranks;
-    places.set(rising.sorted.iter().map(|&d| reach(d)));
-    let count = rising.sorted.len() as u64;
-    let [before, after] = row.negatives().map(|range| &row.distances[range]);
-    count * (before.len() + after.len()) as u64
-        - row.ranks.places.total(before)
-        - row.ranks.places.total(after)
+    let reaches = rising.sorted.iter().map(|&d| reach(d));
+    let reached = places.total(reaches, negatives);
+    let [before, after] = negatives.map(|negatives| negatives.len() as u64);
+    rising.sorted.len() as u64 * (before + after) - reached
 }
 
 /// The number of an anchor's triplets with d_an ≤ d_ap.
@@ -275,7 +275,7 @@ impl Span {
 }
 
 /// The number of an anchor's triplets with d_an < `reach`(d_ap), a rising function.
-pub(super) fn within(row: &mut Row, span: Span, reach: impl Fn(f32) -> f32) -> u64 {
+pub(super) fn within(row: &mut Row, span: Span, reach: impl Fn(f32) -> f32 + Clone) -> u64 {
     let positives = row.positive_ranges().map(|range| &row.distances[range]);
     let negatives = row.negatives().map(|range| &row.distances[range]);
     let count = positives[0].len() + positives[1].len();

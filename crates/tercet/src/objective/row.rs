@@ -24,6 +24,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    pub(super) fn total(parts: &[Self]) -> Self {
+        parts.iter().fold(Self::default(), |mut total, part| {
+            total.add(part);
+            total
+        })
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.value += other.value;
         self.selected += other.selected;
@@ -55,7 +62,7 @@ pub(super) struct Row<'a> {
     /// Original index of each place, and back: ties go to the lowest index.
     pub(super) order: &'a ClassOrder,
     pub(super) penalty: Penalty,
-    /// ∂(Σ φ)/∂d(anchor, ·), zero on entry.
+    /// ∂(Σ φ)/∂d(anchor, ·): to be written as a whole, or [cleared](Self::clear) first.
     pub(super) weights: &'a mut [f32],
     /// The places that got a weight, where the selection is sparse; possibly repeated.
     pub(super) touched: Option<&'a mut Vec<u32>>,
@@ -65,6 +72,14 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// Makes every weight 0. Those of a sparse selection are, since its touched places are taken
+    /// back.
+    pub(super) fn clear(&mut self) {
+        if self.touched.is_none() {
+            self.weights.fill(0.0);
+        }
+    }
+
     /// The places of the anchor's positives, in rising order.
     pub(super) fn positives(&self) -> impl Iterator<Item = usize> + use<> {
         let anchor = self.anchor;

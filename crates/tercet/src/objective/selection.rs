@@ -197,8 +197,11 @@ impl Selection {
 
     /// Turns one anchor's distances into weights.
     pub(super) fn weigh(self, row: &mut Row, points: &Points) {
+        if self == Self::All {
+            return all::weigh(row);
+        }
+        row.clear();
         match self {
-            Self::All => all::weigh(row),
             Self::Hard => hard::weigh(row),
             Self::SemiHard => semi_hard::weigh(row),
             Self::SemiHardAll => semi_hard_all::weigh(row),

@@ -9,7 +9,7 @@ use super::penalty::{SOFT_ACTIVE_FROM, exp_below_0};
 use super::ranked::{self, Span};
 use super::row::Row;
 use super::soft_nodes::{needed, slopes_of_nodes};
-use crate::simd::{LANES, subtract, vectorised};
+use crate::simd::{LANES, vectorised};
 
 /// The most that the distances of a row may differ for z ≥ e^−20 to be seen beside 1.
 const SPREAD: f32 = 20.0;
@@ -82,10 +82,12 @@ fn weigh_within(row: &mut Row, span: Span, nodes: bool) {
     } else {
         one_by_one(row, &mut right, thresholds);
     }
+    row.weights[row.anchor] = 0.0;
     let mut from = 0;
     for range in row.negatives() {
-        subtract(&mut row.weights[range.clone()], &right[from..][..range.len()]);
+        let slopes = &right[from..][..range.len()];
         from += range.len();
+        negate(slopes, &mut row.weights[range]);
     }
     row.ranks.factors = right;
     let reach = (f64::from(margin) - SOFT_ACTIVE_FROM) as f32;
@@ -109,7 +111,7 @@ fn one_by_one(row: &mut Row, right: &mut [f32], Thresholds { high, near, .. }: T
     });
     row.tally.value += product.ln();
     for (place, &slope) in row.positives().zip(&slopes) {
-        row.weights[place] += slope as f32;
+        row.weights[place] = slope as f32;
     }
 }
 
@@ -133,7 +135,7 @@ fn by_nodes(row: &mut Row, right: &mut [f32], Thresholds { low, high, near }: Th
     row.tally.value += nodes.integral();
     nodes.slopes(&mut row.ranks.slopes);
     for (place, &slope) in before.chain(after).zip(&row.ranks.slopes) {
-        row.weights[place] += slope as f32;
+        row.weights[place] = slope as f32;
     }
 }
 
@@ -161,6 +163,12 @@ vectorised! {
         for (out, &d) in out.iter_mut().zip(distances) {
             *out = exp_below_0(near - d);
         }
+    }
+}
+
+vectorised! {
+    fn negate(values: &[f32], out: &mut [f32]) {
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = -value);
     }
 }
 

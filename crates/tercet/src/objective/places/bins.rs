@@ -1,71 +1,12 @@
-//! A table of bins, looked into for one number after the other in constant time each.
+//! Equal bins over a span of numbers, by which [`Rising`](super::Rising) sorts them.
 //!
-//! The thresholds' span is cut into many equal bins. The bin of a number is a monotone function of
-//! it, also in floating point, so every threshold in a lower bin is smaller and every one in a
-//! higher bin larger; only those in the same bin need a comparison, and most bins hold none.
+//! The bin of a number is a monotone function of it, also in floating point, so every number in a
+//! lower bin is smaller and every one in a higher bin larger.
 
-use super::CHUNK;
 use crate::simd::{LANES, vectorised};
-
-/// Bins per threshold, at least: few bins then hold more than [`WINDOW`] thresholds.
-const BINS_PER_THRESHOLD: usize = 4;
-
-/// Thresholds that every number is compared with; only bins that hold more take a second look.
-const WINDOW: usize = 2;
-
-/// Marks a bin with more thresholds than [`WINDOW`].
-const CROWDED: u32 = 1 << 31;
 
 /// The most bins: their numbers must fit the fraction of an f32.
 const MOST_BINS: usize = 1 << 22;
-
-#[derive(Debug, Default)]
-pub(super) struct Bins {
-    /// The thresholds in rising order, and then infinities.
-    sorted: Vec<f32>,
-    /// By [cell](Span::cells): the number of thresholds in lower bins, perhaps with [`CROWDED`].
-    table: Vec<u32>,
-    span: Span,
-    cells: Vec<u32>,
-}
-
-impl Bins {
-    /// Takes thresholds in rising order.
-    pub(super) fn set(&mut self, rising: impl ExactSizeIterator<Item = f32>) {
-        let count = rising.len();
-        self.sorted.clear();
-        self.sorted.extend(rising);
-        let (low, high) = match self.sorted[..] {
-            [low, .., high] => (low, high),
-            _ => (0.0, 0.0),
-        };
-        self.span = Span::new(low, high, count * BINS_PER_THRESHOLD);
-        self.cells.resize(count, 0);
-        self.span.cells(&self.sorted, &mut self.cells);
-        self.sorted.resize(count + WINDOW, f32::INFINITY);
-        self.span.count(&self.cells, &mut self.table);
-        sum_down(&mut self.table, WINDOW as u32);
-    }
-
-    /// How many of the thresholds are ≤ each value.
-    pub(super) fn find(&self, values: &[f32], places: &mut [u32]) {
-        let mut cells = [0; CHUNK];
-        for (values, places) in values.chunks(CHUNK).zip(places.chunks_mut(CHUNK)) {
-            self.span.cells(values, &mut cells);
-            for ((&value, &cell), place) in values.iter().zip(&cells).zip(places) {
-                let entry = self.table[cell as usize];
-                let start = entry & !CROWDED;
-                let rest = &self.sorted[start as usize..];
-                *place = start
-                    + if entry & CROWDED == 0 {
-                        rest[..WINDOW].iter().map(|&t| u32::from(t <= value)).sum::<u32>()
-                    } else {
-                        rest.partition_point(|&threshold| threshold <= value) as u32
-                    };
-            }
-        }
-    }
-}
 
 /// Equal bins over a span of numbers, and where a table holds them.
 ///
@@ -132,14 +73,14 @@ vectorised! {
 }
 
 vectorised! {
-    /// Turns the count of each bin into that of all lower bins, and marks those of more than `many`.
-    pub(super) fn sum_down(table: &mut [u32], many: u32) {
+    /// Turns the count of each bin into that of all lower bins.
+    pub(super) fn sum_down(table: &mut [u32]) {
         let mut sums = [0_u32; LANES];
         let (rows, _) = table.as_chunks_mut::<LANES>();
         for row in &mut *rows {
             let own = *row;
             for lane in 0..LANES {
-                row[lane] = sums[lane] | if own[lane] > many { CROWDED } else { 0 };
+                row[lane] = sums[lane];
             }
             for lane in 0..LANES {
                 sums[lane] += own[lane];

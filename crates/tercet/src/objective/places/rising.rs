@@ -63,7 +63,7 @@ impl Rising {
         self.cells.resize(count, 0);
         span.cells(&self.given, &mut self.cells);
         span.count(&self.cells, &mut self.table);
-        sum_down(&mut self.table, u32::MAX);
+        sum_down(&mut self.table);
         self.sorted.resize(count, 0.0);
         self.ids.resize(count, 0);
         for ((&cell, &number), id) in self.cells.iter().zip(&self.given).zip(0..) {

@@ -15,12 +15,6 @@ const LEVELS: usize = 9;
 /// Levels of the smallest tree: two registers.
 const FEWEST: usize = 5;
 
-/// Levels from which a search costs more than to sift those who need none. Measured on Zen 5, µs for
-/// 1024 rows of 922 numbers, about half of which need none: 7 levels 299 searched, 343 sifted; for
-/// 4096 rows of 3686, 9 levels 22 000 and 10 400.
-#[cfg(target_arch = "x86_64")]
-const DEEP: usize = 8;
-
 /// Whether this machine descends trees faster than it looks into tables.
 pub(super) fn is_fast() -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -32,9 +26,6 @@ pub(super) fn is_fast() -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     levels: usize,
-    count: usize,
-    /// The last threshold, below everything where there is none.
-    last: f32,
     /// 2^levels entries, the first of no use; infinite behind the thresholds.
     entries: Vec<f32>,
     /// The entry of each threshold in rising order.
@@ -44,8 +35,6 @@ pub(super) struct Tree {
 impl Tree {
     /// Takes up to [`MOST`] thresholds in rising order.
     pub(super) fn set(&mut self, rising: impl ExactSizeIterator<Item = f32>) {
-        self.count = rising.len();
-        self.last = f32::NEG_INFINITY;
         let levels = ((rising.len() + 1).next_power_of_two().trailing_zeros() as usize).max(FEWEST);
         if levels != self.levels {
             self.levels = levels;
@@ -61,7 +50,6 @@ impl Tree {
         for (&entry, threshold) in self.layout.iter().zip(rising) {
             // Below 0 all are alike, since no value is.
             self.entries[entry as usize] = threshold.max(0.0);
-            self.last = threshold;
         }
     }
 
@@ -89,32 +77,21 @@ impl Tree {
     pub(super) fn total(&self, values: &[f32]) -> u64 {
         #[cfg(target_arch = "x86_64")]
         if has_avx512_vbmi2() {
-            let mut kept = [0.0; SIFTED + LANES];
-            let mut total = 0;
-            for values in values.chunks(SIFTED) {
-                let mut low = values;
-                if self.levels >= DEEP {
-                    // Those above all thresholds need no search.
-                    // SAFETY: the machine has the instructions, as just asked.
-                    #[allow(unsafe_code)]
-                    let below = unsafe { sift(values, self.last, &mut kept) };
-                    total += (values.len() - below) as u64 * self.count as u64;
-                    low = &kept[..below];
-                }
-                // SAFETY: the same.
+            // Sums of a lane must fit 32 bits.
+            let of = |values: &[f32]| {
+                // SAFETY: the machine has the instructions, as just asked.
                 #[allow(unsafe_code)]
-                let found = unsafe {
+                unsafe {
                     match self.levels {
-                        5 => total_of::<5>(&self.entries, low),
-                        6 => total_of::<6>(&self.entries, low),
-                        7 => total_of::<7>(&self.entries, low),
-                        8 => total_of::<8>(&self.entries, low),
-                        _ => total_of::<9>(&self.entries, low),
+                        5 => total_of::<5>(&self.entries, values),
+                        6 => total_of::<6>(&self.entries, values),
+                        7 => total_of::<7>(&self.entries, values),
+                        8 => total_of::<8>(&self.entries, values),
+                        _ => total_of::<9>(&self.entries, values),
                     }
-                };
-                total += found;
-            }
-            return total;
+                }
+            };
+            return values.chunks(1 << 20).map(of).sum();
         }
         values.iter().map(|&value| u64::from(self.place(value))).sum()
     }
@@ -245,11 +222,7 @@ fn descend<const LEVELS: usize>(entries: &[f32], values: &[f32], places: &mut [u
     }
 }
 
-/// Numbers that [`Tree::total`] sifts at a time.
-#[cfg(target_arch = "x86_64")]
-const SIFTED: usize = 32 * LANES;
-
-/// The sum of what [`descend`] finds for up to [`SIFTED`] values.
+/// The sum of what [`descend`] finds.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma")]
 fn total_of<const LEVELS: usize>(entries: &[f32], values: &[f32]) -> u64 {
@@ -272,35 +245,6 @@ fn total_of<const LEVELS: usize>(entries: &[f32], values: &[f32]) -> u64 {
         total += lanes[..rest.len()].iter().map(|&place| u64::from(place)).sum::<u64>();
     }
     total
-}
-
-/// Gathers the values below `limit` at the beginning of `kept`, and returns their number.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn sift(values: &[f32], limit: f32, kept: &mut [f32; SIFTED + LANES]) -> usize {
-    use std::arch::x86_64::{
-        _CMP_LT_OQ, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_maskz_compress_ps,
-        _mm512_set1_ps, _mm512_storeu_ps,
-    };
-
-    let mut count = 0;
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    for values in blocks {
-        let values = _mm512_castsi512_ps(load(values));
-        let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(values, _mm512_set1_ps(limit));
-        let room = &mut kept[count..][..LANES];
-        // SAFETY: the slice has room for the 16 numbers that are written.
-        #[allow(unsafe_code)]
-        unsafe {
-            _mm512_storeu_ps(room.as_mut_ptr(), _mm512_maskz_compress_ps(below, values));
-        }
-        count += below.count_ones() as usize;
-    }
-    for &value in rest {
-        kept[count] = value;
-        count += usize::from(value < limit);
-    }
-    count
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+//! From coefficients to gradient, where most pairs have one.
+
+use std::ops::Range;
+
+use super::apart;
+use super::pulls::add_force;
+use crate::distance::{Close, Points};
+use crate::kept::Buffer;
+use crate::matrix::{Operand, product};
+use crate::simd::{LANES, Strided, sum, transpose};
+
+/// Columns of S that are put together at a time, so that they stay in a near cache.
+const COLUMNS: usize = 256;
+
+/// Their stride.
+const WIDTH: usize = COLUMNS + LANES;
+
+/// Writes the gradient of a band of points: the row sums of S times the points, less S·X.
+pub(super) fn spread<'a>(
+    points: &Points,
+    coefficients: &[f32],
+    close: impl Iterator<Item = &'a Close> + Clone,
+    rows: Range<usize>,
+    gradient: &mut [f32],
+) {
+    let (batch, d) = (points.len(), points.dimensions());
+    let stride = apart(batch);
+    let mut sums = Buffer::kept(rows.len() * WIDTH);
+    let mut totals = vec![0.0; rows.len()];
+    let mut singles = Vec::new();
+    for start in (0..batch).step_by(COLUMNS) {
+        let block = start..(start + COLUMNS).min(batch);
+        let across = Strided { values: &coefficients[start * stride + rows.start..], stride };
+        let along = Strided { values: &coefficients[rows.start * stride + start..], stride };
+        transpose(across, block.len(), rows.len(), Some(along), &mut sums, WIDTH);
+        // Pairs too close for the Gram form would cancel here as well: they go one by one.
+        for pair in close.clone() {
+            let (row, column) = (pair.row as usize, pair.column as usize);
+            for (point, other) in [(row, column), (column, row)] {
+                // Inside a strip's own square, both (x, y) and (y, x) are listed: the second finds 0.
+                if rows.contains(&point) && block.contains(&other) {
+                    let at = (point - rows.start) * WIDTH + other - start;
+                    singles.push((point, other, std::mem::take(&mut sums[at])));
+                }
+            }
+        }
+        for (line, total) in sums.chunks_exact(WIDTH).zip(&mut totals) {
+            *total += sum(&line[..block.len()]);
+        }
+        let sums = Operand::strided(&sums, rows.len(), block.len(), WIDTH);
+        let others = Operand::new(points.gram_rows(block.clone()), block.len(), d);
+        product(gradient, start > 0, -1.0, sums, others);
+    }
+    for ((row, total), gradient) in rows.clone().zip(totals).zip(gradient.chunks_exact_mut(d)) {
+        for (g, &x) in gradient.iter_mut().zip(points.gram_rows(row..row + 1)) {
+            *g += total as f32 * x;
+        }
+    }
+    for (point, other, coefficient) in singles {
+        let own = &mut gradient[(point - rows.start) * d..][..d];
+        add_force(own, points.row(point), points.row(other), coefficient);
+    }
+}
