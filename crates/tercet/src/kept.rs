@@ -68,7 +68,8 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         if self.kept
             && !self.values.is_empty()
-            && let Ok(mut room) = ROOM.lock() {
+            && let Ok(mut room) = ROOM.lock()
+        {
             give(&mut room, std::mem::take(&mut self.values));
         }
     }

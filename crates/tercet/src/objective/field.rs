@@ -7,7 +7,6 @@
 //! of them matter.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
@@ -52,24 +51,9 @@ pub(super) struct Sums {
     gradient: Buffer,
 }
 
-/// Works on a thread of the pool, whose other threads stay awake for its parallel parts: to wake one
-/// takes longer than many of these parts.
+/// Works on a thread of the pool, whose parallel parts begin without waking the pool each time.
 pub(super) fn on_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let done = AtomicBool::new(false);
-    rayon::scope(|scope| {
-        for _ in 1..rayon::current_num_threads() {
-            scope.spawn(|_| {
-                while !done.load(Ordering::Relaxed) {
-                    if rayon::yield_now() != Some(rayon::Yield::Executed) {
-                        std::hint::spin_loop();
-                    }
-                }
-            });
-        }
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        result
-    })
+    rayon::scope(|_| work())
 }
 
 impl Field {
@@ -188,7 +172,7 @@ impl Field {
         let (batch, d) = (self.batch, self.candidates.dimensions());
         let mut gradient = vec![0.0; batch * d];
         gradient.par_chunks_mut(BLOCK * d).enumerate().for_each(|(block, rows)| {
-           for (item, row) in (block * BLOCK..).zip(rows.chunks_exact_mut(d)) {
+            for (item, row) in (block * BLOCK..).zip(rows.chunks_exact_mut(d)) {
                 let (points, at) = match &self.beside_frozen {
                     Some(anchors) => (anchors, item),
                     None => (&self.candidates, self.order.ranks[item] as usize),

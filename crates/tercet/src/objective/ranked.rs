@@ -5,7 +5,7 @@
 //! place is not behind its own. Counting the negatives by place, and summing over places, gives
 //! value, counts and both gradients without meeting a single triplet.
 
-use super::places::{CHUNK, Places, Rising};
+use super::places::{CHUNK, Places, Reach};
 use super::row::Row;
 use super::soft_nodes::Nodes;
 use crate::simd::{LANES, extremes, total, vectorised};
@@ -19,7 +19,6 @@ pub(super) const WAYS: usize = 4;
 /// An anchor's positives in rising order of distance, and buffers for what is ranked among them.
 #[derive(Debug, Default)]
 pub(super) struct Ranks {
-    pub(super) rising: Rising,
     pub(super) places: Places,
     /// Negatives by place.
     counts: Vec<[u32; WAYS]>,
@@ -46,7 +45,7 @@ impl Row<'_> {
     /// Sorts the positives' distances.
     pub(super) fn sort_positives(&mut self) {
         let distances = self.positive_ranges().map(|range| &self.distances[range]);
-        self.ranks.rising.sort(distances);
+        self.ranks.places.sort(distances);
     }
 }
 
@@ -54,12 +53,12 @@ impl Row<'_> {
 pub(super) fn hinge(row: &mut Row) {
     row.sort_positives();
     let margin = row.penalty.margin();
-    let Ranks { rising, places, counts, .. } = &mut *row.ranks;
-    let count = rising.sorted.len();
-    places.set(rising.sorted.iter().map(|d| d + margin));
+    let Ranks { places, counts, .. } = &mut *row.ranks;
+    let count = places.sorted().len();
+    places.aim(Reach::By(margin));
     counts.clear();
     counts.resize(count + 1, [0; WAYS]);
-    let mut value = 0.0;
+    let mut products = [0.0; LANES];
     let mut found = [0; CHUNK];
     for range in [0..row.class.start, row.class.end..row.distances.len()] {
         let distances = row.distances[range.clone()].chunks(CHUNK);
@@ -67,22 +66,23 @@ pub(super) fn hinge(row: &mut Row) {
             let found = &mut found[..distances.len()];
             places.find(distances, found);
             count_places(found, counts);
-            value += take_behind(distances, found, count as u32, weights);
+            take_behind(distances, found, count as u32, weights, &mut products);
         }
     }
     // From here on counts[k][0] is the number of negatives at places up to k.
-    let mut total = 0;
+    let mut value = total(&products);
+    let mut behind = 0;
     for (ways, rank) in counts.iter_mut().zip(0..) {
-        total += ways.iter().sum::<u32>();
-        ways[0] = total;
-        if let Some(d) = rising.sorted.get(rank) {
-            row.tally.active += u64::from(total);
-            value += f64::from(d + margin) * f64::from(total);
+        behind += ways.iter().sum::<u32>();
+        ways[0] = behind;
+        if let Some(d) = places.sorted().get(rank) {
+            row.tally.active += u64::from(behind);
+            value += f64::from(d + margin) * f64::from(behind);
         }
     }
     let [before, after] = row.positive_ranges();
     row.weights[row.anchor] = 0.0;
-    for (place, &rank) in before.chain(after).zip(&row.ranks.rising.ranks) {
+    for (place, &rank) in before.chain(after).zip(row.ranks.places.ranks()) {
         row.weights[place] = row.ranks.counts[rank as usize][0] as f32;
     }
     row.tally.value += value;
@@ -103,25 +103,33 @@ fn count_places(found: &[u32], counts: &mut [[u32; WAYS]]) {
 }
 
 vectorised! {
-    /// Writes a negative's weight w, minus the number of thresholds behind its place, and returns
-    /// Σ d·w.
-    fn take_behind(distances: &[f32], places: &[u32], count: u32, weights: &mut [f32]) -> f64 {
+    /// Writes a negative's weight w, minus the number of thresholds behind its place, and adds the
+    /// d·w to sums that [`total`] adds up.
+    fn take_behind(
+        distances: &[f32],
+        places: &[u32],
+        count: u32,
+        weights: &mut [f32],
+        sums: &mut [f64; LANES],
+    ) {
         let term = |d: f32, place: u32, weight: &mut f32| {
             *weight = place as i32 as f32 - count as f32;
             f64::from(d) * f64::from(*weight)
         };
-        let mut sums = [0.0_f64; LANES];
+        let mut products = *sums;
         let (distances, last_distances) = distances.as_chunks::<LANES>();
         let (places, last_places) = places.as_chunks::<LANES>();
         let (weights, last_weights) = weights.as_chunks_mut::<LANES>();
         for ((distances, places), weights) in distances.iter().zip(places).zip(weights) {
             for lane in 0..LANES {
-                sums[lane] += term(distances[lane], places[lane], &mut weights[lane]);
+                products[lane] += term(distances[lane], places[lane], &mut weights[lane]);
             }
         }
         let last = last_distances.iter().zip(last_places).zip(last_weights);
-        total(&sums)
-            + last.map(|((&d, &place), weight)| term(d, place, weight)).sum::<f64>()
+        for (product, ((&d, &place), weight)) in products.iter_mut().zip(last) {
+            *product += term(d, place, weight);
+        }
+        *sums = products;
     }
 }
 
@@ -129,19 +137,19 @@ vectorised! {
 pub(super) fn squared_hinge(row: &mut Row) {
     row.sort_positives();
     let margin = row.penalty.margin();
-    let Ranks { rising, places, sums, behind, .. } = &mut *row.ranks;
-    let count = rising.sorted.len();
-    places.set(rising.sorted.iter().map(|d| d + margin));
+    let Ranks { places, sums, behind, .. } = &mut *row.ranks;
+    let count = places.sorted().len();
+    places.aim(Reach::By(margin));
     sums.clear();
     sums.resize(count + 1, [Sum::default(); WAYS]);
     behind.clear();
     behind.resize(count + 1, 0.0);
-    let mut total = 0.0;
-    for (behind, d) in behind.iter_mut().zip(&rising.sorted).rev() {
-        total += f64::from(d + margin);
-        *behind = total;
+    let mut thresholds = 0.0;
+    for (behind, d) in behind.iter_mut().zip(places.sorted()).rev() {
+        thresholds += f64::from(d + margin);
+        *behind = thresholds;
     }
-    let mut value = 0.0;
+    let mut products = [0.0; LANES];
     let mut found = [0; CHUNK];
     let mut rest = [0.0; CHUNK];
     for range in [0..row.class.start, row.class.end..row.distances.len()] {
@@ -150,12 +158,13 @@ pub(super) fn squared_hinge(row: &mut Row) {
             let (found, rest) = (&mut found[..distances.len()], &mut rest[..distances.len()]);
             places.find(distances, found);
             take_in(found, distances, behind, sums, rest);
-            value += slopes_behind(distances, found, rest, count as u32, weights);
+            slopes_behind(distances, found, rest, count as u32, weights, &mut products);
         }
     }
     // From here on behind[k] is the slope of the positive of rank k.
+    let mut value = total(&products);
     let (mut negatives, mut sum) = (0.0, 0.0);
-    for ((ways, slope), &d) in sums.iter().zip(behind).zip(&rising.sorted) {
+    for ((ways, slope), &d) in sums.iter().zip(behind).zip(places.sorted()) {
         negatives += ways.iter().map(|way| way.count).sum::<f64>();
         sum += ways.iter().map(|way| way.distances).sum::<f64>();
         let threshold = f64::from(d + margin);
@@ -165,7 +174,7 @@ pub(super) fn squared_hinge(row: &mut Row) {
     }
     let [before, after] = row.positive_ranges();
     row.weights[row.anchor] = 0.0;
-    for (place, &rank) in before.chain(after).zip(&row.ranks.rising.ranks) {
+    for (place, &rank) in before.chain(after).zip(row.ranks.places.ranks()) {
         row.weights[place] = row.ranks.behind[rank as usize] as f32;
     }
     row.tally.value += value / 2.0;
@@ -202,14 +211,15 @@ fn take_in(
 
 vectorised! {
     /// Writes a negative's slope w = −2 Σ (t_p − d) over the thresholds behind its place, whose sum
-    /// is `rest`, and returns Σ d·w.
+    /// is `rest`, and adds the d·w to sums that [`total`] adds up.
     fn slopes_behind(
         distances: &[f32],
         places: &[u32],
         rest: &[f64],
         count: u32,
         weights: &mut [f32],
-    ) -> f64 {
+        sums: &mut [f64; LANES],
+    ) {
         let count = f64::from(count);
         let term = |d: f32, place: u32, rest: f64, weight: &mut f32| {
             let d = f64::from(d);
@@ -217,7 +227,7 @@ vectorised! {
             *weight = slope as f32;
             slope * d
         };
-        let mut sums = [0.0_f64; LANES];
+        let mut products = *sums;
         let (distances, last_distances) = distances.as_chunks::<LANES>();
         let (places, last_places) = places.as_chunks::<LANES>();
         let (rest, last_rest) = rest.as_chunks::<LANES>();
@@ -225,32 +235,31 @@ vectorised! {
         let blocks = distances.iter().zip(places).zip(rest.iter().zip(weights));
         for ((distances, places), (rest, weights)) in blocks {
             for lane in 0..LANES {
-                sums[lane] += term(distances[lane], places[lane], rest[lane], &mut weights[lane]);
+                products[lane] +=
+                    term(distances[lane], places[lane], rest[lane], &mut weights[lane]);
             }
         }
         let last = last_distances.iter().zip(last_places).zip(last_rest.iter().zip(last_weights));
-        total(&sums)
-            + last.map(|((&d, &place), (&rest, weight))| term(d, place, rest, weight)).sum::<f64>()
+        for (product, ((&d, &place), (&rest, weight))) in products.iter_mut().zip(last) {
+            *product += term(d, place, rest, weight);
+        }
+        *sums = products;
     }
 }
 
 /// The number of triplets with d_an ≤ d_ap, once the positives are sorted.
 fn violated_of_sorted(row: &mut Row) -> u64 {
-    within_sorted(row, f32::next_up)
+    within_sorted(row, Reach::Itself)
 }
 
-fn within_sorted(row: &mut Row, reach: impl Fn(f32) -> f32 + Clone) -> u64 {
-    let negatives = row.negatives().map(|range| &row.distances[range]);
-    let Ranks { rising, places, .. } = &mut *row.ranks;
-    let reaches = rising.sorted.iter().map(|&d| reach(d));
-    let reached = places.total(reaches, negatives);
-    let [before, after] = negatives.map(|negatives| negatives.len() as u64);
-    rising.sorted.len() as u64 * (before + after) - reached
+fn within_sorted(row: &mut Row, reach: Reach) -> u64 {
+    row.ranks.places.aim(reach);
+    row.ranks.places.reached(row.negatives().map(|range| &row.distances[range]))
 }
 
 /// The number of an anchor's triplets with d_an ≤ d_ap.
 pub(super) fn violated(row: &mut Row, span: Span) -> u64 {
-    within(row, span, f32::next_up)
+    within(row, span, Reach::Itself)
 }
 
 /// Where an anchor's positives lie, from `low` to `high`, and its negatives, from `near` to `far`.
@@ -274,19 +283,19 @@ impl Span {
     }
 }
 
-/// The number of an anchor's triplets with d_an < `reach`(d_ap), a rising function.
-pub(super) fn within(row: &mut Row, span: Span, reach: impl Fn(f32) -> f32 + Clone) -> u64 {
+/// The number of an anchor's triplets whose positive reaches beyond the negative.
+pub(super) fn within(row: &mut Row, span: Span, reach: Reach) -> u64 {
     let positives = row.positive_ranges().map(|range| &row.distances[range]);
     let negatives = row.negatives().map(|range| &row.distances[range]);
     let count = positives[0].len() + positives[1].len();
-    if span.far < reach(span.low) {
+    if span.far < reach.of(span.low) {
         return count as u64 * (negatives[0].len() + negatives[1].len()) as u64;
     }
-    if span.near >= reach(span.high) {
+    if span.near >= reach.of(span.high) {
         return 0;
     }
     if count < MANY {
-        let reaches = positives.into_iter().flatten().map(|&d| reach(d));
+        let reaches = positives.into_iter().flatten().map(|&d| reach.of(d));
         let each = |reach: f32| negatives.map(|distances| count_below(distances, reach));
         return reaches.flat_map(each).sum();
     }

@@ -1,7 +1,7 @@
 //! Semi-hard: FaceNet, eq. 4. Of the negatives inside the margin but farther than the positive, the
 //! nearest.
 
-use super::places::CHUNK;
+use super::places::{CHUNK, Reach};
 use super::ranked::{Ranks, WAYS};
 use super::row::Row;
 
@@ -57,11 +57,10 @@ fn search<const N: usize>(row: &mut Row, positives: [usize; N]) {
 /// nearest can be chosen, and a positive chooses among the places behind its own.
 pub(super) fn weigh_ranked(row: &mut Row) {
     row.sort_positives();
-    let Ranks { rising, places, nearest, .. } = &mut *row.ranks;
-    // d_ap < d_an exactly where the next number after d_ap is ≤ d_an.
-    places.set(rising.sorted.iter().map(|d| d.next_up()));
+    let Ranks { places, nearest, .. } = &mut *row.ranks;
+    places.aim(Reach::Itself);
     nearest.clear();
-    nearest.resize(rising.sorted.len() + 1, [u64::MAX; WAYS]);
+    nearest.resize(places.sorted().len() + 1, [u64::MAX; WAYS]);
     let mut found = [0; CHUNK];
     for range in [0..row.class.start, row.class.end..row.distances.len()] {
         let items = row.order.items[range.clone()].chunks(CHUNK);
@@ -81,7 +80,7 @@ pub(super) fn weigh_ranked(row: &mut Row) {
     }
     for (index, positive) in row.positives().enumerate() {
         // No negative has a place between equal positives, so any of their ranks will do.
-        let rank = row.ranks.rising.ranks[index] as usize;
+        let rank = row.ranks.places.ranks()[index] as usize;
         let key = row.ranks.nearest[rank + 1][0];
         let d_an = f32::from_bits((key >> 32) as u32);
         if key < u64::MAX && d_an < row.distances[positive] + row.penalty.margin() {

@@ -6,6 +6,7 @@
 //! many positives lie close together, a few nodes stand for all of them: see [`super::soft_nodes`].
 
 use super::penalty::{SOFT_ACTIVE_FROM, exp_below_0};
+use super::places::Reach;
 use super::ranked::{self, Span};
 use super::row::Row;
 use super::soft_nodes::{needed, slopes_of_nodes};
@@ -91,7 +92,7 @@ fn weigh_within(row: &mut Row, span: Span, nodes: bool) {
     }
     row.ranks.factors = right;
     let reach = (f64::from(margin) - SOFT_ACTIVE_FROM) as f32;
-    row.tally.active += ranked::within(row, span, |d_ap| d_ap + reach);
+    row.tally.active += ranked::within(row, span, Reach::By(reach));
     row.tally.violated += ranked::violated(row, span);
 }
 

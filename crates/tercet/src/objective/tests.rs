@@ -204,7 +204,7 @@ fn every_instruction_set_gives_the_same_outcome() {
                 };
                 let (tally, forces) =
                     gradient::evaluate(&rule, &points, &order, &Steps::unwatched());
-                (loss.evaluate(vectors.view(), &labels).unwrap(), tally.value, forces)
+                (loss.evaluate(vectors.view(), &labels).unwrap(), tally.value, forces.to_vec())
             });
             for (level, outcome) in &outcomes {
                 assert_eq!(outcome, &outcomes[0].1, "{level:?}, {loss:?}");
@@ -275,7 +275,7 @@ fn batches_in_tiles_and_in_memory_agree() {
             );
             assert!((here.value - there.value).abs() <= 1e-6 * there.value.abs());
             let scale = others.iter().fold(0.0_f32, |most, g| most.max(g.abs()));
-            for (x, y) in forces.iter().zip(&others) {
+            for (x, y) in forces.iter().zip(others.iter()) {
                 assert!((x - y).abs() <= 1e-5 * scale, "{x} {y} of {loss:?}");
             }
         }

@@ -1,102 +1,117 @@
-//! Where numbers lie among sorted thresholds.
+//! An anchor's positives in rising order, and where other distances lie among them.
 //!
-//! Up to [`tree::MOST`] thresholds fit into registers, where AVX-512 descends a search [`tree`] with
-//! sixteen numbers at a time. A [`table`] of cells is looked into faster, but takes longer to set up:
-//! it is for the case that all places are asked for, for more thresholds, and for other machines.
+//! A few fit into registers, where AVX-512 descends a search [`tree`] with sixteen numbers at a time.
+//! More of them, and other machines, use a table of [`cells`].
 
-mod bins;
-mod rising;
+mod cells;
+mod few;
+mod reach;
 mod sift;
-mod table;
 mod tree;
 
-pub(super) use rising::Rising;
+pub(super) use reach::Reach;
 
 use crate::simd::LANES;
+use cells::Cells;
 use sift::sift;
-use table::Table;
 use tree::Tree;
 
 /// Numbers that are placed at a time.
-pub(super) const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 512;
 
-/// The most thresholds that a tree of seven levels holds. Measured on Zen 5 for 4096 rows of 3686
-/// numbers among 409 thresholds, µs a row: to place all of them 5.9 by the tree, 3.8 by the table; to
-/// add up the places of those below the last threshold 3.0 and 4.2. Without the others a tree of nine
-/// levels takes half the time, one of seven longer.
-const FEW: usize = 127;
+/// The most positives that are sorted by comparisons and searched by a tree. Measured by
+/// `examples/crossover.rs` on Zen 5, batch-all with a hinge in ns a negative: 128 positives 1.9 by a tree,
+/// 2.6 by cells. Of 4096 rows in ten classes, with 409 positives, a tree of nine levels takes 7 % longer.
+const FEW: usize = 255;
 
-/// Thresholds in rising order, made ready for numbers to be placed among them. Its buffers serve
-/// one row after the other.
+/// Up to so many positives, a tree of seven levels, to search costs less than to sift those values who
+/// need it. Measured likewise, µs for 1024 rows of 922 values, about half of which need none: 7 levels
+/// 299 searched, 343 sifted; for 4096 rows of 3686, 9 levels 22 000 and 10 400.
+const SHALLOW: usize = 127;
+
+/// Distances in rising order. Its buffers serve one row after the other.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    by_tree: bool,
+    given: Vec<f32>,
+    sorted: Vec<f32>,
+    ranks: Vec<u32>,
+    cells: Cells,
     tree: Tree,
-    table: Table,
+    /// What is looked for, and how.
+    reach: Option<Reach>,
+    by_tree: bool,
 }
 
 impl Places {
-    /// Takes thresholds in rising order, none of them NaN.
-    pub(super) fn set(&mut self, rising: impl ExactSizeIterator<Item = f32>) {
-        let count = rising.len();
-        self.by_tree = count <= FEW && tree::is_fast();
-        if self.by_tree {
-            return self.tree.set(rising);
+    /// Sorts the numbers of both slices (finite and not negative).
+    pub(super) fn sort(&mut self, numbers: [&[f32]; 2]) {
+        self.given.clear();
+        numbers.iter().for_each(|numbers| self.given.extend_from_slice(numbers));
+        if self.given.len() <= FEW && tree::is_fast() {
+            few::sort(&mut self.given, &mut self.sorted, &mut self.ranks);
+        } else {
+            self.cells.sort(&self.given, &mut self.sorted, &mut self.ranks);
         }
-        self.table.set(rising);
-        self.by_tree = count <= tree::MOST && tree::is_fast() && self.table.is_crowded();
-        if self.by_tree {
-            self.tree.set(self.table.sorted().iter().copied());
-        }
+        self.reach = None;
     }
 
-    /// How many of the thresholds are ≤ each value, none of which is NaN or below 0: they are
-    /// distances.
+    /// The numbers in rising order.
+    pub(super) fn sorted(&self) -> &[f32] {
+        &self.sorted
+    }
+
+    /// For each number in the order given, how many are smaller; equal ones may also be counted in
+    /// their order.
+    pub(super) fn ranks(&self) -> &[u32] {
+        &self.ranks
+    }
+
+    /// From now on values are placed among what the numbers reach.
+    pub(super) fn aim(&mut self, reach: Reach) {
+        let count = self.sorted.len();
+        let few = count <= FEW || count <= tree::MOST && self.cells.is_crowded();
+        self.by_tree = few && tree::is_fast();
+        if self.by_tree {
+            self.tree.set(self.sorted.iter().map(|&number| reach.of(number)));
+        }
+        self.reach = Some(reach);
+    }
+
+    /// How many of the numbers do not reach beyond each value, none of which is NaN or below 0: they
+    /// are distances.
     pub(super) fn find(&self, values: &[f32], places: &mut [u32]) {
-        if self.by_tree {
-            self.tree.find(values, places);
-        } else {
-            self.table.find(values, places);
+        match self.reach {
+            Some(reach) if !self.by_tree => self.cells.find(&self.sorted, reach, values, places),
+            _ => self.tree.find(values, places),
         }
     }
 
-    /// Σ over such values of how many of these thresholds are ≤ them.
-    pub(super) fn total(
-        &mut self,
-        rising: impl ExactSizeIterator<Item = f32> + DoubleEndedIterator + Clone,
-        values: [&[f32]; 2],
-    ) -> u64 {
-        let (count, last) = (rising.len(), rising.clone().next_back());
-        self.by_tree = count <= tree::MOST && tree::is_fast();
-        if self.by_tree {
-            self.tree.set(rising);
-        } else {
-            self.table.set(rising);
+    /// The number of pairs of one of the numbers and a value that it reaches beyond.
+    pub(super) fn reached(&self, values: [&[f32]; 2]) -> u64 {
+        let (count, last) = (self.sorted.len() as u64, self.sorted.last());
+        let limit = self.reach.zip(last).map_or(0.0, |(reach, &last)| reach.of(last));
+        let values = values.into_iter().flat_map(|values| values.chunks(CHUNK));
+        if count <= SHALLOW as u64 {
+            return values.map(|values| count * values.len() as u64 - self.total(values)).sum();
         }
-        if count <= FEW {
-            return values.map(|values| self.total_of(values)).iter().sum();
-        }
-        // Those from the last threshold on need no search.
+        // What the last does not reach needs no search.
         let mut kept = [0.0; CHUNK + LANES];
-        let mut total = 0;
-        for values in values.into_iter().flat_map(|values| values.chunks(CHUNK)) {
-            let below = sift(values, last.unwrap_or_default(), &mut kept);
-            total += (values.len() - below) as u64 * count as u64 + self.total_of(&kept[..below]);
-        }
-        total
+        let mut reached = |values: &[f32]| {
+            let below = sift(values, limit, &mut kept);
+            count * below as u64 - self.total(&kept[..below])
+        };
+        values.map(&mut reached).sum()
     }
 
-    fn total_of(&self, values: &[f32]) -> u64 {
+    /// Σ over up to [`CHUNK`] values of their places.
+    fn total(&self, values: &[f32]) -> u64 {
         if self.by_tree {
             return self.tree.total(values);
         }
         let mut places = [0; CHUNK];
-        let mut total = 0;
-        for values in values.chunks(CHUNK) {
-            self.table.find(values, &mut places);
-            total += places[..values.len()].iter().map(|&place| u64::from(place)).sum::<u64>();
-        }
-        total
+        self.find(values, &mut places);
+        // At most 2^32 numbers times 2^9 values.
+        places[..values.len()].iter().map(|&place| u64::from(place)).sum()
     }
 }
 
@@ -107,70 +122,78 @@ mod tests {
     use super::*;
     use crate::simd::levels;
 
-    fn check(thresholds: &[f32], values: &[f32]) {
-        let mut sorted = thresholds.to_vec();
+    fn check(numbers: &[f32], values: &[f32], reach: Reach) {
+        let mut sorted = numbers.to_vec();
         sorted.sort_by(f32::total_cmp);
-        let expected: Vec<u32> = values
-            .iter()
-            .map(|value| thresholds.iter().filter(|&t| t <= value).count() as u32)
-            .collect();
+        let place = |value: &f32| {
+            numbers.iter().filter(|&&number| reach.of(number) <= *value).count() as u32
+        };
+        let expected: Vec<u32> = values.iter().map(place).collect();
         for (level, found) in levels::on_each(|| {
-            let mut rising = Rising::default();
-            // What served another row must not leak into the next.
-            rising.sort([&[7.5, 3.0, 1.0], &[7.5]]);
-            rising.sort([thresholds, &[]]);
-            assert_eq!(rising.sorted, sorted);
             let mut places = Places::default();
-            places.set([0.0; 600].into_iter());
-            places.set([0.5, 1.0].into_iter());
-            places.set(rising.sorted.iter().copied());
+            // What served another row must not leak into the next.
+            places.sort([&[7.5, 3.0, 1.0], &[7.5; 600]]);
+            places.aim(Reach::By(3.0));
+            let (before, after) = numbers.split_at(numbers.len() / 3);
+            places.sort([before, after]);
+            assert_eq!(places.sorted(), sorted);
+            for (&rank, number) in places.ranks().iter().zip(numbers) {
+                let equal = sorted.partition_point(|other| other < number)
+                    ..=sorted.partition_point(|other| other <= number);
+                assert!(equal.contains(&(rank as usize)));
+            }
+            places.aim(reach);
             let mut found = vec![0; values.len()];
             for (values, found) in values.chunks(CHUNK).zip(found.chunks_mut(CHUNK)) {
                 places.find(values, found);
             }
             let sum = found.iter().map(|&place| u64::from(place)).sum::<u64>();
-            let halves = values.split_at(values.len() / 2);
-            assert_eq!(places.total(rising.sorted.iter().copied(), halves.into()), sum);
+            let all = (values.len() * numbers.len()) as u64;
+            assert_eq!(places.reached(values.split_at(values.len() / 2).into()), all - sum);
             found
         }) {
-            assert_eq!(found, expected, "{level:?}: {values:?} among {thresholds:?}");
+            assert_eq!(found, expected, "{level:?}, {reach:?}: {values:?} among {numbers:?}");
         }
     }
 
     #[test]
     fn extremes_have_a_place() {
-        check(&[], &[1.0]);
-        check(&[2.0], &[1.0, 2.0, 3.0]);
-        check(&[2.0; 50], &[1.0, 2.0, 3.0]);
-        check(&[2.0; 700], &[1.0, 2.0, 3.0]);
-        check(&[0.0, 1e-45, 1.0, 1e38], &[0.0, 1e-45, 3e-45, 0.5, 1.0, 9e37, 1e38, f32::MAX]);
+        let itself = Reach::Itself;
+        check(&[], &[1.0], itself);
+        check(&[2.0], &[1.0, 2.0, 3.0], itself);
+        check(&[2.0; 50], &[1.0, 2.0, 3.0], itself);
+        check(&[2.0; 700], &[1.0, 2.0, 3.0], Reach::By(1.0));
+        check(&[0.0, 1e-45, 1.0, 1e38], &[0.0, 1e-45, 3e-45, 0.5, 1.0, 9e37, 1e38, 2e38], itself);
     }
 
     #[test]
-    fn trees_of_every_height_and_tables_are_exact() {
+    fn any_number_of_numbers_is_exact() {
         for count in [0, 1, 2, 3, 7, 8, 31, 32, 63, 64, 127, 128, 255, 256, 511, 512, 1500] {
-            let thresholds: Vec<f32> = (0..count).map(|i| ((i * 37) % 1009) as f32).collect();
+            let numbers: Vec<f32> = (0..count).map(|i| ((i * 37) % 1009) as f32).collect();
             let values: Vec<f32> = (0..2030).map(|i| i as f32 / 2.0).collect();
-            check(&thresholds, &values);
+            check(&numbers, &values, Reach::Itself);
+            check(&numbers, &values, Reach::By(0.5));
         }
     }
 
     proptest! {
         #[test]
         fn places_are_exact(
-            // A margin may take a threshold below 0; a distance never is.
-            thresholds in prop::collection::vec(-0.5_f32..2.0, 0..700),
+            numbers in prop::collection::vec(0.0_f32..2.0, 0..700),
             values in prop::collection::vec(0.0_f32..2.5, 0..300),
             steps in prop::sample::select(vec![4.0_f32, 1e3, 1e9]),
             outlier in prop::sample::select(vec![1.0_f32, 1e6]),
+            // A negative margin takes what is reached below 0; a distance never is.
+            margin in prop::sample::select(vec![None, Some(0.2_f32), Some(0.0), Some(-0.5), Some(1e3)]),
         ) {
-            // Coarse steps make ties, an outlier crowds all others into one bin.
+            // Coarse steps make ties, an outlier crowds all others into one cell.
             let coarse = |x: &f32| (x * steps).round() / steps;
-            let mut thresholds: Vec<f32> = thresholds.iter().map(coarse).collect();
-            thresholds.push(outlier);
+            let mut numbers: Vec<f32> = numbers.iter().map(coarse).collect();
+            numbers.push(outlier);
+            let reach = margin.map_or(Reach::Itself, Reach::By);
             let mut values: Vec<f32> = values.iter().map(coarse).collect();
-            values.extend(thresholds.iter().filter(|&&threshold| threshold >= 0.0));
-            check(&thresholds, &values);
+            values.extend(numbers.iter().map(|&number| reach.of(number)).filter(|&d| d >= 0.0));
+            check(&numbers, &values, reach);
         }
     }
 }

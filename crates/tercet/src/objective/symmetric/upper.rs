@@ -149,7 +149,7 @@ impl Strip {
 /// Rows measured by one product: the fewer, the less is measured twice; the more, the better the
 /// product uses its second operand.
 fn strip_rows(batch: usize) -> usize {
-    BAND
+    if batch <= 1024 { BAND } else { 2 * BAND }
 }
 
 fn turn(points: &Points) -> Buffer {

@@ -1,0 +1,468 @@
+//! A table of cells, by which many numbers are sorted, and others find their place among them in
+//! constant time each.
+//!
+//! A number's key is its distance from the smallest in fixed point, a monotone function of it also in
+//! floating point: of two numbers with different keys the larger has the larger key. The high bits of
+//! a key name a cell. A cell's entry tells how many numbers lie in lower cells, and the next bits of
+//! the keys of its own, if they are one or two: with them another number finds its place by one look
+//! into the table. Where keys are too near each other to tell, or a cell holds more, the numbers
+//! themselves decide.
+
+use super::Reach;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::has_avx512;
+use crate::simd::{LANES, largest, smallest, vectorised};
+
+/// Bits of a key.
+const KEY_BITS: u32 = 30;
+
+/// The largest key, the last f32 below 2^[`KEY_BITS`].
+const TOP: f32 = ((1_u32 << KEY_BITS) - 64) as f32;
+
+/// Cells per number, as a power of two: few then hold more than one.
+const SPACE_BITS: u32 = 3;
+
+/// The most cells, as a power of two. Numbers of numbers up to that fit the entries.
+const MOST_BITS: u32 = 22;
+
+/// Marks an entry of more numbers than it has room for.
+const CROWDED: u32 = 1 << 31;
+
+/// By how much the keys of two numbers may be off, each twice rounded to 24 of 30 bits and cut off,
+/// where a margin has moved one of them.
+const ROUNDING: f32 = 260.0;
+
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    /// Of the numbers in the order given: keys, and how many came before in the same cell.
+    keys: Vec<u32>,
+    later: Vec<u32>,
+    /// The numbers in rising order, by their places in the order given.
+    ids: Vec<u32>,
+    /// By cell, from the highest bits on: [`CROWDED`], the numbers in lower cells, and twice the next
+    /// bits of a key that lies here, or 2^`fine`, which no key has.
+    entries: Vec<u32>,
+    ruler: Ruler,
+    /// Whether so many numbers share a cell that looking into the table is slow.
+    crowded: bool,
+}
+
+/// From numbers to keys and cells.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ruler {
+    low: f32,
+    /// Keys per unit.
+    scale: f32,
+    /// Bits of a key below those of its cell.
+    shift: u32,
+    /// The highest of them, which an entry has room for.
+    fine: u32,
+}
+
+impl Ruler {
+    #[inline(always)]
+    fn key(self, number: f32) -> u32 {
+        ((number - self.low) * self.scale).clamp(0.0, TOP) as u32
+    }
+
+    #[inline(always)]
+    fn cell(self, key: u32) -> usize {
+        (key >> self.shift) as usize
+    }
+
+    /// The bits that tell a key from others of its cell.
+    #[inline(always)]
+    fn within(self, key: u32) -> u32 {
+        key >> (self.shift - self.fine) & ((1 << self.fine) - 1)
+    }
+
+    /// Bits of an entry below the numbers in lower cells.
+    fn own_bits(self) -> u32 {
+        2 * (self.fine + 1)
+    }
+
+    /// The numbers in lower cells.
+    #[inline(always)]
+    fn lower(self, entry: u32) -> usize {
+        ((entry & !CROWDED) >> self.own_bits()) as usize
+    }
+
+    /// What an entry says of its own numbers, where there are none.
+    fn none(self) -> u32 {
+        1 << self.fine | 1 << (2 * self.fine + 1)
+    }
+}
+
+impl Cells {
+    /// Sorts numbers, and writes for each how many are smaller; equal ones may also be counted in
+    /// their order.
+    pub(super) fn sort(&mut self, given: &[f32], sorted: &mut Vec<f32>, ranks: &mut Vec<u32>) {
+        let count = given.len();
+        sorted.resize(count, 0.0);
+        ranks.resize(count, 0);
+        self.ids.resize(count, 0);
+        self.set_up(given);
+        let crowd = if count < 1 << MOST_BITS { self.distribute(given, sorted) } else { count };
+        self.crowded = crowd > count / 4;
+        if self.crowded {
+            let number = |&id: &u32| given[id as usize];
+            self.ids.iter_mut().zip(0..).for_each(|(id, at)| *id = at);
+            self.ids.sort_by(|left, right| number(left).total_cmp(&number(right)));
+            for (sorted, id) in sorted.iter_mut().zip(&self.ids) {
+                *sorted = number(id);
+            }
+        } else {
+            self.sort_within_cells(sorted);
+        }
+        for (&id, rank) in self.ids.iter().zip(0..) {
+            ranks[id as usize] = rank;
+        }
+    }
+
+    /// Counts the numbers of each cell.
+    fn set_up(&mut self, given: &[f32]) {
+        let count_bits = usize::BITS - given.len().leading_zeros();
+        let cell_bits = (count_bits + SPACE_BITS).clamp(LANES.trailing_zeros(), MOST_BITS);
+        let shift = KEY_BITS - cell_bits;
+        let low = smallest(given);
+        let scale = TOP / (largest(given) - low);
+        self.ruler = Ruler {
+            low,
+            // Equal numbers, or very near ones, share a cell.
+            scale: if scale.is_finite() { scale } else { 0.0 },
+            shift,
+            fine: (31_u32.saturating_sub(count_bits) / 2 - 1).min(shift),
+        };
+        self.keys.resize(given.len(), 0);
+        keys(given, self.ruler, &mut self.keys);
+        self.entries.clear();
+        self.entries.resize(1 << cell_bits, 0);
+        self.later.resize(given.len(), 0);
+        for (&key, later) in self.keys.iter().zip(&mut self.later) {
+            let count = &mut self.entries[self.ruler.cell(key)];
+            *later = *count;
+            *count += 1;
+        }
+    }
+
+    /// Puts the numbers in the order of their cells, and makes the entries. Returns how many find no
+    /// room in one.
+    fn distribute(&mut self, given: &[f32], sorted: &mut [f32]) -> usize {
+        let ruler = self.ruler;
+        sum_up(&mut self.entries, ruler.own_bits(), ruler.none());
+        let none = 1 << ruler.fine;
+        let mut crowd = 0;
+        let numbers = given.iter().zip(&self.keys).zip(&self.later);
+        for (((&number, &key), &later), id) in numbers.zip(0..) {
+            let entry = &mut self.entries[ruler.cell(key)];
+            let at = ruler.lower(*entry) + later as usize;
+            sorted[at] = number;
+            self.ids[at] = id;
+            // Instead of the mark of an empty room, the first or the second.
+            let within = none ^ ruler.within(key);
+            let room = if later == 0 { within } else { within << (ruler.fine + 1) };
+            *entry = if later < 2 { *entry ^ room } else { *entry | CROWDED };
+            crowd += usize::from(later >= 2);
+        }
+        crowd
+    }
+
+    fn sort_within_cells(&mut self, sorted: &mut [f32]) {
+        for end in 1..sorted.len() {
+            let (number, id) = (sorted[end], self.ids[end]);
+            let mut at = end;
+            while at > 0 && sorted[at - 1] > number {
+                sorted[at] = sorted[at - 1];
+                self.ids[at] = self.ids[at - 1];
+                at -= 1;
+            }
+            sorted[at] = number;
+            self.ids[at] = id;
+        }
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded
+    }
+
+    /// For each value how many of the sorted numbers do not reach beyond it.
+    pub(super) fn find(&self, sorted: &[f32], reach: Reach, values: &[f32], places: &mut [u32]) {
+        let aim = Aim::new(self, sorted, reach);
+        #[cfg(target_arch = "x86_64")]
+        if has_avx512() && !self.crowded {
+            let (blocks, rest) = values.as_chunks::<LANES>();
+            let (place_blocks, place_rest) = places[..values.len()].as_chunks_mut::<LANES>();
+            let (mut last, mut last_places) = ([[0.0; LANES]], [[0; LANES]]);
+            last[0][..rest.len()].copy_from_slice(rest);
+            // SAFETY: the machine has the instructions, as just asked.
+            #[allow(unsafe_code)]
+            unsafe {
+                aim.avx512_find(blocks, place_blocks);
+                if !rest.is_empty() {
+                    aim.avx512_find(&last, &mut last_places);
+                }
+            }
+            place_rest.copy_from_slice(&last_places[0][..rest.len()]);
+            return;
+        }
+        aim.find_one_by_one(values, places);
+    }
+}
+
+/// A table with the reach that values are compared with.
+struct Aim<'a> {
+    cells: &'a Cells,
+    sorted: &'a [f32],
+    reach: Reach,
+    /// What the first number does not reach, and what the last does not.
+    first: f32,
+    last: f32,
+    /// Bits within a cell no farther apart than this tell nothing.
+    blur: u32,
+}
+
+impl<'a> Aim<'a> {
+    fn new(cells: &'a Cells, sorted: &'a [f32], reach: Reach) -> Self {
+        let [first, last] = [sorted.first(), sorted.last()]
+            .map(|number| number.map_or(f32::INFINITY, |&number| reach.of(number)));
+        let blur = match (reach, sorted.last()) {
+            // Numbers are compared with numbers as they are.
+            (Reach::Itself, _) | (_, None) => 0.0,
+            (Reach::By(margin), Some(last)) => {
+                ROUNDING + (last.abs() + margin.abs()) * f32::EPSILON * cells.ruler.scale
+            }
+        };
+        let Ruler { shift, fine, .. } = cells.ruler;
+        let blur = if blur > 0.0 { (blur as u32 >> (shift - fine)) + 1 } else { 0 };
+        // Half a cell on either side is all of it.
+        let blur = blur.min((1 << fine) / 2);
+        Self { cells, sorted, reach, first, last, blur }
+    }
+
+    /// The reference, one number at a time.
+    fn find_one_by_one(&self, values: &[f32], places: &mut [u32]) {
+        for (&value, place) in values.iter().zip(places) {
+            *place = if value < self.first {
+                0
+            } else if value >= self.last {
+                self.sorted.len() as u32
+            } else {
+                self.among(value)
+            };
+        }
+    }
+
+    /// The place of a value between what the first and what the last number reach.
+    fn among(&self, value: f32) -> u32 {
+        let not_reached = |&number: &f32| self.reach.of(number) <= value;
+        if self.cells.crowded {
+            return self.sorted.partition_point(not_reached) as u32;
+        }
+        let (ruler, entries) = (self.cells.ruler, &self.cells.entries);
+        let cell = ruler.cell(ruler.key(value - self.reach.margin()));
+        // The numbers of this cell and of its neighbours.
+        let start = ruler.lower(entries[cell.saturating_sub(1)]);
+        let end = entries.get(cell + 2).map_or(self.sorted.len(), |&entry| ruler.lower(entry));
+        (start + self.sorted[start..end].partition_point(not_reached)) as u32
+    }
+
+    /// [`find_one_by_one`](Self::find_one_by_one) for sixteen numbers at a time.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    fn avx512_find(&self, values: &[[f32; LANES]], places: &mut [[u32; LANES]]) {
+        use std::arch::x86_64::*;
+
+        let Ruler { low, scale, shift, fine } = self.cells.ruler;
+        let (first, last) = (_mm512_set1_ps(self.first), _mm512_set1_ps(self.last));
+        let (low, margin) = (_mm512_set1_ps(low), _mm512_set1_ps(self.reach.margin()));
+        let (scale, top) = (_mm512_set1_ps(scale), _mm512_set1_ps(TOP));
+        let count = _mm512_set1_epi32(self.sorted.len() as i32);
+        let low_bits = |bits: u32| _mm512_set1_epi32((1_i32 << bits) - 1);
+        let (within_bits, own_bits) = (low_bits(fine), low_bits(fine + 1));
+        let lower_bits = low_bits(31 - self.cells.ruler.own_bits());
+        let one = _mm512_set1_epi32(1);
+        let blur = _mm512_set1_epi32(self.blur as i32);
+        let blurs = _mm512_set1_epi32(2 * self.blur as i32);
+        let clear = _mm512_set1_epi32((1_i32 << fine) - 2 * self.blur as i32);
+        let by = |bits: u32| _mm_cvtsi32_si128(bits as i32);
+        let (to_cell, to_within) = (by(shift), by(shift - fine));
+        let (to_second, to_lower) = (by(fine + 1), by(self.cells.ruler.own_bits()));
+        for (values, places) in values.iter().zip(places) {
+            // SAFETY: the array holds the 16 numbers that are read.
+            #[allow(unsafe_code)]
+            let numbers = unsafe { _mm512_loadu_ps(values.as_ptr()) };
+            let above = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(numbers, last);
+            let among = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(numbers, first) & !above;
+            let along = _mm512_sub_ps(_mm512_sub_ps(numbers, margin), low);
+            let along = _mm512_min_ps(_mm512_mul_ps(along, scale), top);
+            let key = _mm512_maskz_cvttps_epi32(among, _mm512_max_ps(along, _mm512_setzero_ps()));
+            let cell = _mm512_srl_epi32(key, to_cell);
+            // SAFETY: a key is below 2^30, so that its cell has an entry.
+            #[allow(unsafe_code)]
+            let entry =
+                unsafe { _mm512_i32gather_epi32::<4>(cell, self.cells.entries.as_ptr().cast()) };
+            let within = _mm512_and_si512(_mm512_srl_epi32(key, to_within), within_bits);
+            let one_number = _mm512_and_si512(entry, own_bits);
+            let other = _mm512_and_si512(_mm512_srl_epi32(entry, to_second), own_bits);
+            let lower = _mm512_and_si512(_mm512_srl_epi32(entry, to_lower), lower_bits);
+            let place = _mm512_mask_add_epi32(
+                lower,
+                _mm512_cmpgt_epu32_mask(within, one_number),
+                lower,
+                one,
+            );
+            let place =
+                _mm512_mask_add_epi32(place, _mm512_cmpgt_epu32_mask(within, other), place, one);
+            let place = _mm512_mask_mov_epi32(_mm512_maskz_mov_epi32(among, place), above, count);
+            // SAFETY: the array has room for the 16 numbers that are written.
+            #[allow(unsafe_code)]
+            unsafe {
+                _mm512_storeu_si512(places.as_mut_ptr().cast(), place);
+            }
+            // Too near to a number of the cell, or to a neighbouring cell.
+            let blurred = _mm512_add_epi32(within, blur);
+            let near_one = _mm512_cmple_epu32_mask(_mm512_sub_epi32(blurred, one_number), blurs);
+            let near_other = _mm512_cmple_epu32_mask(_mm512_sub_epi32(blurred, other), blurs);
+            let edge = _mm512_cmpge_epu32_mask(_mm512_sub_epi32(within, blur), clear);
+            let crowd = _mm512_movepi32_mask(entry);
+            let mut open = (near_one | near_other | edge | crowd) & among;
+            while open != 0 {
+                let lane = open.trailing_zeros() as usize;
+                places[lane] = self.among(values[lane]);
+                open &= open - 1;
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn keys(numbers: &[f32], ruler: Ruler, keys: &mut [u32]) {
+        for (&number, key) in numbers.iter().zip(keys) {
+            *key = ruler.key(number);
+        }
+    }
+}
+
+/// Turns the count of each cell into the sum of all lower ones, as an entry without numbers.
+fn sum_up(entries: &mut [u32], shift: u32, none: u32) {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx512() {
+        // SAFETY: the machine has the instructions, as just asked.
+        #[allow(unsafe_code)]
+        return unsafe { avx512_sum_up(entries, shift, none) };
+    }
+    sum_up_one_by_one(entries, shift, none);
+}
+
+fn sum_up_one_by_one(entries: &mut [u32], shift: u32, none: u32) {
+    let mut lower = 0;
+    for entry in entries {
+        let count = *entry;
+        *entry = lower << shift | none;
+        lower += count;
+    }
+}
+
+/// [`sum_up_one_by_one`] for sixteen cells at a time; no loop is compiled to that.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn avx512_sum_up(entries: &mut [u32], shift: u32, none: u32) {
+    use std::arch::x86_64::*;
+
+    let (zero, last) = (_mm512_setzero_si512(), _mm512_set1_epi32(LANES as i32 - 1));
+    let (none, by_shift) = (_mm512_set1_epi32(none as i32), _mm_cvtsi32_si128(shift as i32));
+    let mut lower = zero;
+    let (rows, _) = entries.as_chunks_mut::<LANES>();
+    for row in rows {
+        // SAFETY: the array holds the 16 numbers that are read.
+        #[allow(unsafe_code)]
+        let counts = unsafe { _mm512_loadu_si512(row.as_ptr().cast()) };
+        let sums = _mm512_add_epi32(counts, _mm512_alignr_epi32::<15>(counts, zero));
+        let sums = _mm512_add_epi32(sums, _mm512_alignr_epi32::<14>(sums, zero));
+        let sums = _mm512_add_epi32(sums, _mm512_alignr_epi32::<12>(sums, zero));
+        let sums = _mm512_add_epi32(sums, _mm512_alignr_epi32::<8>(sums, zero));
+        let before = _mm512_add_epi32(lower, _mm512_sub_epi32(sums, counts));
+        let entries = _mm512_or_si512(_mm512_sll_epi32(before, by_shift), none);
+        // SAFETY: the array has room for the 16 numbers that are written.
+        #[allow(unsafe_code)]
+        unsafe {
+            _mm512_storeu_si512(row.as_mut_ptr().cast(), entries);
+        }
+        lower = _mm512_add_epi32(lower, _mm512_permutexvar_epi32(last, sums));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(numbers: &[f32], values: &[f32]) -> bool {
+        let mut cells = Cells::default();
+        let (mut sorted, mut ranks) = (Vec::new(), Vec::new());
+        cells.sort(&[1.0, 2.0, 2.0], &mut sorted, &mut ranks);
+        cells.sort(numbers, &mut sorted, &mut ranks);
+        let mut expected = numbers.to_vec();
+        expected.sort_by(f32::total_cmp);
+        assert_eq!(sorted, expected);
+        for (&number, &rank) in numbers.iter().zip(&ranks) {
+            assert_eq!(sorted[rank as usize], number);
+        }
+        for reach in [Reach::Itself, Reach::By(0.0), Reach::By(0.2), Reach::By(-0.1)] {
+            let (mut found, mut one_by_one) = (vec![0; values.len()], vec![0; values.len()]);
+            cells.find(&sorted, reach, values, &mut found);
+            Aim::new(&cells, &sorted, reach).find_one_by_one(values, &mut one_by_one);
+            assert_eq!(found, one_by_one, "{reach:?}");
+            for (&value, &place) in values.iter().zip(&found) {
+                let expected = sorted.partition_point(|&number| reach.of(number) <= value);
+                assert_eq!(place as usize, expected, "{value} with {reach:?}");
+            }
+        }
+        cells.is_crowded()
+    }
+
+    fn around(numbers: &[f32]) -> Vec<f32> {
+        let near = |&number: &f32| {
+            [0.0, 0.2, -0.1].into_iter().flat_map(move |margin| {
+                let reached = number + margin;
+                [reached.next_down().max(0.0), reached.max(0.0), reached.next_up(), reached + 0.05]
+            })
+        };
+        numbers.iter().flat_map(near).collect()
+    }
+
+    #[test]
+    fn sums_agree_with_the_reference() {
+        for cells in [16, 64, 1024] {
+            let mut sums: Vec<u32> = (0..cells).map(|i| (i * 37) % 5).collect();
+            let mut expected = sums.clone();
+            sum_up(&mut sums, 7, 9);
+            sum_up_one_by_one(&mut expected, 7, 9);
+            assert_eq!(sums, expected);
+        }
+    }
+
+    #[test]
+    fn numbers_are_sorted_and_found() {
+        for count in [0, 1, 2, 3, 17, 100, 1000] {
+            let numbers: Vec<f32> =
+                (0..count).map(|i| 0.3 + ((i * 37) % 1009) as f32 / 997.0).collect();
+            let mut values = around(&numbers);
+            values.extend([0.0, 1e-40, 0.25, 1e9]);
+            assert!(!check(&numbers, &values) || count < 4);
+            // Far from 0 the steps of floating point are as wide as cells.
+            let far: Vec<f32> = numbers.iter().map(|number| number + 3e4).collect();
+            check(&far, &around(&far));
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_told_and_still_exact() {
+        let mut numbers: Vec<f32> = (0..300).map(|i| 1.0 + i as f32 * 1e-6).collect();
+        numbers.push(1e18);
+        assert!(check(&numbers, &around(&numbers)));
+        assert!(check(&[2.0; 40], &[1.0, 2.0, 3.0]));
+        let near = [1.0, 1.0 + f32::EPSILON, 1.0 + 2.0 * f32::EPSILON];
+        check(&near, &around(&near));
+        check(&[0.0, 1e-45, 3e-45], &[0.0, 1e-45, 3e-45, 1e-44]);
+    }
+}
