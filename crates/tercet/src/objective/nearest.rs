@@ -85,7 +85,9 @@ vectorised! {
     }
 }
 
-/// The same with the places, which registers keep beside the distances; no loop is compiled to that.
+/// The same with the places, in two passes over registers: the least, and where it is. Distances are
+/// not negative, so that their bits rise as they do; less those of a limit, and one, the bits of all
+/// that is not beyond it turn into the largest numbers. No loop is compiled to that.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512_nearest_beyond<const N: usize>(
@@ -95,63 +97,83 @@ fn avx512_nearest_beyond<const N: usize>(
 ) -> [Nearest; N] {
     use std::arch::x86_64::*;
 
-    let nowhere = _mm512_set1_ps(f32::INFINITY);
-    let limits = limits.map(|limit| _mm512_set1_ps(limit));
-    let mut least = [nowhere; N];
-    // The block where each lane met its least number first, and whether it met it again.
-    let mut blocks = [_mm512_setzero_si512(); N];
-    let mut again = [0; N];
-    macro_rules! meet {
-        ($block:expr, $values:expr) => {{
-            let (block, values) = (_mm512_set1_epi32($block as i32), $values);
-            for n in 0..N {
-                let beyond = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, limits[n]);
-                let nearer = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(beyond, values, least[n]);
-                let equal = _mm512_mask_cmp_ps_mask::<_CMP_EQ_OQ>(beyond, values, least[n]);
-                again[n] = again[n] & !nearer | equal;
-                least[n] = _mm512_mask_mov_ps(least[n], nearer, values);
-                blocks[n] = _mm512_mask_mov_epi32(blocks[n], nearer, block);
-            }
-        }};
-    }
+    let nowhere = _mm512_set1_epi32(f32::INFINITY.to_bits() as i32);
     let load = |values: &[f32; LANES]| {
         // SAFETY: the array holds the 16 numbers that are read.
         #[allow(unsafe_code)]
         unsafe {
-            _mm512_loadu_ps(values.as_ptr())
+            _mm512_loadu_si512(values.as_ptr().cast())
         }
     };
     let masked = |block: usize, values| {
         let lane = |place: usize| place.saturating_sub(block * LANES).min(LANES);
         let own = (1_u32 << lane(class.end)) - (1 << lane(class.start));
-        _mm512_mask_mov_ps(values, own as u16, nowhere)
+        _mm512_mask_mov_epi32(values, own as u16, nowhere)
     };
-
     let (whole, rest) = distances.as_chunks::<LANES>();
     let before = (class.start / LANES).min(whole.len());
     let after = class.end.div_ceil(LANES).clamp(before, whole.len());
-    for (block, values) in whole[..before].iter().enumerate() {
-        meet!(block, load(values));
-    }
-    for (block, values) in whole[..after].iter().enumerate().skip(before) {
-        meet!(block, masked(block, load(values)));
-    }
-    for (block, values) in whole.iter().enumerate().skip(after) {
-        meet!(block, load(values));
-    }
-    if !rest.is_empty() {
-        let mut last = [f32::INFINITY; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        meet!(whole.len(), masked(whole.len(), load(&last)));
+    let mut last = [f32::INFINITY; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    macro_rules! each {
+        ($meet:ident) => {
+            for (block, values) in whole[..before].iter().enumerate() {
+                $meet!(block, load(values));
+            }
+            for (block, values) in whole[..after].iter().enumerate().skip(before) {
+                $meet!(block, masked(block, load(values)));
+            }
+            for (block, values) in whole.iter().enumerate().skip(after) {
+                $meet!(block, load(values));
+            }
+            if !rest.is_empty() {
+                $meet!(whole.len(), masked(whole.len(), load(&last)));
+            }
+        };
     }
 
+    let firsts = limits.map(|limit| if limit < 0.0 { 0 } else { (limit + 0.0).to_bits() + 1 });
+    let offsets = firsts.map(|first| _mm512_set1_epi32(first as i32));
+    let mut least = [_mm512_set1_epi32(-1); N];
+    macro_rules! lessen {
+        ($block:expr, $values:expr) => {{
+            let (_, values) = ($block, $values);
+            for n in 0..N {
+                least[n] = _mm512_min_epu32(least[n], _mm512_sub_epi32(values, offsets[n]));
+            }
+        }};
+    }
+    each!(lessen);
+
     let mut found = [Nearest { distance: f32::INFINITY, place: None }; N];
-    for (n, found) in found.iter_mut().enumerate() {
-        found.distance = _mm512_reduce_min_ps(least[n]);
-        let here = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(least[n], _mm512_set1_ps(found.distance));
-        if here.count_ones() == 1 && here & again[n] == 0 {
+    let mut wanted = [nowhere; N];
+    for n in 0..N {
+        if let Some(bits) = _mm512_reduce_min_epu32(least[n]).checked_add(firsts[n])
+            && bits < f32::INFINITY.to_bits()
+        {
+            found[n].distance = f32::from_bits(bits);
+            wanted[n] = _mm512_set1_epi32(bits as i32);
+        }
+    }
+    let one = _mm512_set1_epi32(1);
+    let mut blocks = [_mm512_setzero_si512(); N];
+    let mut counts = [_mm512_setzero_si512(); N];
+    macro_rules! find {
+        ($block:expr, $values:expr) => {{
+            let (block, values) = (_mm512_set1_epi32($block as i32), $values);
+            for n in 0..N {
+                let here = _mm512_cmpeq_epi32_mask(values, wanted[n]);
+                blocks[n] = _mm512_mask_mov_epi32(blocks[n], here, block);
+                counts[n] = _mm512_mask_add_epi32(counts[n], here, counts[n], one);
+            }
+        }};
+    }
+    each!(find);
+    for n in 0..N {
+        let here = _mm512_test_epi32_mask(counts[n], counts[n]);
+        if found[n].distance < f32::INFINITY && _mm512_reduce_add_epi32(counts[n]) == 1 {
             let block = _mm512_mask_reduce_add_epi32(here, blocks[n]) as u32;
-            found.place = Some(block * LANES as u32 + here.trailing_zeros());
+            found[n].place = Some(block * LANES as u32 + here.trailing_zeros());
         }
     }
     found

@@ -19,10 +19,10 @@ const KEY_BITS: u32 = 30;
 /// The largest key, the last f32 below 2^[`KEY_BITS`].
 const TOP: f32 = ((1_u32 << KEY_BITS) - 64) as f32;
 
-/// Cells per number, as a power of two: few then hold more than one.
+/// Cells per number, as a power of two: few then hold more than two.
 const SPACE_BITS: u32 = 3;
 
-/// The most cells, as a power of two. Numbers of numbers up to that fit the entries.
+/// The most cells, as a power of two. An entry has room for numbers of lower ones below that.
 const MOST_BITS: u32 = 22;
 
 /// Marks an entry of more numbers than it has room for.
@@ -131,7 +131,7 @@ impl Cells {
             // Equal numbers, or very near ones, share a cell.
             scale: if scale.is_finite() { scale } else { 0.0 },
             shift,
-            fine: (31_u32.saturating_sub(count_bits) / 2 - 1).min(shift),
+            fine: (31_u32.saturating_sub(count_bits) / 2).saturating_sub(1).min(shift),
         };
         self.keys.resize(given.len(), 0);
         keys(given, self.ruler, &mut self.keys);
@@ -181,15 +181,17 @@ impl Cells {
         }
     }
 
-    pub(super) fn is_crowded(&self) -> bool {
-        self.crowded
+    /// Whether the table is of no use: it is crowded, or a margin so large beside the numbers' span
+    /// that its rounding reaches over half a cell.
+    pub(super) fn is_blind(&self, sorted: &[f32], reach: Reach) -> bool {
+        Aim::new(self, sorted, reach).blind
     }
 
     /// For each value how many of the sorted numbers do not reach beyond it.
     pub(super) fn find(&self, sorted: &[f32], reach: Reach, values: &[f32], places: &mut [u32]) {
         let aim = Aim::new(self, sorted, reach);
         #[cfg(target_arch = "x86_64")]
-        if has_avx512() && !self.crowded {
+        if has_avx512() && !aim.blind {
             let (blocks, rest) = values.as_chunks::<LANES>();
             let (place_blocks, place_rest) = places[..values.len()].as_chunks_mut::<LANES>();
             let (mut last, mut last_places) = ([[0.0; LANES]], [[0; LANES]]);
@@ -219,6 +221,8 @@ struct Aim<'a> {
     last: f32,
     /// Bits within a cell no farther apart than this tell nothing.
     blur: u32,
+    /// Whether nothing in the table tells anything.
+    blind: bool,
 }
 
 impl<'a> Aim<'a> {
@@ -233,10 +237,9 @@ impl<'a> Aim<'a> {
             }
         };
         let Ruler { shift, fine, .. } = cells.ruler;
+        let blind = cells.crowded || blur >= (1_u32 << (shift - 1)) as f32;
         let blur = if blur > 0.0 { (blur as u32 >> (shift - fine)) + 1 } else { 0 };
-        // Half a cell on either side is all of it.
-        let blur = blur.min((1 << fine) / 2);
-        Self { cells, sorted, reach, first, last, blur }
+        Self { cells, sorted, reach, first, last, blur, blind }
     }
 
     /// The reference, one number at a time.
@@ -255,7 +258,7 @@ impl<'a> Aim<'a> {
     /// The place of a value between what the first and what the last number reach.
     fn among(&self, value: f32) -> u32 {
         let not_reached = |&number: &f32| self.reach.of(number) <= value;
-        if self.cells.crowded {
+        if self.blind {
             return self.sorted.partition_point(not_reached) as u32;
         }
         let (ruler, entries) = (self.cells.ruler, &self.cells.entries);
@@ -407,7 +410,8 @@ mod tests {
         for (&number, &rank) in numbers.iter().zip(&ranks) {
             assert_eq!(sorted[rank as usize], number);
         }
-        for reach in [Reach::Itself, Reach::By(0.0), Reach::By(0.2), Reach::By(-0.1)] {
+        let margins = [0.0, 0.2, -0.1, 1e3, 12345.678].map(Reach::By);
+        for reach in margins.into_iter().chain([Reach::Itself]) {
             let (mut found, mut one_by_one) = (vec![0; values.len()], vec![0; values.len()]);
             cells.find(&sorted, reach, values, &mut found);
             Aim::new(&cells, &sorted, reach).find_one_by_one(values, &mut one_by_one);
@@ -417,12 +421,12 @@ mod tests {
                 assert_eq!(place as usize, expected, "{value} with {reach:?}");
             }
         }
-        cells.is_crowded()
+        cells.crowded
     }
 
     fn around(numbers: &[f32]) -> Vec<f32> {
         let near = |&number: &f32| {
-            [0.0, 0.2, -0.1].into_iter().flat_map(move |margin| {
+            [0.0, 0.2, -0.1, 1e3, 12345.678].into_iter().flat_map(move |margin| {
                 let reached = number + margin;
                 [reached.next_down().max(0.0), reached.max(0.0), reached.next_up(), reached + 0.05]
             })
@@ -449,9 +453,11 @@ mod tests {
             let mut values = around(&numbers);
             values.extend([0.0, 1e-40, 0.25, 1e9]);
             assert!(!check(&numbers, &values) || count < 4);
-            // Far from 0 the steps of floating point are as wide as cells.
-            let far: Vec<f32> = numbers.iter().map(|number| number + 3e4).collect();
-            check(&far, &around(&far));
+            // Far from 0 the steps of floating point are wider than cells, and sums far off.
+            for offset in [30.0, 3e3, 3e4] {
+                let far: Vec<f32> = numbers.iter().map(|number| number + offset).collect();
+                check(&far, &around(&far));
+            }
         }
     }
 

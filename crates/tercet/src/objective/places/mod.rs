@@ -37,8 +37,7 @@ pub(super) struct Places {
     ranks: Vec<u32>,
     cells: Cells,
     tree: Tree,
-    /// What is looked for, and how.
-    reach: Option<Reach>,
+    reach: Reach,
     by_tree: bool,
 }
 
@@ -52,7 +51,6 @@ impl Places {
         } else {
             self.cells.sort(&self.given, &mut self.sorted, &mut self.ranks);
         }
-        self.reach = None;
     }
 
     /// The numbers in rising order.
@@ -69,27 +67,28 @@ impl Places {
     /// From now on values are placed among what the numbers reach.
     pub(super) fn aim(&mut self, reach: Reach) {
         let count = self.sorted.len();
-        let few = count <= FEW || count <= tree::MOST && self.cells.is_crowded();
-        self.by_tree = few && tree::is_fast();
+        let blind = || count <= tree::MOST && self.cells.is_blind(&self.sorted, reach);
+        self.by_tree = tree::is_fast() && (count <= FEW || blind());
         if self.by_tree {
             self.tree.set(self.sorted.iter().map(|&number| reach.of(number)));
         }
-        self.reach = Some(reach);
+        self.reach = reach;
     }
 
     /// How many of the numbers do not reach beyond each value, none of which is NaN or below 0: they
     /// are distances.
     pub(super) fn find(&self, values: &[f32], places: &mut [u32]) {
-        match self.reach {
-            Some(reach) if !self.by_tree => self.cells.find(&self.sorted, reach, values, places),
-            _ => self.tree.find(values, places),
+        if self.by_tree {
+            self.tree.find(values, places);
+        } else {
+            self.cells.find(&self.sorted, self.reach, values, places);
         }
     }
 
     /// The number of pairs of one of the numbers and a value that it reaches beyond.
     pub(super) fn reached(&self, values: [&[f32]; 2]) -> u64 {
-        let (count, last) = (self.sorted.len() as u64, self.sorted.last());
-        let limit = self.reach.zip(last).map_or(0.0, |(reach, &last)| reach.of(last));
+        let count = self.sorted.len() as u64;
+        let limit = self.sorted.last().map_or(0.0, |&last| self.reach.of(last));
         let values = values.into_iter().flat_map(|values| values.chunks(CHUNK));
         if count <= SHALLOW as u64 {
             return values.map(|values| count * values.len() as u64 - self.total(values)).sum();

@@ -1,9 +1,10 @@
 /// How far a positive reaches: up to which distance its negatives count.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::objective) enum Reach {
     /// d < d(a,p) + this, the sum rounded as everywhere.
     By(f32),
     /// d ≤ d(a,p).
+    #[default]
     Itself,
 }
 
