@@ -16,7 +16,7 @@ use crate::simd::{dot, vectorised};
 pub(super) const CANCELLATION: f32 = 1.0 / 256.0;
 
 /// Vectors are centred for the Gram form when their spread around the mean is below this share of
-/// their mean squared norm. Not always, since centring costs integer-valued data its exact ties.
+/// their mean squared norm. Not always, since it may cost them exact ties.
 const SPREAD: f64 = 1.0 / 16.0;
 
 /// Vectors that one task reads, at least; there are as many tasks at most.
@@ -177,19 +177,25 @@ impl Points {
         Ok((points, blocks.into_iter().flatten().collect()))
     }
 
-    /// The mean, given sums over blocks of points, where centring helps.
+    /// About the mean, given sums over blocks of points, where centring helps: a multiple of a power
+    /// of two not above the spread of a coordinate, so that whole numbers keep their exact ties.
     fn helpful_offset(&self, blocks: &[Vec<f64>]) -> Option<Vec<f32>> {
         if self.count < 2 {
             return None;
         }
+        let count = self.count as f64;
         // Added in their order, whichever thread they come from.
-        let mean =
-            |column: usize| blocks.iter().map(|sums| sums[column]).sum::<f64>() / self.count as f64;
+        let mean = |column: usize| blocks.iter().map(|sums| sums[column]).sum::<f64>() / count;
         let mean: Vec<f64> = (0..self.dimensions).map(mean).collect();
         let energy: f64 = self.squared_norms.iter().map(|&squared| f64::from(squared)).sum();
-        let mean_energy = mean.iter().map(|mean| mean * mean).sum::<f64>() * self.count as f64;
-        (energy - mean_energy < SPREAD * energy)
-            .then(|| mean.iter().map(|&mean| mean as f32).collect())
+        let spread = energy - mean.iter().map(|mean| mean * mean).sum::<f64>() * count;
+        if spread >= SPREAD * energy {
+            return None;
+        }
+        let grid = (spread / (count * self.dimensions as f64)).sqrt().log2().floor().exp2();
+        // Without a spread there is no grid.
+        let rounded = |mean: f64| if grid > 0.0 { (mean / grid).round() * grid } else { mean };
+        Some(mean.into_iter().map(|mean| rounded(mean) as f32).collect())
     }
 
     /// Moves what enters the Gram form by an offset.
@@ -515,6 +521,18 @@ mod tests {
         let d = Metric::default().distances(vectors.view(), vectors.view()).unwrap();
         for row in d.outer_iter() {
             assert!((0..67).filter(|j| j % 7 == 3).all(|j| row[j] == row[3]));
+        }
+    }
+
+    #[test]
+    fn whole_numbers_tie_exactly_around_an_offset() {
+        let vectors = Array2::from_shape_fn((40, 3), |(i, j)| 50.0 + ((i * (j + 2)) % 5) as f32);
+        let points = Points::new(vectors.view(), Metric::default()).unwrap();
+        assert!(points.centred.is_some());
+        let d = Metric::default().distances(vectors.view(), vectors.view()).unwrap();
+        for ((i, j), &d) in d.indexed_iter() {
+            let difference = &vectors.row(i) - &vectors.row(j);
+            assert_eq!(d, difference.dot(&difference).sqrt());
         }
     }
 
