@@ -19,7 +19,7 @@ const WIDTH: usize = COLUMNS + LANES;
 pub(super) fn spread<'a>(
     points: &Points,
     coefficients: &[f32],
-    close: impl Iterator<Item = &'a Close> + Clone,
+    close: impl Iterator<Item = &'a Close>,
     rows: Range<usize>,
     gradient: &mut [f32],
 ) {
@@ -27,22 +27,24 @@ pub(super) fn spread<'a>(
     let stride = apart(batch);
     let mut sums = Buffer::kept(rows.len() * WIDTH);
     let mut totals = vec![0.0; rows.len()];
-    let mut singles = Vec::new();
-    for start in (0..batch).step_by(COLUMNS) {
+    // Pairs too close for the Gram form would cancel here as well: they go one by one.
+    let mut singles = vec![Vec::new(); batch.div_ceil(COLUMNS)];
+    for pair in close {
+        for (point, other) in [(pair.row, pair.column), (pair.column, pair.row)] {
+            if rows.contains(&(point as usize)) {
+                singles[other as usize / COLUMNS].push((point as usize, other as usize, 0.0));
+            }
+        }
+    }
+    for (start, singles) in (0..batch).step_by(COLUMNS).zip(&mut singles) {
         let block = start..(start + COLUMNS).min(batch);
         let across = Strided { values: &coefficients[start * stride + rows.start..], stride };
         let along = Strided { values: &coefficients[rows.start * stride + start..], stride };
         transpose(across, block.len(), rows.len(), Some(along), &mut sums, WIDTH);
-        // Pairs too close for the Gram form would cancel here as well: they go one by one.
-        for pair in close.clone() {
-            let (row, column) = (pair.row as usize, pair.column as usize);
-            for (point, other) in [(row, column), (column, row)] {
-                // Inside a strip's own square, both (x, y) and (y, x) are listed: the second finds 0.
-                if rows.contains(&point) && block.contains(&other) {
-                    let at = (point - rows.start) * WIDTH + other - start;
-                    singles.push((point, other, std::mem::take(&mut sums[at])));
-                }
-            }
+        for (point, other, coefficient) in singles {
+            // Inside a strip's own square, both (x, y) and (y, x) are listed: the second finds 0.
+            let sum = &mut sums[(*point - rows.start) * WIDTH + *other - start];
+            *coefficient = std::mem::take(sum);
         }
         for (line, total) in sums.chunks_exact(WIDTH).zip(&mut totals) {
             *total += sum(&line[..block.len()]);
@@ -56,8 +58,10 @@ pub(super) fn spread<'a>(
             *g += total as f32 * x;
         }
     }
-    for (point, other, coefficient) in singles {
-        let own = &mut gradient[(point - rows.start) * d..][..d];
-        add_force(own, points.row(point), points.row(other), coefficient);
+    for (point, other, coefficient) in singles.into_iter().flatten() {
+        if coefficient != 0.0 {
+            let own = &mut gradient[(point - rows.start) * d..][..d];
+            add_force(own, points.row(point), points.row(other), coefficient);
+        }
     }
 }

@@ -105,7 +105,7 @@ impl Upper {
     }
 
     /// The pairs that the Gram form could not resolve.
-    pub(super) fn close(&self) -> impl Iterator<Item = &Close> + Clone {
+    pub(super) fn close(&self) -> impl Iterator<Item = &Close> {
         self.strips.iter().flat_map(|strip| &strip.close)
     }
 
