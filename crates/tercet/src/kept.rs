@@ -42,6 +42,15 @@ impl Buffer {
         let values = vec![0.0; len + SLACK];
         Self { from: first(&values), values, len, kept: false }
     }
+
+    /// The numbers alone, in the same memory, which is not given back.
+    pub(crate) fn into_vec(mut self) -> Vec<f32> {
+        let mut values = std::mem::take(&mut self.values);
+        values.drain(..self.from);
+        values.truncate(self.len);
+        self.kept = false;
+        values
+    }
 }
 
 /// The first value at the beginning of a cache line.
@@ -123,5 +132,6 @@ mod tests {
         buffer.fill(1.0);
         assert_eq!(buffer.clone()[..], [1.0; 7]);
         assert_eq!(Buffer::own(3)[..], [0.0; 3]);
+        assert_eq!(buffer.into_vec(), [1.0; 7]);
     }
 }

@@ -65,7 +65,7 @@ impl Points {
     pub(crate) fn checked(vectors: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
         let rows = Self::read(vectors, metric, None, |_| ())?.0.rows;
         // As many rows as came in, of the same length: the shape fits.
-        Ok(Array2::from_shape_vec(vectors.dim(), rows.to_vec()).unwrap_or_default())
+        Ok(Array2::from_shape_vec(vectors.dim(), rows.into_vec()).unwrap_or_default())
     }
 
     /// More vectors for the same metric and offset, so that both can meet in one tile.
