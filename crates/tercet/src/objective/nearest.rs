@@ -1,4 +1,4 @@
-//! The nearest negatives of an anchor beyond some limits, in one pass over its distances.
+//! The nearest negatives of an anchor beyond some limits, for all limits at a time.
 
 use std::ops::Range;
 

@@ -73,25 +73,21 @@ impl Tree {
         self.find_one_by_one(values, places);
     }
 
-    /// Σ over the values of how many of the thresholds are ≤ it.
+    /// Σ of how many of the thresholds are ≤ each value, for up to 2^20 values.
     pub(super) fn total(&self, values: &[f32]) -> u64 {
         #[cfg(target_arch = "x86_64")]
         if has_avx512_vbmi2() {
-            // Sums of a lane must fit 32 bits.
-            let of = |values: &[f32]| {
-                // SAFETY: the machine has the instructions, as just asked.
-                #[allow(unsafe_code)]
-                unsafe {
-                    match self.levels {
-                        5 => total_of::<5>(&self.entries, values),
-                        6 => total_of::<6>(&self.entries, values),
-                        7 => total_of::<7>(&self.entries, values),
-                        8 => total_of::<8>(&self.entries, values),
-                        _ => total_of::<9>(&self.entries, values),
-                    }
+            // SAFETY: the machine has the instructions, as just asked.
+            #[allow(unsafe_code)]
+            return unsafe {
+                match self.levels {
+                    5 => total_of::<5>(&self.entries, values),
+                    6 => total_of::<6>(&self.entries, values),
+                    7 => total_of::<7>(&self.entries, values),
+                    8 => total_of::<8>(&self.entries, values),
+                    _ => total_of::<9>(&self.entries, values),
                 }
             };
-            return values.chunks(1 << 20).map(of).sum();
         }
         values.iter().map(|&value| u64::from(self.place(value))).sum()
     }
