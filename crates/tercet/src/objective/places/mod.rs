@@ -66,13 +66,16 @@ impl Places {
 
     /// From now on values are placed among what the numbers reach.
     pub(super) fn aim(&mut self, reach: Reach) {
+        self.reach = reach;
         let count = self.sorted.len();
-        let blind = || count <= tree::MOST && self.cells.is_blind(&self.sorted, reach);
-        self.by_tree = tree::is_fast() && (count <= FEW || blind());
+        self.by_tree = tree::is_fast() && count <= FEW;
+        if !self.by_tree {
+            self.cells.aim(&self.sorted, reach);
+            self.by_tree = tree::is_fast() && count <= tree::MOST && self.cells.is_blind();
+        }
         if self.by_tree {
             self.tree.set(self.sorted.iter().map(|&number| reach.of(number)));
         }
-        self.reach = reach;
     }
 
     /// How many of the numbers do not reach beyond each value, none of which is NaN or below 0: they
@@ -81,7 +84,7 @@ impl Places {
         if self.by_tree {
             self.tree.find(values, places);
         } else {
-            self.cells.find(&self.sorted, self.reach, values, places);
+            self.cells.find(&self.sorted, values, places);
         }
     }
 
