@@ -29,7 +29,7 @@ pub(super) const MOST: usize = 4096;
 const BAND: usize = 64;
 
 /// Rows put together at a time, so that they stay in the nearest cache; divides [`BAND`].
-const GROUP: usize = LANES;
+const GROUP: usize = 2 * LANES;
 
 /// Σ φ with its census and ∂(Σ φ)/∂points (B×D in class order).
 pub(super) fn evaluate(rule: &Rule, points: &Points, order: &ClassOrder) -> (Tally, Buffer) {
