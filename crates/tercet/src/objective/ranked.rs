@@ -41,6 +41,13 @@ struct Sum {
     distances: f64,
 }
 
+impl Sum {
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        Self { count: self.count + other.count, distances: self.distances + other.distances }
+    }
+}
+
 impl Row<'_> {
     /// Sorts the positives' distances.
     pub(super) fn sort_positives(&mut self) {
@@ -163,15 +170,16 @@ pub(super) fn squared_hinge(row: &mut Row) {
     }
     // From here on behind[k] is the slope of the positive of rank k.
     let mut value = total(&products);
-    let (mut negatives, mut sum) = (0.0, 0.0);
+    let (mut negatives, mut active) = (Sum::default(), 0.0);
     for ((ways, slope), &d) in sums.iter().zip(behind).zip(places.sorted()) {
-        negatives += ways.iter().map(|way| way.count).sum::<f64>();
-        sum += ways.iter().map(|way| way.distances).sum::<f64>();
+        let [first, second, third, fourth] = *ways;
+        negatives = negatives.plus(first.plus(second).plus(third.plus(fourth)));
         let threshold = f64::from(d + margin);
-        *slope = 2.0 * (threshold * negatives - sum);
-        row.tally.active += negatives as u64;
+        *slope = 2.0 * (threshold * negatives.count - negatives.distances);
+        active += negatives.count;
         value += threshold * *slope;
     }
+    row.tally.active += active as u64;
     let [before, after] = row.positive_ranges();
     row.weights[row.anchor] = 0.0;
     for (place, &rank) in before.chain(after).zip(row.ranks.places.ranks()) {
@@ -181,31 +189,33 @@ pub(super) fn squared_hinge(row: &mut Row) {
     row.tally.violated += violated_of_sorted(row);
 }
 
-/// Adds each negative to the others of its place, and writes what is behind that.
-fn take_in(
-    found: &[u32],
-    distances: &[f32],
-    behind: &[f64],
-    sums: &mut [[Sum; WAYS]],
-    rest: &mut [f64],
-) {
-    let behind = &behind[..sums.len()];
-    let mut add = |way: usize, place: u32, d: f32, rest: &mut f64| {
-        let sum = &mut sums[place as usize][way];
-        sum.count += 1.0;
-        sum.distances += f64::from(d);
-        *rest = behind[place as usize];
-    };
-    let (groups, last_found) = found.as_chunks::<WAYS>();
-    let (distance_groups, last_distances) = distances.as_chunks::<WAYS>();
-    let (rest_groups, last_rest) = rest.as_chunks_mut::<WAYS>();
-    for ((places, distances), rest) in groups.iter().zip(distance_groups).zip(rest_groups) {
-        for way in 0..WAYS {
-            add(way, places[way], distances[way], &mut rest[way]);
+vectorised! {
+    /// Adds each negative to the others of its place, and writes what is behind that.
+    fn take_in(
+        found: &[u32],
+        distances: &[f32],
+        behind: &[f64],
+        sums: &mut [[Sum; WAYS]],
+        rest: &mut [f64],
+    ) {
+        let behind = &behind[..sums.len()];
+        let mut add = |way: usize, place: u32, d: f64, rest: &mut f64| {
+            let sum = &mut sums[place as usize][way];
+            *sum = sum.plus(Sum { count: 1.0, distances: d });
+            *rest = behind[place as usize];
+        };
+        let (groups, last_found) = found.as_chunks::<WAYS>();
+        let (distance_groups, last_distances) = distances.as_chunks::<WAYS>();
+        let (rest_groups, last_rest) = rest.as_chunks_mut::<WAYS>();
+        for ((places, distances), rest) in groups.iter().zip(distance_groups).zip(rest_groups) {
+            let distances = distances.map(f64::from);
+            for way in 0..WAYS {
+                add(way, places[way], distances[way], &mut rest[way]);
+            }
         }
-    }
-    for ((&place, &d), rest) in last_found.iter().zip(last_distances).zip(last_rest) {
-        add(0, place, d, rest);
+        for ((&place, &d), rest) in last_found.iter().zip(last_distances).zip(last_rest) {
+            add(0, place, f64::from(d), rest);
+        }
     }
 }
 
