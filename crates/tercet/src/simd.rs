@@ -21,7 +21,7 @@ macro_rules! vectorised {
 
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
                 fn avx512 $(<const $n: usize>)? ($($argument: $type),*) $(-> $result)? {
                     plain $(::<$n>)? ($($argument),*)
                 }
@@ -59,6 +59,7 @@ pub(crate) fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("popcnt")
 }
 
 /// Whether the loops run on AVX-512 and the machine also shifts pairs of numbers.

@@ -8,10 +8,12 @@
 //! into the table. Where keys are too near each other to tell, or a cell holds more, the numbers
 //! themselves decide.
 
-use super::{CHUNK, Reach};
+mod look;
+
 #[cfg(target_arch = "x86_64")]
 use crate::simd::has_avx512;
 use crate::simd::{LANES, largest, smallest, vectorised};
+use look::{Aim, Look};
 
 /// Bits of a key.
 const KEY_BITS: u32 = 30;
@@ -28,10 +30,6 @@ const MOST_BITS: u32 = 22;
 /// Marks an entry of more numbers than it has room for.
 const CROWDED: u32 = 1 << 31;
 
-/// By how much the keys of two numbers may be off, each twice rounded to 24 of 30 bits and cut off,
-/// where a margin has moved one of them.
-const ROUNDING: f32 = 260.0;
-
 #[derive(Debug, Default)]
 pub(super) struct Cells {
     /// Of the numbers in the order given: keys, and how many came before in the same cell.
@@ -43,9 +41,10 @@ pub(super) struct Cells {
     /// bits of a key that lies here, or 2^`fine`, which no key has.
     entries: Vec<u32>,
     ruler: Ruler,
-    aim: Aim,
     /// Whether so many numbers share a cell that looking into the table is slow.
     crowded: bool,
+    aim: Aim,
+    looks: Vec<Look>,
 }
 
 /// From numbers to keys and cells.
@@ -181,166 +180,6 @@ impl Cells {
             self.ids[at] = id;
         }
     }
-
-    /// From now on values are placed among what the sorted numbers reach.
-    pub(super) fn aim(&mut self, sorted: &[f32], reach: Reach) {
-        self.aim = Aim::new(self.ruler, self.crowded, sorted, reach);
-    }
-
-    /// Whether the table is of no use: it is crowded, or a margin so large beside the numbers' span
-    /// that its rounding reaches over half a cell.
-    pub(super) fn is_blind(&self) -> bool {
-        self.aim.blind
-    }
-
-    /// For each value how many of the sorted numbers do not reach beyond it.
-    pub(super) fn find(&self, sorted: &[f32], values: &[f32], places: &mut [u32]) {
-        #[cfg(target_arch = "x86_64")]
-        if has_avx512() && !self.aim.blind {
-            for (values, places) in values.chunks(CHUNK).zip(places.chunks_mut(CHUNK)) {
-                let mut open = [0; CHUNK / LANES];
-                // SAFETY: the machine has the instructions, as just asked.
-                #[allow(unsafe_code)]
-                unsafe {
-                    self.avx512_find(sorted.len(), values, places, &mut open);
-                }
-                let blocks = values.chunks(LANES).zip(places.chunks_mut(LANES));
-                for ((values, places), mut open) in blocks.zip(open) {
-                    while open != 0 {
-                        let lane = open.trailing_zeros() as usize;
-                        places[lane] = self.among(sorted, values[lane]);
-                        open &= open - 1;
-                    }
-                }
-            }
-            return;
-        }
-        self.find_one_by_one(sorted, values, places);
-    }
-
-    /// The reference, one number at a time.
-    fn find_one_by_one(&self, sorted: &[f32], values: &[f32], places: &mut [u32]) {
-        for (&value, place) in values.iter().zip(places) {
-            *place = if value < self.aim.first {
-                0
-            } else if value >= self.aim.last {
-                sorted.len() as u32
-            } else {
-                self.among(sorted, value)
-            };
-        }
-    }
-
-    /// The place of a value between what the first and what the last number reach.
-    fn among(&self, sorted: &[f32], value: f32) -> u32 {
-        let Self { ruler, entries, aim, .. } = self;
-        let not_reached = |&number: &f32| aim.reach.of(number) <= value;
-        if aim.blind {
-            return sorted.partition_point(not_reached) as u32;
-        }
-        let cell = ruler.cell(ruler.key(value - aim.reach.margin()));
-        // The numbers of this cell and of its neighbours.
-        let start = ruler.lower(entries[cell.saturating_sub(1)]);
-        let end = entries.get(cell + 2).map_or(sorted.len(), |&entry| ruler.lower(entry));
-        (start + sorted[start..end].partition_point(not_reached)) as u32
-    }
-
-    /// [`find_one_by_one`](Self::find_one_by_one) for sixteen numbers at a time, but for those whose
-    /// bit is set in `open`: these need a closer look.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    fn avx512_find(&self, count: usize, values: &[f32], places: &mut [u32], open: &mut [u16]) {
-        use std::arch::x86_64::*;
-
-        let Ruler { low, scale, shift, fine } = self.ruler;
-        let Aim { reach, first, last, blur, .. } = self.aim;
-        let (first, last) = (_mm512_set1_ps(first), _mm512_set1_ps(last));
-        let (low, margin) = (_mm512_set1_ps(low), _mm512_set1_ps(reach.margin()));
-        let (scale, top) = (_mm512_set1_ps(scale), _mm512_set1_ps(TOP));
-        let count = _mm512_set1_epi32(count as i32);
-        let low_bits = |bits: u32| _mm512_set1_epi32((1_i32 << bits) - 1);
-        let (within_bits, own_bits) = (low_bits(fine), low_bits(fine + 1));
-        let lower_bits = low_bits(31 - self.ruler.own_bits());
-        let one = _mm512_set1_epi32(1);
-        let blurs = _mm512_set1_epi32(2 * blur as i32);
-        let clear = _mm512_set1_epi32((1_i32 << fine) - 2 * blur as i32);
-        let blur = _mm512_set1_epi32(blur as i32);
-        let by = |bits: u32| _mm_cvtsi32_si128(bits as i32);
-        let (to_cell, to_within) = (by(shift), by(shift - fine));
-        let (to_second, to_lower) = (by(fine + 1), by(self.ruler.own_bits()));
-        let blocks = values.chunks(LANES).zip(places.chunks_mut(LANES));
-        for ((values, places), open) in blocks.zip(open) {
-            let own: __mmask16 = u16::MAX >> (LANES - values.len());
-            // SAFETY: only the numbers of the slice are read.
-            #[allow(unsafe_code)]
-            let numbers = unsafe { _mm512_maskz_loadu_ps(own, values.as_ptr()) };
-            let above = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(numbers, last);
-            let among = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(numbers, first) & !above & own;
-            let along = _mm512_sub_ps(_mm512_sub_ps(numbers, margin), low);
-            let along = _mm512_min_ps(_mm512_mul_ps(along, scale), top);
-            let key = _mm512_maskz_cvttps_epi32(among, _mm512_max_ps(along, _mm512_setzero_ps()));
-            let cell = _mm512_srl_epi32(key, to_cell);
-            // SAFETY: a key is below 2^30, so that its cell has an entry.
-            #[allow(unsafe_code)]
-            let entry = unsafe { _mm512_i32gather_epi32::<4>(cell, self.entries.as_ptr().cast()) };
-            let within = _mm512_and_si512(_mm512_srl_epi32(key, to_within), within_bits);
-            let one_number = _mm512_and_si512(entry, own_bits);
-            let other = _mm512_and_si512(_mm512_srl_epi32(entry, to_second), own_bits);
-            let lower = _mm512_and_si512(_mm512_srl_epi32(entry, to_lower), lower_bits);
-            let place = _mm512_mask_add_epi32(
-                lower,
-                _mm512_cmpgt_epu32_mask(within, one_number),
-                lower,
-                one,
-            );
-            let place =
-                _mm512_mask_add_epi32(place, _mm512_cmpgt_epu32_mask(within, other), place, one);
-            let place = _mm512_mask_mov_epi32(_mm512_maskz_mov_epi32(among, place), above, count);
-            // SAFETY: only numbers of the slice are written.
-            #[allow(unsafe_code)]
-            unsafe {
-                _mm512_mask_storeu_epi32(places.as_mut_ptr().cast(), own, place);
-            }
-            // Too near to a number of the cell, or to a neighbouring cell.
-            let blurred = _mm512_add_epi32(within, blur);
-            let near_one = _mm512_cmple_epu32_mask(_mm512_sub_epi32(blurred, one_number), blurs);
-            let near_other = _mm512_cmple_epu32_mask(_mm512_sub_epi32(blurred, other), blurs);
-            let edge = _mm512_cmpge_epu32_mask(_mm512_sub_epi32(within, blur), clear);
-            let crowd = _mm512_movepi32_mask(entry);
-            *open = (near_one | near_other | edge | crowd) & among;
-        }
-    }
-}
-
-/// What values are compared with.
-#[derive(Debug, Clone, Copy, Default)]
-struct Aim {
-    reach: Reach,
-    /// What the first number does not reach, and what the last does not.
-    first: f32,
-    last: f32,
-    /// Bits within a cell no farther apart than this tell nothing.
-    blur: u32,
-    /// Whether nothing in the table tells anything.
-    blind: bool,
-}
-
-impl Aim {
-    fn new(ruler: Ruler, crowded: bool, sorted: &[f32], reach: Reach) -> Self {
-        let [first, last] = [sorted.first(), sorted.last()]
-            .map(|number| number.map_or(f32::INFINITY, |&number| reach.of(number)));
-        let blur = match (reach, sorted.last()) {
-            // Numbers are compared with numbers as they are.
-            (Reach::Itself, _) | (_, None) => 0.0,
-            (Reach::By(margin), Some(last)) => {
-                ROUNDING + (last.abs() + margin.abs()) * f32::EPSILON * ruler.scale
-            }
-        };
-        let Ruler { shift, fine, .. } = ruler;
-        let blind = crowded || blur >= (1_u32 << (shift - 1)) as f32;
-        let blur = if blur > 0.0 { (blur as u32 >> (shift - fine)) + 1 } else { 0 };
-        Self { reach, first, last, blur, blind }
-    }
 }
 
 vectorised! {
@@ -402,6 +241,7 @@ fn avx512_sum_up(entries: &mut [u32], shift: u32, none: u32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Reach;
     use super::*;
 
     fn check(numbers: &[f32], values: &[f32]) -> bool {

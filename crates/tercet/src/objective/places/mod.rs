@@ -66,21 +66,21 @@ impl Places {
 
     /// From now on values are placed among what the numbers reach.
     pub(super) fn aim(&mut self, reach: Reach) {
-        self.reach = reach;
         let count = self.sorted.len();
         self.by_tree = tree::is_fast() && count <= FEW;
         if !self.by_tree {
-            self.cells.aim(&self.sorted, reach);
-            self.by_tree = tree::is_fast() && count <= tree::MOST && self.cells.is_blind();
+            let blind = self.cells.aim(&self.sorted, reach);
+            self.by_tree = blind && tree::is_fast() && count <= tree::MOST;
         }
         if self.by_tree {
             self.tree.set(self.sorted.iter().map(|&number| reach.of(number)));
         }
+        self.reach = reach;
     }
 
     /// How many of the numbers do not reach beyond each value, none of which is NaN or below 0: they
     /// are distances.
-    pub(super) fn find(&self, values: &[f32], places: &mut [u32]) {
+    pub(super) fn find(&mut self, values: &[f32], places: &mut [u32]) {
         if self.by_tree {
             self.tree.find(values, places);
         } else {
@@ -89,7 +89,7 @@ impl Places {
     }
 
     /// The number of pairs of one of the numbers and a value that it reaches beyond.
-    pub(super) fn reached(&self, values: [&[f32]; 2]) -> u64 {
+    pub(super) fn reached(&mut self, values: [&[f32]; 2]) -> u64 {
         let count = self.sorted.len() as u64;
         let limit = self.sorted.last().map_or(0.0, |&last| self.reach.of(last));
         let values = values.into_iter().flat_map(|values| values.chunks(CHUNK));
@@ -106,7 +106,7 @@ impl Places {
     }
 
     /// Σ over up to [`CHUNK`] values of their places.
-    fn total(&self, values: &[f32]) -> u64 {
+    fn total(&mut self, values: &[f32]) -> u64 {
         if self.by_tree {
             return self.tree.total(values);
         }
