@@ -23,8 +23,10 @@ pub(super) struct Aim {
     blind: bool,
 }
 
-/// What is looked up of sixteen values: the entries of their cells, and their bits within these.
+/// What is looked up of sixteen values: the entries of their cells, and their bits within these. At the
+/// beginning of cache lines, since vectors that cross them take two loads.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 pub(super) struct Look {
     entries: [u32; LANES],
     within: [u32; LANES],
