@@ -7,7 +7,7 @@
 
 use super::places::{CHUNK, Places, Reach};
 use super::row::Row;
-use super::soft_nodes::Nodes;
+use super::soft;
 use crate::simd::{LANES, extremes, total, vectorised};
 
 /// Positives from which ranking beats comparing with each of them.
@@ -28,10 +28,8 @@ pub(super) struct Ranks {
     behind: Vec<f64>,
     /// The least key of the negatives by place.
     pub(super) nearest: Vec<[u64; WAYS]>,
-    /// What stands for the positives of a soft penalty, their slopes, and factors of negatives.
-    pub(super) nodes: Nodes,
-    pub(super) slopes: Vec<f64>,
-    pub(super) factors: Vec<f32>,
+    /// What a soft penalty needs.
+    pub(super) soft: soft::Room,
 }
 
 /// Negatives at a place; counted in f64, so that one addition of two numbers takes a negative in.

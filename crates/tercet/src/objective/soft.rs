@@ -9,8 +9,8 @@ use super::penalty::{SOFT_ACTIVE_FROM, exp_below_0};
 use super::places::Reach;
 use super::ranked::{self, Span};
 use super::row::Row;
-use super::soft_nodes::{needed, slopes_of_nodes};
-use crate::simd::{LANES, vectorised};
+use super::soft_nodes::{Nodes, needed, slopes_of_nodes};
+use crate::simd::{LANES, fold, vectorised};
 
 /// The most that the distances of a row may differ for z ≥ e^−20 to be seen beside 1.
 const SPREAD: f32 = 20.0;
@@ -26,6 +26,19 @@ const STRETCH: usize = 64 * LANES;
 /// 6 positives 1.21 and 1.15. (Triplet by triplet 1 positive takes 1.06, by factors 0.70.)
 const NODE: f64 = 0.6;
 
+/// Room for what a row comes to, used again by the next.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    nodes: Nodes,
+    /// Factors of the positives, or of the nodes that stand for them, and of the negatives.
+    left: Vec<f32>,
+    right: Vec<f32>,
+    /// Of the nodes, then slopes of theirs or of the positives.
+    weights: Vec<f32>,
+    lanes: Vec<[f32; LANES]>,
+    slopes: Vec<f64>,
+}
+
 /// Every triplet of a row; false, and nothing done, if its distances differ too much.
 pub(super) fn weigh(row: &mut Row) -> bool {
     let span = Span::of(row);
@@ -33,15 +46,17 @@ pub(super) fn weigh(row: &mut Row) -> bool {
     if thresholds.high.max(span.far) - thresholds.low.min(span.near) > SPREAD {
         return false;
     }
-    let count = (row.class.len() - 1) as f64;
-    weigh_within(row, span, thresholds.nodes() as f64 * NODE < count);
+    let (nodes, count) = (thresholds.nodes(), (row.class.len() - 1) as f64);
+    weigh_within(row, span, (nodes as f64 * NODE < count).then_some(nodes));
     true
 }
 
 /// [`weigh`] either way, for a row whose distances differ little enough.
 #[cfg(any(test, feature = "reference"))]
-pub(super) fn weigh_by(row: &mut Row, nodes: bool) {
-    weigh_within(row, Span::of(row), nodes);
+pub(super) fn weigh_by(row: &mut Row, by_nodes: bool) {
+    let span = Span::of(row);
+    let nodes = by_nodes.then(|| Thresholds::of(row, span).nodes());
+    weigh_within(row, span, nodes);
 }
 
 /// Where the thresholds of a row lie, from `low` to `high`, and the nearest negative.
@@ -64,98 +79,116 @@ impl Thresholds {
     }
 }
 
-fn weigh_within(row: &mut Row, span: Span, nodes: bool) {
+/// By way of so many nodes, or each positive for itself.
+fn weigh_within(row: &mut Row, span: Span, nodes: Option<usize>) {
     let thresholds = Thresholds::of(row, span);
     let margin = row.penalty.margin();
-    let mut right = std::mem::take(&mut row.ranks.factors);
+    let mut room = std::mem::take(&mut row.ranks.soft);
     let negatives = row.distances.len() - row.class.len();
-    right.resize(negatives.next_multiple_of(LANES), 0.0);
+    room.right.resize(negatives.next_multiple_of(LANES), 0.0);
     let mut from = 0;
     for range in row.negatives() {
-        factors(&row.distances[range.clone()], span.near, &mut right[from..][..range.len()]);
+        let right = &mut room.right[from..][..range.len()];
         from += range.len();
+        factors(&row.distances[range], span.near, right);
     }
     // Zeros, which add nothing anywhere, round up to whole vectors.
-    right[from..].fill(0.0);
+    room.right[from..].fill(0.0);
 
-    if nodes {
-        by_nodes(row, &mut right, thresholds);
-    } else {
-        one_by_one(row, &mut right, thresholds);
+    match nodes {
+        Some(nodes) => by_nodes(row, &mut room, thresholds, nodes),
+        None => one_by_one(row, &mut room, thresholds),
     }
     row.weights[row.anchor] = 0.0;
     let mut from = 0;
     for range in row.negatives() {
-        let slopes = &right[from..][..range.len()];
+        let slopes = &room.right[from..][..range.len()];
         from += range.len();
         negate(slopes, &mut row.weights[range]);
     }
-    row.ranks.factors = right;
+    row.ranks.soft = room;
     let reach = (f64::from(margin) - SOFT_ACTIVE_FROM) as f32;
     row.tally.active += ranked::within(row, span, Reach::By(reach));
     row.tally.violated += ranked::violated(row, span);
 }
 
-/// Adds value and slopes of the positives, and leaves those of the negatives in `right`: each
-/// positive meets each negative.
-fn one_by_one(row: &mut Row, right: &mut [f32], Thresholds { high, near, .. }: Thresholds) {
+/// Adds value and slopes of the positives, and leaves those of the negatives in place of their
+/// factors: each positive meets each negative.
+fn one_by_one(row: &mut Row, room: &mut Room, Thresholds { high, near, .. }: Thresholds) {
     let margin = row.penalty.margin();
-    let mut left: Vec<f32> =
-        row.positives().map(|place| row.distances[place] + margin - high).collect();
-    exponentials(&mut left);
+    let Room { left, right, lanes, slopes, .. } = room;
+    left.clear();
+    left.extend(row.positives().map(|place| row.distances[place] + margin - high));
+    exponentials(left);
     let between = (f64::from(high) - f64::from(near)).exp() as f32;
     left.iter_mut().for_each(|factor| *factor *= between);
 
     let mut product = Product { digits: [1.0; LANES], exponents: [0; LANES] };
-    let slopes = by_stretches(left.len(), right, |right, lanes| {
-        multiply(&left, right, lanes, &mut product);
+    slopes.clear();
+    slopes.resize(left.len(), 0.0);
+    by_stretches(right, lanes, slopes, |right, lanes| {
+        multiply(left, right, lanes, &mut product);
     });
     row.tally.value += product.ln();
-    for (place, &slope) in row.positives().zip(&slopes) {
+    for (place, &slope) in row.positives().zip(&*slopes) {
         row.weights[place] = slope as f32;
     }
 }
 
 /// The same by way of a few nodes between the positives: see [`super::soft_nodes`].
-fn by_nodes(row: &mut Row, right: &mut [f32], Thresholds { low, high, near }: Thresholds) {
-    let margin = row.penalty.margin();
-    let nodes = &mut row.ranks.nodes;
-    let [before, after] = [row.class.start..row.anchor, row.anchor + 1..row.class.end];
-    let distances = [before.clone(), after.clone()].map(|range| &row.distances[range]);
-    nodes.spread(distances, margin, low, high);
-    let left: Vec<f32> = nodes.thresholds().map(|u| (u - f64::from(near)).exp() as f32).collect();
-    let weights: Vec<f32> = nodes.weights().map(|weight| weight as f32).collect();
+fn by_nodes(row: &mut Row, room: &mut Room, thresholds: Thresholds, count: usize) {
+    let Thresholds { low, high, near } = thresholds;
+    let Room { nodes, left, right, weights, lanes, slopes } = room;
+    let ranges = row.positive_ranges();
+    let distances = ranges.clone().map(|range| &row.distances[range]);
+    nodes.spread(count, distances, row.penalty.margin(), low, high);
+    left.clear();
+    left.extend(nodes.thresholds().map(|u| (u - f64::from(near)).exp() as f32));
+    nodes.weights(weights);
     let central = (nodes.centre() - f64::from(near)).exp() as f32;
-    let count = (row.class.len() - 1) as f64;
-    row.tally.value += count * sum_of_logarithms(central, right);
+    let positives = (row.class.len() - 1) as f64;
+    row.tally.value += positives * sum_of_logarithms(central, right);
 
-    let slopes = by_stretches(left.len(), right, |right, lanes| {
-        slopes_of_nodes(&left, &weights, right, lanes);
+    slopes.clear();
+    slopes.resize(count, 0.0);
+    by_stretches(right, lanes, slopes, |right, lanes| {
+        slopes_of_nodes(left, weights, right, lanes);
     });
-    nodes.interpolate(&slopes);
+    nodes.interpolate(slopes);
     row.tally.value += nodes.integral();
-    nodes.slopes(&mut row.ranks.slopes);
-    for (place, &slope) in before.chain(after).zip(&row.ranks.slopes) {
-        row.weights[place] = slope as f32;
+    let mut from = 0;
+    nodes.slopes(slopes);
+    for range in ranges {
+        let slopes = &slopes[from..][..range.len()];
+        from += range.len();
+        for (weight, &slope) in row.weights[range].iter_mut().zip(slopes) {
+            *weight = slope as f32;
+        }
     }
 }
 
 /// Adds up the slopes that `multiply` gives a stretch of negatives at a time, in f64.
 fn by_stretches(
-    count: usize,
     right: &mut [f32],
+    lanes: &mut Vec<[f32; LANES]>,
+    slopes: &mut [f64],
     mut multiply: impl FnMut(&mut [f32], &mut [[f32; LANES]]),
-) -> Vec<f64> {
-    let mut slopes = vec![0.0_f64; count];
-    let mut lanes = vec![[0.0_f32; LANES]; count];
+) {
     for stretch in right.chunks_mut(STRETCH) {
-        lanes.fill([0.0; LANES]);
-        multiply(stretch, &mut lanes);
-        for (slope, lanes) in slopes.iter_mut().zip(&lanes) {
-            *slope += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+        lanes.clear();
+        lanes.resize(slopes.len(), [0.0; LANES]);
+        multiply(stretch, lanes);
+        add_lanes(lanes, slopes);
+    }
+}
+
+vectorised! {
+    /// Adds all lanes of each to a sum.
+    fn add_lanes(lanes: &[[f32; LANES]], sums: &mut [f64]) {
+        for (lanes, sum) in lanes.iter().zip(sums) {
+            *sum += fold(lanes.map(f64::from), |x, y| x + y);
         }
     }
-    slopes
 }
 
 vectorised! {

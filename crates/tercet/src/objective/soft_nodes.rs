@@ -35,10 +35,11 @@ pub(super) fn needed(half: f64) -> usize {
 /// Chebyshev nodes over a span of thresholds, and what is interpolated between them.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    /// How many nodes `cosines` is made for.
+    /// How many nodes the cosines are made for.
     count: usize,
-    /// T_j at node i: entry j·count + i.
+    /// T_j at node i, by rows of j and by rows of i.
     cosines: Vec<f64>,
+    turned: Vec<f64>,
     centre: f64,
     half: f64,
     /// The thresholds, scaled to −1..1.
@@ -48,23 +49,31 @@ pub(super) struct Nodes {
     lanes: Vec<[f64; LANES]>,
     /// The coefficients of the interpolation of G in T_j.
     series: Vec<f64>,
+    /// Σ moments·T_j at each node.
+    combined: Vec<f64>,
 }
 
 impl Nodes {
-    /// Spreads nodes over the thresholds d + `margin`, which reach from `low` to `high`.
-    pub(super) fn spread(&mut self, distances: [&[f32]; 2], margin: f32, low: f32, high: f32) {
+    /// Spreads `count` nodes over the thresholds d + `margin`, which reach from `low` to `high`.
+    pub(super) fn spread(
+        &mut self,
+        count: usize,
+        distances: [&[f32]; 2],
+        margin: f32,
+        low: f32,
+        high: f32,
+    ) {
         let (low, high) = (f64::from(low), f64::from(high));
         self.centre = (low + high) / 2.0;
         self.half = ((high - low) / 2.0).max(LEAST_HALF);
-        let count = needed(self.half);
         if count != self.count {
             self.count = count;
-            let angle = |j: usize, i: usize| {
-                (j * (2 * i + 1)) as f64 * std::f64::consts::PI / (2 * count) as f64
+            let cosine = |j: usize, i: usize| {
+                ((j * (2 * i + 1)) as f64 * std::f64::consts::PI / (2 * count) as f64).cos()
             };
-            self.cosines.clear();
-            self.cosines
-                .extend((0..count).flat_map(|j| (0..count).map(move |i| angle(j, i).cos())));
+            let all = (0..count).flat_map(|row| (0..count).map(move |column| (row, column)));
+            self.cosines = all.clone().map(|(j, i)| cosine(j, i)).collect();
+            self.turned = all.map(|(i, j)| cosine(j, i)).collect();
         }
         self.scaled.clear();
         let (centre, scale) = (self.centre, 1.0 / self.half);
@@ -92,21 +101,20 @@ impl Nodes {
     }
 
     /// ω_i.
-    pub(super) fn weights(&self) -> impl Iterator<Item = f64> + '_ {
-        (0..self.count).map(|i| {
-            let terms = self.moments.iter().zip(self.cosines.iter().skip(i).step_by(self.count));
-            let sum: f64 = terms.map(|(moment, cosine)| moment * cosine).sum();
-            (2.0 * sum - self.moments[0]) / self.count as f64
-        })
+    pub(super) fn weights(&mut self, out: &mut Vec<f32>) {
+        let (count, first) = (self.count as f64, self.moments[0]);
+        self.combined.resize(self.count, 0.0);
+        combine(&self.moments[..self.count], &self.cosines, &mut self.combined);
+        out.clear();
+        out.extend(self.combined.iter().map(|sum| ((2.0 * sum - first) / count) as f32));
     }
 
     /// Takes G at each node.
     pub(super) fn interpolate(&mut self, slopes: &[f64]) {
+        self.series.resize(self.count, 0.0);
+        combine(slopes, &self.turned, &mut self.series);
         let scale = 2.0 / self.count as f64;
-        self.series.clear();
-        self.series.extend(self.cosines.chunks_exact(self.count).map(|cosines| {
-            scale * cosines.iter().zip(slopes).map(|(cosine, slope)| cosine * slope).sum::<f64>()
-        }));
+        self.series.iter_mut().for_each(|coefficient| *coefficient *= scale);
         if let Some(first) = self.series.first_mut() {
             *first /= 2.0;
         }
@@ -128,6 +136,18 @@ impl Nodes {
             coefficient * (self.moments[j] - at_centre * self.scaled.len() as f64)
         });
         self.half * integrals.sum::<f64>()
+    }
+}
+
+vectorised! {
+    /// Σ_k factors_k · row_k of a square matrix.
+    fn combine(factors: &[f64], rows: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+        for (factor, row) in factors.iter().zip(rows.chunks_exact(out.len())) {
+            for (sum, value) in out.iter_mut().zip(row) {
+                *sum += factor * value;
+            }
+        }
     }
 }
 
@@ -163,10 +183,12 @@ vectorised! {
         for (values, out) in values.chunks(LANES).zip(out.chunks_mut(LANES)) {
             let mut x = [0.0; LANES];
             x[..values.len()].copy_from_slice(values);
+            // What is known before comes first: the sum waits for as little as it can.
+            let twice = x.map(|x| 2.0 * x);
             let (mut own, mut before) = ([0.0; LANES], [0.0; LANES]);
             for &coefficient in series[1..].iter().rev() {
                 for lane in 0..LANES {
-                    let next = coefficient + 2.0 * x[lane] * own[lane] - before[lane];
+                    let next = (coefficient - before[lane]) + twice[lane] * own[lane];
                     before[lane] = own[lane];
                     own[lane] = next;
                 }
@@ -221,7 +243,8 @@ mod tests {
             let value = |u: f64| -> f64 { distances.iter().map(|d| (u - d).exp().ln_1p()).sum() };
 
             let mut nodes = Nodes::default();
-            nodes.spread([&thresholds, &[]], 0.0, low, high);
+            let count = needed(f64::from(high - low) / 2.0);
+            nodes.spread(count, [&thresholds, &[]], 0.0, low, high);
             let at: Vec<f64> = nodes.thresholds().collect();
             assert!(at.len() < 120, "{} nodes from {low} to {high}", at.len());
             let slopes: Vec<f64> = at.iter().map(|&u| slope(u)).collect();
@@ -238,10 +261,11 @@ mod tests {
             let expected: f64 = thresholds.iter().map(|&u| value(f64::from(u))).sum();
             assert!((got / expected - 1.0).abs() < 1e-7, "{got}, not {expected}");
 
-            let weights: Vec<f64> = nodes.weights().collect();
+            let mut weights = Vec::new();
+            nodes.weights(&mut weights);
             for &d in &distances {
                 let sigma = |u: f64| 1.0 / (1.0 + (d - u).exp());
-                let got: f64 = weights.iter().zip(&at).map(|(weight, &u)| weight * sigma(u)).sum();
+                let got: f64 = weights.iter().zip(&at).map(|(&weight, &u)| f64::from(weight) * sigma(u)).sum();
                 let expected: f64 = thresholds.iter().map(|&u| sigma(f64::from(u))).sum();
                 assert!((got / expected - 1.0).abs() < 1e-6, "{d}: {got}, not {expected}");
             }

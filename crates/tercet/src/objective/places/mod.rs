@@ -73,7 +73,7 @@ impl Places {
             self.by_tree = blind && tree::is_fast() && count <= tree::MOST;
         }
         if self.by_tree {
-            self.tree.set(self.sorted.iter().map(|&number| reach.of(number)));
+            self.tree.set(&self.sorted, reach);
         }
         self.reach = reach;
     }

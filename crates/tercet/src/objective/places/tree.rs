@@ -4,6 +4,8 @@
 //! root. A level of up to 32 entries lies in two registers, of which one permutation picks any
 //! sixteen; deeper ones take a few permutations.
 
+use super::Reach;
+use crate::simd::vectorised;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{LANES, has_avx512_vbmi2};
 
@@ -23,34 +25,47 @@ pub(super) fn is_fast() -> bool {
     false
 }
 
+vectorised! {
+    /// What numbers reach, infinite behind them. Below 0 all are alike, since no value is.
+    fn reaches(sorted: &[f32], reach: Reach, out: &mut [f32]) {
+        let (own, behind) = out.split_at_mut(sorted.len());
+        for (out, &number) in own.iter_mut().zip(sorted) {
+            *out = reach.of(number).max(0.0);
+        }
+        behind.fill(f32::INFINITY);
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     levels: usize,
     /// 2^levels entries, the first of no use; infinite behind the thresholds.
     entries: Vec<f32>,
-    /// The entry of each threshold in rising order.
+    /// The rank of each entry's threshold; that of the first of no use.
     layout: Vec<u32>,
+    /// The thresholds in rising order, as many as the tree has.
+    rising: Vec<f32>,
 }
 
 impl Tree {
-    /// Takes up to [`MOST`] thresholds in rising order.
-    pub(super) fn set(&mut self, rising: impl ExactSizeIterator<Item = f32>) {
-        let levels = ((rising.len() + 1).next_power_of_two().trailing_zeros() as usize).max(FEWEST);
+    /// Takes what up to [`MOST`] numbers in rising order reach.
+    pub(super) fn set(&mut self, sorted: &[f32], reach: Reach) {
+        let levels = ((sorted.len() + 1).next_power_of_two().trailing_zeros() as usize).max(FEWEST);
         if levels != self.levels {
             self.levels = levels;
             self.layout.clear();
-            self.layout.extend((1..1 << levels).map(|rank: u32| {
+            self.layout.resize(1 << levels, 0);
+            for rank in 1..1 << levels {
                 // The lowest level holds every second threshold, the one above every fourth …
-                let above = rank.trailing_zeros();
-                (rank >> (above + 1)) + (1 << (levels as u32 - 1 - above))
-            }));
+                let above = usize::trailing_zeros(rank);
+                let entry = (rank >> (above + 1)) + (1 << (levels as u32 - 1 - above));
+                self.layout[entry] = rank as u32 - 1;
+            }
         }
+        self.rising.resize(1 << levels, f32::INFINITY);
+        reaches(sorted, reach, &mut self.rising);
         self.entries.clear();
-        self.entries.resize(1 << levels, f32::INFINITY);
-        for (&entry, threshold) in self.layout.iter().zip(rising) {
-            // Below 0 all are alike, since no value is.
-            self.entries[entry as usize] = threshold.max(0.0);
-        }
+        self.entries.extend(self.layout.iter().map(|&rank| self.rising[rank as usize]));
     }
 
     /// How many of the thresholds are ≤ each value, which is not negative.
@@ -253,7 +268,7 @@ mod tests {
             let thresholds: Vec<f32> = (0..count).map(|i| (i / 3) as f32).collect();
             let values: Vec<f32> = (0..(count + 37)).map(|i| i as f32 / 4.0).collect();
             let mut tree = Tree::default();
-            tree.set(thresholds.iter().copied());
+            tree.set(&thresholds, Reach::By(0.0));
             let mut found = vec![0; values.len()];
             let mut expected = found.clone();
             tree.find(&values, &mut found);
