@@ -210,7 +210,23 @@ vectorised! {
         right: &mut [f32],
         slopes: &mut [[f32; LANES]],
     ) {
-        let (blocks, _) = right.as_chunks_mut::<LANES>();
+        // Two vectors at a time: each node is loaded once for both.
+        let (pairs, last) = right.as_chunks_mut::<{ 2 * LANES }>();
+        for block in pairs {
+            let factors = *block;
+            let mut sums = [0.0_f32; 2 * LANES];
+            for ((&left, &weight), slopes) in left.iter().zip(weights).zip(&mut *slopes) {
+                for lane in 0..LANES {
+                    let z = [left * factors[lane], left * factors[LANES + lane]];
+                    let slope = z.map(|z| z / (1.0 + z));
+                    sums[lane] += weight * slope[0];
+                    sums[LANES + lane] += weight * slope[1];
+                    slopes[lane] += slope[0] + slope[1];
+                }
+            }
+            *block = sums;
+        }
+        let (blocks, _) = last.as_chunks_mut::<LANES>();
         for block in blocks {
             let factors = *block;
             let mut sums = [0.0_f32; LANES];
