@@ -20,7 +20,7 @@ use crate::labels::ClassOrder;
 use crate::simd::LANES;
 use pulls::{Pull, add_forces, move_seconds};
 use spread::spread;
-use upper::Upper;
+use upper::{Upper, strip_rows};
 
 /// The largest batch worked on this way: 96 MiB of matrices, little more than caches hold.
 pub(super) const MOST: usize = 4096;
@@ -73,8 +73,9 @@ impl Batch<'_> {
             })
             .collect();
         let mut gradient = Buffer::kept(batch * d);
-        gradient.par_chunks_mut(BAND * d).enumerate().for_each(|(band, gradient)| {
-            let rows = band * BAND..band * BAND + gradient.len() / d;
+        let height = strip_rows(batch);
+        gradient.par_chunks_mut(height * d).enumerate().for_each(|(band, gradient)| {
+            let rows = band * height..band * height + gradient.len() / d;
             spread(self.points, &coefficients, self.upper.close(), rows, gradient);
         });
         (Tally::total(&tallies), gradient)

@@ -146,9 +146,9 @@ impl Strip {
     }
 }
 
-/// Rows measured by one product: the fewer, the less is measured twice; the more, the better the
-/// product uses its second operand.
-fn strip_rows(batch: usize) -> usize {
+/// Rows of one product: the fewer, the less is measured twice; the more, the better the product uses
+/// its second operand.
+pub(super) fn strip_rows(batch: usize) -> usize {
     if batch <= 1024 { BAND } else { 2 * BAND }
 }
 
