@@ -281,7 +281,8 @@ mod tests {
             nodes.weights(&mut weights);
             for &d in &distances {
                 let sigma = |u: f64| 1.0 / (1.0 + (d - u).exp());
-                let got: f64 = weights.iter().zip(&at).map(|(&weight, &u)| f64::from(weight) * sigma(u)).sum();
+                let got: f64 =
+                    weights.iter().zip(&at).map(|(&weight, &u)| f64::from(weight) * sigma(u)).sum();
                 let expected: f64 = thresholds.iter().map(|&u| sigma(f64::from(u))).sum();
                 assert!((got / expected - 1.0).abs() < 1e-6, "{d}: {got}, not {expected}");
             }

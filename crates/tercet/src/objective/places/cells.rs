@@ -45,6 +45,8 @@ pub(super) struct Cells {
     crowded: bool,
     aim: Aim,
     looks: Vec<Look>,
+    /// Where among the values looked up those are that need a closer look.
+    open: Vec<u32>,
 }
 
 /// From numbers to keys and cells.

@@ -29,6 +29,8 @@ const FEW: usize = 255;
 /// 299 searched, 343 sifted; for 4096 rows of 3686, 9 levels 22 000 and 10 400.
 const SHALLOW: usize = 127;
 
+const LAST: usize = 31;
+
 /// Distances in rising order. Its buffers serve one row after the other.
 #[derive(Debug, Default)]
 pub(super) struct Places {
@@ -90,19 +92,29 @@ impl Places {
 
     /// The number of pairs of one of the numbers and a value that it reaches beyond.
     pub(super) fn reached(&mut self, values: [&[f32]; 2]) -> u64 {
-        let count = self.sorted.len() as u64;
-        let limit = self.sorted.last().map_or(0.0, |&last| self.reach.of(last));
-        let values = values.into_iter().flat_map(|values| values.chunks(CHUNK));
-        if count <= SHALLOW as u64 {
-            return values.map(|values| count * values.len() as u64 - self.total(values)).sum();
+        let count = self.sorted.len();
+        // Many values are reached by none but the last numbers, if at all: a small tree of these
+        // leaves few to the table of the others.
+        let last = if self.by_tree || !tree::is_fast() { 0 } else { LAST };
+        let others = count - last;
+        if last > 0 {
+            self.tree.set(&self.sorted[others..], self.reach);
         }
-        // What the last does not reach needs no search.
+        let first_of_last = self.sorted.get(others).or(self.sorted.last());
+        let limit = first_of_last.map_or(0.0, |&number| self.reach.of(number));
         let mut kept = [0.0; CHUNK + LANES];
-        let mut reached = |values: &[f32]| {
-            let below = sift(values, limit, &mut kept);
-            count * below as u64 - self.total(&kept[..below])
-        };
-        values.map(&mut reached).sum()
+        let mut reached = 0;
+        for mut values in values.into_iter().flat_map(|values| values.chunks(CHUNK)) {
+            if last > 0 {
+                reached += (last * values.len()) as u64 - self.tree.total(values);
+            }
+            if count > SHALLOW {
+                let below = sift(values, limit, &mut kept);
+                values = &kept[..below];
+            }
+            reached += (others * values.len()) as u64 - self.total(values);
+        }
+        reached
     }
 
     /// Σ over up to [`CHUNK`] values of their places.

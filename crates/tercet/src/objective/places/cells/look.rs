@@ -57,6 +57,7 @@ impl Cells {
     pub(in super::super) fn aim(&mut self, sorted: &[f32], reach: Reach) -> bool {
         self.aim = Aim::new(self.ruler, self.crowded, sorted, reach);
         self.looks.resize(CHUNK / LANES, Look::default());
+        self.open.resize(CHUNK + LANES, 0);
         self.aim.blind
     }
 
@@ -109,14 +110,9 @@ impl Cells {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     fn avx512_find(&mut self, sorted: &[f32], values: &[f32], places: &mut [u32]) {
         self.look_up(values);
-        let mut open = [0; CHUNK / LANES];
-        self.read_off(sorted.len(), values, places, &mut open);
-        for (block, mut open) in open.into_iter().enumerate() {
-            while open != 0 {
-                let at = block * LANES + open.trailing_zeros() as usize;
-                places[at] = self.place_among(sorted, values[at]);
-                open &= open - 1;
-            }
+        let open = self.read_off(sorted.len(), values, places);
+        for &at in &self.open[..open] {
+            places[at as usize] = self.place_among(sorted, values[at as usize]);
         }
     }
 
@@ -157,10 +153,10 @@ impl Cells {
         }
     }
 
-    /// The places that looks tell, and which of each sixteen they do not tell.
+    /// The places that looks tell. Lists those that they do not tell, and returns how many these are.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    fn read_off(&self, count: usize, values: &[f32], places: &mut [u32], open: &mut [u16]) {
+    fn read_off(&mut self, count: usize, values: &[f32], places: &mut [u32]) -> usize {
         use std::arch::x86_64::*;
 
         let (fine, own_bits) = (self.ruler.fine, self.ruler.own_bits());
@@ -176,7 +172,9 @@ impl Cells {
         let (first_limit, last_limit) =
             (_mm512_set1_ps(self.aim.first), _mm512_set1_ps(self.aim.last));
         let blocks = values.chunks(LANES).zip(places.chunks_mut(LANES));
-        for ((look, (values, places)), open) in self.looks.iter().zip(blocks).zip(open) {
+        let mut ids = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let mut listed = 0;
+        for (look, (values, places)) in self.looks.iter().zip(blocks) {
             let own: __mmask16 = u16::MAX >> (LANES - values.len());
             // SAFETY: the arrays hold the 16 numbers that are read; of the slice only its own are.
             #[allow(unsafe_code)]
@@ -207,7 +205,17 @@ impl Cells {
             let near_second = _mm512_cmple_epu32_mask(_mm512_sub_epi32(blurred, second), blurs);
             let edge = _mm512_cmpge_epu32_mask(_mm512_sub_epi32(within, blur), clear);
             let crowd = _mm512_movepi32_mask(entry);
-            *open = (near_first | near_second | edge | crowd) & among;
+            let open_here = (near_first | near_second | edge | crowd) & among;
+            let list = &mut self.open[listed..][..LANES];
+            // SAFETY: the slice has room for the 16 numbers that are written.
+            #[allow(unsafe_code)]
+            unsafe {
+                let list_here = _mm512_maskz_compress_epi32(open_here, ids);
+                _mm512_storeu_si512(list.as_mut_ptr().cast(), list_here);
+            }
+            listed += open_here.count_ones() as usize;
+            ids = _mm512_add_epi32(ids, _mm512_set1_epi32(LANES as i32));
         }
+        listed
     }
 }
