@@ -29,7 +29,7 @@ fn sift_one_by_one(values: &[f32], limit: f32, kept: &mut [f32]) -> usize {
 
 /// [`sift_one_by_one`] for sixteen numbers at a time.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,popcnt")]
 fn avx512_sift(values: &[f32], limit: f32, kept: &mut [f32; CHUNK + LANES]) -> usize {
     use std::arch::x86_64::{
         _CMP_LT_OQ, _mm512_cmp_ps_mask, _mm512_loadu_ps, _mm512_maskz_compress_ps, _mm512_set1_ps,

@@ -17,6 +17,9 @@ const LEVELS: usize = 9;
 /// Levels of the smallest tree: two registers.
 const FEWEST: usize = 5;
 
+/// The thresholds that it has room for.
+pub(super) const LEAST: usize = (1 << FEWEST) - 1;
+
 /// Whether this machine descends trees faster than it looks into tables.
 pub(super) fn is_fast() -> bool {
     #[cfg(target_arch = "x86_64")]

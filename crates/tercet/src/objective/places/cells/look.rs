@@ -107,7 +107,7 @@ impl Cells {
     /// [`find_one_by_one`](Self::find_one_by_one) for up to [`CHUNK`] numbers, sixteen at a time. Those
     /// that need a closer look wait until the end.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
     fn avx512_find(&mut self, sorted: &[f32], values: &[f32], places: &mut [u32]) {
         self.look_up(values);
         let open = self.read_off(sorted.len(), values, places);
@@ -116,14 +116,16 @@ impl Cells {
         }
     }
 
+    /// Looks up to [`CHUNK`] values up.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
     fn look_up(&mut self, values: &[f32]) {
+        use super::TOP;
         use std::arch::x86_64::*;
 
         let Ruler { low, scale, shift, fine } = self.ruler;
         let (low, margin) = (_mm512_set1_ps(low), _mm512_set1_ps(self.aim.reach.margin()));
-        let (scale, top) = (_mm512_set1_ps(scale), _mm512_set1_ps(super::TOP));
+        let (scale, top) = (_mm512_set1_ps(scale), _mm512_set1_ps(TOP));
         let within_bits = _mm512_set1_epi32((1_i32 << fine) - 1);
         let by = |bits: u32| _mm_cvtsi32_si128(bits as i32);
         let (to_cell, to_within) = (by(shift), by(shift - fine));
@@ -155,7 +157,7 @@ impl Cells {
 
     /// The places that looks tell. Lists those that they do not tell, and returns how many these are.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
     fn read_off(&mut self, count: usize, values: &[f32], places: &mut [u32]) -> usize {
         use std::arch::x86_64::*;
 
