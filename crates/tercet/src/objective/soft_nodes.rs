@@ -210,37 +210,37 @@ vectorised! {
         right: &mut [f32],
         slopes: &mut [[f32; LANES]],
     ) {
+        let (blocks, _) = right.as_chunks_mut::<LANES>();
         // Two vectors at a time: each node is loaded once for both.
-        let (pairs, last) = right.as_chunks_mut::<{ 2 * LANES }>();
-        for block in pairs {
-            let factors = *block;
-            let mut sums = [0.0_f32; 2 * LANES];
-            for ((&left, &weight), slopes) in left.iter().zip(weights).zip(&mut *slopes) {
-                for lane in 0..LANES {
-                    let z = [left * factors[lane], left * factors[LANES + lane]];
-                    let slope = z.map(|z| z / (1.0 + z));
-                    sums[lane] += weight * slope[0];
-                    sums[LANES + lane] += weight * slope[1];
-                    slopes[lane] += slope[0] + slope[1];
-                }
+        let (pairs, last) = blocks.as_chunks_mut::<2>();
+        pairs.iter_mut().for_each(|pair| meet_nodes(left, weights, pair, slopes));
+        let (last, _) = last.as_chunks_mut::<1>();
+        last.iter_mut().for_each(|block| meet_nodes(left, weights, block, slopes));
+    }
+}
+
+#[inline(always)]
+fn meet_nodes<const VECTORS: usize>(
+    left: &[f32],
+    weights: &[f32],
+    block: &mut [[f32; LANES]; VECTORS],
+    slopes: &mut [[f32; LANES]],
+) {
+    let factors = *block;
+    let mut sums = [[0.0_f32; LANES]; VECTORS];
+    for ((&left, &weight), slopes) in left.iter().zip(weights).zip(slopes) {
+        for lane in 0..LANES {
+            let mut added = 0.0;
+            for vector in 0..VECTORS {
+                let z = left * factors[vector][lane];
+                let slope = z / (1.0 + z);
+                sums[vector][lane] += weight * slope;
+                added += slope;
             }
-            *block = sums;
-        }
-        let (blocks, _) = last.as_chunks_mut::<LANES>();
-        for block in blocks {
-            let factors = *block;
-            let mut sums = [0.0_f32; LANES];
-            for ((&left, &weight), slopes) in left.iter().zip(weights).zip(&mut *slopes) {
-                for lane in 0..LANES {
-                    let z = left * factors[lane];
-                    let slope = z / (1.0 + z);
-                    sums[lane] += weight * slope;
-                    slopes[lane] += slope;
-                }
-            }
-            *block = sums;
+            slopes[lane] += added;
         }
     }
+    *block = sums;
 }
 
 #[cfg(test)]
