@@ -33,10 +33,11 @@ pub(super) struct Room {
     /// Factors of the positives, or of the nodes that stand for them, and of the negatives.
     left: Vec<f32>,
     right: Vec<f32>,
-    /// Of the nodes, then slopes of theirs or of the positives.
+    /// Of the nodes.
     weights: Vec<f32>,
-    lanes: Vec<[f32; LANES]>,
+    /// Slopes of the nodes, or of the positives, and the lanes that they are the sums of.
     slopes: Vec<f64>,
+    lanes: Vec<[f32; LANES]>,
 }
 
 /// Every triplet of a row; false, and nothing done, if its distances differ too much.
