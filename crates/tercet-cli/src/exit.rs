@@ -38,11 +38,22 @@ message!(Interrupted);
 /// Tells an error and gives the status that belongs to it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Interrupted>() || broken_off(error) {
-        eprintln!("{error:#}");
+        eprintln!("{}", told(error));
         return ExitCode::from(INTERRUPTED);
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", told(error));
     if wrong_usage(error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
+}
+
+/// An error with its causes, but for those that it tells itself.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        match told.is_empty() {
+            true => cause,
+            false if told.contains(&cause) => told,
+            false => format!("{told}: {cause}"),
+        }
+    })
 }
 
 fn broken_off(error: &anyhow::Error) -> bool {
@@ -56,4 +67,23 @@ fn wrong_usage(error: &anyhow::Error) -> bool {
         || error.is::<ConfigError>()
         || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
         || matches!(error.downcast_ref(), Some(EmbeddingsError::UnknownFormat(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use tercet_train::embeddings::Embeddings;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = Embeddings::load(std::path::Path::new("none.npy")).unwrap_err();
+        let alone = error.to_string();
+        assert!(alone.starts_with("cannot read none.npy: "), "{alone}");
+        let error = anyhow::Error::from(error);
+        assert_eq!(told(&error), alone);
+        let error = Err::<(), _>(error).context("no vectors").unwrap_err();
+        assert_eq!(told(&error), format!("no vectors: {alone}"));
+    }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Loss {
     #[arg(long, value_parser = penalty_name)]
     penalty: Option<&'static str>,
     /// A number or `soft` [default: the preset's own; 0.2 for a hinge; 0 for soft].
-    #[arg(long, value_name = "M|soft")]
+    #[arg(long, value_name = "M|soft", allow_negative_numbers = true)]
     margin: Option<Margin>,
     /// mean, mean-active, mean-anchors, sum [default: mean].
     #[arg(long)]
