@@ -5,10 +5,8 @@
 //! place is not behind its own. Counting the negatives by place, and summing over places, gives
 //! value, counts and both gradients without meeting a single triplet.
 
-use std::ops::Range;
-
 use super::places::{CHUNK, Places, Reach};
-use super::row::Row;
+use super::row::{Row, weigh_positives};
 use super::soft;
 use crate::simd::{LANES, extremes, total, vectorised};
 
@@ -87,28 +85,13 @@ pub(super) fn hinge(row: &mut Row) {
             value += f64::from(d + margin) * f64::from(behind);
         }
     }
+    let ranges = row.positive_ranges();
     let Ranks { places, counts, .. } = &*row.ranks;
-    let weight = |rank: u32| counts[rank as usize][0] as f32;
-    weigh_positives(row.weights, row.class.clone(), row.anchor, places.ranks(), weight);
+    let weights = places.ranks().iter().map(|&rank| counts[rank as usize][0] as f32);
+    weigh_positives(row.weights, ranges, weights);
+    row.weights[row.anchor] = 0.0;
     row.tally.value += value;
     row.tally.violated += violated_of_sorted(row);
-}
-
-/// Writes the weights of a class: the positives' by their ranks, and 0 for the anchor.
-fn weigh_positives(
-    weights: &mut [f32],
-    class: Range<usize>,
-    anchor: usize,
-    ranks: &[u32],
-    weight: impl Fn(u32) -> f32,
-) {
-    let (before, rest) = weights[class.start..class.end].split_at_mut(anchor - class.start);
-    let (ranks_before, ranks_after) = ranks.split_at(before.len());
-    before.iter_mut().zip(ranks_before).for_each(|(out, &rank)| *out = weight(rank));
-    if let Some((own, after)) = rest.split_first_mut() {
-        *own = 0.0;
-        after.iter_mut().zip(ranks_after).for_each(|(out, &rank)| *out = weight(rank));
-    }
 }
 
 /// Counts how often each place was found.
@@ -195,9 +178,11 @@ pub(super) fn squared_hinge(row: &mut Row) {
         value += threshold * *slope;
     }
     row.tally.active += active as u64;
+    let ranges = row.positive_ranges();
     let Ranks { places, behind, .. } = &*row.ranks;
-    let weight = |rank: u32| behind[rank as usize] as f32;
-    weigh_positives(row.weights, row.class.clone(), row.anchor, places.ranks(), weight);
+    let weights = places.ranks().iter().map(|&rank| behind[rank as usize] as f32);
+    weigh_positives(row.weights, ranges, weights);
+    row.weights[row.anchor] = 0.0;
     row.tally.value += value / 2.0;
     row.tally.violated += violated_of_sorted(row);
 }

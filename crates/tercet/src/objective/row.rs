@@ -42,6 +42,17 @@ impl Tally {
     }
 }
 
+/// Writes weights of positives in their order; `ranges` as [`Row::positive_ranges`] has them.
+pub(super) fn weigh_positives(
+    weights: &mut [f32],
+    ranges: [Range<usize>; 2],
+    mut values: impl Iterator<Item = f32>,
+) {
+    for range in ranges {
+        weights[range].iter_mut().zip(&mut values).for_each(|(weight, value)| *weight = value);
+    }
+}
+
 /// What an objective makes of the distances of each anchor.
 pub(super) struct Rule<'a> {
     pub(super) penalty: Penalty,

@@ -8,7 +8,7 @@
 use super::penalty::{SOFT_ACTIVE_FROM, exp_below_0};
 use super::places::Reach;
 use super::ranked::{self, Span};
-use super::row::Row;
+use super::row::{Row, weigh_positives};
 use super::soft_nodes::{Nodes, needed, slopes_of_nodes};
 use crate::simd::{LANES, fold, vectorised};
 
@@ -131,9 +131,7 @@ fn one_by_one(row: &mut Row, room: &mut Room, Thresholds { high, near, .. }: Thr
         multiply(left, right, lanes, &mut product);
     });
     row.tally.value += product.ln();
-    for (place, &slope) in row.positives().zip(&*slopes) {
-        row.weights[place] = slope as f32;
-    }
+    weigh_positives(row.weights, row.positive_ranges(), slopes.iter().map(|&slope| slope as f32));
 }
 
 /// The same by way of a few nodes between the positives: see [`super::soft_nodes`].
@@ -157,15 +155,8 @@ fn by_nodes(row: &mut Row, room: &mut Room, thresholds: Thresholds, count: usize
     });
     nodes.interpolate(slopes);
     row.tally.value += nodes.integral();
-    let mut from = 0;
     nodes.slopes(slopes);
-    for range in ranges {
-        let slopes = &slopes[from..][..range.len()];
-        from += range.len();
-        for (weight, &slope) in row.weights[range].iter_mut().zip(slopes) {
-            *weight = slope as f32;
-        }
-    }
+    weigh_positives(row.weights, ranges, slopes.iter().map(|&slope| slope as f32));
 }
 
 /// Adds up the slopes that `multiply` gives a stretch of negatives at a time, in f64.

@@ -102,8 +102,9 @@ impl Places {
         if last > 0 {
             self.tree.set(&self.sorted[others..], self.reach);
         }
-        let first_of_last = self.sorted.get(others).or(self.sorted.last());
-        let limit = first_of_last.map_or(0.0, |&number| self.reach.of(number));
+        // What the first of these does not reach, or without them the last of all, is settled.
+        let farthest = self.sorted.get(others).or(self.sorted.last());
+        let limit = farthest.map_or(0.0, |&number| self.reach.of(number));
         let mut kept = [0.0; CHUNK + LANES];
         let mut reached = 0;
         for mut values in values.into_iter().flat_map(|values| values.chunks(CHUNK)) {
