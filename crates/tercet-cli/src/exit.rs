@@ -45,15 +45,15 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if wrong_usage(error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
 }
 
-/// An error with its causes, but for those that it tells itself.
+/// An error with its causes, but for those that the message before them ends with.
 fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        match told.is_empty() {
-            true => cause,
-            false if told.contains(&cause) => told,
-            false => format!("{told}: {cause}"),
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
         }
-    })
+    }
+    told
 }
 
 fn broken_off(error: &anyhow::Error) -> bool {
