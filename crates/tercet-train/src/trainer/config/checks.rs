@@ -19,9 +19,6 @@ impl TrainConfig {
     /// # Errors
     /// The first value outside its range, by its key.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |key, got: &dyn fmt::Display, expected: &str| {
-            Err(ConfigError { key, got: got.to_string(), expected: expected.to_owned() })
-        };
         if !(0.0..1.0).contains(&self.holdout) {
             return refuse("holdout", &self.holdout, "a share of the classes from 0 to below 1");
         }
@@ -73,9 +70,6 @@ impl TrainConfig {
 
     /// Schedule, optimiser, choice of the weights.
     fn check_control(&self) -> Result<(), ConfigError> {
-        let refuse = |key, got: &dyn fmt::Display, expected: &str| {
-            Err(ConfigError { key, got: got.to_string(), expected: expected.to_owned() })
-        };
         self.learning_schedule().check()?;
         self.optimizer_config().check()?;
         if let Some(beta) = self.falling_beta1.filter(|_| self.schedule != ScheduleKind::Paper) {
@@ -104,16 +98,12 @@ impl TrainConfig {
 
     fn check_fine_tuning(&self, encoder: &EncoderConfig) -> Result<(), ConfigError> {
         if let Some(file) = &self.pretrained {
-            let refuse = |expected: &str| ConfigError {
-                key: "pretrained",
-                got: file.display().to_string(),
-                expected: expected.to_owned(),
-            };
+            let refuse = |expected| refuse("pretrained", &file.display(), expected);
             if encoder.stages().is_empty() {
-                return Err(refuse("nothing but with an encoder resnet18, resnet34 or resnet50"));
+                return refuse("nothing but with an encoder resnet18, resnet34 or resnet50");
             }
             if self.channels == Some(1) {
-                return Err(refuse("nothing with 1 channel: these weights are of colour images"));
+                return refuse("nothing with 1 channel: these weights are of colour images");
             }
         }
         if let Some(freeze) = &self.freeze {
@@ -122,14 +112,15 @@ impl TrainConfig {
         if let Some(rate) =
             self.backbone_learning_rate.filter(|rate| !(*rate > 0.0 && rate.is_finite()))
         {
-            return Err(ConfigError {
-                key: "backbone-learning-rate",
-                got: rate.to_string(),
-                expected: "a number above 0; --freeze keeps weights as they are".to_owned(),
-            });
+            let expected = "a number above 0; --freeze keeps weights as they are";
+            return refuse("backbone-learning-rate", &rate, expected);
         }
         self.slower().map(drop)
     }
+}
+
+fn refuse(key: &'static str, got: &dyn fmt::Display, expected: &str) -> Result<(), ConfigError> {
+    Err(ConfigError { key, got: got.to_string(), expected: expected.to_owned() })
 }
 
 #[cfg(test)]
