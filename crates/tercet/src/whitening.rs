@@ -25,6 +25,7 @@ use crate::{Error, eigen};
 /// # Ok::<(), tercet::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct Pca {
     /// μ.
     mean: Vec<f64>,
@@ -35,6 +36,31 @@ pub struct Pca {
     /// Of all directions, also those left out.
     total_variance: f64,
     whiten: bool,
+}
+
+/// [`Pca`] as it was written, before its shape is checked.
+#[derive(Deserialize)]
+struct Stored {
+    mean: Vec<f64>,
+    directions: Vec<f64>,
+    variances: Vec<f64>,
+    total_variance: f64,
+    whiten: bool,
+}
+
+impl TryFrom<Stored> for Pca {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        let Stored { mean, directions, variances, total_variance, whiten } = stored;
+        let (components, dimensions, got) = (variances.len(), mean.len(), directions.len());
+        if got != components * dimensions {
+            return Err(format!(
+                "directions hold {got} numbers: expected {components} components of {dimensions} dimensions"
+            ));
+        }
+        Ok(Self { mean, directions, variances, total_variance, whiten })
+    }
 }
 
 /// Below this share of the greatest variance a direction holds rounding only: whitening sets it to
@@ -256,6 +282,9 @@ mod tests {
         let pca = Pca::fit(x.view(), 3).unwrap().whitened();
         let text = serde_json::to_string(&pca).unwrap();
         let read: Pca = serde_json::from_str(&text).unwrap();
+        let short = text.replacen("\"mean\":[", "\"mean\":[0.5,", 1);
+        let error = serde_json::from_str::<Pca>(&short).unwrap_err().to_string();
+        assert!(error.starts_with("directions hold "), "{error}");
         // Text may cost the last bit of a double.
         let (kept, again) = (pca.apply(x.view()).unwrap(), read.apply(x.view()).unwrap());
         assert!((kept - again).iter().all(|difference| difference.abs() < 1e-6));
