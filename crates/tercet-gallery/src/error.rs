@@ -36,6 +36,31 @@ pub enum Error {
         /// Folder or address.
         location: String,
     },
+    /// `create` and `back_up` write into new or empty folders only.
+    #[error(
+        "{location} is not empty and no gallery (it holds `{found}`): choose a new or an empty folder"
+    )]
+    NotEmpty {
+        /// The folder.
+        location: String,
+        /// One of the files in it.
+        found: String,
+    },
+    /// A file of one of the gallery's names that the gallery did not write.
+    #[error(
+        "{} was not written by this gallery, which needs the name: move the file elsewhere",
+        path.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another gallery has taken the place of the one that was opened.
+    #[error("the gallery at {location} was replaced by another one: open it again")]
+    Replaced {
+        /// Folder or address.
+        location: String,
+    },
     /// Written by a later version of Tercet.
     #[error("{location} has format {found}, this version knows up to {known}: update Tercet")]
     NewerFormat {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tercet::Metric;
 use tercet::scan::Quantization;
 
-use crate::Error;
+use crate::{Error, Filter};
 
 /// What a gallery is made for; fixed when it is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,18 +157,6 @@ pub struct Added {
     pub replaced: usize,
 }
 
-/// Which items may be found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Filter {
-    /// Those of any of these classes; of every class if empty.
-    pub labels: Vec<String>,
-    /// Those that have all of these attributes.
-    pub attributes: BTreeMap<String, String>,
-    /// But none of these ids.
-    pub without: Vec<String>,
-}
-
 /// What to search for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Search {
@@ -247,7 +235,8 @@ impl Default for Hnsw {
 /// An HNSW graph over a gallery and how well it finds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Index {
-    /// Vectors in the graph. What was added later is searched exactly beside it.
+    /// Vectors in the graph. What was added later is searched exactly beside it, and so are the few
+    /// vectors that the graph does not find although they are in it.
     pub rows: u64,
     /// Share of the ten nearest that it finds, over a sample of the gallery's own vectors moved
     /// aside a little.
@@ -256,6 +245,33 @@ pub struct Index {
     pub sample: usize,
     /// What building took.
     pub seconds: f64,
+}
+
+/// How well the codes of a quantised gallery find.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CodeRecall {
+    /// Items in the gallery when it was measured.
+    pub rows: u64,
+    /// Share of the ten nearest that are found: the lower of two, over vectors of the gallery as
+    /// they are, and over vectors moved aside a little.
+    pub recall_at_10: f64,
+    /// Queries of both samples.
+    pub sample: usize,
+    /// Rows that the codes propose for the ten nearest: as many as it took to find nearly all.
+    pub candidates: usize,
+    /// What measuring took.
+    pub seconds: f64,
+}
+
+/// A copy that was made of a gallery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackedUp {
+    /// Items in the copy.
+    pub items: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// The change of the gallery that the copy holds.
+    pub generation: i64,
 }
 
 /// A gallery in numbers.
@@ -274,12 +290,21 @@ pub struct Info {
     pub removed: u64,
     /// Classes and how many items each has, by name; items without a label are not among them.
     pub labels: BTreeMap<String, u64>,
-    /// Bytes on disk.
+    /// Bytes on disk, with those of the log.
     pub bytes: u64,
+    /// Bytes of the catalogue's write-ahead log: changes that are not yet copied into the catalogue.
+    pub log_bytes: u64,
+    /// A random name of this gallery, by which it differs from any other that takes its place; none
+    /// in a gallery that an older version made and no newer one has changed.
+    pub id: Option<String>,
+    /// Differs after every change, and from every other gallery's: for caches. Opaque.
+    pub version: String,
     /// Counts the changes.
     pub generation: i64,
     /// Its HNSW graph, if it has one.
     pub index: Option<Index>,
+    /// How well its codes find, if it is quantised and this was measured.
+    pub codes: Option<CodeRecall>,
 }
 
 /// What compaction did.

@@ -42,7 +42,7 @@
 //! // Another model's vectors are refused: their distances to these would mean nothing.
 //! assert!(reader.search(Vectors { model: "another", ..query }, &search).is_err());
 //!
-//! // A reader keeps what it saw, until it is told to look again.
+//! // A reader keeps what it saw, until it is refreshed.
 //! writer.remove(&["ann/2.png"])?;
 //! assert_eq!(reader.info()?.items, 3);
 //! assert!(reader.refresh()?);
@@ -52,8 +52,9 @@
 //!
 //! # What is promised
 //! - **Exact**, unless asked otherwise: [`tercet::scan`] measures every vector. Codes
-//!   ([`Settings::quantization`]) and an HNSW graph ([`WriteGallery::build_index`]) look at fewer;
-//!   [`Answer::method`] says which it was, and [`Search::exact`] passes them over.
+//!   ([`Settings::quantization`]) and an HNSW graph ([`WriteGallery::build_index`]) measure fewer;
+//!   [`Answer::method`] says which it was, and [`Search::exact`] passes them over. How many of the
+//!   nearest they find is measured ([`Info::codes`], [`Info::index`]).
 //! - **Safe**: what a call has acknowledged survives a kill at any moment and a loss of power, and a
 //!   gallery always opens. What was not acknowledged is there as a whole or not at all.
 //! - **Checked**: vectors, items, thumbnails and graphs have checksums. A file that is not what was
@@ -61,6 +62,10 @@
 //!   an item, or when [`ReadGallery::verify`] reads everything.
 //! - **Many readers, one writer**, in any number of processes on one machine. A second writer is
 //!   [refused](Error::Locked).
+//! - **Recognised**: a gallery has a random [name](Info::id). A reader whose gallery is deleted and
+//!   created again, or restored from a copy, sees the new one when it is refreshed.
+//! - **Forgetting**: what was removed cannot be read from the gallery's files after
+//!   [`WriteGallery::compact`].
 //!
 //! # Kinds of store
 //! [`create`], [`writer`] and [`reader`] choose by location, and [`ReadGallery`] and
@@ -71,6 +76,7 @@
 //! A folder must lie on a local disk: SQLite's write-ahead log and file locks need one.
 
 mod error;
+mod filter;
 mod folder;
 mod item;
 #[cfg(feature = "postgres")]
@@ -78,10 +84,11 @@ mod postgresql;
 mod store;
 
 pub use error::Error;
+pub use filter::{Filter, Values};
 pub use folder::{Reader, Writer};
 pub use item::{
-    Added, Answer, Compacted, Duplicates, Filter, Hit, Hnsw, Index, Info, Item, Method, Page,
-    Search, Settings, Thumbnail, Vectors, Verified,
+    Added, Answer, BackedUp, CodeRecall, Compacted, Duplicates, Hit, Hnsw, Index, Info, Item,
+    Method, Page, Search, Settings, Thumbnail, Vectors, Verified,
 };
 #[cfg(feature = "postgres")]
 pub use postgresql::{PostgresReader, PostgresWriter};
@@ -122,6 +129,25 @@ pub fn create(location: &str, settings: Settings) -> Result<Box<dyn WriteGallery
         return Err(NO_DATABASE);
     }
     Ok(Box::new(Writer::create(location, settings)?))
+}
+
+/// As [`create`], with the file of the model that makes the vectors; see
+/// [`WriteGallery::keep_model`]. A gallery in a folder has the model from its first moment: one that
+/// is stopped before can be created again.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_with_model(
+    location: &str,
+    settings: Settings,
+    model: &[u8],
+) -> Result<Box<dyn WriteGallery>, Error> {
+    if is_database(location) {
+        let mut writer = create(location, settings)?;
+        writer.keep_model(model)?;
+        return Ok(writer);
+    }
+    Ok(Box::new(Writer::create_with_model(location, settings, model)?))
 }
 
 /// Opens the gallery at a location to change it.

@@ -1,10 +1,12 @@
 //! The two interfaces that every kind of gallery has.
 
+use std::path::Path;
+
 use ndarray::Array2;
 
 use crate::{
-    Added, Answer, Compacted, Duplicates, Error, Hnsw, Index, Info, Item, Page, Search, Settings,
-    Vectors, Verified,
+    Added, Answer, BackedUp, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Info, Item,
+    Page, Search, Settings, Vectors, Verified,
 };
 
 /// Answers questions about a gallery, from many threads at once.
@@ -61,6 +63,14 @@ pub trait ReadGallery: Send + Sync {
     /// # Errors
     /// [`Error::Damaged`] names the first file that is not what was written.
     fn verify(&self) -> Result<Verified, Error>;
+
+    /// Copies the gallery as it is now into a folder that is new or empty, while others read and
+    /// write it. The copy is a gallery once the call returns; a copy that was stopped is none, and
+    /// can be made again.
+    ///
+    /// # Errors
+    /// A folder that is not empty or cannot be written; damage; a store that has other means.
+    fn back_up(&self, to: &Path) -> Result<BackedUp, Error>;
 }
 
 /// Changes a gallery. When a call returns, its change is on disk; a call that fails, or is killed,
@@ -101,9 +111,25 @@ pub trait WriteGallery: Send {
     /// A store that cannot be written.
     fn keep_model(&mut self, file: &[u8]) -> Result<(), Error>;
 
-    /// Gives back the room of removed items.
+    /// Measures how many of the nearest the codes of a quantised gallery find, and lets them propose
+    /// as many candidates as it takes; does nothing where there are no codes. Worth doing after the
+    /// gallery has grown much.
+    ///
+    /// # Errors
+    /// A store that cannot be read or written.
+    fn measure_codes(&mut self) -> Result<Option<CodeRecall>, Error>;
+
+    /// Gives back the room of removed items, and overwrites what is left of them.
     ///
     /// # Errors
     /// A store that cannot be read or written, or is damaged.
     fn compact(&mut self) -> Result<Compacted, Error>;
+
+    /// Empties a log that still holds what was removed, as [`remove`](Self::remove) and
+    /// [`compact`](Self::compact) try to do. Returns false while a reader needs the log: until it is
+    /// [refreshed](ReadGallery::refresh).
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    fn empty_log(&mut self) -> Result<bool, Error>;
 }

@@ -49,7 +49,8 @@ enum State {
     Nothing,
     Drawing,
     Drawn {
-        generation: i64,
+        /// Of the gallery, as [`Info::version`].
+        version: String,
         map: Result<Bytes, String>,
     },
 }
@@ -59,7 +60,8 @@ enum State {
 pub(crate) enum Shown {
     /// As JSON.
     Map {
-        generation: i64,
+        /// Of the gallery: differs after every change, and from other galleries'.
+        version: String,
         json: Bytes,
     },
     /// Ask again.
@@ -74,9 +76,9 @@ impl Cartographer {
         let mut state = self.state();
         match &*state {
             State::Drawing => return Shown::Drawing,
-            State::Drawn { generation, map } if *generation == info.generation => {
+            State::Drawn { version, map } if *version == info.version => {
                 return match map {
-                    Ok(json) => Shown::Map { generation: *generation, json: json.clone() },
+                    Ok(json) => Shown::Map { version: version.clone(), json: json.clone() },
                     Err(error) => Shown::Failed(error.clone()),
                 };
             }
@@ -91,7 +93,7 @@ impl Cartographer {
             let map = draw(&*reader, &info)
                 .and_then(|map| Ok(serde_json::to_vec(&map)?.into()))
                 .map_err(|error| error.to_string());
-            end.state = State::Drawn { generation: info.generation, map };
+            end.state = State::Drawn { version: info.version.clone(), map };
         });
         Shown::Drawing
     }

@@ -1,18 +1,24 @@
-//! The room of removed items, given back.
+//! The room of removed items, given back, and what is left of them overwritten.
 
 use ndarray::Array2;
 
 use super::catalogue::at;
 use super::segment::{self, Segment};
 use super::writer::Writer;
-use crate::{Compacted, Error};
+use crate::{Compacted, Error, WriteGallery};
 
 /// Writes what lives in segments with removed rows to new segments, commits, and removes the old
 /// files. Segments without removed rows stay as they are. A graph speaks of places that are gone:
-/// it is dropped with them.
+/// it is dropped with them. Then the catalogue is written anew, and its log emptied.
 pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
     let folder = writer.folder.clone();
-    let (done, moved) = writer.catalogue.change(|catalogue| {
+    let mut living = 0;
+    for listed in writer.catalogue.segments()? {
+        let rows = writer.catalogue.places(listed.extent.number)?.len();
+        living += if rows < listed.extent.rows { rows } else { 0 };
+    }
+    let mut new = writer.new_segments(living, None)?.into_iter();
+    let (done, moved) = writer.change(|catalogue| {
         let mut head = catalogue.head()?;
         head.generation += 1;
         let dimensions = head.settings.dimensions;
@@ -33,7 +39,8 @@ pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
             }
             let rows = Array2::from_shape_vec((living.len(), dimensions), rows)
                 .unwrap_or_else(|_| Array2::zeros((0, dimensions))); // as many rows as items: never
-            let places = Writer::append(&folder, catalogue, &mut head, last, rows.view())?;
+            let places =
+                Writer::append(&folder, catalogue, &mut head, last, rows.view(), &mut new)?;
             for (&(from, key), &to) in living.iter().zip(&places) {
                 catalogue.move_item(key, from, to)?;
             }
@@ -56,5 +63,7 @@ pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
     if moved {
         writer.clear_leftovers()?;
     }
+    writer.catalogue.vacuum(moved)?;
+    writer.empty_log()?;
     Ok(done)
 }

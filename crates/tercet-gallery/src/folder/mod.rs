@@ -6,6 +6,7 @@
 //!   vectors-000000.f32   a segment: 64 bytes of header, rows of f32; only ever appended to
 //!   index-000012.hnsw    an HNSW graph, if one was built
 //!   model.safetensors    the model that makes the vectors, if it was given to keep
+//!   last-change          which change was the last: what was acknowledged must be there
 //!   writer.lock          held by the one writer
 //! ```
 //!
@@ -13,14 +14,20 @@
 //! catalogue, which makes them count. Whatever stops a writer, at whatever moment, the catalogue is
 //! either before or after the commit, and what it speaks of is there.
 
+mod backup;
 mod catalogue;
+mod codes;
 mod combine;
 mod compact;
 #[cfg(feature = "hnsw")]
 mod hnsw;
+mod last_change;
+mod memory;
 mod model;
 mod reader;
+mod recall;
 mod segment;
+mod settle;
 mod snapshot;
 mod verify;
 mod writer;

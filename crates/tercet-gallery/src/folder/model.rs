@@ -11,7 +11,12 @@ use crate::error::AtPath;
 pub(super) const FILE: &str = "model.safetensors";
 
 /// What a stopped writer may leave.
-pub(super) const UNFINISHED: &str = "model.unfinished";
+const UNFINISHED: &str = "model.unfinished";
+
+/// The names under which files are written here.
+pub(super) fn names() -> [String; 2] {
+    [FILE, UNFINISHED].map(str::to_owned)
+}
 
 /// Writes the file, whole or not at all.
 pub(super) fn write(folder: &Path, bytes: &[u8]) -> Result<ModelFile, Error> {

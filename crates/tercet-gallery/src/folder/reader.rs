@@ -2,21 +2,25 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use tercet::scan::Found;
 
-use super::catalogue::Catalogue;
+use super::backup;
+use super::catalogue::{Catalogue, LARGE, Stamp};
 use super::combine::Combiner;
 use super::model;
 use super::segment;
+use super::settle::{Settled, settle};
 use super::snapshot::Snapshot;
 use super::verify;
 use crate::error::AtPath;
 use crate::item::at_least_one;
 use crate::{
-    Answer, Error, Hit, Info, Item, Method, Page, ReadGallery, Search, Settings, Vectors, Verified,
+    Answer, BackedUp, Error, Hit, Info, Item, Method, Page, ReadGallery, Search, Settings, Vectors,
+    Verified,
 };
 
 /// Reads a gallery in a folder, from as many threads and processes as there are.
@@ -29,12 +33,23 @@ pub struct Reader {
     folder: PathBuf,
     settings: Settings,
     view: RwLock<Arc<View>>,
+    /// Held while the reader is refreshed.
+    refreshing: Mutex<()>,
 }
 
 /// A snapshot and those who wait for an answer from it.
 struct View {
     snapshot: Snapshot,
     combiner: Combiner<Question, Result<Found_, Arc<Error>>>,
+    /// Whether it keeps nobody from emptying the log.
+    is_settled: AtomicBool,
+}
+
+impl View {
+    fn new(snapshot: Snapshot) -> Arc<Self> {
+        let is_settled = snapshot.read_only.is_some().into();
+        Arc::new(Self { snapshot, combiner: Combiner::default(), is_settled })
+    }
 }
 
 type Found_ = (Vec<Vec<Found>>, Method);
@@ -53,8 +68,21 @@ impl Reader {
         let folder = folder.as_ref();
         let snapshot = take(folder, None)?;
         let settings = snapshot.head.settings.clone();
-        let view = RwLock::new(Arc::new(View { snapshot, combiner: Combiner::default() }));
-        Ok(Self { folder: folder.to_owned(), settings, view })
+        let view = RwLock::new(View::new(snapshot));
+        Ok(Self { folder: folder.to_owned(), settings, view, refreshing: Mutex::new(()) })
+    }
+
+    /// Lets the log be emptied that the view of this reader still needs: at once if it has grown
+    /// large, otherwise once nothing more is written.
+    fn settle(&self, changed: bool) -> Result<(), Error> {
+        let view = self.view();
+        let log = view.snapshot.catalogue().log_bytes();
+        if view.is_settled.load(Relaxed) || log == 0 || changed && log < LARGE {
+            return Ok(());
+        }
+        let settled = settle(&self.folder, &view.snapshot)? == Settled::Yes;
+        view.is_settled.store(settled, Relaxed);
+        Ok(())
     }
 
     fn view(&self) -> Arc<View> {
@@ -123,7 +151,8 @@ impl ReadGallery for Reader {
         let dimensions = self.settings.dimensions;
         let extents = snapshot.parts.iter().map(|part| part.segment.extent);
         let mut bytes: u64 = extents.map(|extent| segment::length(dimensions, extent.rows)).sum();
-        bytes += catalogue.path().metadata().at(catalogue.path())?.len();
+        let log_bytes = catalogue.log_bytes();
+        bytes += catalogue.path().metadata().at(catalogue.path())?.len() + log_bytes;
         if let Some(graph) = &snapshot.graph {
             // A newer writer may have replaced it.
             bytes += self.folder.join(&graph.file).metadata().map_or(0, |file| file.len());
@@ -139,8 +168,12 @@ impl ReadGallery for Reader {
             removed: snapshot.rows() as u64 - items,
             labels: catalogue.labels()?.into_iter().collect(),
             bytes,
+            log_bytes,
+            id: snapshot.state.id.clone(),
+            version: snapshot.state.version(),
             generation: snapshot.head.generation,
             index: snapshot.graph.as_ref().map(|graph| graph.index.clone()),
+            codes: snapshot.codes.as_ref().map(|codes| codes.recall.clone()),
         })
     }
 
@@ -149,19 +182,24 @@ impl ReadGallery for Reader {
     }
 
     fn refresh(&self) -> Result<bool, Error> {
+        let _turn = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.view();
-        let now = Catalogue::open(&self.folder, false)?.head()?.generation;
-        if now == before.snapshot.head.generation {
+        if before.snapshot.read_only.is_some_and(|stamp| stamp == Stamp::of(&self.folder)) {
             return Ok(false);
         }
-        let snapshot = take(&self.folder, Some(&before.snapshot))?;
-        let view = Arc::new(View { snapshot, combiner: Combiner::default() });
-        let mut current = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have refreshed too, and seen more.
-        if view.snapshot.head.generation > current.snapshot.head.generation {
-            *current = view;
+        let changed = Catalogue::open(&self.folder, false)?.state()? != before.snapshot.state;
+        if changed {
+            let snapshot = take(&self.folder, Some(&before.snapshot))?;
+            if snapshot.head.settings != self.settings {
+                return Err(Error::Replaced { location: self.folder.display().to_string() });
+            }
+            *self.view.write().unwrap_or_else(PoisonError::into_inner) = View::new(snapshot);
         }
-        Ok(true)
+        // It holds the log as the new view does.
+        drop(before);
+        // What is seen does not depend on it; the next refresh tries again.
+        let _ = self.settle(changed);
+        Ok(changed)
     }
 
     fn search(&self, queries: Vectors, search: &Search) -> Result<Answer, Error> {
@@ -226,5 +264,9 @@ impl ReadGallery for Reader {
 
     fn verify(&self) -> Result<Verified, Error> {
         verify::verify(&self.folder)
+    }
+
+    fn back_up(&self, to: &Path) -> Result<BackedUp, Error> {
+        backup::back_up(&self.folder, to)
     }
 }

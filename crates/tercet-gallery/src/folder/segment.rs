@@ -1,4 +1,4 @@
-//! Files of vectors: appended to, never changed.
+//! Files of vectors: appended to, never changed, and read into memory.
 //!
 //! A segment is a header of 64 bytes and then rows of little-endian f32. How many rows count and
 //! their checksum stand in the catalogue, whose commit makes them count: bytes beyond them are the
@@ -8,15 +8,16 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use memmap2::Mmap;
 use tercet::scan::squared_norms;
 
+use super::memory::{Memory, read_in_parts};
 use crate::Error;
 use crate::error::AtPath;
 
 #[cfg(target_endian = "big")]
-compile_error!("segments are mapped as little-endian numbers");
+compile_error!("segments are read as little-endian numbers");
 
 const MAGIC: &[u8; 8] = b"tercetV1";
 
@@ -44,13 +45,12 @@ pub(super) fn capacity(dimensions: usize) -> usize {
     (CAPACITY / (4 * dimensions)).max(1)
 }
 
-pub(super) fn path(folder: &Path, number: u32) -> PathBuf {
-    folder.join(format!("vectors-{number:06}.f32"))
+pub(super) fn name(number: u32) -> String {
+    format!("vectors-{number:06}.f32")
 }
 
-/// The number of a segment by its file's name.
-pub(super) fn number(name: &str) -> Option<u32> {
-    name.strip_prefix("vectors-")?.strip_suffix(".f32")?.parse().ok()
+pub(super) fn path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(name(number))
 }
 
 /// Bytes of the file that count.
@@ -90,7 +90,8 @@ fn check_length(file: &File, path: &Path, extent: Extent, dimensions: usize) -> 
     Ok(())
 }
 
-/// Begins a segment; what a stopped writer left under its name is overwritten.
+/// Begins a segment under a name that is the gallery's own: what a stopped writer left under it is
+/// overwritten.
 pub(super) fn begin(folder: &Path, number: u32, dimensions: usize) -> Result<Extent, Error> {
     let path = path(folder, number);
     let mut file = File::create(&path).at(&path)?;
@@ -129,13 +130,13 @@ pub(super) fn append(
 pub(super) struct Segment {
     pub(super) extent: Extent,
     dimensions: usize,
-    map: Mmap,
+    memory: Arc<Memory>,
     pub(super) squared_norms: Vec<f32>,
 }
 
 impl Segment {
-    /// Maps the file and reads all that counts: once, for the checksum and the norms. What `before`
-    /// has read of the same segment is not read again.
+    /// Reads all that counts, and computes the checksum and the norms. What `before` has read of the
+    /// same segment is not read again.
     pub(super) fn open(
         folder: &Path,
         extent: Extent,
@@ -146,40 +147,78 @@ impl Segment {
         let file = File::open(&path).at(&path)?;
         check_header(&file, &path, extent.number, dimensions)?;
         check_length(&file, &path, extent, dimensions)?;
-        let length = length(dimensions, extent.rows) as usize;
-        // SAFETY: the bytes that are mapped belong to a gallery; its writers only append behind
-        // them, and remove the file by its name alone, which leaves the mapping as it is.
-        #[allow(unsafe_code)]
-        let map = unsafe { memmap2::MmapOptions::new().len(length).map(&file) }.at(&path)?;
         let before = before.filter(|before| before.extent.rows <= extent.rows);
-        let (mut checksum, mut squared_norms_) = before.map_or_else(
-            || (0, Vec::new()),
-            |before| (before.extent.checksum, before.squared_norms.clone()),
-        );
-        squared_norms_.reserve_exact(extent.rows - squared_norms_.len());
-        let segment = Self { extent, dimensions, map, squared_norms: Vec::new() };
-        let rows = &segment.rows()[squared_norms_.len() * dimensions..];
-        for rows in rows.chunks((CHUNK / 4 / dimensions).max(1) * dimensions) {
-            checksum = crc32c::crc32c_append(checksum, bytemuck::cast_slice(rows));
-            squared_norms_.extend(squared_norms(rows, dimensions));
+        if let Some(before) = before
+            && let Some(longer) = before.extended(&file, &path, extent)?
+        {
+            return Ok(longer);
         }
-        if checksum != extent.checksum {
-            let what = format!(
-                "the checksum of its {} vectors is {checksum:08x}, expected {:08x}",
-                extent.rows, extent.checksum
-            );
-            return Err(Error::damaged(&path, what));
-        }
-        Ok(Self { squared_norms: squared_norms_, ..segment })
+        let rows = capacity(dimensions).max(extent.rows);
+        let nothing = Self {
+            extent: Extent { rows: 0, checksum: 0, ..extent },
+            dimensions,
+            memory: Arc::new(Memory::new(rows * dimensions, &path)?),
+            squared_norms: Vec::new(),
+        };
+        nothing
+            .extended(&file, &path, extent)?
+            .ok_or_else(|| Error::damaged(&path, "it has more rows than there is memory for"))
+    }
+
+    /// The segment with the rows that were added to it; none if others were added in their place.
+    fn extended(&self, file: &File, path: &Path, extent: Extent) -> Result<Option<Self>, Error> {
+        let dimensions = self.dimensions;
+        let (from, to) = (self.extent.rows, extent.rows);
+        let mut checksum = self.extent.checksum;
+        let mut norms = Vec::with_capacity(to);
+        norms.extend(&self.squared_norms);
+        let most = (CHUNK / 4 / dimensions).max(1) * dimensions * 4;
+        let count = (to - from) * dimensions;
+        let begin = length(dimensions, from);
+        let extended = self.memory.extend(from * dimensions, count, |bytes| {
+            let read = |part: &mut [u8], at: u64| file.read_exact_at(part, begin + at);
+            let read = read_in_parts(bytes, most, read, |part| {
+                checksum = crc32c::crc32c_append(checksum, part);
+                norms.extend(squared_norms(bytemuck::cast_slice(part), dimensions));
+            });
+            match read {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    let expected = length(dimensions, to);
+                    Err(Error::damaged(path, format!("expected at least {expected} bytes")))
+                }
+                read => read.at(path),
+            }?;
+            if checksum != extent.checksum {
+                let what = format!(
+                    "the checksum of its {to} vectors is {checksum:08x}, expected {:08x}",
+                    extent.checksum
+                );
+                return Err(Error::damaged(path, what));
+            }
+            Ok(())
+        })?;
+        let memory = self.memory.clone();
+        Ok(extended.then_some(Self { extent, dimensions, memory, squared_norms: norms }))
     }
 
     pub(super) fn rows(&self) -> &[f32] {
-        // The mapping begins at a page and holds whole rows behind the header.
-        bytemuck::cast_slice(&self.map[HEADER..])
+        self.memory.values(self.extent.rows * self.dimensions)
     }
 
     pub(super) fn row(&self, row: usize) -> &[f32] {
         &self.rows()[row * self.dimensions..][..self.dimensions]
+    }
+
+    /// Writes what counts to a new file of another folder, and waits until it is on disk.
+    pub(super) fn copy_to(&self, folder: &Path) -> Result<u64, Error> {
+        let path = path(folder, self.extent.number);
+        let mut file = File::create_new(&path).at(&path)?;
+        let header = header(self.extent.number, self.dimensions);
+        file.write_all(&header)
+            .and_then(|()| file.write_all(bytemuck::cast_slice(self.rows())))
+            .and_then(|()| file.sync_all())
+            .at(&path)?;
+        Ok(length(self.dimensions, self.extent.rows))
     }
 }
 
@@ -201,13 +240,10 @@ mod tests {
         let earlier = Segment::open(folder.path(), one, 2, None).unwrap();
         let again = Segment::open(folder.path(), two, 2, Some(&earlier)).unwrap();
         assert_eq!(again.squared_norms, [5.0, 25.0]);
-    }
-
-    #[test]
-    fn names_are_numbers() {
-        let folder = Path::new("g");
-        assert_eq!(number(path(folder, 12).file_name().unwrap().to_str().unwrap()), Some(12));
-        assert_eq!(number("vectors-.f32"), None);
-        assert_eq!(number("catalogue.sqlite"), None);
+        assert!(Arc::ptr_eq(&again.memory, &earlier.memory));
+        // Another continuation of the same rows, such as after a restore, has memory of its own.
+        let other = append(folder.path(), one, 2, &[5.0, 12.0]).unwrap();
+        let other = Segment::open(folder.path(), other, 2, Some(&earlier)).unwrap();
+        assert_eq!((other.rows(), again.rows()), (&[1.0, 2.0, 5.0, 12.0][..], segment.rows()));
     }
 }

@@ -8,7 +8,8 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use tercet::scan::{self, Block, CodedBlock, Codes, Found, Quantizer};
 
-use super::catalogue::{Catalogue, Graph, Head, Listed, at};
+use super::catalogue::{Catalogue, Graph, Head, Listed, MeasuredCodes, Stamp, State, at};
+use super::last_change;
 use super::segment::Segment;
 use crate::{Error, Filter, Method, Search};
 
@@ -17,13 +18,20 @@ const SAMPLE: usize = 4096;
 
 pub(super) struct Snapshot {
     pub(super) head: Head,
+    pub(super) state: State,
+    /// What the files were, where nothing can be written.
+    pub(super) read_only: Option<Stamp>,
     pub(super) parts: Vec<Part>,
     /// A connection that sees the catalogue as it was. Taken for single look-ups.
     catalogue: Mutex<Catalogue>,
     quantizer: Option<Arc<Learned>>,
+    pub(super) codes: Option<MeasuredCodes>,
     pub(super) graph: Option<Graph>,
     #[cfg(feature = "hnsw")]
     loaded: Option<Arc<super::hnsw::Loaded>>,
+    /// For each part, the rows that are measured beside the graph although they are in it.
+    #[cfg(feature = "hnsw")]
+    beside: Vec<Vec<usize>>,
 }
 
 /// A segment with the items that live in it.
@@ -72,9 +80,18 @@ impl Live {
 impl Snapshot {
     /// Sees the gallery as it is now. What `before` has read already is not read again.
     pub(super) fn take(folder: &Path, before: Option<&Self>) -> Result<Self, Error> {
+        // First: changes that are made between the two must not look as if they were lost.
+        let last = last_change::read(folder);
         let catalogue = Catalogue::open(folder, false)?;
         catalogue.freeze()?;
         let head = catalogue.head()?;
+        let state = catalogue.state()?;
+        last_change::check(folder, last.as_ref(), &state)?;
+        // Of another gallery, or another continuation of a backup, nothing is taken over.
+        let before = match before {
+            Some(before) if catalogue.continues(&before.state)? => Some(before),
+            _ => None,
+        };
         let dimensions = head.settings.dimensions;
         let listed = catalogue.segments()?;
         let known: HashMap<u32, &Part> = before
@@ -119,15 +136,24 @@ impl Snapshot {
                 Some(Arc::new(super::hnsw::Loaded::open(folder, graph, &head.settings)?))
             }
         };
+        #[cfg(feature = "hnsw")]
+        let beside = catalogue.beside_graph()?;
         let mut snapshot = Self {
             head,
+            state,
+            read_only: catalogue.read_only(),
             parts,
+            codes: catalogue.codes()?,
             catalogue: Mutex::new(catalogue),
             quantizer: before.and_then(|before| before.quantizer.clone()),
             graph,
             #[cfg(feature = "hnsw")]
             loaded,
+            #[cfg(feature = "hnsw")]
+            beside: Vec::new(),
         };
+        #[cfg(feature = "hnsw")]
+        snapshot.set_beside(&beside);
         snapshot.encode();
         Ok(snapshot)
     }
@@ -187,23 +213,59 @@ impl Snapshot {
         }
         match &self.quantizer {
             Some(learned) if !search.exact => {
-                let pairs = blocks.iter().zip(&self.parts);
-                let coded: Vec<CodedBlock> = pairs
-                    .filter_map(|(&block, part)| {
-                        Some(CodedBlock { block, codes: part.codes.as_deref()? })
-                    })
-                    .collect();
-                let candidates = self
-                    .head
-                    .settings
-                    .quantization
-                    .map_or(search.k, |kind| kind.candidates(search.k));
-                let quantizer = &learned.quantizer;
-                let found = scan::nearest_coded(queries, &coded, quantizer, search.k, candidates)?;
+                let factor = self.codes.as_ref().map_or(1, |codes| codes.factor);
+                let candidates = self.candidates(search.k, factor);
+                let found =
+                    self.nearest_by_codes(queries, search.k, candidates, learned, &blocks)?;
                 Ok((found, Method::Quantized))
             }
             _ => Ok((scan::nearest(queries, &blocks, search.k)?, Method::Exact)),
         }
+    }
+
+    /// How many rows the codes propose for the `k` nearest.
+    pub(super) fn candidates(&self, k: usize, factor: usize) -> usize {
+        let kind = self.head.settings.quantization;
+        kind.map_or(k, |kind| kind.candidates(k)).saturating_mul(factor)
+    }
+
+    /// The nearest rows of each query among so many candidates by their codes; none without codes.
+    pub(super) fn nearest_of_candidates(
+        &self,
+        queries: ArrayView2<f32>,
+        k: usize,
+        candidates: usize,
+    ) -> Result<Option<Vec<Vec<Found>>>, Error> {
+        let Some(learned) = &self.quantizer else { return Ok(None) };
+        let kept = self.kept(&Filter::default())?;
+        let blocks = self.blocks(&kept)?;
+        self.nearest_by_codes(queries, k, candidates, learned, &blocks).map(Some)
+    }
+
+    fn nearest_by_codes(
+        &self,
+        queries: ArrayView2<f32>,
+        k: usize,
+        candidates: usize,
+        learned: &Learned,
+        blocks: &[Block],
+    ) -> Result<Vec<Vec<Found>>, Error> {
+        let pairs = blocks.iter().zip(&self.parts);
+        let coded: Vec<CodedBlock> = pairs
+            .filter_map(|(&block, part)| Some(CodedBlock { block, codes: part.codes.as_deref()? }))
+            .collect();
+        Ok(scan::nearest_coded(queries, &coded, &learned.quantizer, k, candidates)?)
+    }
+
+    /// Part and row of every item, in the order of their places.
+    pub(super) fn living(&self) -> Vec<(usize, usize)> {
+        let parts = self.parts.iter().enumerate();
+        parts
+            .flat_map(|(part, of)| {
+                let rows = of.live.keys.iter().enumerate();
+                rows.filter(|&(_, &key)| key != 0).map(move |(row, _)| (part, row))
+            })
+            .collect()
     }
 
     /// Whether a walk through the graph would often meet rows that pass. Otherwise measuring those
@@ -217,7 +279,30 @@ impl Snapshot {
         20 * self.parts.iter().zip(kept).map(count).sum::<usize>() >= self.rows()
     }
 
-    /// The graph's proposals among the rows that it has seen, and all of the rows added since.
+    /// The nearest of some rows, each a part and a row of it.
+    #[cfg(feature = "hnsw")]
+    pub(super) fn measure(
+        &self,
+        query: ndarray::ArrayView1<f32>,
+        rows: impl Iterator<Item = (usize, usize)>,
+        k: usize,
+    ) -> Result<Vec<Found>, Error> {
+        let kept = vec![None; self.parts.len()];
+        let places = rows.map(|(part, row)| (part as u32, row as u32));
+        Ok(scan::nearest_among(query, &self.blocks(&kept)?, places, k)?)
+    }
+
+    #[cfg(feature = "hnsw")]
+    fn set_beside(&mut self, places: &[i64]) {
+        let mut beside = vec![Vec::new(); self.parts.len()];
+        for (part, row) in places.iter().filter_map(|&place| self.row_at(place)) {
+            beside[part].push(row);
+        }
+        self.beside = beside;
+    }
+
+    /// The graph's proposals among the rows that it has seen, and all of the rows that were added
+    /// since or that it does not find.
     #[cfg(feature = "hnsw")]
     fn nearest_by_graph(
         &self,
@@ -231,7 +316,10 @@ impl Snapshot {
             .parts
             .iter()
             .zip(kept)
-            .map(|(part, kept)| Some(without_first(part, kept, graph.seen(part.segment.extent))))
+            .zip(&self.beside)
+            .map(|((part, kept), beside)| {
+                Some(beside_graph(part, kept, graph.seen(part.segment.extent), beside))
+            })
             .collect();
         let mut found = scan::nearest(queries, &self.blocks(&later)?, k)?;
         let keeps = |place: i64| match self.row_at(place) {
@@ -246,6 +334,7 @@ impl Snapshot {
             let places = places.map(|(part, row)| (part as u32, row as u32));
             found.extend(scan::nearest_among(query, blocks, places, k)?);
             found.sort_unstable();
+            found.dedup();
             found.truncate(k);
         }
         Ok(found)
@@ -281,8 +370,8 @@ impl Snapshot {
             }
             self.keep_only(&mut kept, &places);
         }
-        for (name, value) in &filter.attributes {
-            self.keep_only(&mut kept, &catalogue.places_with(name, value)?);
+        for (name, values) in &filter.attributes {
+            self.keep_only(&mut kept, &catalogue.places_with(name, values.as_slice())?);
         }
         for id in &filter.without {
             let Some((_, place)) = catalogue.find(id)? else { continue };
@@ -315,13 +404,18 @@ impl Part {
     }
 }
 
-/// The rows that are kept, without the first ones.
+/// The rows that are kept and measured: all but the first ones, which the graph has seen, and of
+/// these the ones `beside` it.
 #[cfg(feature = "hnsw")]
-fn without_first(part: &Part, kept: &Option<Vec<u64>>, first: usize) -> Vec<u64> {
-    let mut bits = kept.clone().unwrap_or_else(|| vec![!0; part.words()]);
+fn beside_graph(part: &Part, kept: &Option<Vec<u64>>, first: usize, beside: &[usize]) -> Vec<u64> {
+    let kept = kept.clone().unwrap_or_else(|| vec![!0; part.words()]);
+    let mut bits = kept.clone();
     bits[..first / 64].fill(0);
     if let Some(word) = bits.get_mut(first / 64) {
         *word &= !0 << (first % 64);
+    }
+    for row in beside {
+        bits[row / 64] |= kept[row / 64] & 1 << (row % 64);
     }
     bits
 }

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use super::model;
+use super::catalogue::Catalogue;
 use super::reader::take;
+use super::{last_change, model};
 use crate::Error;
 use crate::Verified;
 
 /// Reads the newest state of a gallery from its files: every vector, item and thumbnail, the graph,
-/// the model, and SQLite's own structure.
+/// the model, SQLite's own structure, and the log of changes that are not yet part of it.
 pub(super) fn verify(folder: &Path) -> Result<Verified, Error> {
+    last_change::check_record(folder)?;
+    Catalogue::open(folder, false)?.check_log()?;
     // Without anything read before, this compares each segment and the graph with its checksum.
     let snapshot = take(folder, None)?;
     let catalogue = snapshot.catalogue();

@@ -1,19 +1,24 @@
 //! The one who changes a gallery.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView2;
 
-use super::catalogue::{Catalogue, Head, Listed, place};
-use super::model;
+use super::catalogue::{self, Catalogue, Checkpoint, Head, Listed, place};
 use super::segment::{self, Extent};
+use super::{codes, last_change, model};
 use crate::error::AtPath;
 use crate::item::{check, distinct};
 use crate::{
-    Added, Compacted, Duplicates, Error, Hnsw, Index, Item, Settings, Vectors, WriteGallery,
+    Added, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Item, Settings, Vectors,
+    WriteGallery,
 };
+
+const LOCK: &str = "writer.lock";
 
 /// Changes a gallery in a folder. There is one writer at a time; readers are not disturbed.
 ///
@@ -24,6 +29,8 @@ pub struct Writer {
     pub(super) folder: PathBuf,
     pub(super) catalogue: Catalogue,
     settings: Settings,
+    /// Device and number of the catalogue's file: another one under its name is another gallery.
+    file: (u64, u64),
     /// Held for as long as the writer lives; the system frees it with the process.
     lock: File,
 }
@@ -40,21 +47,51 @@ impl Writer {
     /// Makes an empty gallery in a folder, which is made too if it is not there.
     ///
     /// # Errors
-    /// There is a gallery already, or another file of its name; no dimensions; a disk that cannot
-    /// be written.
+    /// There is a gallery already; a folder that is not empty; no dimensions; a disk that cannot be
+    /// written.
     pub fn create(folder: impl AsRef<Path>, settings: Settings) -> Result<Self, Error> {
-        let folder = folder.as_ref();
+        Self::make(folder.as_ref(), settings, None)
+    }
+
+    /// As [`create`](Self::create), with the file of the model that makes the vectors, which the
+    /// gallery then has from its first moment.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_with_model(
+        folder: impl AsRef<Path>,
+        settings: Settings,
+        model: &[u8],
+    ) -> Result<Self, Error> {
+        Self::make(folder.as_ref(), settings, Some(model))
+    }
+
+    fn make(folder: &Path, settings: Settings, model: Option<&[u8]>) -> Result<Self, Error> {
         if settings.dimensions == 0 {
             return Err(tercet::Error::NoDimensions.into());
         }
         fs::create_dir_all(folder).at(folder)?;
+        // Before the lock, which would leave its file in a folder that holds something else.
+        refuse_other_files(folder)?;
         let lock = lock(folder)?;
         let mut catalogue = Catalogue::create(folder)?;
         if catalogue.is_begun()? {
             return Err(Error::AlreadyThere { location: folder.display().to_string() });
         }
-        catalogue.begin_gallery(&settings)?;
-        Ok(Self { folder: folder.to_owned(), catalogue, settings, lock })
+        catalogue.prepare()?;
+        let model = model
+            .map(|model| {
+                catalogue.announce(&model::names())?;
+                model::write(folder, model)
+            })
+            .transpose()?;
+        catalogue.begin_gallery(&settings, model)?;
+        let file = file_number(folder)?;
+        let writer = Self { folder: folder.to_owned(), catalogue, settings, file, lock };
+        // Whatever becomes of the log, the catalogue itself says that there is a gallery.
+        writer.catalogue.checkpoint(Checkpoint::Truncate)?;
+        last_change::write(folder, &writer.catalogue.state()?);
+        Ok(writer)
     }
 
     /// Opens a gallery to change it, and clears away what a stopped writer left.
@@ -69,45 +106,93 @@ impl Writer {
         // Before the lock, which would leave its file in a folder that is no gallery.
         drop(Catalogue::open(folder, false)?);
         let lock = lock(folder)?;
-        let catalogue = Catalogue::open(folder, true)?;
+        let last = last_change::read(folder);
+        let mut catalogue = Catalogue::open(folder, true)?;
+        last_change::check(folder, last.as_ref(), &catalogue.state()?)?;
+        catalogue.complete()?;
         let settings = catalogue.head()?.settings;
-        let writer = Self { folder: folder.to_owned(), catalogue, settings, lock };
+        let file = file_number(folder)?;
+        let mut writer = Self { folder: folder.to_owned(), catalogue, settings, file, lock };
         writer.clear_leftovers()?;
         Ok(writer)
     }
 
-    /// Removes files that the catalogue does not speak of, by our own names only.
-    pub(super) fn clear_leftovers(&self) -> Result<(), Error> {
-        let listed = self.catalogue.segments()?;
-        let graph = self.catalogue.graph()?.map(|graph| graph.file);
-        for entry in fs::read_dir(&self.folder).at(&self.folder)? {
-            let name = entry.at(&self.folder)?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let is_leftover = match segment::number(name) {
-                Some(number) => listed.iter().all(|listed| listed.extent.number != number),
-                None => {
-                    name.starts_with("index-")
-                        && name.ends_with(".hnsw")
-                        && graph.as_deref() != Some(name)
-                        || name == model::UNFINISHED
-                }
-            };
-            if is_leftover {
-                let path = self.folder.join(name);
-                fs::remove_file(&path).at(&path)?;
-            }
+    /// Makes a change, everything or nothing, and records it as the last one.
+    pub(super) fn change<T>(
+        &mut self,
+        steps: impl FnOnce(&mut Catalogue) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if file_number(&self.folder).ok() != Some(self.file) {
+            return Err(Error::Replaced { location: self.folder.display().to_string() });
         }
-        Ok(())
+        let (done, state) = self.catalogue.change(|catalogue| {
+            let done = steps(catalogue)?;
+            Ok((done, catalogue.state()?))
+        })?;
+        last_change::write(&self.folder, &state);
+        Ok(done)
     }
 
-    /// Appends rows to the last segment and begins others as they fill up; returns the place of
-    /// each row. Nothing counts before the catalogue's commit.
+    /// Removes the gallery's own files that no longer count.
+    pub(super) fn clear_leftovers(&mut self) -> Result<(), Error> {
+        let mut counts: HashSet<String> = self
+            .catalogue
+            .segments()?
+            .iter()
+            .map(|listed| segment::name(listed.extent.number))
+            .collect();
+        counts.extend(self.catalogue.graph()?.map(|graph| graph.file));
+        counts.extend(self.catalogue.model_file()?.map(|_| model::FILE.to_owned()));
+        let own = self.catalogue.own_files()?;
+        let leftovers: Vec<&String> = own.difference(&counts).collect();
+        if leftovers.is_empty() {
+            return Ok(());
+        }
+        for name in &leftovers {
+            let path = self.folder.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed.at(&path)?,
+            }
+        }
+        self.catalogue
+            .change(|catalogue| leftovers.iter().try_for_each(|name| catalogue.forget(name)))
+    }
+
+    /// Numbers for segments that so many rows need behind `last`, announced as the gallery's own.
+    /// Numbers whose file names are taken by other files are left out.
+    pub(super) fn new_segments(
+        &mut self,
+        rows: usize,
+        last: Option<Extent>,
+    ) -> Result<Vec<u32>, Error> {
+        let capacity = segment::capacity(self.settings.dimensions);
+        let room = last.map_or(0, |last| capacity.saturating_sub(last.rows));
+        let needed = rows.saturating_sub(room).div_ceil(capacity);
+        if needed == 0 {
+            return Ok(Vec::new());
+        }
+        let own = self.catalogue.own_files()?;
+        let is_free = |&number: &u32| {
+            let name = segment::name(number);
+            own.contains(&name) || self.folder.join(name).symlink_metadata().is_err()
+        };
+        let first = self.catalogue.head()?.segments;
+        let numbers: Vec<u32> = (first..).filter(is_free).take(needed).collect();
+        let names: Vec<String> = numbers.iter().map(|&number| segment::name(number)).collect();
+        self.catalogue.announce(&names)?;
+        Ok(numbers)
+    }
+
+    /// Appends rows to the last segment and begins others, of the [new](Self::new_segments) numbers,
+    /// as they fill up; returns the place of each row. Nothing counts before the catalogue's commit.
     pub(super) fn append(
         folder: &Path,
         catalogue: &Catalogue,
         head: &mut Head,
         last: Option<Extent>,
         rows: ArrayView2<f32>,
+        new: &mut impl Iterator<Item = u32>,
     ) -> Result<Vec<i64>, Error> {
         let dimensions = rows.ncols();
         let capacity = segment::capacity(dimensions);
@@ -119,8 +204,9 @@ impl Writer {
             let extent = match current.filter(|extent| extent.rows < capacity) {
                 Some(extent) => extent,
                 None => {
-                    head.segments += 1;
-                    segment::begin(folder, head.segments - 1, dimensions)?
+                    let number = new.next().unwrap_or(head.segments);
+                    head.segments = number + 1;
+                    segment::begin(folder, number, dimensions)?
                 }
             };
             let count = (capacity - extent.rows).min(values.len() / dimensions);
@@ -151,8 +237,10 @@ impl WriteGallery for Writer {
         if items.is_empty() {
             return Ok(Added { added: 0, replaced: 0 });
         }
-        let folder = &self.folder;
-        self.catalogue.change(|catalogue| {
+        let last = self.catalogue.segments()?.last().map(|listed| listed.extent);
+        let mut new = self.new_segments(rows.nrows(), last)?.into_iter();
+        let folder = self.folder.clone();
+        self.change(|catalogue| {
             let mut head = catalogue.head()?;
             head.generation += 1;
             let mut replaced = 0;
@@ -166,7 +254,7 @@ impl WriteGallery for Writer {
                 replaced += 1;
             }
             let last = catalogue.segments()?.last().map(|listed| listed.extent);
-            let places = Self::append(folder, catalogue, &mut head, last, rows.view())?;
+            let places = Self::append(&folder, catalogue, &mut head, last, rows.view(), &mut new)?;
             for (item, place) in items.iter().zip(places) {
                 catalogue.insert(item, place)?;
             }
@@ -182,7 +270,7 @@ impl WriteGallery for Writer {
         if ids.is_empty() {
             return Ok(());
         }
-        self.catalogue.change(|catalogue| {
+        self.change(|catalogue| {
             let mut head = catalogue.head()?;
             head.generation += 1;
             for &id in ids {
@@ -194,7 +282,10 @@ impl WriteGallery for Writer {
             }
             head.items -= ids.len() as i64;
             catalogue.set_head(&head)
-        })
+        })?;
+        // The change itself is safe. What cannot be emptied now waits for the readers' refresh.
+        let _ = self.empty_log();
+        Ok(())
     }
 
     #[cfg(feature = "hnsw")]
@@ -208,22 +299,75 @@ impl WriteGallery for Writer {
     }
 
     fn keep_model(&mut self, file: &[u8]) -> Result<(), Error> {
-        let folder = &self.folder;
-        self.catalogue.change(|catalogue| {
+        let own = self.catalogue.own_files()?;
+        for name in model::names() {
+            let path = self.folder.join(&name);
+            if !own.contains(&name) && path.symlink_metadata().is_ok() {
+                return Err(Error::ForeignFile { path });
+            }
+        }
+        self.catalogue.announce(&model::names())?;
+        let folder = self.folder.clone();
+        self.change(|catalogue| {
             let mut head = catalogue.head()?;
             head.generation += 1;
-            catalogue.set_model_file(model::write(folder, file)?)?;
+            catalogue.set_model_file(model::write(&folder, file)?)?;
             catalogue.set_head(&head)
         })
+    }
+
+    fn measure_codes(&mut self) -> Result<Option<CodeRecall>, Error> {
+        codes::measure(self)
     }
 
     fn compact(&mut self) -> Result<Compacted, Error> {
         super::compact::compact(self)
     }
+
+    fn empty_log(&mut self) -> Result<bool, Error> {
+        self.catalogue.checkpoint(Checkpoint::Truncate)
+    }
+}
+
+fn file_number(folder: &Path) -> Result<(u64, u64), Error> {
+    let path = folder.join(catalogue::FILE);
+    let file = path.metadata().at(&path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+/// Refuses a folder with files that neither a gallery nor a creation that was stopped has made.
+fn refuse_other_files(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(catalogue::FILE);
+    let mut own = vec![LOCK.to_owned(), last_change::FILE.to_owned()];
+    own.extend(["", "-wal", "-shm", "-journal"].map(|end| format!("{}{end}", catalogue::FILE)));
+    let refuse = |found: &str| {
+        let location = folder.display().to_string();
+        Err(Error::NotEmpty { location, found: found.to_owned() })
+    };
+    if path.is_file() {
+        let catalogue = match Catalogue::create(folder) {
+            Ok(catalogue) => catalogue,
+            Err(_) => return refuse(catalogue::FILE),
+        };
+        match catalogue.is_begun().and_then(|begun| Ok((begun, catalogue.unfinished()?))) {
+            // That there is a gallery is said once nobody writes it.
+            Ok((true, Some(_))) => return Ok(()),
+            Ok((_, Some(announced))) => own.extend(announced),
+            Ok((_, None)) | Err(_) => return refuse(catalogue::FILE),
+        }
+    }
+    for entry in fs::read_dir(folder).at(folder)? {
+        let name = entry.at(folder)?.file_name();
+        let name = name.to_string_lossy();
+        if !own.iter().any(|own| *own == name) {
+            return refuse(&name);
+        }
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> Result<File, Error> {
-    let path = folder.join("writer.lock");
+    let path = folder.join(LOCK);
     let file = OpenOptions::new().create(true).append(true).open(&path).at(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -68,6 +68,29 @@ fn settings(client: &mut impl GenericClient, address: &str) -> Result<(Settings,
     Ok((settings, head.try_get("generation")?))
 }
 
+/// Which gallery of the database this is, and at which of its states.
+struct Identity {
+    gallery: String,
+    transaction: String,
+}
+
+impl Identity {
+    /// Text that differs for every state of every gallery.
+    fn version(&self, generation: i64) -> String {
+        format!("{}-{generation}-{}", self.gallery, self.transaction)
+    }
+}
+
+/// The number of the gallery's table, which no other one gets while the database exists, and the
+/// transaction of its last change.
+fn identity(client: &mut impl GenericClient) -> Result<Identity, Error> {
+    let row = client.query_one(
+        "SELECT 'tercet_gallery'::REGCLASS::OID::TEXT, xmin::TEXT FROM tercet_gallery",
+        &[],
+    )?;
+    Ok(Identity { gallery: row.try_get(0)?, transaction: row.try_get(1)? })
+}
+
 fn size(client: &mut impl GenericClient) -> Result<u64, Error> {
     let bytes = client.query_one("SELECT pg_total_relation_size('tercet_items')", &[])?;
     Ok(bytes.get::<_, i64>(0) as u64)

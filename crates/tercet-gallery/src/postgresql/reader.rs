@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::Array2;
@@ -10,11 +9,11 @@ use pgvector::Vector;
 use postgres::{Client, NoTls, Row};
 
 use super::search::{index, nearest, prepare_search};
-use super::{item, settings, size};
+use super::{identity, item, settings, size};
 use crate::item::at_least_one;
 use crate::{
-    Answer, Error, Hit, Info, Item, Page, ReadGallery, Search, Settings, Thumbnail, Vectors,
-    Verified, shown,
+    Answer, BackedUp, Error, Hit, Info, Item, Page, ReadGallery, Search, Settings, Thumbnail,
+    Vectors, Verified, shown,
 };
 
 /// Reads a gallery in a database, over as many connections as there are threads that ask.
@@ -22,7 +21,8 @@ pub struct PostgresReader {
     address: String,
     settings: Settings,
     idle: Mutex<Vec<Client>>,
-    generation: AtomicI64,
+    /// What the gallery was when it was last looked at.
+    version: Mutex<String>,
 }
 
 impl PostgresReader {
@@ -33,8 +33,8 @@ impl PostgresReader {
     pub fn open(address: &str) -> Result<Self, Error> {
         let mut client = Client::connect(address, NoTls)?;
         let (settings, generation) = settings(&mut client, address)?;
-        let (idle, generation) = (Mutex::new(vec![client]), AtomicI64::new(generation));
-        Ok(Self { address: address.into(), settings, idle, generation })
+        let version = Mutex::new(identity(&mut client)?.version(generation));
+        Ok(Self { address: address.into(), settings, idle: Mutex::new(vec![client]), version })
     }
 
     /// Asks over an idle connection, or another one.
@@ -55,6 +55,7 @@ impl ReadGallery for PostgresReader {
     fn info(&self) -> Result<Info, Error> {
         self.ask(|client| {
             let (settings, generation) = settings(client, &self.address)?;
+            let id = identity(client)?;
             let labels = client.query(
                 "SELECT label, count(*) FROM tercet_items WHERE label IS NOT NULL GROUP BY label",
                 &[],
@@ -70,8 +71,12 @@ impl ReadGallery for PostgresReader {
                 removed: 0,
                 labels: labels.iter().map(count).collect(),
                 bytes: size(client)?,
+                log_bytes: 0,
+                version: id.version(generation),
+                id: Some(id.gallery),
                 generation,
                 index: index(client)?.map(|(index, _)| index),
+                codes: None,
             })
         })
     }
@@ -81,8 +86,17 @@ impl ReadGallery for PostgresReader {
     }
 
     fn refresh(&self) -> Result<bool, Error> {
-        let (_, now) = self.ask(|client| settings(client, &self.address))?;
-        Ok(self.generation.swap(now, Relaxed) != now)
+        let (settings, version) = self.ask(|client| {
+            let (settings, generation) = settings(client, &self.address)?;
+            Ok((settings, identity(client)?.version(generation)))
+        })?;
+        if settings != self.settings {
+            return Err(Error::Replaced { location: shown(&self.address) });
+        }
+        let mut seen = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *seen != version;
+        *seen = version;
+        Ok(changed)
     }
 
     fn search(&self, queries: Vectors, search: &Search) -> Result<Answer, Error> {
@@ -182,5 +196,9 @@ impl ReadGallery for PostgresReader {
             let bytes = (rows * 4 * dimensions) as u64;
             Ok(Verified { rows: rows as u64, items: rows as u64, bytes })
         })
+    }
+
+    fn back_up(&self, _: &Path) -> Result<BackedUp, Error> {
+        Err(Error::Missing { what: "a backup of a gallery in a database", needs: "pg_dump" })
     }
 }

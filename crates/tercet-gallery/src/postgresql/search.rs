@@ -5,7 +5,7 @@ use postgres::types::ToSql;
 use postgres::{GenericClient, Row, Transaction};
 
 use super::json;
-use crate::{Error, Filter, Index, Method};
+use crate::{Error, Filter, Index, Method, Values};
 
 /// The HNSW graph and how many candidates its searches keep.
 pub(super) fn index(client: &mut impl GenericClient) -> Result<Option<(Index, i64)>, Error> {
@@ -44,6 +44,15 @@ pub(super) fn prepare_search(
     Ok(Method::Hnsw)
 }
 
+/// For every name, the attributes of which an item must have one.
+fn alternatives(filter: &Filter) -> Vec<Vec<serde_json::Value>> {
+    let of_name = |(name, values): (&String, &Values)| {
+        let one = |value: &String| json(&[(name.clone(), value.clone())].into());
+        values.as_slice().iter().map(one).collect()
+    };
+    filter.attributes.iter().map(of_name).collect()
+}
+
 pub(super) fn nearest(
     moment: &mut Transaction,
     query: &Vector,
@@ -51,7 +60,7 @@ pub(super) fn nearest(
     filter: &Filter,
 ) -> Result<Vec<Row>, Error> {
     let k = i64::try_from(k).unwrap_or(i64::MAX);
-    let attributes = json(&filter.attributes);
+    let attributes = alternatives(filter);
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![query, &k];
     let mut conditions = String::new();
     let mut also = |condition: &str, value| {
@@ -62,8 +71,8 @@ pub(super) fn nearest(
     if !filter.labels.is_empty() {
         also("label = ANY(?)", &filter.labels);
     }
-    if !filter.attributes.is_empty() {
-        also("attributes @> ?", &attributes);
+    for any in &attributes {
+        also("attributes @> ANY(?)", any);
     }
     if !filter.without.is_empty() {
         also("id <> ALL(?)", &filter.without);

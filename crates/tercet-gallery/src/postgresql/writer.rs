@@ -11,7 +11,7 @@ use super::search::{nearest, prepare_search};
 use super::{FORMAT, SCHEMA, is_gallery, json, settings, size};
 use crate::item::{check, distinct};
 use crate::{
-    Added, Compacted, Duplicates, Error, Filter, Hnsw, Index, Item, Settings, Vectors,
+    Added, CodeRecall, Compacted, Duplicates, Error, Filter, Hnsw, Index, Item, Settings, Vectors,
     WriteGallery, shown,
 };
 
@@ -165,6 +165,16 @@ impl WriteGallery for PostgresWriter {
         )?;
         count_change(&mut change)?;
         Ok(change.commit()?)
+    }
+
+    /// There are no codes.
+    fn measure_codes(&mut self) -> Result<Option<CodeRecall>, Error> {
+        Ok(None)
+    }
+
+    /// The log is the database's.
+    fn empty_log(&mut self) -> Result<bool, Error> {
+        Ok(true)
     }
 
     fn compact(&mut self) -> Result<Compacted, Error> {

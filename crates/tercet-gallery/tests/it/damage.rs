@@ -32,10 +32,8 @@ fn a_torn_tail_is_not_data() {
     let path = gallery(folder.path());
     let mut file = OpenOptions::new().append(true).open(segment(&path)).unwrap();
     file.write_all(&[0xab; 33]).unwrap();
-    fs::write(path.join("vectors-000007.f32"), b"an append that never came to its commit").unwrap();
     assert_eq!(Reader::open(&path).unwrap().info().unwrap().items, 40);
     let mut writer = Writer::open(&path).unwrap();
-    assert!(!path.join("vectors-000007.f32").exists());
     let added = fill(&mut writer, 40, 3);
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.verify().unwrap().items, 43);

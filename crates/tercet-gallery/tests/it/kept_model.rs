@@ -26,6 +26,9 @@ fn a_model_is_kept_and_checked() {
 
     // What a writer left that was stopped in the middle is cleared away by the next one.
     drop(writer);
+    let sql = rusqlite::Connection::open(path.join("catalogue.sqlite")).unwrap();
+    sql.execute("INSERT OR IGNORE INTO files VALUES ('model.unfinished')", []).unwrap();
+    drop(sql);
     fs::write(path.join("model.unfinished"), b"half").unwrap();
     let mut writer = Writer::open(&path).unwrap();
     assert!(!path.join("model.unfinished").exists());

@@ -75,6 +75,14 @@ fn a_killed_writer_loses_nothing_acknowledged() {
         }
         acknowledged = present;
     }
+    // And leaves no file that does not count.
+    drop(Writer::open(&folder).unwrap());
+    let sql = rusqlite::Connection::open(folder.join("catalogue.sqlite")).unwrap();
+    let count = |of: &str| -> i64 { sql.query_row(of, [], |row| row.get(0)).unwrap() };
+    let segments = std::fs::read_dir(&folder)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".f32"));
+    assert_eq!(segments.count() as i64, count("SELECT count(*) FROM segments"));
     assert!(changes > 100, "only {changes} changes were made: the test has tested little");
 }
 

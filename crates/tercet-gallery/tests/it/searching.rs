@@ -60,6 +60,16 @@ fn filters_let_only_some_items_through() {
         let found: Vec<&str> = hits.iter().map(|hit| &hit.item.id[..]).collect();
         assert_eq!(found, expected);
     }
+    // Several values of one name are alternatives; several names must all hold.
+    let mut either = Search::nearest(600);
+    either.filter.allow("camera", "1");
+    either.filter.allow("camera", "2");
+    let found = reader.search(of(&queries), &either).unwrap();
+    assert!(found.hits.iter().all(|hits| {
+        hits.len() == 400 && hits.iter().all(|hit| hit.item.attributes["camera"] != "0")
+    }));
+    either.filter.allow("day", "monday");
+    assert!(reader.search(of(&queries), &either).unwrap().hits.iter().all(Vec::is_empty));
     search.filter.labels = vec!["nothing".into()];
     let found = reader.search(of(&queries), &search).unwrap();
     assert!(found.hits.len() == 4 && found.hits.iter().all(Vec::is_empty));
@@ -199,6 +209,52 @@ mod hnsw {
             .unwrap()
             .filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().ends_with(".hnsw"));
         assert_eq!(left.count(), 0);
+    }
+
+    #[test]
+    fn every_item_finds_itself_however_many_threads_have_built_the_graph() {
+        let (folder, reader, rows) = gallery(settings(32), 6000);
+        let mut writer = Writer::open(folder.path()).unwrap();
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(32).build().unwrap();
+        threads.install(|| writer.build_index(Hnsw::default())).unwrap();
+        reader.refresh().unwrap();
+        let lost = |rows: &Array2<f32>, from: usize| {
+            let found = reader.search(of(rows), &Search::nearest(1)).unwrap();
+            assert_eq!(found.method, Method::Hnsw);
+            let own = found.hits.iter().enumerate();
+            own.filter(|(own, hits)| hits[0].item.id != format!("item-{}", from + own)).count()
+        };
+        assert_eq!(lost(&rows, 0), 0);
+        // Added later, then in a graph over all, then opened from its file.
+        let later = fill(&mut writer, 6000, 500);
+        reader.refresh().unwrap();
+        assert_eq!((lost(&rows, 0), lost(&later, 6000)), (0, 0));
+        threads.install(|| writer.build_index(Hnsw::default())).unwrap();
+        reader.refresh().unwrap();
+        assert_eq!((lost(&rows, 0), lost(&later, 6000)), (0, 0));
+        let reader = Reader::open(folder.path()).unwrap();
+        let found = reader.search(of(&rows), &Search::nearest(1)).unwrap();
+        assert!(found.hits.iter().all(|hits| hits[0].distance == 0.0));
+    }
+
+    #[test]
+    fn vectors_that_are_the_same_are_all_found() {
+        // More than a search keeps: no graph reaches all of them.
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(folder.path(), settings(4)).unwrap();
+        let rows = Array2::from_elem((300, 4), 0.5);
+        writer.add(of(&rows), &crate::world::items(0, 300), Default::default()).unwrap();
+        fill(&mut writer, 300, 700);
+        writer.build_index(Hnsw::default()).unwrap();
+        let reader = Reader::open(folder.path()).unwrap();
+        let query = rows.slice(s![..1, ..]).to_owned();
+        let found = reader.search(of(&query), &Search::nearest(300)).unwrap();
+        assert_eq!(found.method, Method::Hnsw);
+        let mut ids: Vec<&str> = found.hits[0].iter().map(|hit| &hit.item.id[..]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 300);
+        assert!(found.hits[0].iter().all(|hit| hit.distance == 0.0));
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub(super) async fn projection(
                 .into_response())
         }
         Shown::Failed(error) => Err(Refusal::unacceptable("no-map", error)),
-        Shown::Map { generation, json } => {
-            let tag = HeaderValue::from_str(&format!("\"{generation}\""));
+        Shown::Map { version, json } => {
+            let tag = HeaderValue::from_str(&format!("\"{version}\""));
             let tag = tag.map_err(Refusal::internal)?;
             let again = HeaderValue::from_static("no-cache");
             let has = headers.get(header::IF_NONE_MATCH) == Some(&tag);

@@ -53,7 +53,7 @@ struct FoundItem {
     params(
         ("k" = Option<usize>, Query, description = "How many, from 1 to 1000; 12 unless said"),
         ("label" = Option<Vec<String>>, Query, description = "Only of this class; may be repeated"),
-        ("attribute" = Option<Vec<String>>, Query, description = "Only with `name:value`; may be repeated"),
+        ("attribute" = Option<Vec<String>>, Query, description = "Only with `name:value`; several values of one name are alternatives, several names must all hold"),
         ("without" = Option<Vec<String>>, Query, description = "Not this id; may be repeated"),
         ("threshold" = Option<f64>, Query, description = "Below which distance items are the same; the model's unless said"),
         ("exact" = Option<bool>, Query, description = "Measure every vector, passing over codes and index"),
@@ -78,11 +78,11 @@ pub(super) async fn search(
     let k = query.number("k", 1..=MOST, 12)?;
     let threshold = service.threshold(&mut query)?;
     let exact = query.switch("exact")?;
-    let mut filter = Filter {
-        labels: query.all("label"),
-        attributes: query.pairs("attribute")?.into_iter().collect(),
-        without: query.all("without"),
-    };
+    let mut filter =
+        Filter { labels: query.all("label"), without: query.all("without"), ..Filter::default() };
+    for (name, value) in query.pairs("attribute")? {
+        filter.allow(name, value);
+    }
     query.end()?;
 
     let question = question::one(&service, request).await?;

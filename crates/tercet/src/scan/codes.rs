@@ -4,18 +4,20 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::gather::{Nearest, Tile, gather};
+use super::quantizer::{Quantizer, Scale};
 use super::{Block, Found, Queries, squared_distance};
-use crate::simd::vectorised;
+use crate::simd::{LANES, vectorised};
 use crate::{Error, named::named};
 
 /// How a vector is made small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantization {
-    /// One byte a component: x ≈ s·c with c in −127…127 and s = max|x| / 127, for each vector.
+    /// One byte a component: x ≈ m + s·c with c in −127…127; centre m and step s are fitted to each
+    /// component. The query is compared with what the codes stand for.
     I8,
-    /// One bit a component: whether it is above its mean. Two codes are compared by the number of
-    /// bits that differ.
+    /// One bit a component: whether it is above its median; several where a component has more than
+    /// its share of the variance. Two codes are compared by the number of bits that differ.
     B1,
 }
 
@@ -42,64 +44,6 @@ impl Quantization {
 
 named!(Quantization, "quantization");
 
-/// What turns rows into codes.
-#[derive(Debug, Clone)]
-pub struct Quantizer {
-    kind: Quantization,
-    /// Of each component; only for bits.
-    means: Vec<f32>,
-}
-
-impl Quantizer {
-    /// Learns what a code needs to know from some rows of the kind to come.
-    ///
-    /// # Shapes
-    /// - rows: N·D
-    pub fn fit(kind: Quantization, rows: &[f32], dimensions: usize) -> Self {
-        let mut sums = vec![0.0_f64; dimensions];
-        for row in rows.chunks_exact(dimensions.max(1)) {
-            for (sum, &x) in sums.iter_mut().zip(row) {
-                *sum += f64::from(x);
-            }
-        }
-        let count = (rows.len() / dimensions.max(1)).max(1) as f64;
-        Self { kind, means: sums.iter().map(|sum| (sum / count) as f32).collect() }
-    }
-
-    /// The codes of rows.
-    ///
-    /// # Shapes
-    /// - rows: N·D, with the D that was learned from
-    pub fn encode(&self, rows: &[f32]) -> Codes {
-        let rows = rows.chunks_exact(self.means.len().max(1));
-        match self.kind {
-            Quantization::I8 => {
-                let mut bytes = Vec::with_capacity(rows.len() * self.means.len());
-                let mut scales = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let largest = row.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-                    let scale = largest / 127.0;
-                    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                    bytes.extend(row.iter().map(|x| (x * inverse).round() as i8));
-                    scales.push(scale);
-                }
-                Codes::Bytes { bytes, scales }
-            }
-            Quantization::B1 => {
-                let bits = |(xs, means): (&[f32], &[f32])| {
-                    xs.iter()
-                        .zip(means)
-                        .rev()
-                        .fold(0, |word, (x, mean)| word << 1 | u64::from(x > mean))
-                };
-                let words =
-                    rows.flat_map(|row| row.chunks(64).zip(self.means.chunks(64)).map(bits));
-                Codes::Bits { words: words.collect() }
-            }
-        }
-    }
-}
-
 /// The codes of a block's rows.
 #[derive(Debug, Clone)]
 pub enum Codes {
@@ -107,12 +51,10 @@ pub enum Codes {
     Bytes {
         /// N·D components.
         bytes: Vec<i8>,
-        /// The length of one step, for each row.
-        scales: Vec<f32>,
     },
     /// See [`Quantization::B1`].
     Bits {
-        /// ⌈D / 64⌉ words a row.
+        /// As many words a row as hold its bits.
         words: Vec<u64>,
     },
 }
@@ -144,32 +86,24 @@ pub fn nearest_coded(
     for coded in blocks {
         check(coded, quantizer, d)?;
     }
-    let codes = quantizer.encode(queries.values(0..queries.len()));
+    let asked = Asked::new(&queries, quantizer);
     let tiles = Tile::all(plain.iter().map(Block::len), 2048);
     let proposed = gather(queries.len(), candidates.max(k), &tiles, |tile, nearest, buffer| {
         let coded = &blocks[tile.block as usize];
         buffer.resize(tile.rows.len(), 0.0);
         for query in 0..queries.len() {
-            match (&codes, coded.codes) {
-                (Codes::Bytes { bytes, scales }, Codes::Bytes { bytes: others, scales: steps }) => {
-                    byte_distances(
-                        &bytes[query * d..][..d],
-                        scales[query],
-                        queries.squared_norms[query],
-                        &others[tile.rows.start * d..tile.rows.end * d],
-                        &steps[tile.rows.clone()],
-                        &coded.block.squared_norms[tile.rows.clone()],
-                        buffer,
-                    );
-                }
-                (Codes::Bits { words }, Codes::Bits { words: others }) => {
-                    let width = d.div_ceil(64);
-                    bit_distances(
-                        &words[query * width..][..width],
-                        &others[tile.rows.start * width..tile.rows.end * width],
-                        buffer,
-                    );
-                }
+            match (&asked, coded.codes) {
+                (Asked::Centred { values, steps }, Codes::Bytes { bytes }) => byte_distances(
+                    &values[query * d..][..d],
+                    steps,
+                    &bytes[tile.rows.start * d..tile.rows.end * d],
+                    buffer,
+                ),
+                (Asked::Bits { words, width }, Codes::Bits { words: others }) => bit_distances(
+                    &words[query * width..][..*width],
+                    &others[tile.rows.start * width..tile.rows.end * width],
+                    buffer,
+                ),
                 // `check` has compared the kinds.
                 _ => return,
             }
@@ -188,16 +122,42 @@ pub fn nearest_coded(
     Ok(rescored.collect())
 }
 
+/// Queries as the codes are compared with them.
+enum Asked<'a> {
+    /// Queries less the centres: what is left of their precision is not given away to codes.
+    Centred { values: Vec<f32>, steps: &'a [f32] },
+    /// Codes of `width` words.
+    Bits { words: Vec<u64>, width: usize },
+}
+
+impl<'a> Asked<'a> {
+    fn new(queries: &Queries, quantizer: &'a Quantizer) -> Self {
+        let values = queries.values(0..queries.len());
+        match (&quantizer.scale, quantizer) {
+            (Scale::Bytes { centres, steps }, _) => {
+                let centred = values.iter().zip(centres.iter().cycle());
+                let values = centred.map(|(x, centre)| x - centre).collect();
+                Self::Centred { values, steps }
+            }
+            (Scale::Bits { .. }, quantizer) => {
+                let words = match quantizer.encode(values) {
+                    Codes::Bits { words } => words,
+                    Codes::Bytes { .. } => Vec::new(),
+                };
+                Self::Bits { words, width: quantizer.words() }
+            }
+        }
+    }
+}
+
 fn check(coded: &CodedBlock, quantizer: &Quantizer, dimensions: usize) -> Result<(), Error> {
     let rows = coded.block.len();
-    let fits = match (quantizer.kind, coded.codes) {
-        (Quantization::I8, Codes::Bytes { bytes, scales }) => {
-            bytes.len() == rows * dimensions && scales.len() == rows
-        }
-        (Quantization::B1, Codes::Bits { words }) => words.len() == rows * dimensions.div_ceil(64),
+    let fits = match (&quantizer.scale, coded.codes) {
+        (Scale::Bytes { .. }, Codes::Bytes { bytes }) => bytes.len() == rows * dimensions,
+        (Scale::Bits { .. }, Codes::Bits { words }) => words.len() == rows * quantizer.words(),
         _ => false,
     };
-    if fits && quantizer.means.len() == dimensions {
+    if fits && quantizer.dimensions == dimensions {
         return Ok(());
     }
     Err(Error::Parameter {
@@ -224,25 +184,31 @@ fn propose(
 }
 
 vectorised! {
-    /// max(0, ‖x‖² + ‖y‖² − 2·s·t·Σ cₓc_y) of one query's code to each of the rows'.
-    fn byte_distances(
-        query: &[i8],
-        scale: f32,
-        squared_norm: f32,
-        rows: &[i8],
-        scales: &[f32],
-        squared_norms: &[f32],
-        out: &mut [f32],
-    ) {
-        for (place, row) in rows.chunks_exact(query.len()).enumerate() {
-            let mut sum = 0_i32;
-            for (&x, &y) in query.iter().zip(row) {
-                sum += i32::from(x) * i32::from(y);
-            }
-            let product = scale * scales[place] * sum as f32;
-            out[place] = (squared_norm + squared_norms[place] - 2.0 * product).max(0.0);
+    /// Σ (step·code − value)² of one centred query to each of the rows' codes.
+    fn byte_distances(query: &[f32], steps: &[f32], rows: &[i8], out: &mut [f32]) {
+        for (row, out) in rows.chunks_exact(query.len()).zip(out) {
+            *out = byte_distance(query, steps, row);
         }
     }
+}
+
+#[inline(always)]
+fn byte_distance(query: &[f32], steps: &[f32], row: &[i8]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let (queries, query_rest) = query.as_chunks::<LANES>();
+    let (scales, scale_rest) = steps.as_chunks::<LANES>();
+    let (codes, code_rest) = row.as_chunks::<LANES>();
+    for ((x, step), code) in queries.iter().zip(scales).zip(codes) {
+        for lane in 0..LANES {
+            let difference = step[lane] * f32::from(code[lane]) - x[lane];
+            sums[lane] += difference * difference;
+        }
+    }
+    for (lane, ((x, step), &code)) in query_rest.iter().zip(scale_rest).zip(code_rest).enumerate() {
+        let difference = step * f32::from(code) - x;
+        sums[lane] += difference * difference;
+    }
+    sums.iter().sum()
 }
 
 vectorised! {

@@ -23,9 +23,11 @@
 
 mod codes;
 mod gather;
+mod quantizer;
 
-pub use codes::{CodedBlock, Codes, Quantization, Quantizer, nearest_coded};
+pub use codes::{CodedBlock, Codes, Quantization, nearest_coded};
 pub use gather::Found;
+pub use quantizer::Quantizer;
 
 use std::ops::Range;
 

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use tercet_gallery::{Duplicates, Error};
 
-use super::filling::{Contents, Filled, Filling, Into};
+use super::codes::{self, Measured};
+use super::filling::{Again, Contents, Filled, Filling, Into};
 use super::index::{Built, Indexing};
-use super::model;
-use crate::exit::Interrupted;
+use super::lock::Waiting;
+use super::model::{self, Chosen};
 use crate::table::count;
 use crate::{General, interrupt, progress};
 
@@ -24,11 +26,14 @@ pub(super) struct Add {
     /// Put items in the place of those with their ids, instead of leaving these as they are.
     #[arg(long)]
     replace: bool,
-    /// The model that makes the vectors [default: the one that the gallery keeps].
+    /// The model that makes the vectors; a gallery that has none keeps a copy [default: the one that
+    /// the gallery keeps].
     #[arg(long)]
     model: Option<PathBuf>,
     #[command(flatten)]
     indexing: Indexing,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 impl Add {
@@ -38,32 +43,53 @@ impl Add {
         interrupt::watch()?;
         self.indexing.check(&self.gallery)?;
         // The writer first: what is there then stays so.
-        let mut writer = tercet_gallery::writer(&self.gallery)?;
+        let mut writer = self.waiting.writer(general, &self.gallery)?;
         let reader = tercet_gallery::reader(&self.gallery)?;
+        if let Some(path) = &self.model
+            && !reader.info()?.has_model
+        {
+            let chosen = Chosen::load(path)?;
+            model::check(&*reader, &chosen.model)?;
+            writer.keep_model(&chosen.file)?;
+            reader.refresh()?;
+        }
         let contents = self.filling.contents()?;
-        let mut into = Into {
-            location: tercet_gallery::shown(&self.gallery),
-            writer: &mut *writer,
-            before: (!self.replace).then_some(&*reader),
-            duplicates: if self.replace { Duplicates::Replace } else { Duplicates::Refuse },
-        };
-        let filled = match &contents {
-            Contents::Pictures { catalogue, .. } => {
-                let model = model::of(&*reader, &self.gallery, self.model.as_deref())?;
-                self.filling.add_pictures(general, &mut into, &model, catalogue)
+        let model = match &contents {
+            Contents::Pictures { .. } => {
+                Some(model::of(&*reader, &self.gallery, self.model.as_deref())?)
             }
             Contents::Vectors { embeddings, .. } => {
-                // A file that does not say what made it is taken at its word.
                 let own = &reader.settings().model;
-                let made_by = embeddings.model.as_ref().unwrap_or(own);
-                if made_by != own {
+                if let Some(made_by) = embeddings.model.as_ref().filter(|made_by| *made_by != own) {
                     let (expected, got) = (own.clone(), made_by.clone());
                     return Err(Error::Model { expected, got }.into());
                 }
-                self.filling.add_vectors(general, &mut into, made_by, embeddings)
+                None
             }
         };
-        let filled = with_advice(filled, &self.gallery, &self.filling)?;
+        let before = (!self.replace).then_some(&*reader);
+        let choice = self.filling.choose(&contents, reader.settings().metric, before)?;
+        let own = reader.settings().model.clone();
+        // A reader keeps what it saw: the log of all that is added would have to be kept too.
+        drop(reader);
+        let again = self.again();
+        let mut into = Into {
+            writer: &mut *writer,
+            duplicates: if self.replace { Duplicates::Replace } else { Duplicates::Refuse },
+            again: &again,
+        };
+        let filled = match (&contents, &model) {
+            (Contents::Pictures { catalogue, .. }, Some(model)) => {
+                self.filling.add_pictures(general, &mut into, model, catalogue, choice)
+            }
+            // A file that does not say what made it is believed to come from the gallery's model.
+            (Contents::Vectors { embeddings, .. }, _) => {
+                self.filling.add_vectors(general, &mut into, &own, embeddings, choice)
+            }
+            // Pictures come with a model.
+            (Contents::Pictures { .. }, None) => bail!("pictures need a model"),
+        };
+        let filled = again.advise(filled)?;
         if filled.kept > 0 {
             progress::remark(
                 general,
@@ -74,39 +100,37 @@ impl Add {
             );
         }
         let built = self.indexing.build(general, &mut *writer)?;
-        Summary { location: &self.gallery, source: contents.name(), filled, built, began }
+        let codes = codes::measure(general, &self.gallery, &mut *writer)?;
+        Summary { location: &self.gallery, source: contents.name(), filled, built, codes, began }
             .print(general)
+    }
+
+    fn again(&self) -> Again {
+        let mut again = Again::new(&self.gallery, &self.filling);
+        if self.replace {
+            again.flag("--replace");
+        }
+        if let Some(model) = &self.model {
+            again.path("--model", model);
+        }
+        self.indexing.repeat(&mut again);
+        again
     }
 }
 
-/// An error in the middle of long work says that the work so far is not lost.
-pub(super) fn with_advice(
-    filled: anyhow::Result<Filled>,
-    location: &str,
-    filling: &Filling,
-) -> anyhow::Result<Filled> {
-    filled.map_err(|error| match error.is::<Interrupted>() {
-        true => error,
-        false => error.context(format!(
-            "what was added so far is in the gallery; go on with `tercet gallery add {} {}`",
-            tercet_gallery::shown(location),
-            filling.source
-        )),
-    })
-}
-
-/// What was done, told.
+/// What was done.
 pub(super) struct Summary<'a> {
     pub(super) location: &'a str,
     pub(super) source: String,
     pub(super) filled: Filled,
     pub(super) built: Option<Built>,
+    pub(super) codes: Option<Measured>,
     pub(super) began: Instant,
 }
 
 impl Summary<'_> {
     pub(super) fn print(self, general: &General) -> anyhow::Result<ExitCode> {
-        let Self { filled, built, .. } = &self;
+        let Self { filled, built, codes, .. } = &self;
         let reader = tercet_gallery::reader(self.location)?;
         let info = reader.info()?;
         let document = json!({
@@ -119,6 +143,7 @@ impl Summary<'_> {
             "kept": filled.kept,
             "skipped": filled.skipped,
             "index": Built::document(built.as_ref()),
+            "codes": info.codes,
             "seconds": self.began.elapsed().as_secs_f64(),
         });
         super::super::print(general, &document, || {
@@ -135,7 +160,10 @@ impl Summary<'_> {
             if let Some(built) = built {
                 text += &format!("\n{built}");
             }
-            // An address is told without its password and options: it would not lead there.
+            if let Some(codes) = codes {
+                text += &format!("\n{codes}");
+            }
+            // An address is shown without its password and options: it would not lead there.
             let address = info.location.contains("://");
             let gallery: &str = if address { "with the same address" } else { &info.location };
             text + &format!("\nlook at it with: tercet serve {gallery}")

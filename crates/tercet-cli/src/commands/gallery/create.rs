@@ -10,7 +10,8 @@ use tercet::{Distance, Metric};
 use tercet_gallery::{Duplicates, Error, Quantization, Settings};
 
 use super::add::Summary;
-use super::filling::{Contents, Filling, Into};
+use super::codes;
+use super::filling::{Again, Contents, Filling, Into};
 use super::index::Indexing;
 use super::model::Chosen;
 use crate::exit::Usage;
@@ -57,36 +58,37 @@ impl Create {
         };
         let settings = self.settings(&contents, chosen.as_ref())?;
         let model = settings.model.clone();
-        let mut writer =
-            tercet_gallery::create(&self.gallery, settings).map_err(|error| match error {
-                Error::AlreadyThere { location } => anyhow::anyhow!(
-                    "{location} holds a gallery already: add to it with tercet gallery add, or \
-                     choose another place"
-                ),
-                error => error.into(),
-            })?;
-        if let Some(chosen) = &chosen {
-            writer.keep_model(&chosen.file)?;
-        }
-        let mut into = Into {
-            location: tercet_gallery::shown(&self.gallery),
-            writer: &mut *writer,
-            before: None,
-            duplicates: Duplicates::Refuse,
+        let choice = self.filling.choose(&contents, settings.metric, None)?;
+        let created = match &chosen {
+            Some(chosen) => {
+                tercet_gallery::create_with_model(&self.gallery, settings, &chosen.file)
+            }
+            None => tercet_gallery::create(&self.gallery, settings),
         };
+        let mut writer = created.map_err(|error| match error {
+            Error::AlreadyThere { location } => anyhow::anyhow!(
+                "{location} holds a gallery already: add to it with tercet gallery add, or choose \
+                 another place"
+            ),
+            error => error.into(),
+        })?;
+        let mut again = Again::new(&self.gallery, &self.filling);
+        self.indexing.repeat(&mut again);
+        let mut into = Into { writer: &mut *writer, duplicates: Duplicates::Refuse, again: &again };
         let filled = match (&contents, &chosen) {
             (Contents::Pictures { catalogue, .. }, Some(chosen)) => {
-                self.filling.add_pictures(general, &mut into, &chosen.model, catalogue)
+                self.filling.add_pictures(general, &mut into, &chosen.model, catalogue, choice)
             }
             (Contents::Vectors { embeddings, .. }, _) => {
-                self.filling.add_vectors(general, &mut into, &model, embeddings)
+                self.filling.add_vectors(general, &mut into, &model, embeddings, choice)
             }
             // Pictures come with a model.
             (Contents::Pictures { .. }, None) => bail!("pictures need a model"),
         };
-        let filled = super::add::with_advice(filled, &self.gallery, &self.filling)?;
+        let filled = again.advise(filled)?;
         let built = self.indexing.build(general, &mut *writer)?;
-        Summary { location: &self.gallery, source: contents.name(), filled, built, began }
+        let codes = codes::measure(general, &self.gallery, &mut *writer)?;
+        Summary { location: &self.gallery, source: contents.name(), filled, built, codes, began }
             .print(general)
     }
 

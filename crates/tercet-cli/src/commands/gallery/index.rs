@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tercet_gallery::{Hnsw, Index, WriteGallery};
 
+use super::filling::Again;
 use crate::table::{count, share};
 use crate::{General, progress};
 
@@ -38,6 +39,19 @@ impl Indexing {
              crates/tercet-cli --features hnsw"
         );
         Ok(())
+    }
+
+    /// Adds to a command what was given here.
+    pub(super) fn repeat(&self, again: &mut Again) {
+        let Some(Kind::Hnsw) = self.index else { return };
+        let default = Hnsw::default();
+        again.option("--index", "hnsw");
+        if self.connectivity != default.connectivity {
+            again.option("--connectivity", self.connectivity);
+        }
+        if self.candidates != default.expansion_search {
+            again.option("--candidates", self.candidates);
+        }
     }
 
     pub(super) fn build(

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 use tercet_gallery::Verified;
 
+use super::codes::Measured;
 use super::index::Built;
 use crate::table::count;
 use crate::{General, progress};
@@ -61,7 +62,11 @@ fn text(info: &tercet_gallery::Info, verified: Option<Verified>) -> String {
     let kept = if info.has_model { "kept in the gallery" } else { "not kept in the gallery" };
     line("model", format!("{}, {kept}", settings.model));
     if let Some(kind) = settings.quantization {
-        line("codes", kind.name().to_owned());
+        let found = match &info.codes {
+            Some(codes) => Measured::of(codes.clone()).to_string(),
+            None => "not measured yet: tercet gallery compact measures them".to_owned(),
+        };
+        line("codes", format!("{}, {found}", kind.name()));
     }
     if let Some(index) = &info.index {
         line("index", Built(index.clone()).to_string());
@@ -78,7 +83,12 @@ fn text(info: &tercet_gallery::Info, verified: Option<Verified>) -> String {
     }
     line(
         "on disk",
-        format!("{} bytes, changed {} times", count(info.bytes as usize), info.generation),
+        format!(
+            "{} bytes (log {}), changed {} times",
+            count(info.bytes as usize),
+            count(info.log_bytes as usize),
+            info.generation
+        ),
     );
     let mut largest: Vec<(&String, &u64)> = info.labels.iter().collect();
     largest.sort_by_key(|&(name, &items)| (std::cmp::Reverse(items), name));

@@ -1,11 +1,14 @@
 //! `tercet gallery`: embeddings kept to be searched, in a folder or a database.
 
 mod add;
+mod backup;
+mod codes;
 mod compact;
 mod create;
 mod filling;
 mod index;
 mod info;
+mod lock;
 mod model;
 mod remove;
 mod search;
@@ -34,8 +37,10 @@ enum Action {
     Search(search::Search),
     /// What a gallery holds.
     Info(info::Info),
-    /// Give back the room of removed items.
+    /// Give back the room of removed items, and overwrite what is left of them.
     Compact(compact::Compact),
+    /// Copy a gallery that may be in use into a new folder.
+    Backup(backup::Backup),
 }
 
 impl Gallery {
@@ -47,6 +52,7 @@ impl Gallery {
             Action::Search(search) => search.run(general),
             Action::Info(info) => info.run(general),
             Action::Compact(compact) => compact.run(general),
+            Action::Backup(backup) => backup.run(general),
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 use tercet_gallery::ReadGallery;
 
+use super::lock::Waiting;
 use crate::General;
 use crate::exit::Usage;
 use crate::table::count;
@@ -23,6 +24,8 @@ pub(super) struct Remove {
     /// Remove all items of a class.
     #[arg(long, value_name = "LABEL")]
     label: Vec<String>,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 impl Remove {
@@ -30,7 +33,7 @@ impl Remove {
         if self.ids.is_empty() && self.label.is_empty() {
             bail!(Usage("name the items to remove: ids, or --label".to_owned()));
         }
-        let mut writer = tercet_gallery::writer(&self.gallery)?;
+        let mut writer = self.waiting.writer(general, &self.gallery)?;
         let reader = tercet_gallery::reader(&self.gallery)?;
         for label in &self.label {
             let of_class = labelled(&*reader, label)?;
@@ -39,11 +42,12 @@ impl Remove {
             }
             self.ids.extend(of_class);
         }
+        // It would keep the removed pictures in the log.
+        drop(reader);
         self.ids.sort();
         self.ids.dedup();
         writer.remove(&self.ids.iter().map(String::as_str).collect::<Vec<_>>())?;
-        reader.refresh()?;
-        let info = reader.info()?;
+        let info = tercet_gallery::reader(&self.gallery)?.info()?;
         let document = json!({
             "gallery": info.location,
             "items": info.items,

@@ -34,7 +34,8 @@ pub(super) struct Search {
     /// Only items of this class; of several if given again.
     #[arg(long, value_name = "LABEL")]
     label: Vec<String>,
-    /// Only items with this attribute, such as camera=3; with all of them if given again.
+    /// Only items with this attribute, such as camera=3. Values of one name are alternatives; several
+    /// names must all hold.
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
     /// Pass over codes and index: measure every vector.
@@ -135,11 +136,10 @@ impl Search {
         rows: ArrayView2<f32>,
         without: Vec<String>,
     ) -> anyhow::Result<Answer> {
-        let filter = Filter {
-            labels: self.label.clone(),
-            attributes: self.attribute.iter().cloned().collect(),
-            without,
-        };
+        let mut filter = Filter { labels: self.label.clone(), without, ..Filter::default() };
+        for (name, value) in &self.attribute {
+            filter.allow(name, value);
+        }
         let search = tercet_gallery::Search { k: self.k, filter, exact: self.exact };
         Ok(reader.search(Vectors { model, rows }, &search)?)
     }

@@ -54,8 +54,26 @@ impl Catalogue {
         Ok(found.pop())
     }
 
+    /// Places of rows that the graph does not find, although they are in it: they are measured
+    /// beside it.
+    #[cfg(feature = "hnsw")]
+    pub(in crate::folder) fn beside_graph(&self) -> Result<Vec<i64>, Error> {
+        match self.additions {
+            true => self.rows("SELECT place FROM hnsw_beside", [], |row| row.get(0)),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    #[cfg(feature = "hnsw")]
+    pub(in crate::folder) fn set_beside_graph(&self, places: &[i64]) -> Result<(), Error> {
+        places.iter().try_for_each(|place| {
+            self.execute("INSERT OR IGNORE INTO hnsw_beside VALUES (?)", [place])
+        })
+    }
+
     pub(in crate::folder) fn set_graph(&self, graph: Option<&Graph>) -> Result<(), Error> {
         self.execute("DELETE FROM hnsw", [])?;
+        self.execute("DELETE FROM hnsw_beside", [])?;
         let Some(graph) = graph else { return Ok(()) };
         self.execute(
             "INSERT INTO hnsw VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -83,7 +83,8 @@ impl Catalogue {
                 head.segments,
                 head.checksum(),
             ],
-        )
+        )?;
+        self.remember_change(head.generation)
     }
 }
 

@@ -114,16 +114,21 @@ impl Catalogue {
         self.rows("SELECT place FROM items WHERE label = ?", [label], |row| row.get(0))
     }
 
+    /// Places of the items that have any of the values.
     pub(in crate::folder) fn places_with(
         &self,
         name: &str,
-        value: &str,
+        values: &[String],
     ) -> Result<Vec<i64>, Error> {
-        self.rows(
-            "SELECT place FROM attributes JOIN items USING (item) WHERE name = ? AND value = ?",
-            [name, value],
-            |row| row.get(0),
-        )
+        let mut places = Vec::new();
+        for value in values {
+            places.extend(self.rows(
+                "SELECT place FROM attributes JOIN items USING (item) WHERE name = ? AND value = ?",
+                [name, value],
+                |row| row.get::<_, i64>(0),
+            )?);
+        }
+        Ok(places)
     }
 
     /// Labels and their numbers of items.

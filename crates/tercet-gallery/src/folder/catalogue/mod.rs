@@ -1,20 +1,30 @@
 //! The catalogue: a SQLite file that says what counts. Its commit is the commit of every change.
 
 mod checksum;
+mod codes;
+mod files;
 mod graph;
 mod head;
+mod identity;
 mod items;
+mod log;
 mod model;
+mod read_only;
 mod segments;
 
+pub(super) use codes::MeasuredCodes;
 pub(super) use graph::Graph;
 pub(super) use head::Head;
+pub(super) use identity::State;
+pub(super) use log::{Checkpoint, LARGE};
 pub(super) use model::ModelFile;
+pub(super) use read_only::Stamp;
 pub(super) use segments::{Listed, at, place};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::error::AtPath;
@@ -27,6 +37,27 @@ const APPLICATION: i64 = 0x5452_4354;
 
 /// The format of the folder, not of SQLite.
 const FORMAT: i64 = 1;
+
+/// How long a connection waits for a lock that another one holds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What later versions have added to the format. Galleries without it are opened, and get it when
+/// they are next written; versions that do not know it pass over it.
+const ADDITIONS: &str = "
+CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS changes (
+    generation INTEGER PRIMARY KEY, token INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS codes (
+    one INTEGER PRIMARY KEY CHECK (one = 1), factor INTEGER NOT NULL, rows INTEGER NOT NULL,
+    recall_at_10 REAL NOT NULL, sample INTEGER NOT NULL, candidates INTEGER NOT NULL,
+    seconds REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS hnsw_beside (place INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL
+) STRICT;
+";
 
 /// A `place` is where an item's vector lies: number of the segment · 2³² + row.
 const SCHEMA: &str = "
@@ -67,15 +98,21 @@ CREATE TABLE model (
 
 #[derive(Debug)]
 pub(super) struct Catalogue {
+    /// Of the gallery's own file, also where a copy of it was opened.
     path: PathBuf,
     sql: Connection,
+    /// Whether it has the tables that were added to the format.
+    additions: bool,
+    /// What the files were when they were opened, where nothing can be written.
+    read_only: Option<Stamp>,
 }
 
 impl Catalogue {
     /// Opens the file for writing, and makes it if it is not there.
     pub(super) fn create(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(FILE);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        Self::connect(folder, flags)
+        Self::connect(&path, &path, flags)
     }
 
     pub(super) fn open(folder: &Path, write: bool) -> Result<Self, Error> {
@@ -84,23 +121,86 @@ impl Catalogue {
             return Err(Error::NotAGallery { location: folder.display().to_string() });
         }
         // Also a reader of a write-ahead log writes: its marks in the log's index.
-        let catalogue = Self::connect(folder, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        if !write {
-            catalogue.sql.pragma_update(None, "query_only", true).at(&catalogue.path)?;
+        let opened = Self::connect(&path, &path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(
+            |mut catalogue| {
+                if !write {
+                    catalogue.sql.pragma_update(None, "query_only", true).at(&path)?;
+                }
+                catalogue.take_in(folder)?;
+                Ok(catalogue)
+            },
+        );
+        match opened {
+            // What kept it from being opened otherwise says more than what keeps it now.
+            Err(error) if !write && read_only::is_cause(&error) => {
+                read_only::open(folder).map_err(|_| error)
+            }
+            opened => opened,
         }
-        catalogue.check_format(folder)?;
-        Ok(catalogue)
     }
 
-    fn connect(folder: &Path, flags: OpenFlags) -> Result<Self, Error> {
-        let path = folder.join(FILE);
-        let sql = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .at(&path)?;
-        sql.busy_timeout(Duration::from_secs(30)).at(&path)?;
-        sql.pragma_update(None, "synchronous", "FULL").at(&path)?;
-        sql.pragma_update(None, "cell_size_check", true).at(&path)?;
+    fn connect(path: &Path, address: &Path, flags: OpenFlags) -> Result<Self, Error> {
+        let sql = Connection::open_with_flags(address, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .at(path)?;
+        sql.busy_timeout(PATIENCE).at(path)?;
+        sql.pragma_update(None, "synchronous", "FULL").at(path)?;
+        sql.pragma_update(None, "cell_size_check", true).at(path)?;
+        // Removed pictures and names are overwritten, and a log that grew is cut when it is begun
+        // anew: it would keep them too.
+        sql.pragma_update(None, "secure_delete", true).at(path)?;
+        sql.pragma_update(None, "journal_size_limit", LARGE as i64).at(path)?;
         sql.set_prepared_statement_cache_capacity(64);
-        Ok(Self { path, sql })
+        Ok(Self { path: path.to_owned(), sql, additions: false, read_only: None })
+    }
+
+    /// Looks whether the file is a catalogue, and of which kind.
+    fn take_in(&mut self, folder: &Path) -> Result<(), Error> {
+        self.check_format(folder)?;
+        self.additions = self.has_additions()?;
+        Ok(())
+    }
+
+    fn has_additions(&self) -> Result<bool, Error> {
+        let found = self.rows(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'identity'",
+            [],
+            |_| Ok(()),
+        )?;
+        Ok(!found.is_empty())
+    }
+
+    /// Adds to a gallery of an older version what it lacks.
+    pub(super) fn complete(&mut self) -> Result<(), Error> {
+        if self.additions {
+            return Ok(());
+        }
+        self.change(|catalogue| {
+            catalogue.run(ADDITIONS)?;
+            catalogue.name_it()
+        })?;
+        self.additions = true;
+        let mut own: Vec<String> = self
+            .segments()?
+            .iter()
+            .map(|listed| super::segment::name(listed.extent.number))
+            .collect();
+        own.extend(self.graph()?.map(|graph| graph.file));
+        own.extend(self.model_file()?.map(|_| super::model::FILE.to_owned()));
+        self.announce(&own)
+    }
+
+    /// What the files were when they were opened, if nothing can be written.
+    pub(super) fn read_only(&self) -> Option<Stamp> {
+        self.read_only
+    }
+
+    /// Writes the state that this connection sees to a file that is not there yet.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        let mut copy = Connection::open(path).at(path)?;
+        let steps = Backup::new(&self.sql, &mut copy).at(&self.path)?;
+        steps.run_to_completion(1 << 12, Duration::ZERO, None).at(path)?;
+        drop(steps);
+        copy.close().map_err(|(_, error)| error).at(path)
     }
 
     fn check_format(&self, folder: &Path) -> Result<(), Error> {
@@ -119,13 +219,28 @@ impl Catalogue {
         }
     }
 
-    /// Writes the schema and the first head, at once.
-    pub(super) fn begin_gallery(&mut self, settings: &Settings) -> Result<(), Error> {
+    /// Makes the file one that is to become a catalogue, in which files can be announced.
+    pub(super) fn prepare(&mut self) -> Result<(), Error> {
         self.sql.pragma_update(None, "journal_mode", "WAL").at(&self.path)?;
         self.change(|catalogue| {
-            catalogue.run(SCHEMA)?;
             catalogue.sql.pragma_update(None, "application_id", APPLICATION).at(&catalogue.path)?;
+            catalogue.run(ADDITIONS)
+        })?;
+        self.additions = true;
+        Ok(())
+    }
+
+    /// Writes the schema and the first head, at once, into a prepared file.
+    pub(super) fn begin_gallery(
+        &mut self,
+        settings: &Settings,
+        model: Option<ModelFile>,
+    ) -> Result<(), Error> {
+        self.change(|catalogue| {
+            catalogue.run(SCHEMA)?;
+            catalogue.name_it()?;
             catalogue.sql.pragma_update(None, "user_version", FORMAT).at(&catalogue.path)?;
+            model.map_or(Ok(()), |file| catalogue.set_model_file(file))?;
             catalogue.set_head(&Head {
                 settings: settings.clone(),
                 generation: 1,
@@ -133,6 +248,24 @@ impl Catalogue {
                 segments: 0,
             })
         })
+    }
+
+    /// The files that a creation which was not finished has announced; none if this is another
+    /// application's file.
+    pub(super) fn unfinished(&self) -> Result<Option<Vec<String>>, Error> {
+        let application: i64 =
+            self.sql.pragma_query_value(None, "application_id", |row| row.get(0)).at(&self.path)?;
+        match application {
+            APPLICATION if self.has_additions()? => {
+                Ok(Some(self.own_files()?.into_iter().collect()))
+            }
+            APPLICATION => Ok(Some(Vec::new())),
+            0 => {
+                let tables = self.rows("SELECT 1 FROM sqlite_master", [], |_| Ok(()))?;
+                Ok(tables.is_empty().then(Vec::new))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whether a `create` was finished here.
@@ -159,6 +292,32 @@ impl Catalogue {
     /// From here on this connection sees the catalogue as it is now.
     pub(super) fn freeze(&self) -> Result<(), Error> {
         self.run("BEGIN")
+    }
+
+    /// From here on this connection sees what is written.
+    pub(super) fn unfreeze(&self) -> Result<(), Error> {
+        self.run("ROLLBACK")
+    }
+
+    /// Keeps all writers away until it is [unfrozen](Self::unfreeze); returns whether it could do so
+    /// at once.
+    pub(super) fn keep_writers_away(&self) -> Result<bool, Error> {
+        self.sql.busy_timeout(Duration::ZERO).at(&self.path)?;
+        let begun = self.sql.execute_batch("BEGIN IMMEDIATE");
+        self.sql.busy_timeout(PATIENCE).at(&self.path)?;
+        match begun {
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+                Ok(false)
+            }
+            begun => begun.map(|()| true).at(&self.path),
+        }
+    }
+
+    /// Writes the file anew without the room of what was removed, if there is any.
+    pub(super) fn vacuum(&self, even_if_full: bool) -> Result<(), Error> {
+        let free: i64 =
+            self.sql.pragma_query_value(None, "freelist_count", |row| row.get(0)).at(&self.path)?;
+        if free > 0 || even_if_full { self.run("VACUUM") } else { Ok(()) }
     }
 
     fn run(&self, statements: &str) -> Result<(), Error> {

@@ -1,0 +1,112 @@
+//! From a source into a gallery, in pieces: each is on disk before the next one is begun.
+
+mod again;
+mod choice;
+mod into;
+mod pictures;
+mod vectors;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+use tercet_train::data::{BadItem, Catalogue, DataError, Source};
+use tercet_train::embeddings::{Embeddings, Format};
+use tercet_train::model::Model;
+
+use crate::exit::Usage;
+
+pub(super) use again::Again;
+pub(super) use choice::{Choice, Conflict};
+pub(super) use into::Into;
+
+/// Longest side of a thumbnail, unless another one is given.
+const THUMBNAILS: u32 = 128;
+
+/// What goes into a gallery, and how.
+#[derive(Debug, Args)]
+pub(super) struct Filling {
+    /// `kind:PATH`, or a path whose kind is recognised; or embeddings (`.safetensors`, `.parquet`,
+    /// `.npy`).
+    pub(super) source: String,
+    /// For embeddings without labels: `.npy` of integers, or text with one label a line.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Put before the id of every item, to keep several sources apart.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    prefix: String,
+    /// Longest side of the thumbnails in pixels; 0 keeps none.
+    #[arg(long, value_name = "PIXELS", default_value_t = THUMBNAILS)]
+    thumbnails: u32,
+    /// Leave out pictures that cannot be read and vectors that cannot be used, instead of failing.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Threads; 0 takes every core.
+    #[arg(long, default_value_t = 0)]
+    pub(super) threads: usize,
+}
+
+/// What a source holds.
+pub(super) enum Contents {
+    /// Pictures, which a model turns into vectors.
+    Pictures { source: Source, catalogue: Catalogue },
+    /// Vectors of a file.
+    Vectors { path: PathBuf, embeddings: Embeddings },
+}
+
+/// What filling did.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Filled {
+    /// Items that are new.
+    pub(super) added: usize,
+    /// Items that took the place of one of their id.
+    pub(super) replaced: usize,
+    /// Items that were there already.
+    pub(super) kept: usize,
+    /// Items that could not be read.
+    pub(super) skipped: Vec<BadItem>,
+}
+
+impl Contents {
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Pictures { catalogue, .. } => catalogue.source.clone(),
+            Self::Vectors { path, .. } => path.display().to_string(),
+        }
+    }
+}
+
+impl Filling {
+    /// Finds what the source holds, without decoding anything.
+    pub(super) fn contents(&self) -> anyhow::Result<Contents> {
+        let path = Path::new(self.source.strip_prefix("features:").unwrap_or(&self.source));
+        if Format::of(path).is_ok() {
+            if path.is_file() && Model::is_model(path)? {
+                bail!(Usage(format!(
+                    "{} is a model: name it with --model, and a source of items in its place",
+                    path.display()
+                )));
+            }
+            let mut embeddings = Embeddings::load(path)?;
+            if let Some(labels) = &self.labels {
+                embeddings = embeddings.with_labels_from(labels)?;
+            }
+            return Ok(Contents::Vectors { path: path.to_owned(), embeddings });
+        }
+        if self.labels.is_some() {
+            bail!(Usage("--labels is for embeddings: other sources have their own".to_owned()));
+        }
+        let source: Source = self.source.parse()?;
+        let catalogue = source.catalogue()?;
+        if let (Some(first), false) = (catalogue.bad.first(), self.skip_bad) {
+            let more = catalogue.bad.len() - 1;
+            return Err(DataError::BadItems { first: first.clone(), more }.into());
+        }
+        Ok(Contents::Pictures { source, catalogue })
+    }
+
+    fn id(&self, id: &str) -> String {
+        format!("{}{id}", self.prefix)
+    }
+}

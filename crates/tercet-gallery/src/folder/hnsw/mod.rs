@@ -1,0 +1,99 @@
+//! An HNSW graph beside the vectors: it proposes, the vectors decide.
+
+mod build;
+mod lost;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+use usearch::{Index as Usearch, IndexOptions, MetricKind, ScalarKind};
+
+use super::catalogue::Graph;
+use crate::error::AtPath;
+use crate::{Error, Hnsw, Settings};
+
+pub(super) use build::build;
+
+/// A graph in memory.
+pub(super) struct Loaded {
+    graph: Usearch,
+    /// usearch lends its callers a fixed number of places to work in: one set of them at a time.
+    turn: Mutex<()>,
+    path: std::path::PathBuf,
+}
+
+impl Loaded {
+    /// Compares the file with its checksum, then loads it.
+    pub(super) fn open(folder: &Path, graph: &Graph, settings: &Settings) -> Result<Self, Error> {
+        let path = folder.join(&graph.file);
+        let file = fs::read(&path).at(&path)?;
+        let checksum = crc32c::crc32c(&file);
+        if checksum != graph.checksum {
+            let what = format!("its checksum is {checksum:08x}, expected {:08x}", graph.checksum);
+            return Err(Error::damaged(&path, what));
+        }
+        let empty = empty(settings.dimensions, Hnsw::default(), &path)?;
+        empty.load_from_buffer(&file).map_err(|error| refused(&path, error))?;
+        drop(file);
+        if empty.dimensions() != settings.dimensions || empty.size() as u64 != graph.index.rows {
+            return Err(Error::damaged(&path, "it is the graph of other vectors"));
+        }
+        reserve(&empty, empty.size(), &path)?;
+        empty.change_expansion_search(graph.expansion_search);
+        Ok(Self { graph: empty, turn: Mutex::new(()), path })
+    }
+
+    /// Places of up to `k` near rows that `keeps` lets pass, for each query.
+    pub(super) fn propose(
+        &self,
+        queries: ArrayView2<f32>,
+        k: usize,
+        keeps: impl Fn(i64) -> bool + Sync,
+    ) -> Result<Vec<Vec<i64>>, Error> {
+        let queries = queries.as_standard_layout();
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows: Vec<_> = queries.outer_iter().collect();
+        rows.par_iter()
+            .map(|query| {
+                let query = query.to_slice().unwrap_or(&[]);
+                let matches = self
+                    .graph
+                    .filtered_search(query, k, |place| keeps(place as i64))
+                    .map_err(|error| refused(&self.path, error))?;
+                Ok(matches.keys.into_iter().map(|place| place as i64).collect())
+            })
+            .collect()
+    }
+}
+
+fn empty(dimensions: usize, options: Hnsw, path: &Path) -> Result<Usearch, Error> {
+    // Squared distances order the rows of every metric.
+    Usearch::new(&IndexOptions {
+        dimensions,
+        metric: MetricKind::L2sq,
+        quantization: ScalarKind::F32,
+        connectivity: options.connectivity,
+        expansion_add: options.expansion_add,
+        expansion_search: options.expansion_search,
+        multi: false,
+    })
+    .map_err(|error| refused(path, error))
+}
+
+/// Room for the rows, and for every thread that may call: usearch grows neither by itself.
+fn reserve(graph: &Usearch, rows: usize, path: &Path) -> Result<(), Error> {
+    // The thread that asks may not be one of the pool.
+    let threads = rayon::current_num_threads() + 1;
+    graph.reserve_capacity_and_threads(rows.max(1), threads).map_err(|error| refused(path, error))
+}
+
+fn refused(path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::Index { path: path.to_owned(), what: error.to_string() }
+}
+
+fn text(path: &Path) -> Result<&str, Error> {
+    path.to_str().ok_or_else(|| refused(path, "its path must be UTF-8"))
+}

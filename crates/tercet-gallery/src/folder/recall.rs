@@ -1,0 +1,66 @@
+//! The share of the nearest that a faster search finds.
+
+use ndarray::Array2;
+use tercet::scan::Found;
+
+use super::snapshot::Snapshot;
+use crate::{Error, Filter, Search};
+
+/// How many of the nearest are compared.
+pub(super) const NEAREST: usize = 10;
+
+/// Where the queries of a sample lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queries {
+    /// On vectors of the gallery.
+    InPlace,
+    /// Moved a tenth of the way from a vector of the gallery to another one: new, but of their kind.
+    Moved,
+}
+
+/// Queries, and what an exact search finds for them.
+pub(super) struct Sample {
+    pub(super) queries: Array2<f32>,
+    exact: Vec<Vec<Found>>,
+}
+
+impl Sample {
+    /// At most `most` queries, spread over the gallery.
+    pub(super) fn draw(snapshot: &Snapshot, most: usize, kind: Queries) -> Result<Self, Error> {
+        let living = snapshot.living();
+        let sample = living.len().min(most);
+        let row = |of: usize| {
+            let (part, row) = living[of];
+            snapshot.parts[part].segment.row(row)
+        };
+        let step = living.len() / sample.max(1);
+        let mut queries = Array2::zeros((sample, snapshot.head.settings.dimensions));
+        for (query, mut out) in queries.outer_iter_mut().enumerate() {
+            let own = row(query * step);
+            let other = match kind {
+                Queries::InPlace => own,
+                Queries::Moved => row((query * step + living.len() / 2) % living.len()),
+            };
+            for ((out, own), other) in out.iter_mut().zip(own).zip(other) {
+                // Where both are the same this is exactly the same again.
+                *out = own + 0.1 * (other - own);
+            }
+        }
+        let search = Search { k: NEAREST, filter: Filter::default(), exact: true };
+        let (exact, _) = snapshot.nearest(queries.view(), &search)?;
+        Ok(Self { queries, exact })
+    }
+
+    /// The share of the exact answers that `found` has too: a row as near as one of the ten nearest
+    /// is as good.
+    pub(super) fn recall(&self, found: &[Vec<Found>]) -> f64 {
+        let (mut wanted, mut shared) = (0, 0);
+        for (exact, found) in self.exact.iter().zip(found) {
+            wanted += exact.len();
+            let Some(farthest) = exact.last() else { continue };
+            let near = found.iter().filter(|found| found.distance <= farthest.distance);
+            shared += near.count().min(exact.len());
+        }
+        if wanted == 0 { 1.0 } else { shared as f64 / wanted as f64 }
+    }
+}
