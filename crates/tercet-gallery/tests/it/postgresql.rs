@@ -197,6 +197,14 @@ fn filters_and_graphs() {
         }
     };
     check(reader.search(of(&queries), &search).unwrap().hits);
+    let mut either = Search::nearest(3000);
+    either.filter.allow("camera", "1");
+    either.filter.allow("camera", "2");
+    let found = reader.search(of(&queries), &either).unwrap();
+    assert_eq!(found.hits[0].len(), (0..2000).filter(|of| of % 3 != 0).count());
+    assert!(found.hits[0].iter().all(|hit| hit.item.attributes["camera"] != "0"));
+    let before = reader.info().unwrap();
+    assert!(before.id.is_some() && !reader.refresh().unwrap());
 
     let index = writer.build_index(Hnsw::default()).unwrap();
     assert_eq!((index.rows, index.sample), (2000, 100));

@@ -29,7 +29,7 @@ impl From<&Choice> for Filled {
     }
 }
 
-/// An id that two items have. Nothing was added.
+/// An id that two items have, or that no item can have. Nothing was added.
 #[derive(Debug)]
 pub(crate) struct Conflict(String);
 
@@ -53,6 +53,13 @@ impl Filling {
         let mut choice = Choice::default();
         let mut seen = HashSet::new();
         let mut choose = |of: usize, id: String, label: Option<String>, vector| {
+            if id.is_empty() || [Some(&id), label.as_ref()].into_iter().flatten().any(has_nul) {
+                return Err(anyhow::Error::new(Conflict(format!(
+                    "item {of} of {} has the id {id:?} and the label {label:?}: expected text \
+                     without the character NUL, and an id that is not empty; nothing was added",
+                    contents.name()
+                ))));
+            }
             if let Some(before) = before
                 && is_held(before, &id, label.as_deref(), vector)?
             {
@@ -94,6 +101,10 @@ impl Filling {
         }
         Ok(choice)
     }
+}
+
+fn has_nul(text: &String) -> bool {
+    text.contains('\0')
 }
 
 /// The class of an item of a catalogue, if it has one.
