@@ -64,8 +64,7 @@ impl Add {
                     let (expected, got) = (own.clone(), made_by.clone());
                     return Err(Error::Model { expected, got }.into());
                 }
-                let (expected, got) =
-                    (reader.settings().dimensions, embeddings.vectors.ncols());
+                let (expected, got) = (reader.settings().dimensions, embeddings.vectors.ncols());
                 if got != expected {
                     return Err(Error::Dimensions { expected, got }.into());
                 }

@@ -53,7 +53,10 @@ impl Filling {
         let mut choice = Choice::default();
         let mut seen = HashSet::new();
         let mut choose = |of: usize, id: String, label: Option<String>, vector| {
-            if id.is_empty() || [Some(&id), label.as_ref()].into_iter().flatten().any(has_nul) {
+            if id.is_empty()
+                || id.contains('\0')
+                || label.as_ref().is_some_and(|of| of.contains('\0'))
+            {
                 return Err(anyhow::Error::new(Conflict(format!(
                     "item {of} of {} has the id {id:?} and the label {label:?}: expected text \
                      without the character NUL, and an id that is not empty; nothing was added",
@@ -101,10 +104,6 @@ impl Filling {
         }
         Ok(choice)
     }
-}
-
-fn has_nul(text: &String) -> bool {
-    text.contains('\0')
 }
 
 /// The class of an item of a catalogue, if it has one.
