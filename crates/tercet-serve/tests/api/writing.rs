@@ -75,6 +75,48 @@ fn a_change_makes_a_new_map() {
 }
 
 #[test]
+fn another_gallery_in_the_same_place_is_noticed() {
+    use tercet_gallery::{Duplicates, Item, Settings, Vectors, WriteGallery};
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("gallery"), folder.path().join("other"));
+    // As many items and changes each time, so that no number tells the galleries apart.
+    let make = |path: &std::path::Path, prefix: &str| {
+        let settings = Settings {
+            dimensions: 2,
+            metric: Default::default(),
+            model: "none".to_owned(),
+            quantization: None,
+        };
+        let mut writer = Writer::create(path, settings).unwrap();
+        let rows = ndarray::array![[0.0_f32, 1.0], [1.0, 0.0], [1.0, 1.0]];
+        let items: Vec<Item> = (0..3).map(|of| Item::new(format!("{prefix}{of}"))).collect();
+        let vectors = Vectors { model: "none", rows: rows.view() };
+        writer.add(vectors, &items, Duplicates::Refuse).unwrap();
+    };
+    make(&path, "old-");
+    make(&other, "new-");
+    let world = World::serving(path.clone(), None, |_| {});
+    let mut tag = String::new();
+    let mut drawn = || loop {
+        let answer = world.get("/api/projection").header("if-none-match", &tag).send();
+        match answer.status {
+            200 => {
+                tag = answer.header("etag").unwrap().to_owned();
+                break answer.json();
+            }
+            status => assert!(matches!(status, 202 | 304), "{status}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert_eq!(drawn()["ids"][0], "old-0");
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    assert_eq!(drawn()["ids"][0], "new-0");
+    assert_eq!(world.get("/api/items/old-1").send().status, 404);
+    assert_eq!(world.get("/api/items/new-1").send().status, 200);
+}
+
+#[test]
 fn another_writer_is_respected_and_its_changes_are_seen() {
     use tercet_gallery::WriteGallery;
     let world = World::own(|_| {});
