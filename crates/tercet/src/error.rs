@@ -65,9 +65,12 @@ pub enum Error {
         /// The names accepted, separated by commas.
         expected: String,
     },
-    /// Something is wrong with the frozen vectors beside a batch; rows are counted from their first.
+    /// Something is wrong with the frozen vectors; rows are counted from their first.
     #[error("among the frozen vectors: {0}")]
     Frozen(Box<Error>),
+    /// Something is wrong with the reference vectors; rows are counted from their first.
+    #[error("among the reference vectors: {0}")]
+    Reference(Box<Error>),
     /// A given triplet that is none.
     #[error(
         "triplet {place} is {triplet:?}: expected three different rows of the {rows}, counted from 0"

@@ -94,7 +94,35 @@ impl Labels {
         items.iter().map(|&item| self.name(self.classes[item as usize])).collect()
     }
 
-    /// The labels of these items and, behind them, those of `other`: equal names are one class.
+    /// Items given by class numbers, such as the integer labels of a data set: equal numbers are one
+    /// class, whose name is the number.
+    ///
+    /// ```
+    /// use tercet::Labels;
+    /// assert_eq!(Labels::from_classes(&[7, 3, 7]), Labels::from_iter(["7", "3", "7"]));
+    /// ```
+    pub fn from_classes(classes: &[u32]) -> Self {
+        let mut index = HashMap::new();
+        let mut names = Vec::new();
+        let number = |&class: &u32| {
+            *index.entry(class).or_insert_with(|| {
+                names.push(class.to_string());
+                (names.len() - 1) as u32
+            })
+        };
+        let classes = classes.iter().map(number).collect();
+        Self { classes, names }
+    }
+
+    /// The classes of these items and the labels of `other`, numbered alike: equal names are one
+    /// class. The labels returned also have the classes of these items, possibly without items.
+    pub(crate) fn joint_classes(&self, other: &Self) -> (Vec<u32>, Self) {
+        let Self { classes, names } = self.chain(other);
+        let (own, others) = classes.split_at(self.len());
+        (own.to_vec(), Self { classes: others.to_vec(), names })
+    }
+
+    /// The labels of these items followed by those of `other`: equal names are one class.
     pub fn chain(&self, other: &Self) -> Self {
         let mut names = self.names.clone();
         let mut index: HashMap<&str, u32> =

@@ -45,6 +45,7 @@ extern crate self as tercet;
 
 pub mod bench;
 pub mod bootstrap;
+mod buffer_pool;
 pub mod calibration;
 pub mod clustering;
 pub mod comparison;
@@ -52,7 +53,6 @@ pub mod distance;
 mod eigen;
 mod error;
 pub mod expansion;
-mod kept;
 pub mod labels;
 mod matrix;
 mod named;
@@ -69,6 +69,7 @@ pub mod retrieval;
 pub mod sampler;
 pub mod scan;
 mod simd;
+mod sorted_lookup;
 pub mod verification;
 mod watch;
 pub mod whitening;
@@ -79,8 +80,8 @@ pub use distance::{Distance, Metric};
 pub use error::Error;
 pub use labels::Labels;
 pub use objective::{
-    Census, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction, Selection,
-    Triplet, TripletLoss,
+    Census, Evaluation, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction,
+    Selection, Triplet, TripletLoss,
 };
 pub use one_shot::OneShot;
 pub use percentiles::Percentiles;

@@ -248,7 +248,7 @@ mod tests {
                 let points = Points::new(vectors.view(), metric).unwrap();
                 let held = Percentiles::pairwise_distances(vectors.view(), metric).unwrap();
                 assert_eq!(
-                    Percentiles::counted(&points, &Steps::unwatched()),
+                    Percentiles::counted(&points, &Steps::new(None, 0)),
                     held,
                     "{rows} rows, step {step}"
                 );

@@ -24,11 +24,6 @@ impl<'a> Steps<'a> {
         Self { watch, total, done, stopped: AtomicBool::new(false) }
     }
 
-    /// Work that nobody watches.
-    pub(crate) fn unwatched() -> Self {
-        Self::new(None, 0)
-    }
-
     /// Counts some steps as done; whether to go on.
     pub(crate) fn done(&self, steps: usize) -> ControlFlow<()> {
         let Some(watch) = self.watch else { return ControlFlow::Continue(()) };

@@ -53,7 +53,8 @@ impl Trainer<'_> {
             Ok(match frozen {
                 None => objective.evaluate(embeddings, &labels)?,
                 Some(Frozen { vectors, labels: frozen }) => {
-                    objective.evaluate_with_frozen(embeddings, &labels, vectors.view(), frozen)?
+                    let evaluation = objective.evaluation(embeddings, &labels);
+                    evaluation.frozen(vectors.view(), frozen).run()?
                 }
             })
         };

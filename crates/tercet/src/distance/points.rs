@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Distance, Metric, SHORTEST};
 use crate::Error;
-use crate::kept::Buffer;
+use crate::buffer_pool::Buffer;
 use crate::matrix::{Operand, Threads, product_apart, squared_difference};
 use crate::simd::{dot, vectorised};
 
@@ -51,7 +51,7 @@ impl Points {
         Self::centred(vectors, metric, None)
     }
 
-    /// Points for one batch, in memory that is [kept](crate::kept): point `r` is row `items[r]` of
+    /// Points for one batch, in memory of the [pool](crate::buffer_pool): point `r` is row `items[r]` of
     /// the vectors.
     pub(crate) fn of_batch(
         vectors: ArrayView2<f32>,
@@ -85,7 +85,7 @@ impl Points {
     pub(crate) fn reordered(&self, items: &[u32]) -> Self {
         let d = self.dimensions;
         let gather = |rows: &Buffer| {
-            let mut gathered = Buffer::own(items.len() * d);
+            let mut gathered = Buffer::zeroed(items.len() * d);
             for (row, &item) in gathered.chunks_exact_mut(d).zip(items) {
                 row.copy_from_slice(&rows[item as usize * d..][..d]);
             }
@@ -135,7 +135,7 @@ impl Points {
             return Err(Error::NoDimensions);
         }
         let size = count * dimensions;
-        let mut rows = if items.is_some() { Buffer::kept(size) } else { Buffer::own(size) };
+        let mut rows = if items.is_some() { Buffer::pooled(size) } else { Buffer::zeroed(size) };
         let mut norms = vec![Norms::default(); count];
         let height = BLOCK.max(count.div_ceil(BLOCK));
         let blocks: Vec<_> = rows

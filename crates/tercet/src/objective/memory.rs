@@ -146,7 +146,7 @@ impl Memory {
     }
 
     /// Evaluates an objective over a batch with the bank as further candidates, by
-    /// [`Objective::evaluate_with_frozen`]. The bank stays as it is: [`push`](Self::push) the batch
+    /// [`Evaluation::frozen`](super::Evaluation::frozen). The bank stays as it is: [`push`](Self::push) the batch
     /// afterwards.
     ///
     /// # Shapes
@@ -164,7 +164,8 @@ impl Memory {
     ) -> Result<Outcome, Error> {
         self.check(embeddings, labels, items)?;
         let (frozen, frozen_labels) = self.without(items);
-        objective.into().evaluate_with_frozen(embeddings, labels, frozen.view(), &frozen_labels)
+        let objective = objective.into();
+        objective.evaluation(embeddings, labels).frozen(frozen.view(), &frozen_labels).run()
     }
 
     fn check(

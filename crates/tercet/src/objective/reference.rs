@@ -1,12 +1,12 @@
-//! The definitions, in f64 and triplet by triplet: what the objectives are tested against, here and
-//! by the fuzzer.
+//! The definitions of all objectives, in f64 and triplet by triplet. Tests and the fuzzer compare the
+//! engines with them.
 
 #![allow(missing_docs, clippy::unwrap_used)] // for tests only
 
 use rand::RngExt;
 
-use super::candidates::{Purpose, stream};
-use super::{Lifted, Penalty, Reduction, Selection, TripletLoss, distance_weighted, random};
+use super::choose::{Purpose, distance_weighted, random, stream};
+use super::rule::{Lifted, Penalty, Reduction, Selection, TripletLoss};
 use crate::distance::reference::distance_f64;
 use crate::{Distance, Metric};
 

@@ -1,29 +1,171 @@
-//! One anchor's distances, and what its triplets add up to.
+//! What a row kernel reads, and what it writes.
+//!
+//! A kernel turns the distances of one anchor ([`AnchorRow`]) into the derivative of the anchor's
+//! penalties with respect to each distance ([`RowGradient`]).
 
 use std::ops::Range;
 
 use super::Penalty;
-use super::ranked::Ranks;
 use crate::distance::Points;
 use crate::labels::ClassOrder;
 use crate::simd::each_equal;
 
+/// One anchor with its distances to all candidates in class order.
+pub(super) struct AnchorRow<'a> {
+    /// The anchor's index in the input; it keys random draws.
+    pub(super) item: u32,
+    /// The anchor's own position among the candidates, if it is one of them.
+    pub(super) own: Option<usize>,
+    /// d(anchor, ·), a value for each candidate.
+    pub(super) distances: &'a [f32],
+    /// The candidates of the anchor's class; its own position lies in this range.
+    pub(super) class: Range<usize>,
+    /// The candidates: position → index in the input. Ties go to the lowest index.
+    pub(super) order: &'a ClassOrder,
+    /// The candidates' vectors.
+    pub(super) points: &'a Points,
+    pub(super) penalty: Penalty,
+}
+
+impl AnchorRow<'_> {
+    /// The positions of the anchor's positives, in rising order.
+    pub(super) fn positives(&self) -> impl Iterator<Item = usize> + use<> {
+        let own = self.own;
+        self.class.clone().filter(move |&position| Some(position) != own)
+    }
+
+    /// The positives as ranges: before and behind the anchor's own position.
+    pub(super) fn positive_ranges(&self) -> [Range<usize>; 2] {
+        match self.own {
+            Some(own) => [self.class.start..own, own + 1..self.class.end],
+            None => [self.class.clone(), self.class.end..self.class.end],
+        }
+    }
+
+    /// The positions of the anchor's negatives, in rising order.
+    pub(super) fn negatives(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.class.start).chain(self.class.end..self.distances.len())
+    }
+
+    /// The negatives as ranges: before and behind the anchor's class.
+    pub(super) fn negative_ranges(&self) -> [Range<usize>; 2] {
+        [0..self.class.start, self.class.end..self.distances.len()]
+    }
+
+    pub(super) fn positive_count(&self) -> usize {
+        self.class.len() - usize::from(self.own.is_some())
+    }
+
+    pub(super) fn negative_count(&self) -> usize {
+        self.distances.len() - self.class.len()
+    }
+
+    /// Whether the anchor is part of any valid triplet.
+    pub(super) fn has_triplets(&self) -> bool {
+        self.positive_count() > 0 && self.negative_count() > 0
+    }
+
+    /// The distances of the positives: before and behind the anchor's own position.
+    pub(super) fn positive_distances(&self) -> [&[f32]; 2] {
+        self.positive_ranges().map(|range| &self.distances[range])
+    }
+
+    /// The distances of the negatives: before and behind the anchor's class.
+    pub(super) fn negative_distances(&self) -> [&[f32]; 2] {
+        self.negative_ranges().map(|range| &self.distances[range])
+    }
+
+    /// Of the positions in `ranges` whose distance is `distance`, the one with the lowest index in
+    /// the input.
+    pub(super) fn lowest_at(
+        &self,
+        ranges: impl IntoIterator<Item = Range<usize>>,
+        distance: f32,
+    ) -> Option<usize> {
+        let mut lowest: Option<usize> = None;
+        for range in ranges {
+            each_equal(&self.distances[range.clone()], distance, |at| {
+                let position = range.start + at;
+                let items = &self.order.items;
+                if lowest.is_none_or(|lowest| items[position] < items[lowest]) {
+                    lowest = Some(position);
+                }
+            });
+        }
+        lowest
+    }
+}
+
+/// ∂(Σ φ)/∂d of one anchor, with what its triplets add to value and census.
+pub(super) struct RowGradient<'a> {
+    /// ∂(Σ φ)/∂d(anchor, ·). A kernel writes all of them, or [clears](Self::clear) them first.
+    pub(super) weights: &'a mut [f32],
+    /// For sparse kernels: the positions that got a weight, possibly repeated. All other weights
+    /// are 0 already.
+    pub(super) touched: Option<&'a mut Vec<u32>>,
+    pub(super) sums: &'a mut TripletSums,
+}
+
+impl RowGradient<'_> {
+    /// Sets every weight to 0. The weights of a sparse kernel are 0 already, since the engine
+    /// resets those that were touched.
+    pub(super) fn clear(&mut self) {
+        if self.touched.is_none() {
+            self.weights.fill(0.0);
+        }
+    }
+
+    /// Sets the weight of the anchor's own position to 0.
+    pub(super) fn clear_own(&mut self, row: &AnchorRow) {
+        if let Some(own) = row.own {
+            self.weights[own] = 0.0;
+        }
+    }
+
+    /// Writes the weights of the positives, in their order.
+    pub(super) fn set_positives(&mut self, row: &AnchorRow, mut values: impl Iterator<Item = f32>) {
+        for range in row.positive_ranges() {
+            let weights = self.weights[range].iter_mut();
+            weights.zip(&mut values).for_each(|(weight, value)| *weight = value);
+        }
+    }
+
+    /// Counts one triplet, and adds its slope to the weights of its two distances.
+    #[inline]
+    pub(super) fn select(&mut self, row: &AnchorRow, positive: usize, negative: usize) {
+        let (d_ap, d_an) = (row.distances[positive], row.distances[negative]);
+        let (value, slope) = row.penalty.of(d_ap + row.penalty.margin() - d_an);
+        self.sums.value += f64::from(value);
+        self.sums.selected += 1;
+        self.sums.active += u64::from(value > row.penalty.active_above());
+        self.sums.violated += u64::from(d_an <= d_ap);
+        if slope != 0.0 {
+            self.weights[positive] += slope;
+            self.weights[negative] -= slope;
+            if let Some(touched) = &mut self.touched {
+                touched.extend([positive as u32, negative as u32]);
+            }
+        }
+    }
+}
+
 /// Sums over triplets, in f64 and u64.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct TripletSums {
     /// Σ φ over the selected triplets.
     pub(super) value: f64,
     pub(super) selected: u64,
     pub(super) active: u64,
     pub(super) violated: u64,
-    /// Anchors whose term is above 0, where an objective has a term for each anchor.
-    pub(super) teaching_anchors: u64,
+    /// Anchors whose term is above 0, for an objective with one term per anchor.
+    pub(super) active_anchors: u64,
     /// Σ d(a,p) and Σ d(a,n) over all pairs.
     pub(super) positive_distances: f64,
     pub(super) negative_distances: f64,
 }
 
-impl Tally {
+impl TripletSums {
+    /// The sum of parts, added in their order.
     pub(super) fn total(parts: &[Self]) -> Self {
         parts.iter().fold(Self::default(), |mut total, part| {
             total.add(part);
@@ -36,115 +178,8 @@ impl Tally {
         self.selected += other.selected;
         self.active += other.active;
         self.violated += other.violated;
-        self.teaching_anchors += other.teaching_anchors;
+        self.active_anchors += other.active_anchors;
         self.positive_distances += other.positive_distances;
         self.negative_distances += other.negative_distances;
-    }
-}
-
-/// Writes weights of positives in their order; `ranges` as [`Row::positive_ranges`] has them.
-pub(super) fn weigh_positives(
-    weights: &mut [f32],
-    ranges: [Range<usize>; 2],
-    mut values: impl Iterator<Item = f32>,
-) {
-    for range in ranges {
-        weights[range].iter_mut().zip(&mut values).for_each(|(weight, value)| *weight = value);
-    }
-}
-
-/// What an objective makes of the distances of each anchor.
-pub(super) struct Rule<'a> {
-    pub(super) penalty: Penalty,
-    /// Any weight of a row may differ from 0; otherwise only those of the touched places do.
-    pub(super) dense: bool,
-    /// Turns a row's distances into weights. It meets only anchors that have triplets.
-    pub(super) weigh: &'a (dyn Fn(&mut Row, &Points) + Sync),
-}
-
-/// One anchor with its distances to the whole batch in class order.
-pub(super) struct Row<'a> {
-    /// The anchor's place in class order.
-    pub(super) anchor: usize,
-    /// d(anchor, ·).
-    pub(super) distances: &'a [f32],
-    /// Where the anchor's class lies, the anchor included.
-    pub(super) class: Range<usize>,
-    /// Original index of each place, and back: ties go to the lowest index.
-    pub(super) order: &'a ClassOrder,
-    pub(super) penalty: Penalty,
-    /// ∂(Σ φ)/∂d(anchor, ·): to be written as a whole, or [cleared](Self::clear) first.
-    pub(super) weights: &'a mut [f32],
-    /// The places that got a weight, where the selection is sparse; possibly repeated.
-    pub(super) touched: Option<&'a mut Vec<u32>>,
-    pub(super) tally: &'a mut Tally,
-    /// Room for the order of a row with many positives.
-    pub(super) ranks: &'a mut Ranks,
-}
-
-impl Row<'_> {
-    /// Makes every weight 0. Those of a sparse selection are, since its touched places are taken
-    /// back.
-    pub(super) fn clear(&mut self) {
-        if self.touched.is_none() {
-            self.weights.fill(0.0);
-        }
-    }
-
-    /// The places of the anchor's positives, in rising order.
-    pub(super) fn positives(&self) -> impl Iterator<Item = usize> + use<> {
-        let anchor = self.anchor;
-        self.class.clone().filter(move |&place| place != anchor)
-    }
-
-    /// Where the anchor's positives lie: before and after itself.
-    pub(super) fn positive_ranges(&self) -> [Range<usize>; 2] {
-        [self.class.start..self.anchor, self.anchor + 1..self.class.end]
-    }
-
-    /// The places of the anchor's negatives: before and after its class.
-    pub(super) fn negatives(&self) -> [Range<usize>; 2] {
-        [0..self.class.start, self.class.end..self.distances.len()]
-    }
-
-    /// Whether the anchor is part of any valid triplet.
-    pub(super) fn has_triplets(&self) -> bool {
-        self.class.len() > 1 && self.class.len() < self.distances.len()
-    }
-
-    /// Of the places whose distance is `distance`, that of the lowest original index.
-    pub(super) fn lowest_at(
-        &self,
-        ranges: impl IntoIterator<Item = Range<usize>>,
-        distance: f32,
-    ) -> Option<usize> {
-        let mut lowest: Option<usize> = None;
-        for range in ranges {
-            each_equal(&self.distances[range.clone()], distance, |at| {
-                let place = range.start + at;
-                if lowest.is_none_or(|lowest| self.order.items[place] < self.order.items[lowest]) {
-                    lowest = Some(place);
-                }
-            });
-        }
-        lowest
-    }
-
-    /// Counts one triplet and weighs its two distances.
-    #[inline]
-    pub(super) fn select(&mut self, positive: usize, negative: usize) {
-        let (d_ap, d_an) = (self.distances[positive], self.distances[negative]);
-        let (value, slope) = self.penalty.of(d_ap + self.penalty.margin() - d_an);
-        self.tally.value += f64::from(value);
-        self.tally.selected += 1;
-        self.tally.active += u64::from(value > self.penalty.active_above());
-        self.tally.violated += u64::from(d_an <= d_ap);
-        if slope != 0.0 {
-            self.weights[positive] += slope;
-            self.weights[negative] -= slope;
-            if let Some(touched) = &mut self.touched {
-                touched.extend([positive as u32, negative as u32]);
-            }
-        }
     }
 }

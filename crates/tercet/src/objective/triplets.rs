@@ -7,9 +7,11 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::field::Field;
-use super::row::Tally;
-use super::{Census, Outcome, Selection, TripletLoss};
+use super::choose;
+use super::evaluation::{Inputs, Outcome};
+use super::kernel::Rule;
+use super::row::TripletSums;
+use super::rule::{Census, Penalty, Selection, TripletLoss};
 use crate::distance::Points;
 use crate::{Error, Labels, Metric};
 
@@ -75,16 +77,16 @@ impl Selection {
         margin: f32,
     ) -> Result<Vec<Triplet>, Error> {
         self.check(metric)?;
-        let field = Field::new(metric, embeddings, labels, None)?;
+        let inputs = Inputs::of_batch(metric, embeddings, labels)?;
         let too_many = Err(Error::TooManyTriplets { limit: TRIPLET_LIMIT });
-        if self == Self::All && field.all_triplets() > TRIPLET_LIMIT {
+        if self == Self::All && inputs.all_triplets() > TRIPLET_LIMIT {
             return too_many;
         }
         let count = AtomicU64::new(0);
-        let chosen = field.anchors().sweep(&field.candidates, |anchor, distances| {
+        let chosen = inputs.candidates.sweep(&inputs.candidates, |position, distances| {
             let mut triplets = Vec::new();
             if count.load(Ordering::Relaxed) <= TRIPLET_LIMIT {
-                self.triplets_of(&field, anchor, distances, margin, &mut |triplet| {
+                self.triplets_of(&inputs, position, distances, margin, &mut |triplet| {
                     triplets.push(triplet);
                 });
                 count.fetch_add(triplets.len() as u64, Ordering::Relaxed);
@@ -95,7 +97,9 @@ impl Selection {
         if count.into_inner() > TRIPLET_LIMIT {
             return too_many;
         }
-        Ok(chosen.into_iter().flatten().collect())
+        // The sweep is in class order, the result in the order of the input.
+        let order = inputs.order.ranks.iter().map(|&rank| rank as usize);
+        Ok(order.flat_map(|position| chosen[position].iter().copied()).collect())
     }
 
     /// Hands the triplets that this selection takes to `visit`, however many there are: anchor by
@@ -113,16 +117,19 @@ impl Selection {
         mut visit: impl FnMut(Triplet),
     ) -> Result<(), Error> {
         self.check(metric)?;
-        let field = Field::new(metric, embeddings, labels, None)?;
-        let anchors = field.anchors();
-        let (batch, columns) = (anchors.len(), field.candidates.len());
-        let mut buffer = vec![0.0; field.tile_rows() * columns];
-        for start in (0..batch).step_by(field.tile_rows()) {
-            let rows = start..(start + field.tile_rows()).min(batch);
-            let distances = &mut buffer[..rows.len() * columns];
-            anchors.tile(rows.clone(), &field.candidates, distances, None);
+        let inputs = Inputs::of_batch(metric, embeddings, labels)?;
+        /// Anchors whose distances are computed at a time.
+        const ROWS: usize = 64;
+
+        let (points, ranks) = (&inputs.candidates, &inputs.order.ranks);
+        let (anchors, columns) = (points.reordered(ranks), points.len());
+        let mut distances = vec![0.0; ROWS.min(columns) * columns];
+        for start in (0..columns).step_by(ROWS) {
+            let rows = start..(start + ROWS).min(columns);
+            let distances = &mut distances[..rows.len() * columns];
+            anchors.tile(rows.clone(), points, distances, None);
             for (anchor, line) in rows.zip(distances.chunks_exact(columns)) {
-                self.triplets_of(&field, anchor, line, margin, &mut visit);
+                self.triplets_of(&inputs, ranks[anchor] as usize, line, margin, &mut visit);
             }
         }
         Ok(())
@@ -130,30 +137,22 @@ impl Selection {
 
     fn triplets_of(
         self,
-        field: &Field,
-        anchor: usize,
+        inputs: &Inputs,
+        position: usize,
         distances: &[f32],
         margin: f32,
         visit: &mut dyn FnMut(Triplet),
     ) {
-        let candidates = field.candidates_of(anchor, distances, margin);
-        let size = candidates.class.len();
-        if size < 2 || size == distances.len() {
-            return;
+        // A selection depends on the margin of the penalty, but not on its kind.
+        let rule = Rule::Triplets { selection: self, penalty: Penalty::Hinge { margin } };
+        let problem = inputs.problem(rule);
+        let row = problem.row(position, distances);
+        if row.has_triplets() {
+            let items = &inputs.order.items;
+            choose::triplets(self, &row, &mut |positive, negative| {
+                visit([row.item, items[positive], items[negative]].into());
+            });
         }
-        let items = candidates.items;
-        self.choose(&candidates, &mut |positive, negative| {
-            visit([anchor as u32, items[positive], items[negative]].into());
-        });
-    }
-}
-
-impl Field {
-    /// Σ over classes of n(n−1)(N−n).
-    fn all_triplets(&self) -> u64 {
-        let total = self.order.items.len() as u64;
-        let sizes = self.order.ranges.iter().map(|range| range.len() as u64);
-        sizes.map(|size| size * size.saturating_sub(1) * (total - size)).sum()
     }
 }
 
@@ -204,18 +203,18 @@ impl TripletLoss {
 
         let d = points.dimensions();
         let shares: Vec<&[Triplet]> = given.chunks(SHARE).collect();
-        let lanes = rayon::current_num_threads().min(shares.len());
-        let (tally, sums) = (0..lanes)
+        let tasks = rayon::current_num_threads().min(shares.len());
+        let (sums, directions) = (0..tasks)
             .into_par_iter()
-            .map(|lane| {
-                let mut tally = Tally::default();
-                let mut sums = vec![0.0_f32; rows * d];
-                for share in shares.iter().skip(lane).step_by(lanes) {
+            .map(|task| {
+                let mut sums = TripletSums::default();
+                let mut gradient = vec![0.0_f32; rows * d];
+                for share in shares.iter().skip(task).step_by(tasks) {
                     for triplet in *share {
-                        self.one(&points, triplet, &mut tally, &mut sums);
+                        self.add_triplet(&points, triplet, &mut sums, &mut gradient);
                     }
                 }
-                (tally, sums)
+                (sums, gradient)
             })
             .collect::<Vec<_>>()
             .into_iter()
@@ -232,18 +231,18 @@ impl TripletLoss {
         let census = Census {
             triplets: count,
             selected: count,
-            active: tally.active,
-            violated: tally.violated,
+            active: sums.active,
+            violated: sums.violated,
             anchors: anchors.len() as u64,
-            mean_positive_distance: mean(tally.positive_distances),
-            mean_negative_distance: mean(tally.negative_distances),
+            mean_positive_distance: mean(sums.positive_distances),
+            mean_negative_distance: mean(sums.negative_distances),
             ..Census::default()
         };
         let divisor = self.reduction.divisor(self.penalty, &census);
         let scale = if divisor == 0 { 0.0 } else { 1.0 / divisor as f64 };
         let mut gradient = Array2::zeros(embeddings.dim());
         for (item, (mut row, sum)) in
-            gradient.outer_iter_mut().zip(sums.chunks_exact(d)).enumerate()
+            gradient.outer_iter_mut().zip(directions.chunks_exact(d)).enumerate()
         {
             for (g, &sum) in row.iter_mut().zip(sum) {
                 *g = (f64::from(sum) * scale) as f32;
@@ -252,30 +251,36 @@ impl TripletLoss {
                 points.pull_back(item, row);
             }
         }
-        Ok(Outcome { value: tally.value * scale, gradient, census })
+        Ok(Outcome { value: sums.value * scale, gradient, reference_gradient: None, census })
     }
 
-    fn one(&self, points: &Points, triplet: &Triplet, tally: &mut Tally, sums: &mut [f32]) {
+    fn add_triplet(
+        &self,
+        points: &Points,
+        triplet: &Triplet,
+        sums: &mut TripletSums,
+        gradient: &mut [f32],
+    ) {
         let [a, p, n] =
             [triplet.anchor, triplet.positive, triplet.negative].map(|item| item as usize);
         let (d_ap, d_an) = (points.pair_distance(a, p), points.pair_distance(a, n));
         let (value, slope) = self.penalty.of(d_ap + self.penalty.margin() - d_an);
-        tally.value += f64::from(value);
-        tally.active += u64::from(value > self.penalty.active_above());
-        tally.violated += u64::from(d_an <= d_ap);
-        tally.positive_distances += f64::from(d_ap);
-        tally.negative_distances += f64::from(d_an);
+        sums.value += f64::from(value);
+        sums.active += u64::from(value > self.penalty.active_above());
+        sums.violated += u64::from(d_an <= d_ap);
+        sums.positive_distances += f64::from(d_ap);
+        sums.negative_distances += f64::from(d_an);
         if slope == 0.0 {
             return;
         }
         let d = points.dimensions();
-        let pull = points.coefficient(slope, d_ap);
-        let push = points.coefficient(slope, d_an);
+        let to_positive = points.coefficient(slope, d_ap);
+        let to_negative = points.coefficient(slope, d_an);
         for k in 0..d {
             let (x, y, z) = (points.row(a)[k], points.row(p)[k], points.row(n)[k]);
-            sums[a * d + k] += pull * (x - y) - push * (x - z);
-            sums[p * d + k] -= pull * (x - y);
-            sums[n * d + k] += push * (x - z);
+            gradient[a * d + k] += to_positive * (x - y) - to_negative * (x - z);
+            gradient[p * d + k] -= to_positive * (x - y);
+            gradient[n * d + k] += to_negative * (x - z);
         }
     }
 }

@@ -55,7 +55,9 @@ impl Task {
         watch: Watch,
     ) -> Result<Outcome, Error> {
         match self {
-            Self::Rule(objective, labels) => objective.evaluate_watched(vectors, labels, watch),
+            Self::Rule(objective, labels) => {
+                objective.evaluation(vectors, labels).progress(watch).run()
+            }
             Self::Given(loss, triplets) => {
                 let outcome = loss.evaluate_triplets(vectors, triplets)?;
                 let all = triplets.len() as u64;

@@ -1,0 +1,60 @@
+//! Distance-weighted sampling (Wu et al.: "Sampling Matters in Deep Embedding Learning", ICCV 2017),
+//! with the conventions of pytorch-metric-learning's `DistanceWeightedMiner`.
+//!
+//! On the unit sphere of D dimensions the distances of random pairs follow the density
+//! q(d) ∝ d^{D−2} (1 − d²/4)^{(D−3)/2}, sharply peaked near √2. A negative drawn with weight 1/q(d)
+//! comes from every distance alike. The weight is held constant below `cutoff`, against the noise
+//! of the very hard ones, and is 0 from `nonzero_loss_cutoff` on, where negatives have no gradient.
+
+use rand::RngExt;
+
+use super::Purpose;
+use crate::Distance;
+use crate::objective::row::AnchorRow;
+
+/// ln(1/q(d)) up to a constant, for a Euclidean distance below 2 between unit vectors.
+pub(in crate::objective) fn log_weight(distance: f64, dimensions: f64, cutoff: f64) -> f64 {
+    let d = distance.max(cutoff);
+    (2.0 - dimensions) * d.ln() - (dimensions - 3.0) / 2.0 * (-0.25 * d * d).ln_1p()
+}
+
+pub(super) fn triplets(
+    row: &AnchorRow,
+    cutoff: f32,
+    nonzero_loss_cutoff: f32,
+    seed: u64,
+    take: &mut dyn FnMut(usize, usize),
+) {
+    let (cutoff, limit) = (f64::from(cutoff), f64::from(nonzero_loss_cutoff));
+    let euclidean = |position: usize| {
+        let d = f64::from(row.distances[position]);
+        match row.points.distance() {
+            Distance::Euclidean => d,
+            Distance::SquaredEuclidean => d.sqrt(),
+            Distance::Cosine => (2.0 * d).sqrt(),
+        }
+    };
+    let mut eligible = row.negatives_by_item();
+    eligible.retain(|&position| euclidean(position) < limit);
+    let dimensions = row.points.dimensions() as f64;
+    let logs: Vec<f64> = eligible
+        .iter()
+        .map(|&position| log_weight(euclidean(position), dimensions, cutoff))
+        .collect();
+    let highest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut total = 0.0;
+    let sums: Vec<f64> = logs
+        .iter()
+        .map(|log| {
+            total += (log - highest).exp();
+            total
+        })
+        .collect();
+    let Some(last) = eligible.len().checked_sub(1) else { return };
+    for positive in row.positives() {
+        let mut stream = row.stream(seed, Purpose::DistanceWeighted, Some(positive));
+        let drawn = stream.random::<f64>() * total;
+        let negative = sums.partition_point(|&sum| sum <= drawn).min(last);
+        take(positive, eligible[negative]);
+    }
+}

@@ -1,0 +1,57 @@
+//! Generalised lifted structure: the term [log Σ_p e^{d_ap} + log Σ_n e^{m − d_an}]₊ of an anchor.
+//! Eq. 7 of "In Defense of the Triplet Loss" (arXiv 1703.07737).
+//!
+//! The slope of a positive is e^{d_ap} / Σ_p e^{d_ap}, that of a negative −e^{−d_an} / Σ_n e^{−d_an}.
+
+use super::extent::{Extent, count_violated};
+use crate::distance::multiply;
+use crate::objective::row::{AnchorRow, RowGradient};
+use crate::objective::rule::exp_below_0;
+use crate::simd::{sum, vectorised};
+use crate::sorted_lookup::SortedLookup;
+
+pub(super) fn compute(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut RowGradient) {
+    let extent = Extent::of(row);
+    let (far, near) = (extent.farthest_positive, extent.nearest_negative);
+    let triplets = row.positive_count() as u64 * row.negative_count() as u64;
+    gradient.sums.selected += triplets;
+    gradient.sums.violated += count_violated(row, extent, lookup);
+
+    // e^{d − far} and e^{near − d} do not overflow. The weights hold them until their sum is known.
+    let [mut positive_sum, mut negative_sum] = [0.0; 2];
+    for range in row.positive_ranges() {
+        let out = &mut gradient.weights[range.clone()];
+        positive_sum += exponentials(&row.distances[range], far, 1.0, out);
+    }
+    for range in row.negative_ranges() {
+        let out = &mut gradient.weights[range.clone()];
+        negative_sum += exponentials(&row.distances[range], near, -1.0, out);
+    }
+    let term = f64::from(far) + positive_sum.ln() + f64::from(row.penalty.margin())
+        - f64::from(near)
+        + negative_sum.ln();
+    gradient.clear_own(row);
+    if term > 0.0 {
+        gradient.sums.value += term;
+        gradient.sums.active += triplets;
+        gradient.sums.active_anchors += 1;
+        for range in row.positive_ranges() {
+            multiply(&mut gradient.weights[range], 1.0 / positive_sum);
+        }
+        for range in row.negative_ranges() {
+            multiply(&mut gradient.weights[range], -1.0 / negative_sum);
+        }
+    } else {
+        gradient.weights.fill(0.0);
+    }
+}
+
+vectorised! {
+    /// Writes e^{sign·(d − extreme)} for exponents that are not positive, and returns the sum.
+    fn exponentials(distances: &[f32], extreme: f32, sign: f32, out: &mut [f32]) -> f64 {
+        for (&d, out) in distances.iter().zip(&mut *out) {
+            *out = exp_below_0(sign * (d - extreme));
+        }
+        sum(out)
+    }
+}

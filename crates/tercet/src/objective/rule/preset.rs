@@ -1,0 +1,90 @@
+//! Products of choices that papers made known.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Lifted, Objective, Penalty, Reduction, Selection, TripletLoss};
+use crate::named::named;
+use crate::{Distance, Metric};
+
+/// The products that papers made known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// FaceNet (arXiv 1503.03832): normalised, squared Euclidean, semi-hard, hinge 0.2, mean.
+    Facenet,
+    /// "In Defense of the Triplet Loss" (arXiv 1703.07737), eq. 5 with soft margin: Euclidean,
+    /// hard, soft, mean.
+    #[default]
+    BatchHard,
+    /// "In Defense", eq. 6: Euclidean, all triplets, hinge 0.2, mean.
+    BatchAll,
+    /// "In Defense", eq. 6 averaged over the non-zero terms only.
+    BatchAllNonzero,
+    /// "In Defense", eq. 7, averaged over the anchors: Euclidean, margin 1.
+    Lifted,
+}
+
+named!(Preset, "objective");
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 5] =
+        [Self::Facenet, Self::BatchHard, Self::BatchAll, Self::BatchAllNonzero, Self::Lifted];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Facenet => "facenet",
+            Self::BatchHard => "batch-hard",
+            Self::BatchAll => "batch-all",
+            Self::BatchAllNonzero => "batch-all-nonzero",
+            Self::Lifted => "lifted",
+        }
+    }
+
+    /// The objective that carries this name.
+    pub fn loss(self) -> Objective {
+        match self {
+            Self::Facenet => TripletLoss::facenet().into(),
+            Self::BatchHard => TripletLoss::batch_hard().into(),
+            Self::BatchAll => TripletLoss::batch_all().into(),
+            Self::BatchAllNonzero => TripletLoss::batch_all_nonzero().into(),
+            Self::Lifted => Lifted::default().into(),
+        }
+    }
+}
+
+impl TripletLoss {
+    /// Batch-hard with soft margin: [`Preset::BatchHard`].
+    pub fn batch_hard() -> Self {
+        Self {
+            selection: Selection::Hard,
+            penalty: Penalty::Soft { margin: 0.0 },
+            ..Self::batch_all()
+        }
+    }
+
+    /// All triplets, mean over them: [`Preset::BatchAll`].
+    pub fn batch_all() -> Self {
+        Self {
+            metric: Metric::from(Distance::Euclidean),
+            selection: Selection::All,
+            penalty: Penalty::Hinge { margin: 0.2 },
+            reduction: Reduction::Mean,
+        }
+    }
+
+    /// All triplets, mean over those with a positive penalty: [`Preset::BatchAllNonzero`].
+    pub fn batch_all_nonzero() -> Self {
+        Self { reduction: Reduction::MeanActive, ..Self::batch_all() }
+    }
+
+    /// Semi-hard triplets of normalised embeddings: [`Preset::Facenet`].
+    pub fn facenet() -> Self {
+        Self {
+            metric: Metric { distance: Distance::SquaredEuclidean, normalize: true },
+            selection: Selection::SemiHard,
+            ..Self::batch_all()
+        }
+    }
+}

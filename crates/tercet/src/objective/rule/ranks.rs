@@ -1,0 +1,42 @@
+//! Ranges of ranks.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Ranks from the hardest (0) on, the end excluded; written `1..3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ranks {
+    /// The first rank taken.
+    pub from: u32,
+    /// The first rank no longer taken.
+    pub to: u32,
+}
+
+impl From<Range<u32>> for Ranks {
+    fn from(range: Range<u32>) -> Self {
+        Self { from: range.start, to: range.end }
+    }
+}
+
+impl fmt::Display for Ranks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.from, self.to)
+    }
+}
+
+impl FromStr for Ranks {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Self, crate::Error> {
+        text.split_once("..")
+            .and_then(|(from, to)| Some(Self { from: from.parse().ok()?, to: to.parse().ok()? }))
+            .ok_or_else(|| crate::Error::Parameter {
+                parameter: "ranks",
+                got: format!("`{text}`"),
+                expected: "FROM..TO counted from 0, the end excluded, such as 1..3",
+            })
+    }
+}

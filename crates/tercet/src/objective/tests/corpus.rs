@@ -1,0 +1,17 @@
+//! What the fuzzer started from and found stays as it is now.
+
+use std::fs;
+
+#[path = "../../../../../fuzz/src/evaluate.rs"]
+mod fuzzed;
+
+#[test]
+fn the_corpus_agrees_with_the_reference() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/evaluate");
+    let mut checked = 0;
+    for file in fs::read_dir(corpus).unwrap() {
+        fuzzed::check(&fs::read(file.unwrap().path()).unwrap());
+        checked += 1;
+    }
+    assert!(checked >= 22);
+}
