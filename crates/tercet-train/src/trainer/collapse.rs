@@ -241,7 +241,8 @@ mod tests {
             mean_negative_distance: different,
             ..Census::default()
         };
-        Outcome { value: loss, gradient: Array2::zeros((0, 0)), census }
+        let gradient = Array2::zeros((0, 0));
+        Outcome { value: loss, gradient, reference_gradient: None, census }
     }
 
     /// Shows a watch `steps` steps, given by their number, and returns when it noticed a collapse.

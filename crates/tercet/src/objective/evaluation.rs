@@ -13,7 +13,6 @@ use crate::{Error, Labels, Metric};
 
 /// The result of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Outcome {
     /// The loss.
     pub value: f64,
