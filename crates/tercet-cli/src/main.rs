@@ -61,10 +61,18 @@ enum Command {
     /// Group items without labels.
     Cluster(Box<commands::cluster::Cluster>),
     /// Keep embeddings to be searched.
+    #[cfg_attr(
+        not(feature = "gallery"),
+        command(about = "Keep embeddings to be searched (not in this build)")
+    )]
     Gallery(commands::gallery::Gallery),
     /// Exact value, gradient and triplet census of given vectors.
     Loss(Box<commands::loss::Loss>),
     /// Serve a gallery over HTTP, with a page to search and wander in it.
+    #[cfg_attr(
+        not(feature = "serve"),
+        command(about = "Serve a gallery over HTTP (not in this build)")
+    )]
     Serve(commands::serve::Serve),
     /// Measure the objectives against the matrix products they need.
     Bench(commands::bench::Bench),

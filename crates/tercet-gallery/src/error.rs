@@ -161,7 +161,13 @@ pub enum Error {
         /// What usearch said.
         what: String,
     },
-    /// What this build or this kind of store leaves out.
+    /// A cargo feature that this build does not have.
+    #[error("this build has no {what}: {}", tercet::FULL_BUILD)]
+    NotBuilt {
+        /// What the feature adds.
+        what: &'static str,
+    },
+    /// What this kind of store leaves out.
     #[error("{what} needs {needs}")]
     Missing {
         /// What was asked for.

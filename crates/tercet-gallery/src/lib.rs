@@ -179,10 +179,7 @@ pub fn reader(location: &str) -> Result<Box<dyn ReadGallery>, Error> {
 }
 
 #[cfg(not(feature = "postgres"))]
-const NO_DATABASE: Error = Error::Missing {
-    what: "a gallery in a database",
-    needs: "a build with the feature `postgres`",
-};
+const NO_DATABASE: Error = Error::NotBuilt { what: "galleries in PostgreSQL" };
 
 #[cfg(test)]
 mod tests {

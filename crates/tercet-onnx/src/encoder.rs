@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 use prost::Message;
-use tercet_train::data::{DataError, Examples, Fit, Input, Preprocessing, Standardization};
+use tercet_train::data::{DataError, Examples, Input, Preprocessing, Standardization};
 use tercet_train::files::FileError;
 use tercet_train::fingerprint::Fingerprint;
 use tercet_train::model::{ModelCard, ModelError, embed_with, normalize_rows};
@@ -18,31 +18,10 @@ use tract_onnx::pb::ModelProto;
 
 use crate::input::{Item, Refusal, Seen};
 use crate::network::Network;
-use crate::{Layout, OnnxError};
+use crate::{Layout, OnnxError, OnnxOptions};
 
 /// Items that pass through a network at once, where the file leaves that open.
 const BATCH: usize = 8;
-
-/// How to use a file that does not say so itself. Files of `tercet export` do, and take only
-/// `normalize`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct OnnxOptions {
-    /// Height and width of images, where the file takes any.
-    pub size: Option<ImageSize>,
-    /// How images of another shape are fitted in. Default `crop`.
-    pub fit: Option<Fit>,
-    /// Subtracted from each channel, whose values are between 0 and 1. Default: ImageNet's for three
-    /// channels, 0 for one.
-    pub mean: Option<Vec<f32>>,
-    /// Each channel is divided by this afterwards. Default: ImageNet's for three channels, 1 for one.
-    pub std: Option<Vec<f32>>,
-    /// The order of the axes, where the file does not tell.
-    pub layout: Option<Layout>,
-    /// The output that holds the embeddings. Default: the first.
-    pub output: Option<String>,
-    /// L2-normalise the embeddings. Default no.
-    pub normalize: bool,
-}
 
 /// A network in an ONNX file that turns images or vectors into embeddings.
 #[derive(Debug)]

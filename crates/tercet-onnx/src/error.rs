@@ -16,6 +16,12 @@ pub enum OnnxError {
         /// What is in the way.
         reason: String,
     },
+    /// This build has nothing that runs ONNX files.
+    #[error("{}: this build has no ONNX: {}", path.display(), tercet::FULL_BUILD)]
+    NotBuilt {
+        /// The file.
+        path: PathBuf,
+    },
     /// An option contradicts the file, or is missing.
     #[error("{option} is {got}: expected {expected}")]
     Option {

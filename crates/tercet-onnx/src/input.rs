@@ -1,7 +1,6 @@
 //! What a network in an ONNX file wants to see.
 
 use std::fmt;
-use std::str::FromStr;
 
 use tercet_train::data::Input;
 use tercet_train::trainer::ImageSize;
@@ -10,36 +9,17 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue;
 use tract_onnx::pb::type_proto::Value::TensorType;
 use tract_onnx::pb::{GraphProto, ValueInfoProto};
 
+use crate::Layout;
+
 /// Items at once that a file may insist on: a batch is filled up to it.
 const MOST: usize = 1024;
 
-/// The order of the axes of a batch of images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// N×C×H×W, as PyTorch writes.
-    Nchw,
-    /// N×H×W×C, as TensorFlow writes.
-    Nhwc,
-}
-
 impl Layout {
-    /// Where channels, rows and columns lie.
+    /// Where channels, rows and columns are.
     fn axes(self) -> [usize; 3] {
         match self {
             Self::Nchw => [1, 2, 3],
             Self::Nhwc => [3, 1, 2],
-        }
-    }
-}
-
-impl FromStr for Layout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "nchw" => Ok(Self::Nchw),
-            "nhwc" => Ok(Self::Nhwc),
-            _ => Err("expected nchw or nhwc".to_owned()),
         }
     }
 }

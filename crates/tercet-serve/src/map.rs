@@ -24,7 +24,7 @@ const CHUNK: usize = 500;
 pub(crate) struct Map {
     /// The gallery's count of changes that this map belongs to.
     generation: i64,
-    /// `t-sne`, or `pca` where there are too few items for it.
+    /// `t-sne`, or `pca` where there are too few items for it and in a build without it.
     method: &'static str,
     /// Items in the gallery; more than on the map where that is a sample.
     items: u64,
@@ -147,7 +147,7 @@ fn place(vectors: ArrayView2<f32>, info: &Info) -> Result<(&'static str, Array2<
     let method = match vectors.nrows() {
         0 | 1 => return Ok(("pca", Array2::zeros((vectors.nrows(), 2)))),
         2..=9 => Projection::Pca,
-        _ => Projection::TSne,
+        _ => Projection::best(),
     };
     Ok((method.name(), method.map(vectors, metric)?))
 }

@@ -1,5 +1,8 @@
 use thiserror::Error;
 
+/// The command that gives a build with every feature: the end of each message about a missing one.
+pub const FULL_BUILD: &str = "cargo install --path crates/tercet-cli --features full";
+
 /// Why vectors, labels or parameters were refused.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
@@ -114,6 +117,12 @@ pub enum Error {
         judged: String,
         /// One that was not.
         missing: String,
+    },
+    /// A cargo feature that this build does not have.
+    #[error("this build has no {what}: {FULL_BUILD}")]
+    NotBuilt {
+        /// What the feature adds.
+        what: &'static str,
     },
     /// Watched work was broken off.
     #[error("interrupted before the end")]

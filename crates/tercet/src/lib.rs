@@ -77,7 +77,7 @@ pub mod whitening;
 pub use calibration::Calibration;
 pub use clustering::Clustering;
 pub use distance::{Distance, Metric};
-pub use error::Error;
+pub use error::{Error, FULL_BUILD};
 pub use labels::Labels;
 pub use objective::{
     Census, Evaluation, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction,

@@ -7,8 +7,12 @@ pub(crate) mod data;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod export;
+#[cfg_attr(not(feature = "gallery"), path = "missing/gallery.rs")]
 pub(crate) mod gallery;
 pub(crate) mod loss;
+#[cfg(not(feature = "serve"))]
+mod missing;
+#[cfg_attr(not(feature = "serve"), path = "missing/serve.rs")]
 pub(crate) mod serve;
 pub(crate) mod threshold;
 pub(crate) mod train;

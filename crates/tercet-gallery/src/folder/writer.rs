@@ -295,7 +295,7 @@ impl WriteGallery for Writer {
 
     #[cfg(not(feature = "hnsw"))]
     fn build_index(&mut self, _: Hnsw) -> Result<Index, Error> {
-        Err(Error::Missing { what: "an HNSW index", needs: "a build with the feature `hnsw`" })
+        Err(Error::NotBuilt { what: "HNSW index" })
     }
 
     fn keep_model(&mut self, file: &[u8]) -> Result<(), Error> {

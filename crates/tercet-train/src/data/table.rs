@@ -129,7 +129,7 @@ fn open_parquet(
 
 #[cfg(not(feature = "parquet"))]
 fn open_parquet(path: &Path, _: &[&str], _: &[&str]) -> Result<(Rows, StringRecord), DataError> {
-    let reason = "this build does not read Parquet: write the table as .csv".to_owned();
+    let reason = format!("this build has no Parquet: {}", tercet::FULL_BUILD);
     Err(DataError::Refused { path: path.to_owned(), reason })
 }
 

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2};
-use tercet::Labels;
+use tercet::{FULL_BUILD, Labels};
 
 use crate::files::{At, FileError, write_atomically};
 
@@ -37,6 +37,9 @@ pub enum EmbeddingsError {
     /// A name that tells no format.
     #[error("{} has no known ending: expected {}", .0.display(), Format::ENDINGS)]
     UnknownFormat(PathBuf),
+    /// A format that this build does not have.
+    #[error("{}: this build has no Parquet: {FULL_BUILD}", .0.display())]
+    NotBuilt(PathBuf),
     /// Damaged, or something else than its name says.
     #[error("cannot read {}: {reason}", path.display())]
     Unreadable {
@@ -73,16 +76,13 @@ pub enum Format {
     /// `.safetensors`: the tensor `embeddings` (N×D, F32 or F16); metadata `labels` and `ids` as
     /// JSON lists, and `model`.
     Safetensors,
-    /// `.parquet`: the columns `id`, `label` and `embedding`; `model` in the file's metadata.
-    #[cfg(feature = "parquet")]
+    /// `.parquet`, in builds with the feature `parquet`: the columns `id`, `label` and `embedding`;
+    /// `model` in the file's metadata.
     Parquet,
 }
 
 impl Format {
-    #[cfg(feature = "parquet")]
     const ENDINGS: &str = ".npy, .safetensors or .parquet";
-    #[cfg(not(feature = "parquet"))]
-    const ENDINGS: &str = ".npy or .safetensors (this build is without .parquet)";
 
     /// The format that a name tells.
     ///
@@ -93,11 +93,30 @@ impl Format {
         match ending.to_ascii_lowercase().as_str() {
             "npy" => Ok(Self::Npy),
             "safetensors" => Ok(Self::Safetensors),
-            #[cfg(feature = "parquet")]
             "parquet" => Ok(Self::Parquet),
             _ => Err(EmbeddingsError::UnknownFormat(path.to_owned())),
         }
     }
+
+    /// Whether this build reads and writes the format of `path`: to be asked before long work that
+    /// ends in such a file.
+    ///
+    /// # Errors
+    /// Parquet in a build without the feature `parquet`.
+    pub fn check(self, path: &Path) -> Result<(), EmbeddingsError> {
+        match self {
+            Self::Parquet if !cfg!(feature = "parquet") => {
+                Err(EmbeddingsError::NotBuilt(path.to_owned()))
+            }
+            Self::Npy | Self::Safetensors | Self::Parquet => Ok(()),
+        }
+    }
+}
+
+/// What reading and writing Parquet answers in a build without it.
+#[cfg(not(feature = "parquet"))]
+fn no_parquet<T>() -> Result<T, String> {
+    Err(format!("this build has no Parquet: {FULL_BUILD}"))
 }
 
 impl Embeddings {
@@ -108,8 +127,10 @@ impl Embeddings {
     /// An ending that tells no format; a path that cannot be written; more labels and ids than a
     /// `.safetensors` file holds (100 MB of them).
     pub fn save(&self, path: &Path) -> Result<(), EmbeddingsError> {
+        let format = Format::of(path)?;
+        format.check(path)?;
         let bytes = self
-            .to_bytes(Format::of(path)?)
+            .to_bytes(format)
             .map_err(|reason| EmbeddingsError::Unwritable { path: path.to_owned(), reason })?;
         Ok(write_atomically(path, &bytes)?)
     }
@@ -124,6 +145,8 @@ impl Embeddings {
             Format::Safetensors => safetensors::write(self),
             #[cfg(feature = "parquet")]
             Format::Parquet => parquet::write(self),
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => no_parquet(),
         }
     }
 
@@ -134,6 +157,7 @@ impl Embeddings {
     /// and, where it has one, the row, counted from 0.
     pub fn load(path: &Path) -> Result<Self, EmbeddingsError> {
         let format = Format::of(path)?;
+        format.check(path)?;
         let bytes = fs::read(path).at("read", path)?;
         Self::from_bytes(bytes, format).map_err(|reason| unreadable(path, reason))
     }
@@ -154,6 +178,8 @@ impl Embeddings {
             Format::Safetensors => safetensors::read(&bytes),
             #[cfg(feature = "parquet")]
             Format::Parquet => parquet::read(bytes),
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => no_parquet(),
         }
     }
 
@@ -246,5 +272,9 @@ mod tests {
         }
         let error = Embeddings::load(&folder.path().join("e.csv")).unwrap_err();
         assert!(matches!(error, EmbeddingsError::UnknownFormat(_)));
+        if !cfg!(feature = "parquet") {
+            let error = Embeddings::load(&folder.path().join("e.parquet")).unwrap_err();
+            assert!(matches!(error, EmbeddingsError::NotBuilt(_)));
+        }
     }
 }

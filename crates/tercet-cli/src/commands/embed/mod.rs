@@ -53,7 +53,7 @@ impl Embed {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
         // Asked before the long work starts.
-        Format::of(&self.out)?;
+        Format::of(&self.out)?.check(&self.out)?;
         super::check_writable(&self.out)?;
         let (network, file, source) = self.operands(general)?;
         let catalogue = super::source(source, self.labels.as_deref())?.catalogue()?;

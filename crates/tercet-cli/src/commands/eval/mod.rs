@@ -86,6 +86,7 @@ impl Eval {
         super::use_threads(self.threads)?;
         if let Some(path) = &self.report {
             super::check_writable(path)?;
+            self.map.check()?;
         }
         let mut systems = self.reading.systems(general, &self.inputs, self.protocol)?;
         self.processing.add_processed(&mut systems)?;

@@ -35,8 +35,8 @@ impl Indexing {
         let builds = cfg!(feature = "hnsw") || tercet_gallery::is_database(location);
         anyhow::ensure!(
             self.index.is_none() || builds,
-            "--index hnsw needs a build with the feature `hnsw`: cargo install --path \
-             crates/tercet-cli --features hnsw"
+            "this build has no --index hnsw: {}",
+            tercet::FULL_BUILD
         );
         Ok(())
     }
