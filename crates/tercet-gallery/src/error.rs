@@ -178,7 +178,25 @@ pub enum Error {
     /// What several questions that were answered together ran into.
     #[error(transparent)]
     Shared(#[from] Arc<Error>),
-    /// The database server refused, or could not be reached.
+    /// An address of a database that cannot be used.
+    #[cfg(feature = "postgres")]
+    #[error("{location}: {reason}")]
+    Address {
+        /// The address, without user, password and options.
+        location: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A database server that could not be reached, or did not let the user in.
+    #[cfg(feature = "postgres")]
+    #[error("cannot connect to {location}: {reason}")]
+    Connection {
+        /// The address, without user, password and options.
+        location: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The database server refused a statement, or was lost.
     #[cfg(feature = "postgres")]
     #[error("PostgreSQL: {}", postgres_message(.0))]
     Postgres(#[from] postgres::Error),
@@ -186,8 +204,12 @@ pub enum Error {
 
 /// The server's own words, which its error type keeps one level down.
 #[cfg(feature = "postgres")]
-fn postgres_message(error: &postgres::Error) -> String {
+pub(crate) fn postgres_message(error: &postgres::Error) -> String {
     match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(told), _) if told.message().contains("statement timeout") => format!(
+            "{}: the address may allow more, with options=-cstatement_timeout%3D10min",
+            told.message()
+        ),
         (Some(told), _) => told.message().to_owned(),
         (None, Some(source)) => format!("{error}: {source}"),
         (None, None) => error.to_string(),

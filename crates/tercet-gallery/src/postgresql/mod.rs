@@ -6,9 +6,17 @@
 //! a row an item: id, label, attributes as JSON, thumbnail, and the vector, and `tercet_model` with
 //! the model's file if there is one. Distances are taken by the database, by differences. It answers
 //! from its newest committed state, and guards its own pages: turn its data checksums on.
+//!
+//! `address` reads what an address says, `tls` and `password` serve it, `connection` opens one,
+//! `pool` shares a few among the readers' threads.
 
+mod address;
+mod connection;
+mod password;
+mod pool;
 mod reader;
 mod search;
+mod tls;
 mod writer;
 
 pub use reader::PostgresReader;
@@ -19,7 +27,7 @@ use std::collections::BTreeMap;
 use postgres::{GenericClient, Row};
 use tercet::Metric;
 
-use crate::{Error, Item, Settings, shown};
+use crate::{Error, Item, Settings};
 
 const FORMAT: i64 = 1;
 
@@ -41,12 +49,16 @@ CREATE INDEX tercet_items_by_attribute ON tercet_items USING gin (attributes jso
 ";
 
 fn is_gallery(client: &mut impl GenericClient) -> Result<bool, Error> {
-    let table = client.query_one("SELECT to_regclass('tercet_gallery') IS NOT NULL", &[])?;
-    Ok(table.get(0))
+    // In this schema: one of another on the search path is another gallery.
+    let table = client.query_one(
+        "SELECT to_regclass(quote_ident(current_schema()) || '.tercet_gallery') IS NOT NULL",
+        &[],
+    )?;
+    Ok(table.try_get(0)?)
 }
 
-fn settings(client: &mut impl GenericClient, address: &str) -> Result<(Settings, i64), Error> {
-    let location = || shown(address);
+fn settings(client: &mut impl GenericClient, location: &str) -> Result<(Settings, i64), Error> {
+    let location = || location.to_owned();
     if !is_gallery(client)? {
         return Err(Error::NotAGallery { location: location() });
     }
@@ -93,17 +105,17 @@ fn identity(client: &mut impl GenericClient) -> Result<Identity, Error> {
 
 fn size(client: &mut impl GenericClient) -> Result<u64, Error> {
     let bytes = client.query_one("SELECT pg_total_relation_size('tercet_items')", &[])?;
-    Ok(bytes.get::<_, i64>(0) as u64)
+    Ok(bytes.try_get::<_, i64>(0)? as u64)
 }
 
 /// An item of a row that begins with its id, label and attributes.
-fn item(row: &Row) -> Item {
-    let attributes: serde_json::Value = row.get(2);
+fn item(row: &Row) -> Result<Item, Error> {
+    let attributes: serde_json::Value = row.try_get(2)?;
     let attributes = attributes.as_object().into_iter().flatten();
     let attributes = attributes
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect();
-    Item { id: row.get(0), label: row.get(1), attributes, thumbnail: None }
+    Ok(Item { id: row.try_get(0)?, label: row.try_get(1)?, attributes, thumbnail: None })
 }
 
 fn json(attributes: &BTreeMap<String, String>) -> serde_json::Value {

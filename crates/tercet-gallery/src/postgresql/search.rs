@@ -14,12 +14,12 @@ pub(super) fn index(client: &mut impl GenericClient) -> Result<Option<(Index, i6
          FROM tercet_gallery",
         &[],
     )?;
-    let Some(expansion_search) = row.get::<_, Option<i64>>(0) else { return Ok(None) };
+    let Some(expansion_search) = row.try_get::<_, Option<i64>>(0)? else { return Ok(None) };
     let index = Index {
-        rows: row.get::<_, i64>(1) as u64,
-        recall_at_10: row.get(2),
-        sample: row.get::<_, i64>(3) as usize,
-        seconds: row.get(4),
+        rows: row.try_get::<_, i64>(1)? as u64,
+        recall_at_10: row.try_get(2)?,
+        sample: row.try_get::<_, i64>(3)? as usize,
+        seconds: row.try_get(4)?,
     };
     Ok(Some((index, expansion_search)))
 }
