@@ -9,7 +9,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(super) struct Anything {
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
+    _arguments: Vec<OsString>,
 }
 
 /// The error of the command `name`.
