@@ -37,6 +37,18 @@ pub enum Error {
         /// The longest norm whose distances fit in f32.
         limit: f64,
     },
+    /// A vector so short that squared distances to it vanish in f32.
+    #[error(
+        "row {row} is too short: its norm is {norm:e}, expected 0 or at least {limit:e}; scale the vectors up, or use the cosine distance"
+    )]
+    TooShort {
+        /// First such row, counted from 0.
+        row: usize,
+        /// Its Euclidean norm.
+        norm: f64,
+        /// The shortest norm whose distances f32 tells apart.
+        limit: f64,
+    },
     /// Vectors without any component.
     #[error("the vectors have no dimensions: expected at least one column")]
     NoDimensions,

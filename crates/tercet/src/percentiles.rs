@@ -91,7 +91,7 @@ impl Percentiles {
         metric: Metric,
         watch: Option<Watch>,
     ) -> Result<Option<Self>, Error> {
-        let points = Points::new(embeddings, metric)?;
+        let points = Points::of_any_length(embeddings, metric)?;
         if points.len() > HELD_ROWS {
             let steps = Steps::new(watch, 2 * points.len());
             let spread = Self::counted(&points, &steps);

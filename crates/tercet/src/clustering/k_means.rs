@@ -19,7 +19,7 @@ pub(super) fn group(points: &Points, clusters: usize, seed: u64) -> Result<Group
     let rows = Array2::from_shape_fn((points.len(), points.dimensions()), |(row, column)| {
         points.row(row)[column]
     });
-    let points = Points::new(rows.view(), Distance::SquaredEuclidean.into())?;
+    let points = Points::of_any_length(rows.view(), Distance::SquaredEuclidean.into())?;
     let mut stream = ChaCha8Rng::seed_from_u64(seed);
     let mut centres = start(&points, rows.view(), clusters, &mut stream);
     let mut nearest: Vec<(u32, f32)> = Vec::new();

@@ -19,6 +19,11 @@ pub(super) const CANCELLATION: f32 = 1.0 / 256.0;
 /// their mean squared norm. Not always, since it may cost them exact ties.
 const SPREAD: f64 = 1.0 / 16.0;
 
+/// Vectors that are shorter, and not 0, are refused where vectors are compared: squared distances
+/// down to 1e-3 of this length keep three digits in f32, below they tie at 0. A training batch may
+/// hold shorter ones, which then all count as equal.
+const SHORTEST_APART: f64 = 1e-18;
+
 /// Vectors that one task reads, at least; there are as many tasks at most.
 const BLOCK: usize = 64;
 
@@ -44,11 +49,19 @@ pub(crate) struct Points {
     pub(super) squared_norms: Vec<f32>,
     /// 1/‖x‖ of the vectors given, or 0 for a zero vector; only on the sphere.
     pub(super) inverse_norms: Vec<f32>,
+    /// Shorter vectors than this, and not 0, are refused.
+    shortest: f64,
 }
 
 impl Points {
+    /// Vectors that are compared: none so short that their distances would tie.
     pub(crate) fn new(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
-        Self::centred(vectors, metric, None)
+        Self::centred(vectors, metric, None, SHORTEST_APART)
+    }
+
+    /// Vectors of any length: those of training, whose collapse is no error, and means.
+    pub(crate) fn of_any_length(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
+        Self::centred(vectors, metric, None, 0.0)
     }
 
     /// Points for one batch, in memory of the [pool](crate::buffer_pool): point `r` is row `items[r]` of
@@ -58,12 +71,12 @@ impl Points {
         metric: Metric,
         items: &[u32],
     ) -> Result<Self, Error> {
-        Self::centred(vectors, metric, Some(items))
+        Self::centred(vectors, metric, Some(items), 0.0)
     }
 
     /// The vectors alone, as the distance sees them.
     pub(crate) fn checked(vectors: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
-        let rows = Self::read(vectors, metric, None, |_| ())?.0.rows;
+        let rows = Self::read(vectors, metric, None, 0.0, |_| ())?.0.rows;
         // As many rows as came in, of the same length: the shape fits.
         Ok(Array2::from_shape_vec(vectors.dim(), rows.into_vec()).unwrap_or_default())
     }
@@ -76,7 +89,7 @@ impl Points {
                 gallery: self.dimensions,
             });
         }
-        let (mut points, _) = Self::read(vectors, self.metric, None, |_| ())?;
+        let (mut points, _) = Self::read(vectors, self.metric, None, self.shortest, |_| ())?;
         points.prepare(self.offset.clone());
         Ok(points)
     }
@@ -103,6 +116,7 @@ impl Points {
             offset: self.offset.clone(),
             squared_norms: pick(&self.squared_norms),
             inverse_norms: pick(&self.inverse_norms),
+            shortest: self.shortest,
         }
     }
 
@@ -111,9 +125,10 @@ impl Points {
         vectors: ArrayView2<f32>,
         metric: Metric,
         items: Option<&[u32]>,
+        shortest: f64,
     ) -> Result<Self, Error> {
         let dimensions = vectors.ncols();
-        let (mut points, sums) = Self::read(vectors, metric, items, |rows| {
+        let (mut points, sums) = Self::read(vectors, metric, items, shortest, |rows| {
             let mut sums = vec![0.0; dimensions];
             rows.chunks_exact(dimensions).for_each(|row| add_row(&mut sums, row));
             sums
@@ -128,6 +143,7 @@ impl Points {
         vectors: ArrayView2<f32>,
         metric: Metric,
         items: Option<&[u32]>,
+        shortest: f64,
         regard: impl Fn(&[f32]) -> T + Sync,
     ) -> Result<(Self, Vec<T>), Error> {
         let (count, dimensions) = vectors.dim();
@@ -146,7 +162,7 @@ impl Points {
                 let lines = rows.chunks_exact_mut(dimensions);
                 let take = |((place, row), norms): ((usize, &mut [f32]), &mut Norms)| {
                     let item = items.map_or(place, |items| items[place] as usize);
-                    match take(vectors.row(item), item, metric, row) {
+                    match take(vectors.row(item), item, metric, shortest, row) {
                         Ok(taken) => *norms = taken,
                         Err(error) => return Some((item, error)),
                     }
@@ -173,6 +189,7 @@ impl Points {
             offset: None,
             squared_norms: norms.iter().map(|norms| norms.squared).collect(),
             inverse_norms: if metric.on_sphere() { inverse.collect() } else { Vec::new() },
+            shortest,
         };
         Ok((points, blocks.into_iter().flatten().collect()))
     }
@@ -362,11 +379,13 @@ struct Norms {
     inverse: f32,
 }
 
-/// Checks a vector, and writes it to `row` as the distance sees it.
+/// Checks a vector, and writes it to `row` as the distance sees it. One that is shorter than
+/// `shortest`, and not 0, is refused.
 fn take(
     vector: ArrayView1<f32>,
     item: usize,
     metric: Metric,
+    shortest: f64,
     row: &mut [f32],
 ) -> Result<Norms, Error> {
     match vector.as_slice() {
@@ -390,6 +409,9 @@ fn take(
     let limit = (f64::from(f32::MAX) / 8.0).sqrt();
     if norm > limit {
         return Err(Error::TooLong { row: item, norm, limit });
+    }
+    if norm > 0.0 && norm < shortest {
+        return Err(Error::TooShort { row: item, norm, limit: shortest });
     }
     Ok(Norms { squared: squared as f32, inverse: 0.0 })
 }
@@ -545,6 +567,17 @@ mod tests {
         vectors[[2, 1]] = 1e30;
         let error = Points::new(vectors.view(), Metric::default()).unwrap_err();
         assert!(matches!(error, Error::TooLong { row: 2, .. }), "{error}");
+        let short = Array2::from_shape_fn((3, 2), |(i, j)| if i == 1 { 1e-25 } else { j as f32 });
+        let error = Points::new(short.view(), Metric::default()).unwrap_err();
+        assert!(matches!(error, Error::TooShort { row: 1, .. }), "{error}");
+        // Directions are told apart at any length above 1e-30, and zeros are as long as they seem.
+        let cosine = Metric { distance: Distance::Cosine, normalize: false };
+        assert!(Points::new(short.view(), cosine).is_ok());
+        assert!(Points::new(Array2::zeros((3, 2)).view(), Metric::default()).is_ok());
+        let fine = Array2::from_shape_fn((3, 2), |(i, j)| 1e-18 + 1e-21 * (2 * i + j) as f32);
+        let distances = Metric::default().distances(fine.view(), fine.view()).unwrap();
+        let expected = 2e-21 * 2.0_f32.sqrt();
+        assert!((distances[[0, 1]] - expected).abs() < 2e-3 * expected, "{distances}");
         let nothing = Array2::<f32>::ones((4, 0));
         assert_eq!(
             Points::new(nothing.view(), Metric::default()).unwrap_err(),

@@ -230,7 +230,8 @@ impl Inputs {
                     return Self::of_batch(metric, embeddings, labels);
                 }
                 let all = joined(embeddings, vectors)?;
-                let all = Points::new(all.view(), metric).map_err(|error| shifted(error, batch))?;
+                let all = Points::of_any_length(all.view(), metric)
+                    .map_err(|error| shifted(error, batch))?;
                 let joint = labels.chain(frozen_labels);
                 let order = ClassOrder::new(&joint);
                 let candidates = all.reordered(&order.items);
@@ -247,7 +248,7 @@ impl Inputs {
                     let (queries, gallery) = (embeddings.ncols(), vectors.ncols());
                     return Err(Error::DimensionMismatch { queries, gallery });
                 }
-                let points = Points::new(embeddings, metric)?;
+                let points = Points::of_any_length(embeddings, metric)?;
                 let (classes, reference_labels) = labels.joint_classes(reference_labels);
                 let order = ClassOrder::new(&reference_labels);
                 let candidates = points.beside(vectors).map_err(refuse)?.reordered(&order.items);

@@ -188,7 +188,7 @@ impl TripletLoss {
         const SHARE: usize = 1 << 12;
 
         self.penalty.check()?;
-        let points = Points::new(embeddings, self.metric)?;
+        let points = Points::of_any_length(embeddings, self.metric)?;
         let rows = points.len();
         let mut given: Vec<Triplet> = Vec::new();
         for (place, triplet) in triplets.into_iter().map(Into::into).enumerate() {
