@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use tercet_train::data::DataError;
 use tercet_train::embeddings::EmbeddingsError;
 use tercet_train::model::ModelError;
+use tercet_train::printable::printable_text;
 use tercet_train::trainer::{ConfigError, TrainError};
 
 /// Status of a command that was called wrongly.
@@ -53,7 +54,7 @@ fn told(error: &anyhow::Error) -> String {
             told = format!("{told}: {cause}");
         }
     }
-    told
+    printable_text(&told).into_owned()
 }
 
 fn broken_off(error: &anyhow::Error) -> bool {

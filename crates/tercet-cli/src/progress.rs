@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tercet_train::printable::printable_text;
 use tercet_train::trainer::{Condition, Event, JudgedOn, Line, REMEDY, StepLine};
 
 use crate::General;
@@ -32,7 +33,7 @@ impl Mode {
 /// A remark for the person, on stderr.
 pub(crate) fn remark(general: &General, text: impl std::fmt::Display) {
     if !general.quiet {
-        eprintln!("{text}");
+        eprintln!("{}", printable_text(&text.to_string()));
     }
 }
 
@@ -244,6 +245,7 @@ impl TrainingDisplay {
     }
 
     fn say(&self, text: &str) {
+        let text = printable_text(text);
         match self.mode {
             Mode::Quiet => {}
             Mode::Lines => eprintln!("{text}"),

@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::printable::printable_path;
+
 /// A file or folder that could not be read or written, by name.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {path}: {source}", path = path.display())]
+#[error("cannot {action} {path}: {source}", path = printable_path(path))]
 pub struct FileError {
     /// What was tried: `read`, `write`, …
     pub action: &'static str,

@@ -19,7 +19,12 @@ pub mod judgement;
 mod kernels;
 pub mod model;
 pub mod onnx;
+#[cfg(feature = "parquet")]
+mod parquet_claims;
 pub mod pretrained;
+pub mod printable;
+pub mod reading;
+mod safetensors_head;
 pub mod thumbnails;
 pub mod trainer;
 pub mod views;

@@ -5,7 +5,7 @@
 //! [`ModelCard`] as JSON.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::Seek;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,9 @@ use crate::data::{DataError, Examples, Input};
 use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
+use crate::printable::printable_path;
 use crate::views::Views;
+use crate::{reading, safetensors_head};
 
 /// The version of the file format that this build writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -112,7 +114,7 @@ pub enum ModelError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Not a safetensors file, or a damaged one.
-    #[error("{} is not a model file: {reason}", path.display())]
+    #[error("{} is not a model file: {reason}", printable_path(path))]
     NotAModel {
         /// The file.
         path: PathBuf,
@@ -151,7 +153,12 @@ impl Model {
     /// # Errors
     /// A file that is missing, damaged, no Tercet model, or of a newer format; each names the file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Self::from_bytes(fs::read(path).at("read the model", path)?, path)
+        let (mut file, length) = reading::open(path).at("read the model", path)?;
+        let head = safetensors_head::metadata(&mut file, length).at("read the model", path)?;
+        head.map_err(|reason| ModelError::NotAModel { path: path.to_owned(), reason })?;
+        file.rewind().at("read the model", path)?;
+        let bytes = reading::read_opened(file, length).at("read the model", path)?;
+        Self::from_bytes(bytes, path)
     }
 
     /// The model in the content of a file; `path` names it in errors.
@@ -189,11 +196,9 @@ impl Model {
     /// # Errors
     /// A file that cannot be read.
     pub fn is_model(path: &Path) -> Result<bool, FileError> {
-        let bytes = fs::read(path).at("read", path)?;
-        let header = SafeTensors::read_metadata(&bytes);
-        Ok(header.is_ok_and(|(_, header)| {
-            header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(KEY))
-        }))
+        let (mut file, length) = reading::open(path).at("read", path)?;
+        let metadata = safetensors_head::metadata(&mut file, length).at("read", path)?;
+        Ok(metadata.is_ok_and(|metadata| metadata.contains_key(KEY)))
     }
 
     /// Writes a model file, whole or not at all. The same card and weights give the same bytes.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tercet_train::data::{
-    Augmentation, Filter, Fit, Pixels, PrepareOptions, Preprocessing, Source, Survey,
+    Augmentation, Filter, Fit, LabelFrom, Pixels, PrepareOptions, Preprocessing, Source, Survey,
 };
 use tercet_train::trainer::ImageSize;
 use tercet_train::{files, thumbnails};
@@ -27,9 +27,13 @@ enum Look {
     Info {
         /// `kind:PATH`, or a path whose kind is recognised.
         source: String,
-        /// For vectors without labels: `.npy` of integers, or text with one label a line.
+        /// For vectors without labels: `.npy` of integers or texts, or text with one label a line.
         #[arg(long)]
         labels: Option<PathBuf>,
+        /// Take the class from the names of the files in a folder: a regular expression with one
+        /// group, such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+        #[arg(long, value_name = "REGEX")]
+        label_from: Option<LabelFrom>,
     },
     /// A picture of what training sees: items as they are, and changed by `--augment`.
     Preview(Preview),
@@ -39,6 +43,10 @@ enum Look {
 struct Preview {
     /// `kind:PATH`, or a path whose kind is recognised.
     source: String,
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// As of `tercet train`: none, glyph, photo, reid, with changes such as glyph:rotate=20
     /// [default: what suits the source].
     #[arg(long, value_name = "PRESET[:NAME=X,…]")]
@@ -78,7 +86,7 @@ struct Previewed {
 
 impl Preview {
     fn run(self, general: &General) -> anyhow::Result<()> {
-        let source: Source = self.source.parse()?;
+        let source = super::source(&self.source, None, self.label_from.as_ref())?;
         let catalogue = source.catalogue()?.training()?;
         let items = chosen(catalogue.len(), self.items, self.seed);
         let catalogue = catalogue.select(&items);
@@ -135,8 +143,8 @@ impl Data {
                 })?;
             }
             Look::Preview(preview) => preview.run(general)?,
-            Look::Info { source, labels } => {
-                let source = super::source(&source, labels.as_deref())?;
+            Look::Info { source, labels, label_from } => {
+                let source = super::source(&source, labels.as_deref(), label_from.as_ref())?;
                 let catalogue = source.catalogue()?;
                 let bar = progress::bar(general, "reading", catalogue.len());
                 let stop = interrupt::watch()?;

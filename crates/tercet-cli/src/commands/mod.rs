@@ -17,6 +17,7 @@ pub(crate) mod serve;
 pub(crate) mod threshold;
 pub(crate) mod train;
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -26,8 +27,10 @@ use anyhow::{Context, bail};
 use ndarray::Array2;
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Examples, Input, PrepareOptions, Source};
+use tercet_train::data::{BadItem, Catalogue, Examples, Input, LabelFrom, PrepareOptions, Source};
+use tercet_train::embeddings::BadRow;
 use tercet_train::model::Model;
+use tercet_train::printable::printable_text;
 
 use crate::{General, interrupt, progress};
 
@@ -42,6 +45,8 @@ pub(crate) fn print(
     } else {
         text()
     };
+    // JSON escapes control characters by itself, and keeps names exact.
+    let text = if general.json { Cow::from(&text) } else { printable_text(&text) };
     match writeln!(std::io::stdout().lock(), "{text}") {
         // A reader that has seen enough is no failure.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -57,13 +62,21 @@ pub(crate) fn use_threads(threads: usize) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start {threads} threads"))
 }
 
-/// A source, with the labels of another file where that is named.
-pub(crate) fn source(text: &str, labels: Option<&Path>) -> anyhow::Result<Source> {
-    let source: Source = text.parse()?;
-    Ok(match labels {
-        Some(labels) => source.with_labels(labels.to_owned())?,
-        None => source,
-    })
+/// A source, with the labels of another file, or those that the names of its files tell, where that
+/// is asked for.
+pub(crate) fn source(
+    text: &str,
+    labels: Option<&Path>,
+    label_from: Option<&LabelFrom>,
+) -> anyhow::Result<Source> {
+    let mut source: Source = text.parse()?;
+    if let Some(labels) = labels {
+        source = source.with_labels(labels.to_owned())?;
+    }
+    if let Some(label_from) = label_from {
+        source = source.with_label_from(label_from.clone())?;
+    }
+    Ok(source)
 }
 
 /// Reads the items of a catalogue the way a network takes them, with a bar; items left out are
@@ -74,7 +87,7 @@ pub(crate) fn prepare(
     catalogue: Catalogue,
     skip_bad: bool,
     views: Views,
-) -> anyhow::Result<(Examples, Vec<tercet_train::data::BadItem>)> {
+) -> anyhow::Result<(Examples, Vec<BadItem>)> {
     let bar = progress::bar(general, "reading", catalogue.len());
     for problem in &catalogue.problems {
         progress::remark(general, format!("note: {problem}"));
@@ -93,6 +106,20 @@ pub(crate) fn prepare(
         progress::remark(general, format!("left out {item}"));
     }
     Ok((examples, skipped))
+}
+
+/// Tells the rows of a file of embeddings that were left out, as the items that they are.
+pub(crate) fn skipped_rows(general: &General, path: &Path, rows: Vec<BadRow>) -> Vec<BadItem> {
+    let item = |BadRow { row, reason }: BadRow| BadItem {
+        id: row.to_string(),
+        path: format!("row {row} of {}", path.display()),
+        reason,
+    };
+    let skipped: Vec<BadItem> = rows.into_iter().map(item).collect();
+    for item in &skipped {
+        progress::remark(general, format!("left out {item}"));
+    }
+    skipped
 }
 
 /// Embeds items with a bar.

@@ -9,7 +9,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Sampling, Selection};
-use tercet_train::data::{Augmentation, DataError, Filter, Fit, HoldoutBy, Source, named_classes};
+use tercet_train::data::{
+    Augmentation, DataError, Filter, Fit, HoldoutBy, LabelFrom, Source, named_classes,
+};
 use tercet_train::encoder::{Freeze, Pooling};
 use tercet_train::trainer::{
     BatchShape, Bytes, Chunk, Condition, Curriculum, Ended, ImageSize, Keep, Margin, Monitor,
@@ -53,6 +55,11 @@ struct Settings {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<PathBuf>,
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_from: Option<LabelFrom>,
     /// Share of the classes kept apart to judge on [default: 0.2].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -37,6 +37,18 @@ impl Part {
     pub const ALL: [Self; 5] =
         [Self::Train, Self::Validation, Self::Test, Self::Query, Self::Gallery];
 
+    /// The part that a folder or a cell names, in any case; `None` of other names.
+    pub fn named(text: &str) -> Option<Self> {
+        match text.to_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "val" | "valid" | "validation" => Some(Self::Validation),
+            "test" | "testing" => Some(Self::Test),
+            "query" => Some(Self::Query),
+            "gallery" => Some(Self::Gallery),
+            _ => None,
+        }
+    }
+
     /// Its name in files and tables.
     pub fn name(self) -> &'static str {
         match self {

@@ -145,6 +145,24 @@ impl Catalogue {
         }
     }
 
+    /// Refuses a source with items that cannot be understood, unless they are to be left out and some
+    /// others remain.
+    ///
+    /// # Errors
+    /// [`DataError::BadItems`] or [`DataError::AllBad`].
+    pub fn needs_good(&self, skip_bad: bool) -> Result<(), DataError> {
+        match self.bad.split_first() {
+            None => Ok(()),
+            Some((first, _)) if self.is_empty() => {
+                Err(DataError::AllBad { first: first.clone(), items: self.bad.len() })
+            }
+            Some(_) if skip_bad => Ok(()),
+            Some((first, others)) => {
+                Err(DataError::BadItems { first: first.clone(), more: others.len() })
+            }
+        }
+    }
+
     /// Refuses a source that tells no classes.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::embeddings::EmbeddingsError;
+use crate::printable::{printable, printable_path};
 
 /// An item that cannot be decoded, or what should be an item and cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ impl BadItem {
 
 impl fmt::Display for BadItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.reason)
+        write!(f, "{}: {}", printable(&self.path), printable(&self.reason))
     }
 }
 
@@ -74,7 +75,7 @@ pub enum DataError {
         kinds: String,
     },
     /// A file or folder that the system does not let us read.
-    #[error("cannot read {path}: {reason}", path = path.display())]
+    #[error("cannot read {path}: {reason}", path = printable_path(path))]
     Unreadable {
         /// The path.
         path: PathBuf,
@@ -83,7 +84,7 @@ pub enum DataError {
         reason: std::io::Error,
     },
     /// A source in which there is nothing to learn from.
-    #[error("{path} holds {found}: expected {expected}", path = path.display())]
+    #[error("{path} holds {found}: expected {expected}", path = printable_path(path))]
     Nothing {
         /// The path of the source.
         path: PathBuf,
@@ -92,8 +93,18 @@ pub enum DataError {
         /// What was looked for.
         expected: String,
     },
+    /// Folders that are not what the source takes them for.
+    #[error("{path} holds {found}: {remedy}", path = printable_path(path))]
+    Layout {
+        /// The path of the source.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+        /// What to write instead.
+        remedy: String,
+    },
     /// A file that is not what it should be.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {reason}", path = printable_path(path))]
     Refused {
         /// The file.
         path: PathBuf,
@@ -101,7 +112,7 @@ pub enum DataError {
         reason: String,
     },
     /// A line of a table or list that cannot be used.
-    #[error("{path}:{line}: {reason}", path = path.display())]
+    #[error("{path}:{line}: {reason}", path = printable_path(path))]
     Line {
         /// The file.
         path: PathBuf,
@@ -120,7 +131,8 @@ pub enum DataError {
     },
     /// A class without a category where categories are needed.
     #[error(
-        "class `{class}` tells no category: expected names such as CATEGORY/CLASS, as omniglot has"
+        "class `{}` tells no category: expected names such as CATEGORY/CLASS, as omniglot has",
+        printable(class)
     )]
     NoCategory {
         /// The first class without one.
@@ -128,7 +140,8 @@ pub enum DataError {
     },
     /// Items without a camera where cameras are needed.
     #[error(
-        "{text} tells no cameras (item `{item}`): expected one for every item, as market1501, emoji or a manifest have"
+        "{text} tells no cameras (item `{item}`): expected one for every item, as market1501, emoji or a manifest have",
+        item = printable(item)
     )]
     NoCameras {
         /// The source.
@@ -174,7 +187,7 @@ pub enum DataError {
     #[error(transparent)]
     Embeddings(EmbeddingsError),
     /// An image that cannot be decoded.
-    #[error("cannot decode {what}: {reason}")]
+    #[error("cannot decode {}: {reason}", printable(what))]
     Undecodable {
         /// The path of the file, or the id of an embedded item.
         what: String,
@@ -202,8 +215,8 @@ pub enum DataError {
         /// How many more there are.
         more: usize,
     },
-    /// Not a single item can be decoded.
-    #[error("none of the {items} items can be decoded; the first is {first}")]
+    /// Not a single item can be decoded or understood.
+    #[error("none of the {items} items can be used; the first is {first}")]
     AllBad {
         /// The first of them, in catalogue order.
         first: BadItem,
@@ -248,6 +261,25 @@ pub enum DataError {
         held_out: usize,
         /// Which side would be left with what.
         lacking: String,
+    },
+    /// Names that are no class of the source.
+    #[error(
+        "{parameter} names `{name}`{rest}, not among the {classes} classes of {text}: {hint}",
+        rest = match others { 0 => String::new(), more => format!(" and {more} more") }
+    )]
+    UnknownClasses {
+        /// Which parameter.
+        parameter: &'static str,
+        /// The first of the names.
+        name: String,
+        /// How many more there are.
+        others: usize,
+        /// The source.
+        text: String,
+        /// How many classes it has.
+        classes: usize,
+        /// What may be meant.
+        hint: String,
     },
     /// The user asked to stop.
     #[error("interrupted while reading the data")]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView1};
 
 use super::{BadItem, Catalogue, Content, DataError, Item};
-use crate::embeddings::Embeddings;
+use crate::embeddings::{BadRow, Embeddings, labels_beside};
+use crate::printable::exact_name;
 
 /// One row of a file of vectors, which is kept in memory as a whole. Cheap to clone.
 #[derive(Clone)]
@@ -30,15 +31,11 @@ pub(crate) fn catalogue(
     file: &Path,
     labels: Option<&Path>,
 ) -> Result<Catalogue, DataError> {
-    let mut embeddings = Embeddings::load(file).map_err(DataError::Embeddings)?;
-    let beside = || {
-        let candidates = ["labels.txt", "labels.npy"].map(|ending| file.with_extension(ending));
-        candidates.into_iter().find(|path| path.is_file())
-    };
+    let (mut embeddings, bad_rows) = Embeddings::load_all(file).map_err(DataError::Embeddings)?;
     let labels = match labels {
         Some(labels) => Some(labels.to_owned()),
         None if embeddings.labels.is_some() => None,
-        None => beside(),
+        None => labels_beside(file),
     };
     if let Some(labels) = &labels {
         embeddings = embeddings.with_labels_from(labels).map_err(DataError::Embeddings)?;
@@ -63,20 +60,16 @@ pub(crate) fn catalogue(
 
     let table = Arc::new((file.to_owned(), vectors));
     let (mut items, mut classes, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+    let mut bad_rows = bad_rows.into_iter().peekable();
     for (row, label) in labels.into_iter().enumerate() {
         let id = ids.as_ref().and_then(|ids| ids.get(row).cloned());
         let id = id.unwrap_or_else(|| row.to_string());
-        let vector = Vector { table: table.clone(), row };
-        if let Some(place) = vector.values().iter().position(|value| !value.is_finite()) {
-            let value = vector.values()[place];
-            bad.push(BadItem {
-                id,
-                path: format!("row {row} of {}", file.display()),
-                reason: format!("component {place} is {value}, expected a finite number"),
-            });
+        if let Some(BadRow { reason, .. }) = bad_rows.next_if(|bad| bad.row == row) {
+            let path = format!("row {row} of {}", exact_name(file.as_os_str()));
+            bad.push(BadItem { id, path, reason });
             continue;
         }
-        items.push(Item::new(id, Content::Vector(vector)));
+        items.push(Item::new(id, Content::Vector(Vector { table: table.clone(), row })));
         classes.push(label);
     }
     let labels = classes.into_iter().collect();

@@ -13,6 +13,7 @@ use super::walk::Walk;
 use super::{
     ALLOCATION_LIMIT, Attributes, Catalogue, Content, DataError, Item, Part, Parts, SIDE_LIMIT,
 };
+use crate::printable::exact_name;
 
 /// First bytes of images: unsigned bytes in three dimensions.
 const IMAGES: [u8; 4] = [0, 0, 8, 3];
@@ -146,8 +147,9 @@ fn find(path: &Path) -> Result<(Vec<Pair>, Vec<String>), DataError> {
         split_name(Path::new(&name)).is_some()
     };
     for (name, _) in &entries {
-        if !is_of_set(&name.to_string_lossy()) {
-            walk.ignore(&name.to_string_lossy());
+        let name = exact_name(name);
+        if !is_of_set(&name) {
+            walk.ignore(&name);
         }
     }
     let same = |word: &str| pairs.iter().filter(|pair| pair.name.contains(word)).count() > 1;
@@ -161,7 +163,7 @@ fn find(path: &Path) -> Result<(Vec<Pair>, Vec<String>), DataError> {
             ),
         });
     }
-    Ok((pairs, walk.problems()))
+    Ok((pairs, walk.problems(path)))
 }
 
 /// A file of images with its file of labels, packed or not, that lies beside.

@@ -17,7 +17,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
     if found.is_empty() {
         return Err(DataError::Nothing {
             path: root.to_owned(),
-            found: "no image".to_owned() + &walk.ignored_files(),
+            found: "no image".to_owned() + &walk.ignored_files(root),
             expected: format!("images at any depth ({})", EXTENSIONS.join(", ")),
         });
     }
@@ -25,7 +25,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
     let items = found.into_iter().map(|(id, path)| Item::new(id, Content::File(path))).collect();
     Ok(Catalogue {
         labelled: false,
-        problems: walk.problems(),
+        problems: walk.problems(root),
         ..Catalogue::new(source, items, labels)
     })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::walk::{Walk, is_image};
 use super::{Attributes, BadItem, Catalogue, Content, DataError, Item, Part, Parts};
+use crate::printable::exact_name;
 
 /// The folders and what they are for.
 const FOLDERS: [(&str, Part); 3] =
@@ -38,7 +39,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
             continue;
         }
         for (name, path) in walk.entries(&root.join(folder))? {
-            let name = name.to_string_lossy();
+            let name = exact_name(&name);
             if !is_image(&name) {
                 walk.ignore(&name);
                 continue;
@@ -46,7 +47,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
             let id = format!("{folder}/{name}");
             let Some(Name { identity, camera, sequence }) = Name::parse(&name) else {
                 let reason = format!("its name does not tell what it shows, expected {PATTERN}");
-                bad.push(BadItem { id, path: path.display().to_string(), reason });
+                bad.push(BadItem { id, path: exact_name(path.as_os_str()), reason });
                 continue;
             };
             let is_nobody = identity == "-1" || identity == "0";
@@ -68,7 +69,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
     if items.is_empty() && bad.is_empty() {
         return Err(DataError::Nothing {
             path: root.to_owned(),
-            found: "no image in these folders".to_owned() + &walk.ignored_files(),
+            found: "no image in these folders".to_owned() + &walk.ignored_files(root),
             expected: format!("{} with images named {PATTERN}", FOLDERS.map(|(f, _)| f).join(", ")),
         });
     }
@@ -84,7 +85,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
         }
     }
     let labels = classes.into_iter().collect();
-    Ok(Catalogue { bad, problems: walk.problems(), ..Catalogue::new(source, items, labels) })
+    Ok(Catalogue { bad, problems: walk.problems(root), ..Catalogue::new(source, items, labels) })
 }
 
 /// What the name of a file tells.

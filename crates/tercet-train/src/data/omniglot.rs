@@ -84,7 +84,7 @@ fn set(source: String, path: &Path, parts: Parts) -> Result<Catalogue, DataError
     }
     if items.is_empty() {
         let found = match bad.len() {
-            0 => "no image".to_owned() + &walk.ignored_files(),
+            0 => "no image".to_owned() + &walk.ignored_files(path),
             images => format!("{images} images, none in a folder of a character"),
         };
         return Err(DataError::Nothing {
@@ -106,7 +106,7 @@ fn set(source: String, path: &Path, parts: Parts) -> Result<Catalogue, DataError
         }
     }
     let labels = classes.into_iter().collect();
-    Ok(Catalogue { bad, problems: walk.problems(), ..Catalogue::new(source, items, labels) })
+    Ok(Catalogue { bad, problems: walk.problems(path), ..Catalogue::new(source, items, labels) })
 }
 
 /// Lake's one-shot classification: in each run a few classes with one image each to learn from,
@@ -182,7 +182,7 @@ impl OneShotRuns {
             let test = add(test, Part::Query);
             runs.push(OneShotRun { name, training, test, truth });
         }
-        let mut problems = tree.walk.problems();
+        let mut problems = tree.walk.problems(path);
         if runs.len() != RUN_COUNT {
             problems.push(format!("one-shot runs: {}, the protocol has {RUN_COUNT}", runs.len()));
         }

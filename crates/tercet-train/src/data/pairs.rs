@@ -1,11 +1,11 @@
 //! Lists of pairs to verify: LFW's `pairs.txt`, or a table of paths.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
 use super::table::Table;
+use crate::reading::read_text;
 
 /// Pairs of items, each known to show the same class or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +52,14 @@ impl Pairs {
 
 /// Reads LFW's list.
 fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), DataError> {
-    let text = fs::read_to_string(path)
+    let text = read_text(path)
         .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
     let refuse = |line, reason| DataError::Line { path: path.to_owned(), line, reason };
-    let mut lines = (1_u64..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty());
+    // Blanks and tabs at the ends of a line come from spreadsheets.
+    let lines = (1_u64..).zip(text.lines().map(str::trim));
+    let mut lines = lines.filter(|(_, text)| !text.is_empty());
 
-    let header = lines.next().map(|(_, text)| text).unwrap_or_default();
+    let (first, header) = lines.next().unwrap_or((1, ""));
     let numbers: Option<Vec<u32>> =
         header.split_whitespace().map(|number| number.parse().ok()).collect();
     let (folds, size) = match numbers.as_deref() {
@@ -65,7 +67,7 @@ fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), Dat
         Some(&[folds, size]) if folds > 0 && size > 0 => (folds, size),
         _ => {
             let expected = "expected the number of folds and of pairs of each sort, as in `10 300`";
-            return Err(refuse(1, format!("the first line is `{header}`: {expected}")));
+            return Err(refuse(first, format!("the first line is `{header}`: {expected}")));
         }
     };
 
@@ -84,7 +86,7 @@ fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), Dat
         }
         // Names hold no white space in LFW, but may where tabs separate them.
         let fields: Vec<&str> = match text.contains('\t') {
-            true => text.split('\t').map(str::trim).collect(),
+            true => text.split('\t').map(str::trim).filter(|field| !field.is_empty()).collect(),
             false => text.split_whitespace().collect(),
         };
         let names = match (fields.as_slice(), same) {
@@ -171,6 +173,8 @@ fn table(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), D
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const IDS: [&str; 5] = [
@@ -197,7 +201,13 @@ mod tests {
         let text = "2\t1\nAnn_Lee\t1\t12\nAnn_Lee\t1\tBo\t2\nBo\t1\t2\nBo\t1\tAnn_Lee\t12\n";
         let expected =
             [pair(0, 1, true, 0), pair(0, 3, false, 0), pair(2, 3, true, 1), pair(2, 1, false, 1)];
-        for text in [text.to_owned(), text.replace('\t', " ").replace('\n', "\r\n")] {
+        for text in [
+            text.to_owned(),
+            text.replace('\t', " ").replace('\n', "\r\n"),
+            format!("\u{feff}{text}"),
+            format!("\u{feff}\r\n{}", text.replace('\n', "\t\r\n")),
+            text.replace('\n', " \n \n").replace('\t', "\t \t"),
+        ] {
             let pairs = read("pairs.txt", &text).unwrap();
             assert_eq!((&pairs.pairs[..], pairs.folds), (&expected[..], 2));
         }

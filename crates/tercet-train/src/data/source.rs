@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use super::sheets::Set;
 use super::{
-    Augmentation, Catalogue, DataError, features, folder, idx, images, lfw, manifest, market1501,
-    omniglot, table, walk,
+    Augmentation, Catalogue, DataError, LabelFrom, features, folder, idx, images, lfw, look_alikes,
+    manifest, market1501, omniglot, table, walk,
 };
+use crate::printable::{exact_name, printable_path};
 
 /// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
 ///
@@ -32,6 +33,16 @@ pub enum Source {
     Folder(PathBuf),
     /// Images at any depth, whose classes are not told: to embed, search and group.
     Images(PathBuf),
+    /// Images at any depth, whose names tell their classes: a folder or images with
+    /// [`with_label_from`](Self::with_label_from). It is written as these are.
+    Named {
+        /// The folder.
+        root: PathBuf,
+        /// What takes the class out of a name.
+        label_from: LabelFrom,
+        /// The kind as given, `folder` or `images`.
+        kind: &'static str,
+    },
     /// A table of images: path, class, and what else is known of each.
     Manifest(PathBuf),
     /// Re-identification as Market-1501 lays it out.
@@ -71,7 +82,10 @@ impl Source {
             usage: "emoji",
             what: "embedded: the same emoji as six vendors draw it, in colour, and harder",
         },
-        Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
+        Kind {
+            usage: "folder:DIR",
+            what: "one folder per class, images in it at any depth; or train, val, test, query, gallery with such folders in them",
+        },
         Kind {
             usage: "images:DIR",
             what: "images at any depth without classes, to search or group",
@@ -105,11 +119,20 @@ impl Source {
     /// A [`DataError`] that names the path if nothing can be read there, or nothing of this kind
     /// lies there.
     pub fn catalogue(&self) -> Result<Catalogue, DataError> {
+        let mut catalogue = self.list()?;
+        catalogue.problems.extend(look_alikes(&catalogue.labels));
+        Ok(catalogue)
+    }
+
+    fn list(&self) -> Result<Catalogue, DataError> {
         match self {
             Self::Glyphs => Ok(Set::Glyphs.catalogue(self.to_string())),
             Self::Emoji => Ok(Set::Emoji.catalogue(self.to_string())),
             Self::Folder(root) => folder::catalogue(self.to_string(), root),
             Self::Images(root) => images::catalogue(self.to_string(), root),
+            Self::Named { root, label_from, .. } => {
+                folder::by_name(self.to_string(), root, label_from)
+            }
             Self::Manifest(file) => manifest::catalogue(self.to_string(), file),
             Self::Market1501(root) => market1501::catalogue(self.to_string(), root),
             Self::Lfw(root) => lfw::catalogue(self.to_string(), root),
@@ -128,6 +151,7 @@ impl Source {
             Self::Emoji => "emoji",
             Self::Folder(_) => "folder",
             Self::Images(_) => "images",
+            Self::Named { kind, .. } => kind,
             Self::Manifest(_) => "manifest",
             Self::Market1501(_) => "market1501",
             Self::Lfw(_) => "lfw",
@@ -143,6 +167,7 @@ impl Source {
             Self::Glyphs | Self::Emoji => None,
             Self::Folder(path)
             | Self::Images(path)
+            | Self::Named { root: path, .. }
             | Self::Manifest(path)
             | Self::Market1501(path)
             | Self::Lfw(path)
@@ -175,6 +200,33 @@ impl Source {
         }
     }
 
+    /// The same source with classes from the names of its files, as `--label-from` tells.
+    ///
+    /// # Errors
+    /// [`DataError::Malformed`] of a source other than `folder` and `images`, which has its own.
+    pub fn with_label_from(self, label_from: LabelFrom) -> Result<Self, DataError> {
+        let kind = self.kind();
+        match self {
+            Self::Folder(root) | Self::Images(root) | Self::Named { root, .. } => {
+                Ok(Self::Named { root, label_from, kind })
+            }
+            other => Err(DataError::Malformed {
+                expected: match &other {
+                    Self::Market1501(root) | Self::Lfw(root) => format!(
+                        "it has labels of its own; folder:{} takes --label-from",
+                        printable_path(root)
+                    ),
+                    _ => {
+                        "only a `folder` or `images` source takes --label-from, others have their \
+                          own labels"
+                            .to_owned()
+                    }
+                },
+                text: other.to_string(),
+            }),
+        }
+    }
+
     /// The list of pairs that belongs to it, for [`Pairs::load`](super::Pairs::load): `pairs.txt`
     /// in the folder of an `lfw` source or beside it.
     pub fn pairs_file(&self) -> Option<PathBuf> {
@@ -203,9 +255,11 @@ impl Source {
             Self::Glyphs | Self::Features { .. } => Augmentation::NONE,
             Self::Emoji | Self::Omniglot(_) | Self::Idx(_) => Augmentation::GLYPH,
             Self::Market1501(_) => Augmentation::REID,
-            Self::Folder(_) | Self::Images(_) | Self::Manifest(_) | Self::Lfw(_) => {
-                Augmentation::PHOTO
-            }
+            Self::Folder(_)
+            | Self::Images(_)
+            | Self::Named { .. }
+            | Self::Manifest(_)
+            | Self::Lfw(_) => Augmentation::PHOTO,
         }
     }
 
@@ -275,7 +329,7 @@ impl Source {
             if entry.path().is_dir() {
                 return Ok(Self::Folder(here));
             }
-            has_images |= walk::is_image(&entry.file_name().to_string_lossy());
+            has_images |= walk::is_image(&exact_name(&entry.file_name()));
         }
         match has_images {
             true => Ok(Self::Images(here)),

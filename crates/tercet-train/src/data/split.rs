@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::path::Path;
 use std::str::FromStr;
 
 use rand::SeedableRng;
@@ -12,7 +10,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tercet::Labels;
 
-use super::DataError;
+use super::{DataError, classes_named};
 
 /// The items to train on, to choose by and to judge on; no class has items in two of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,42 +146,13 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
 /// Keeps the classes of these names apart.
 ///
 /// # Errors
-/// - [`DataError::Parameter`] if a name is no class;
+/// - [`DataError::UnknownClasses`] if a name is no class;
 /// - [`DataError::TooFewClasses`] as [`split_classes`].
 pub fn split_named(labels: &Labels, names: &BTreeSet<String>) -> Result<Split, DataError> {
-    let classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    let named = classes_named(labels, names, "holdout-classes", "the source")?;
     let (apart, rest): (Vec<u32>, Vec<u32>) =
-        classes.into_iter().partition(|&class| names.contains(labels.name(class)));
-    if apart.len() < names.len() {
-        let known: BTreeSet<&str> = apart.iter().map(|&class| labels.name(class)).collect();
-        let unknown = names.iter().find(|name| !known.contains(name.as_str()));
-        return Err(DataError::Parameter {
-            parameter: "holdout-classes",
-            got: format!("`{}`", unknown.map_or("", String::as_str)),
-            expected: format!("one of the {} classes of the source", labels.class_count()),
-        });
-    }
+        (0..labels.class_count() as u32).partition(|class| named.contains(class));
     keep_apart(labels, &apart, &rest)
-}
-
-/// The class names in a file, one a line; empty lines do not count.
-///
-/// # Errors
-/// A file that cannot be read, or names no class.
-pub fn named_classes(path: &Path) -> Result<BTreeSet<String>, DataError> {
-    let text = fs::read_to_string(path)
-        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
-    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
-    let names: BTreeSet<String> =
-        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    match names.is_empty() {
-        true => Err(DataError::Nothing {
-            path: path.to_owned(),
-            found: "no class".to_owned(),
-            expected: "the name of a class on each line".to_owned(),
-        }),
-        false => Ok(names),
-    }
 }
 
 /// Items of the classes `apart` against those of the `rest`, if both can be worked with.
@@ -247,7 +216,10 @@ impl Split {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::data::named_classes;
 
     fn labels(classes: usize, items: usize) -> Labels {
         (0..classes * items).map(|item| item % classes).collect()
@@ -309,7 +281,7 @@ mod tests {
 
         fs::write(&file, "4\nfive\n").unwrap();
         let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
-        assert!(message.contains("holdout-classes is `five`"), "{message}");
+        assert!(message.contains("holdout-classes names `five`"), "{message}");
         fs::write(&file, "0\n1\n2\n3\n").unwrap();
         let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
         assert!(message.contains("cannot hold out 4 of 5"), "{message}");

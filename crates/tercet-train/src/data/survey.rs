@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::pixels::is_set;
 use super::{BadItem, Catalogue, Content, DataError, Part};
 use crate::fingerprint::Fingerprint;
+use crate::printable::printable;
 
 /// The most cameras that a table lists one by one.
 const CAMERAS_SHOWN: usize = 12;
@@ -277,7 +278,7 @@ impl fmt::Display for Spread {
 
 impl fmt::Display for ClassSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.class, self.items)
+        write!(f, "{} ({})", printable(&self.class), self.items)
     }
 }
 
@@ -291,13 +292,13 @@ impl fmt::Display for PartSize {
 
 impl fmt::Display for CameraSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.camera, self.items)
+        write!(f, "{} ({})", printable(&self.camera), self.items)
     }
 }
 
 impl fmt::Display for Duplicates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.items.join(" = "))?;
+        f.write_str(&printable(&self.items.join(" = ")))?;
         match self.classes {
             1 => Ok(()),
             classes => write!(f, " (in {classes} classes)"),
@@ -314,7 +315,7 @@ impl fmt::Display for Survey {
             Some(spread) => format!("{spread} (min / median / max)"),
             None => "-".to_owned(),
         };
-        line(f, "source", &self.source)?;
+        line(f, "source", &printable(&self.source))?;
         line(f, "classes", &self.classes)?;
         line(f, "items", &self.items)?;
         line(f, "items per class", &spread(&self.items_per_class))?;
@@ -370,7 +371,9 @@ fn indented(values: &[impl fmt::Display]) -> String {
 /// How many there are, and the first ten as lines.
 fn few(values: &[impl fmt::Display]) -> (usize, String) {
     let shown = 10.min(values.len());
-    let mut text = indented(&values[..shown]);
+    let shown_values: Vec<String> =
+        values[..shown].iter().map(|value| printable(&value.to_string()).into_owned()).collect();
+    let mut text = indented(&shown_values);
     if shown < values.len() {
         text += &format!("\n  … and {} more", values.len() - shown);
     }

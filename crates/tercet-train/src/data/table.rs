@@ -3,12 +3,13 @@
 #[cfg(feature = "parquet")]
 mod parquet;
 
-use std::fs::File;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use csv::{Reader, ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::DataError;
+use crate::reading;
 
 /// A table with named columns, read row by row.
 pub(crate) struct Table {
@@ -17,13 +18,8 @@ pub(crate) struct Table {
     header: StringRecord,
 }
 
-enum Rows {
-    /// A CSV file whose header has been read.
-    Csv(Box<Reader<File>>),
-    /// The rows of a Parquet file as texts, empty for null, and how many of them are done.
-    #[cfg(feature = "parquet")]
-    Parquet(std::vec::IntoIter<StringRecord>, u64),
-}
+/// The rows of a table as texts, each with its line in a CSV file or its row below the header.
+type Rows = std::vec::IntoIter<(u64, StringRecord)>;
 
 /// One row of a [`Table`].
 pub(crate) struct Row<'a> {
@@ -74,35 +70,59 @@ impl Table {
 
     /// The next row; `None` behind the last.
     pub(crate) fn next_row(&mut self) -> Result<Option<Row<'_>>, DataError> {
-        let (record, line) = match &mut self.rows {
-            Rows::Csv(reader) => {
-                let mut record = StringRecord::new();
-                let found =
-                    reader.read_record(&mut record).map_err(|error| refuse(&self.path, &error))?;
-                let line = record.position().map_or(0, csv::Position::line);
-                (found.then_some(record), line)
-            }
-            #[cfg(feature = "parquet")]
-            Rows::Parquet(rows, done) => {
-                *done += 1;
-                (rows.next(), *done)
-            }
-        };
-        Ok(record.map(|record| Row { path: &self.path, header: &self.header, record, line }))
+        Ok(self.rows.next().map(|(line, record)| Row {
+            path: &self.path,
+            header: &self.header,
+            record,
+            line,
+        }))
     }
 }
 
 fn open_csv(path: &Path) -> Result<(Rows, StringRecord), DataError> {
-    let file = File::open(path)
+    let bytes = reading::read(path)
         .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
-    let mut header = reader.headers().map_err(|error| refuse(path, &error))?.clone();
-    // The mark that spreadsheets put before UTF-8.
-    if let Some(first) = header.get(0).and_then(|name| name.strip_prefix('\u{feff}')) {
-        let rest = header.iter().skip(1);
-        header = std::iter::once(first).chain(rest).collect();
+    if let Some(reason) = reading::utf_16(&bytes) {
+        return Err(DataError::Refused { path: path.to_owned(), reason });
     }
-    Ok((Rows::Csv(Box::new(reader)), header))
+    let bytes = reading::without_mark(&bytes);
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
+    let header = reader.headers().map_err(|error| refuse(path, &error))?.clone();
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for record in reader.records() {
+        let record = record.map_err(|error| refuse(path, &error))?;
+        lines.push(record.position().map_or(0, csv::Position::line));
+        rows.push(record);
+    }
+    let rows = without_points(&header, rows);
+    Ok((lines.into_iter().zip(rows).collect::<Vec<_>>().into_iter(), header))
+}
+
+/// The rows with `2` for `2.0` in every column that holds such numbers alone: pandas makes numbers
+/// with a point of whole numbers where some are missing. Columns of paths stay as they are.
+fn without_points(header: &StringRecord, rows: Vec<StringRecord>) -> Vec<StringRecord> {
+    let whole = |text: &str| -> Option<usize> {
+        let digits = text.strip_suffix(".0")?;
+        let number = digits.strip_prefix('-').unwrap_or(digits);
+        (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+            .then_some(digits.len())
+    };
+    let is_whole = |place: &usize| {
+        let cells =
+            || rows.iter().filter_map(|row| row.get(*place)).filter(|text| !text.is_empty());
+        !header[*place].starts_with("path")
+            && cells().next().is_some()
+            && cells().all(|text| whole(text).is_some())
+    };
+    let places: HashSet<usize> = (0..header.len()).filter(is_whole).collect();
+    if places.is_empty() {
+        return rows;
+    }
+    let shorter = |(place, text): (usize, &str)| match places.contains(&place) {
+        true => text[..whole(text).unwrap_or(text.len())].to_owned(),
+        false => text.to_owned(),
+    };
+    rows.iter().map(|row| row.iter().enumerate().map(shorter).collect()).collect()
 }
 
 /// Whether a Parquet file has a column of this name; no without the feature.
@@ -124,7 +144,7 @@ fn open_parquet(
 ) -> Result<(Rows, StringRecord), DataError> {
     let known: Vec<&str> = required.iter().chain(optional).copied().collect();
     let (header, rows) = parquet::read(path, &known)?;
-    Ok((Rows::Parquet(rows.into_iter(), 0), header))
+    Ok(((1..).zip(rows).collect::<Vec<_>>().into_iter(), header))
 }
 
 #[cfg(not(feature = "parquet"))]
@@ -149,8 +169,9 @@ impl Row<'_> {
     pub(crate) fn flag(&self, column: &str) -> Result<Option<bool>, DataError> {
         let Some(text) = self.get(column) else { return Ok(None) };
         match text.to_ascii_lowercase().as_str() {
-            "1" | "true" => Ok(Some(true)),
-            "0" | "false" => Ok(Some(false)),
+            "1" | "1.0" | "true" => Ok(Some(true)),
+            "0" | "0.0" | "false" => Ok(Some(false)),
+            "nan" => Ok(None), // a gap, as pandas may write it
             _ => Err(self.refuse(column, format!("`{text}` is neither true (1) nor false (0)"))),
         }
     }

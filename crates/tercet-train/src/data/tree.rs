@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::archive::{Archive, Entry};
 use super::walk::{Walk, is_hidden, is_image};
 use super::{Content, DataError};
+use crate::reading;
 
 /// The images below a folder or in a zip file, by their paths from its root.
 pub(crate) struct Tree {
@@ -60,7 +60,7 @@ impl Tree {
                 if !path.exists() {
                     return Ok(None);
                 }
-                let bytes = fs::read(&path)
+                let bytes = reading::read(&path)
                     .map_err(|reason| DataError::Unreadable { path: path.clone(), reason })?;
                 (path, bytes)
             }
@@ -71,10 +71,8 @@ impl Tree {
                 (entry.to_string().into(), entry.bytes()?)
             }
         };
-        let text = String::from_utf8(bytes).map_err(|_| DataError::Refused {
-            path,
-            reason: "expected text in UTF-8".to_owned(),
-        })?;
+        let text = reading::text(&bytes).map(str::to_owned);
+        let text = text.map_err(|reason| DataError::Refused { path, reason })?;
         Ok(Some(text))
     }
 }

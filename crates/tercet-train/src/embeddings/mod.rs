@@ -1,5 +1,6 @@
 //! Files of embeddings: `.safetensors` and Parquet with labels and ids, or plain `.npy`.
 
+mod bad_rows;
 mod labels;
 pub(crate) mod npy;
 #[cfg(feature = "parquet")]
@@ -7,13 +8,19 @@ mod parquet;
 mod safetensors;
 mod triplets;
 
-use std::fs;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2};
 use tercet::{FULL_BUILD, Labels};
 
 use crate::files::{At, FileError, write_atomically};
+use crate::printable::printable_path;
+use crate::{reading, safetensors_head};
+
+pub use bad_rows::BadRow;
+use bad_rows::Beyond;
+pub use labels::labels_beside;
 
 /// Embeddings with what is known of their items.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,13 +42,13 @@ pub enum EmbeddingsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A name that tells no format.
-    #[error("{} has no known ending: expected {}", .0.display(), Format::ENDINGS)]
+    #[error("{} has no known ending: expected {}", printable_path(.0), Format::ENDINGS)]
     UnknownFormat(PathBuf),
     /// A format that this build does not have.
-    #[error("{}: this build has no Parquet: {FULL_BUILD}", .0.display())]
+    #[error("{}: this build has no Parquet: {FULL_BUILD}", printable_path(.0))]
     NotBuilt(PathBuf),
     /// Damaged, or something else than its name says.
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}", printable_path(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -49,15 +56,30 @@ pub enum EmbeddingsError {
         reason: String,
     },
     /// Embeddings that the format cannot hold.
-    #[error("cannot write {}: {reason}", path.display())]
+    #[error("cannot write {}: {reason}", printable_path(path))]
     Unwritable {
         /// The file.
         path: PathBuf,
         /// What the format lacks.
         reason: String,
     },
+    /// Rows that cannot be used.
+    #[error("{}: {first}{}{}", printable_path(path), others(*more), skipping(*can_skip))]
+    BadRows {
+        /// The file.
+        path: PathBuf,
+        /// The first of them.
+        first: BadRow,
+        /// How many more there are.
+        more: usize,
+        /// Whether the command can leave them out.
+        can_skip: bool,
+    },
     /// As many labels as rows are needed.
-    #[error("{} has {got} labels: expected {expected}, one for each row of the embeddings", path.display())]
+    #[error(
+        "{} has {got} labels: expected {expected}, one for each row of the embeddings",
+        printable_path(path)
+    )]
     LabelCount {
         /// The file with the labels.
         path: PathBuf,
@@ -153,13 +175,85 @@ impl Embeddings {
     /// Reads a file of embeddings in the [`Format`] that its name tells.
     ///
     /// # Errors
-    /// A file that is missing, damaged, of another type or shape, or with gaps; each names the file
-    /// and, where it has one, the row, counted from 0.
+    /// A file that is missing, damaged, of another type or shape, or with gaps; rows with numbers
+    /// that are not finite. Each names the file and, where it has one, the row, counted from 0.
     pub fn load(path: &Path) -> Result<Self, EmbeddingsError> {
+        let (embeddings, bad) = Self::load_all(path)?;
+        match bad.split_first() {
+            None => Ok(embeddings),
+            Some((first, others)) => Err(EmbeddingsError::BadRows {
+                path: path.to_owned(),
+                first: first.clone(),
+                more: others.len(),
+                can_skip: false,
+            }),
+        }
+    }
+
+    /// Reads a file of embeddings for a command with `--skip-bad`, with the labels of a file that is
+    /// named, its own, or those of the file [beside it](labels_beside). Rows with numbers that are
+    /// not finite are left out if `skip_bad` is set, and told; see [`without`](Self::without).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load) and [`with_labels_from`](Self::with_labels_from).
+    pub fn load_labelled(
+        path: &Path,
+        labels: Option<&Path>,
+        skip_bad: bool,
+    ) -> Result<(Self, Vec<BadRow>), EmbeddingsError> {
+        let (mut embeddings, bad) = Self::load_all(path)?;
+        let labels = match labels {
+            Some(labels) => Some(labels.to_owned()),
+            None if embeddings.labels.is_some() => None,
+            None => labels_beside(path),
+        };
+        if let Some(labels) = labels {
+            embeddings = embeddings.with_labels_from(&labels)?;
+        }
+        embeddings.skipping(bad, path, skip_bad)
+    }
+
+    /// As [`load_labelled`](Self::load_labelled), for a command that has no use for labels.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_skipping(
+        path: &Path,
+        skip_bad: bool,
+    ) -> Result<(Self, Vec<BadRow>), EmbeddingsError> {
+        let (embeddings, bad) = Self::load_all(path)?;
+        embeddings.skipping(bad, path, skip_bad)
+    }
+
+    fn skipping(
+        self,
+        bad: Vec<BadRow>,
+        path: &Path,
+        skip_bad: bool,
+    ) -> Result<(Self, Vec<BadRow>), EmbeddingsError> {
+        match bad.split_first() {
+            Some((first, others)) if !skip_bad => Err(EmbeddingsError::BadRows {
+                path: path.to_owned(),
+                first: first.clone(),
+                more: others.len(),
+                can_skip: true,
+            }),
+            _ => Ok((self.without(&bad), bad)),
+        }
+    }
+
+    /// Reads a file with all its rows, and tells which of them cannot be used.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but for these rows.
+    pub fn load_all(path: &Path) -> Result<(Self, Vec<BadRow>), EmbeddingsError> {
         let format = Format::of(path)?;
         format.check(path)?;
-        let bytes = fs::read(path).at("read", path)?;
-        Self::from_bytes(bytes, format).map_err(|reason| unreadable(path, reason))
+        let bytes = read_checked(path, format)?;
+        let (embeddings, beyond) =
+            Self::parse(bytes, format).map_err(|reason| unreadable(path, reason))?;
+        let bad = embeddings.bad_rows(&beyond);
+        Ok((embeddings, bad))
     }
 
     /// The embeddings in the content of a file.
@@ -170,10 +264,14 @@ impl Embeddings {
     /// # Errors
     /// What is wrong with the content, and where.
     pub fn from_bytes(bytes: Vec<u8>, format: Format) -> Result<Self, String> {
+        Self::parse(bytes, format).map(|(embeddings, _)| embeddings)
+    }
+
+    fn parse(bytes: Vec<u8>, format: Format) -> Result<(Self, Beyond), String> {
         match format {
             Format::Npy => {
-                let vectors = npy::Npy::parse(&bytes)?.matrix()?;
-                Ok(Self { vectors, labels: None, ids: None, model: None })
+                let (vectors, beyond) = npy::Npy::parse(&bytes)?.matrix()?;
+                Ok((Self { vectors, labels: None, ids: None, model: None }, beyond))
             }
             Format::Safetensors => safetensors::read(&bytes),
             #[cfg(feature = "parquet")]
@@ -183,8 +281,8 @@ impl Embeddings {
         }
     }
 
-    /// The same embeddings with labels from a file: `.npy` of integers, or text in UTF-8 with one
-    /// label a line, taken as it stands.
+    /// The same embeddings with labels from a file: `.npy` of integers or texts, or text in UTF-8
+    /// with one label a line, taken as it is.
     ///
     /// # Errors
     /// A file that cannot be read, an empty line, or another number of labels than rows.
@@ -213,8 +311,39 @@ pub(crate) fn unreadable(path: &Path, reason: String) -> EmbeddingsError {
     EmbeddingsError::Unreadable { path: path.to_owned(), reason }
 }
 
+/// Reads a whole file once its header has been compared with its length.
+fn read_checked(path: &Path, format: Format) -> Result<Vec<u8>, EmbeddingsError> {
+    let (mut file, length) = reading::open(path).at("read", path)?;
+    let claims = match format {
+        Format::Npy => reading::first_bytes(&mut file, npy::HEADER)
+            .map(|first| npy::check_length(&first, length)),
+        Format::Safetensors => {
+            safetensors_head::metadata(&mut file, length).map(|read| read.map(drop))
+        }
+        // Its claims are at its end, and compared page by page.
+        Format::Parquet => Ok(Ok(())),
+    };
+    claims.at("read", path)?.map_err(|reason| unreadable(path, reason))?;
+    file.rewind().at("read", path)?;
+    Ok(reading::read_opened(file, length).at("read", path)?)
+}
+
+fn others(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        1 => " (and 1 more bad row)".to_owned(),
+        more => format!(" (and {more} more bad rows)"),
+    }
+}
+
+fn skipping(can_skip: bool) -> &'static str {
+    if can_skip { "; `--skip-bad` leaves such rows out" } else { "" }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn some() -> Embeddings {
@@ -275,6 +404,44 @@ mod tests {
         if !cfg!(feature = "parquet") {
             let error = Embeddings::load(&folder.path().join("e.parquet")).unwrap_err();
             assert!(matches!(error, EmbeddingsError::NotBuilt(_)));
+        }
+    }
+
+    #[test]
+    fn bad_rows_are_an_error_or_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.npy");
+        let mut all = some();
+        all.vectors[[1, 1]] = f32::NAN;
+        all.save(&path).unwrap();
+        fs::write(folder.path().join("v.labels.txt"), "x\ny\nz\n").unwrap();
+        let message = Embeddings::load(&path).unwrap_err().to_string();
+        assert!(message.ends_with("v.npy: row 1: component 1 is NaN, expected a finite number"));
+        let message = Embeddings::load_labelled(&path, None, false).unwrap_err().to_string();
+        assert!(
+            message.contains("row 1") && message.ends_with("`--skip-bad` leaves such rows out")
+        );
+        let (good, bad) = Embeddings::load_labelled(&path, None, true).unwrap();
+        assert_eq!((good.labels.unwrap(), bad.len()), (vec!["x".to_owned(), "z".to_owned()], 1));
+        assert_eq!(good.ids.unwrap(), ["0", "2"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_and_pointers_are_no_files_of_embeddings() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["v.npy", "v.safetensors", "v.parquet"] {
+            let path = folder.path().join(name);
+            if Format::of(&path).is_err() {
+                continue;
+            }
+            fs::write(&path, "version https://git-lfs.github.com/spec/v1\nsize 8\n").unwrap();
+            let message = Embeddings::load(&path).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains("git lfs pull"), "{message}");
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+            let message = Embeddings::load(&path).unwrap_err().to_string();
+            assert!(message.contains("a device, expected a regular file"), "{message}");
         }
     }
 }

@@ -18,11 +18,15 @@ use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use ndarray::Array2;
 
-use super::Embeddings;
+use super::{Beyond, Embeddings};
+use crate::parquet_claims;
 
 const EMBEDDING: &str = "embedding";
 const LABEL: &str = "label";
 const ID: &str = "id";
+
+/// The most bytes that all labels and ids may take: 1 GiB.
+const TEXT_LIMIT: usize = 1 << 30;
 
 /// The key of the model's fingerprint in the file's metadata.
 const MODEL: &str = "model";
@@ -66,12 +70,12 @@ fn try_write(embeddings: &Embeddings) -> ::parquet::errors::Result<Vec<u8>> {
 ///
 /// Types are taken from Parquet's own schema, not from the Arrow schema that may lie beside it:
 /// what writers call dictionary, large or fixed-size then arrives as plain strings and lists.
-pub(super) fn read(bytes: Vec<u8>) -> Result<Embeddings, String> {
+pub(super) fn read(bytes: Vec<u8>) -> Result<(Embeddings, Beyond), String> {
     let told = |error: ::parquet::errors::ParquetError| error.to_string();
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(bytes), options)
-            .map_err(told)?;
+    let bytes = Bytes::from(bytes);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)
+        .map_err(told)?;
     let names: Vec<String> =
         builder.schema().fields().iter().map(|field| field.name().clone()).collect();
     let place = |name: &str| names.iter().position(|other| other == name);
@@ -86,19 +90,33 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Embeddings, String> {
 
     let wanted = [EMBEDDING, LABEL, ID].into_iter().filter_map(place);
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-    let (mut values, mut dimensions, mut rows) = (Vec::new(), None, 0);
+    let claims =
+        parquet_claims::check(&bytes, builder.metadata(), |leaf| mask.leaf_included(leaf))?;
+    let mut values: Vec<f32> = Vec::new();
+    let numbers = usize::try_from(claims.values).unwrap_or(usize::MAX);
+    values
+        .try_reserve_exact(numbers)
+        .map_err(|_| format!("it holds {numbers} values, more than this process has memory for"))?;
+    let (mut dimensions, mut rows, mut length) = (None, 0, 0);
+    let mut beyond = Beyond::default();
     let mut labels = place(LABEL).map(|_| Vec::new());
     let mut ids = place(ID).map(|_| Vec::new());
-    for batch in builder.with_projection(mask).build().map_err(told)? {
+    let builder = builder.with_projection(mask).with_batch_size(claims.batch_size());
+    for batch in builder.build().map_err(told)? {
         let batch = batch.map_err(|error| error.to_string())?;
         let column = |name: &str| {
             batch.column_by_name(name).ok_or_else(|| format!("column `{name}` cannot be read"))
         };
-        vectors(column(EMBEDDING)?, rows, &mut dimensions, &mut values)?;
+        vectors(column(EMBEDDING)?, rows, &mut dimensions, (&mut values, &mut beyond))?;
         for (name, list) in [(LABEL, &mut labels), (ID, &mut ids)] {
             if let Some(list) = list {
                 texts(name, column(name)?, rows, list)?;
             }
+        }
+        let texts = [&labels, &ids].into_iter().flatten().flat_map(|list| &list[rows..]);
+        length += texts.map(String::len).sum::<usize>();
+        if length > TEXT_LIMIT {
+            return Err(format!("its labels and ids take more than {TEXT_LIMIT} bytes"));
         }
         rows += batch.num_rows();
     }
@@ -116,7 +134,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Embeddings, String> {
     });
     let vectors =
         Array2::from_shape_vec((rows, dimensions), values).map_err(|error| error.to_string())?;
-    Ok(Embeddings { vectors, labels, ids, model })
+    Ok((Embeddings { vectors, labels, ids, model }, beyond))
 }
 
 /// Appends the rows of a batch that starts at row `start`.
@@ -124,7 +142,7 @@ fn vectors(
     column: &ArrayRef,
     start: usize,
     dimensions: &mut Option<usize>,
-    values: &mut Vec<f32>,
+    (values, beyond): (&mut Vec<f32>, &mut Beyond),
 ) -> Result<(), String> {
     let wrong = || {
         let kind = column.data_type();
@@ -152,7 +170,10 @@ fn vectors(
         if let Some(list) = list.as_primitive_opt::<Float32Type>() {
             values.extend(list.values());
         } else if let Some(list) = list.as_primitive_opt::<Float64Type>() {
-            values.extend(list.values().iter().map(|&value| value as f32));
+            let place = values.len();
+            values.extend(
+                list.values().iter().zip(place..).map(|(&value, at)| beyond.narrow(value, at)),
+            );
         } else if let Some(list) = list.as_primitive_opt::<Float16Type>() {
             values.extend(list.values().iter().map(|value| value.to_f32()));
         } else {

@@ -4,7 +4,7 @@ use ::safetensors::tensor::{Dtype, SafeTensors};
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
-use super::Embeddings;
+use super::{Beyond, Embeddings};
 
 /// Longer headers are refused by the readers of the format.
 const HEADER_LIMIT: usize = 100_000_000;
@@ -45,7 +45,7 @@ pub(super) fn write(embeddings: &Embeddings) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Embeddings, Beyond), String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let view = file
@@ -57,6 +57,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
             view.shape()
         ));
     };
+    let mut beyond = Beyond::default();
     let values: Vec<f32> = match view.dtype() {
         Dtype::F32 => {
             view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
@@ -68,7 +69,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
             .iter()
             .map(|&b| half::f16::from_le_bytes(b).to_f32())
             .collect(),
-        other => return Err(format!("`embeddings` has type {other:?}, expected F32 or F16")),
+        Dtype::BF16 => view
+            .data()
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|&b| half::bf16::from_le_bytes(b).to_f32())
+            .collect(),
+        Dtype::F64 => {
+            let numbers = view.data().as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b));
+            numbers.enumerate().map(|(place, value)| beyond.narrow(value, place)).collect()
+        }
+        other => {
+            return Err(format!("`embeddings` has type {other:?}, expected F32, F16, BF16 or F64"));
+        }
     };
     let vectors =
         Array2::from_shape_vec((rows, columns), values).map_err(|error| error.to_string())?;
@@ -83,10 +97,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
             Err(format!("its metadata `{key}` has {} entries for {rows} rows", list.len()))
         }
     };
-    Ok(Embeddings {
+    let embeddings = Embeddings {
         labels: list("labels")?,
         ids: list("ids")?,
         model: metadata.get("model").cloned(),
         vectors,
-    })
+    };
+    Ok((embeddings, beyond))
 }

@@ -1,7 +1,6 @@
 //! Files of triplets over the rows of embeddings: `.npy` of M×3 integers, or text with anchor,
 //! positive and negative on each line.
 
-use std::fs;
 use std::path::Path;
 
 use tercet::Triplet;
@@ -9,6 +8,7 @@ use tercet::Triplet;
 use super::npy::Npy;
 use super::{Embeddings, EmbeddingsError, unreadable};
 use crate::files::At;
+use crate::reading;
 
 /// What may stand between the three rows of a line.
 const BETWEEN: [char; 4] = [',', ';', '\t', ' '];
@@ -26,7 +26,7 @@ impl Embeddings {
     /// these embeddings, or, where they have labels, a positive of another label than the anchor's
     /// or a negative of the same.
     pub fn triplets_from(&self, path: &Path) -> Result<Vec<Triplet>, EmbeddingsError> {
-        let bytes = fs::read(path).at("read the triplets", path)?;
+        let bytes = reading::read(path).at("read the triplets", path)?;
         let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
         let triplets = if is_npy { self.of_npy(&bytes) } else { self.of_text(&bytes) };
         triplets.map_err(|reason| unreadable(path, reason))
@@ -48,10 +48,9 @@ impl Embeddings {
     }
 
     fn of_text(&self, bytes: &[u8]) -> Result<Vec<Triplet>, String> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| format!("expected text in UTF-8: {error}"))?;
+        let text = reading::text(bytes)?;
         let mut triplets = Vec::new();
-        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        for (index, line) in text.lines().enumerate() {
             let fields: Vec<&str> =
                 line.split(BETWEEN).map(str::trim).filter(|field| !field.is_empty()).collect();
             let named = |head: &[&str; 3]| {

@@ -17,6 +17,7 @@ use burn::tensor::TensorData;
 
 use crate::encoder::{Encoder, EncoderConfig};
 use crate::files::FileError;
+use crate::printable::printable_path;
 
 /// Mean of each channel of ImageNet's pixels, from 0 to 1: what these weights were trained with.
 pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -40,7 +41,7 @@ pub enum PretrainedError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Not a file of weights, or a damaged one.
-    #[error("{} is no file of weights: {reason}", path.display())]
+    #[error("{} is no file of weights: {reason}", printable_path(path))]
     NotWeights {
         /// The file.
         path: PathBuf,
@@ -48,7 +49,7 @@ pub enum PretrainedError {
         reason: String,
     },
     /// Weights of another network.
-    #[error("{} does not fit {encoder}: {reason}", path.display())]
+    #[error("{} does not fit {encoder}: {reason}", printable_path(path))]
     Misfit {
         /// The file.
         path: PathBuf,

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use burn::store::pytorch_reader::{DType, PytorchReader};
@@ -13,6 +12,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::PretrainedError;
 use crate::files::At;
 use crate::fingerprint::Fingerprint;
+use crate::{reading, safetensors_head};
 
 /// The weights in a file, by name.
 #[derive(Debug)]
@@ -48,9 +48,14 @@ impl StateDict {
     /// # Errors
     /// A file that is missing, damaged, or of another kind.
     pub fn read(path: &Path) -> Result<Self, PretrainedError> {
-        let mut start = Vec::new();
-        let mut file = File::open(path).at("read the pretrained weights", path)?;
-        file.by_ref().take(9).read_to_end(&mut start).at("read the pretrained weights", path)?;
+        let action = "read the pretrained weights";
+        let (mut file, length) = reading::open(path).at(action, path)?;
+        let start = reading::first_bytes(&mut file, 1024).at(action, path)?;
+        if start.get(8) == Some(&b'{') {
+            file.rewind().at(action, path)?;
+            let head = safetensors_head::metadata(&mut file, length).at(action, path)?;
+            head.map_err(|reason| not_weights(path, &reason))?;
+        }
         let tensors = match start.get(8) {
             Some(b'{') => from_safetensors(path)?,
             _ => from_pytorch(path)?,
@@ -111,7 +116,7 @@ fn not_weights(path: &Path, reason: &str) -> PretrainedError {
 }
 
 fn from_safetensors(path: &Path) -> Result<BTreeMap<String, Weights>, PretrainedError> {
-    let bytes = fs::read(path).at("read the pretrained weights", path)?;
+    let bytes = reading::read(path).at("read the pretrained weights", path)?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|error| not_weights(path, &error.to_string()))?;
     Ok(file

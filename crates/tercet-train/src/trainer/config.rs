@@ -18,7 +18,7 @@ use super::curriculum::Curriculum;
 use super::objective::Margin;
 use super::optimizer::OptimizerKind;
 use super::schedule::ScheduleKind;
-use crate::data::{Augmentation, Filter, Fit, HoldoutBy, Source};
+use crate::data::{Augmentation, Filter, Fit, HoldoutBy, LabelFrom, Source};
 use crate::encoder::{EncoderError, Freeze, LinearHeadConfig, Pooling, SmallCnnConfig};
 
 pub use image_size::ImageSize;
@@ -34,6 +34,9 @@ pub struct TrainConfig {
     /// Labels of a source of vectors that has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
+    /// What takes the class out of the name of a file, in `folder` and `images` sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_from: Option<LabelFrom>,
     /// Share of the classes that is kept apart to judge on, 0 to below 1. Default 0.2.
     pub holdout: f64,
     /// Share of the classes that is kept apart to choose by: judgements along the way, the best
@@ -195,6 +198,7 @@ impl Default for TrainConfig {
         Self {
             source: Source::Glyphs.to_string(),
             labels: None,
+            label_from: None,
             holdout: 0.2,
             validation: 0.0,
             holdout_classes: BTreeSet::new(),

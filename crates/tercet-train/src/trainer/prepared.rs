@@ -38,8 +38,13 @@ impl Prepared {
         if let Some(labels) = &config.labels {
             source = source.with_labels(labels.clone())?;
         }
+        if let Some(label_from) = &config.label_from {
+            source = source.with_label_from(label_from.clone())?;
+        }
         let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
-        let catalogue = source.catalogue()?.training()?;
+        let catalogue = source.catalogue()?;
+        catalogue.needs_good(config.skip_bad)?;
+        let catalogue = catalogue.training()?;
         // Batches that the classes cannot give are told before the images are decoded.
         let split = config.split(&catalogue.labels)?;
         for phase in config.phases()? {

@@ -13,10 +13,11 @@ use serde_json::json;
 use tercet::clustering::{Clustering, Cut, Groups, Options};
 use tercet::{Distance, Metric};
 use tercet_train::Views;
-use tercet_train::data::{BadItem, Catalogue, Source};
+use tercet_train::data::{BadItem, Catalogue, LabelFrom};
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::files::write_atomically;
 use tercet_train::model::Model;
+use tercet_train::printable::printable;
 
 use super::threshold::Deciding;
 use crate::exit::Usage;
@@ -34,6 +35,9 @@ pub(crate) struct Cluster {
     /// For a model: `kind:PATH`, or a path whose kind is recognised. Labels are not looked at; a
     /// folder of images without sub-folders will do.
     source: Option<String>,
+    /// As of the other commands, for a folder that they take with it; the classes do not count here.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// average-linkage, complete-linkage, single-linkage, ward, k-means, dbscan, hdbscan,
     /// chinese-whispers.
     #[arg(long, value_name = "NAME", default_value_t)]
@@ -93,7 +97,7 @@ impl Cluster {
         let is_model = Format::of(&self.input).is_err() || Model::is_model(&self.input)?;
         let items = match is_model {
             true => self.embed(general)?,
-            false => self.read()?,
+            false => self.read(general)?,
         };
         let (cut, told) = self.cut(items.model.as_ref())?;
         let options =
@@ -143,7 +147,8 @@ impl Cluster {
                 self.input.display()
             )));
         };
-        let catalogue = source.parse::<Source>()?.catalogue()?;
+        let source = super::source(source, None, self.label_from.as_ref())?;
+        let catalogue = source.catalogue()?;
         let (pixels, skipped) = super::prepare(
             general,
             &model.card.preprocessing,
@@ -164,7 +169,7 @@ impl Cluster {
         })
     }
 
-    fn read(&self) -> anyhow::Result<Items> {
+    fn read(&self, general: &General) -> anyhow::Result<Items> {
         if let Some(source) = &self.source {
             bail!(Usage(format!(
                 "{} holds embeddings, which need no source: drop `{source}`",
@@ -174,7 +179,9 @@ impl Cluster {
         if self.folders.is_some() {
             bail!(Usage("--folders needs pictures: embeddings have none, use --out".to_owned()));
         }
-        let Embeddings { vectors, ids, .. } = Embeddings::load(&self.input)?;
+        let (embeddings, bad) = Embeddings::load_skipping(&self.input, self.skip_bad)?;
+        let skipped = super::skipped_rows(general, &self.input, bad);
+        let Embeddings { vectors, ids, .. } = embeddings;
         let rows = 0..vectors.nrows();
         Ok(Items {
             ids: ids.unwrap_or_else(|| rows.map(|row| row.to_string()).collect()),
@@ -185,7 +192,7 @@ impl Cluster {
             },
             model: None,
             pictures: None,
-            skipped: Vec::new(),
+            skipped,
         })
     }
 
@@ -223,8 +230,8 @@ impl Cluster {
             self.algorithm
         );
         for (number, items) in several.iter().take(SHOWN).enumerate() {
-            let first: Vec<&str> =
-                items.iter().take(3).map(|&item| ids[item as usize].as_str()).collect();
+            let first: Vec<_> =
+                items.iter().take(3).map(|&item| printable(&ids[item as usize])).collect();
             let more = if items.len() > 3 { ", …" } else { "" };
             text += &format!(
                 "\n{:>5} {:>6}  {}{more}",

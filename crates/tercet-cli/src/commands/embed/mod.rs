@@ -10,6 +10,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use tercet_train::Views;
+use tercet_train::data::LabelFrom;
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
@@ -31,6 +32,10 @@ pub(crate) struct Embed {
     /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
     /// alone).
     #[arg(long, short)]
@@ -56,7 +61,8 @@ impl Embed {
         Format::of(&self.out)?.check(&self.out)?;
         super::check_writable(&self.out)?;
         let (network, file, source) = self.operands(general)?;
-        let catalogue = super::source(source, self.labels.as_deref())?.catalogue()?;
+        let catalogue = super::source(source, self.labels.as_deref(), self.label_from.as_ref())?;
+        let catalogue = catalogue.catalogue()?;
         let (examples, skipped) =
             super::prepare(general, network.input(), catalogue, self.skip_bad, self.views)?;
         let items: Vec<u32> = (0..examples.len() as u32).collect();

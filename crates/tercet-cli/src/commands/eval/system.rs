@@ -11,8 +11,8 @@ use tercet::one_shot::Run;
 use tercet::{Distance, Labels, Metric};
 use tercet_train::Views;
 use tercet_train::data::{
-    BadItem, Catalogue, DataError, Examples, ItemPair, OneShotRuns, Pairs, Part, Source,
-    named_classes,
+    BadItem, Catalogue, DataError, Examples, ItemPair, LabelFrom, OneShotRuns, Pairs, Part, Source,
+    classes_named, items_named, named_classes,
 };
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
@@ -37,6 +37,10 @@ pub(super) struct Reading {
     /// For embeddings or `features` sources without labels: `.npy` of integers, or text with one label a line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// For a model: take the class from the names of the files in a folder: a regular expression with
+    /// one group, such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// For embeddings: the camera of each row, in the same formats.
     #[arg(long, value_name = "FILE")]
     cameras: Option<PathBuf>,
@@ -89,8 +93,10 @@ impl FromStr for Classes {
 
 /// The items of these classes.
 fn items_of(labels: &Labels, names: &BTreeSet<String>, source: &str) -> anyhow::Result<Vec<u32>> {
+    let trimmed: BTreeSet<&str> = names.iter().map(|name| name.trim()).collect();
+    let is_named = |name: &str| names.contains(name) || trimmed.contains(name.trim());
     let wanted: Vec<bool> =
-        (0..labels.class_count() as u32).map(|class| names.contains(labels.name(class))).collect();
+        (0..labels.class_count() as u32).map(|class| is_named(labels.name(class))).collect();
     let items: Vec<u32> = (0..)
         .zip(labels.classes())
         .filter(|&(_, &class)| wanted[class as usize])
@@ -195,7 +201,7 @@ impl Reading {
             .iter()
             .map(|path| match kind(path)? {
                 Kind::Model => self.embed(general, path, source, protocol),
-                Kind::Embeddings => self.read(path, source, protocol),
+                Kind::Embeddings => self.read(general, path, source, protocol),
             })
             .collect()
     }
@@ -226,7 +232,7 @@ impl Reading {
             )));
         };
         let model = Model::load(path)?;
-        let source = commands::source(source, self.labels.as_deref())?;
+        let source = commands::source(source, self.labels.as_deref(), self.label_from.as_ref())?;
         let (catalogue, runs) = match (protocol, &source) {
             (Protocol::OneShot, Source::Omniglot(_)) => {
                 let runs = OneShotRuns::of(&source)?;
@@ -304,7 +310,9 @@ impl Reading {
         let source = &examples.catalogue().source;
         let labels = &examples.catalogue().labels;
         match &self.classes {
-            Some(Classes::Named(names)) => return Ok((items_of(labels, names, source)?, "named")),
+            Some(Classes::Named(names)) => {
+                return Ok((items_named(labels, names, "classes", source)?, "named"));
+            }
             Some(Classes::HeldOut) => {
                 let names = provenance.held_out.iter().cloned().collect();
                 return Ok((items_of(labels, &names, source)?, "held-out"));
@@ -337,6 +345,7 @@ impl Reading {
 
     fn read(
         &self,
+        general: &General,
         path: &Path,
         source: Option<&str>,
         protocol: Protocol,
@@ -355,17 +364,31 @@ impl Reading {
                 path.display()
             ))),
         };
-        let chosen = |rows: Rowed, path: &Path| match names {
-            Some(names) => rows.of_classes(names, path),
-            None => Ok(rows),
+        let read = |path: &Path, labels: &Option<PathBuf>, cameras: &Option<PathBuf>| {
+            Rowed::read(general, path, labels.as_deref(), cameras.as_deref(), self.skip_bad)
         };
-        let all = Rowed::read(path, self.labels.as_deref(), self.cameras.as_deref())?;
-        let mut all = chosen(all, path)?;
+        let mut all = read(path, &self.labels, &self.cameras)?;
+        let mut gallery = match &self.gallery {
+            Some(file) => Some(read(file, &self.gallery_labels, &self.gallery_cameras)?),
+            None => None,
+        };
+        if let Some(names) = names {
+            // A class of the list may be among the queries or in the gallery alone.
+            let known = match &gallery {
+                Some(gallery) => all.labels.chain(&gallery.labels),
+                None => all.labels.clone(),
+            };
+            classes_named(&known, names, "classes", &path.display().to_string())?;
+            all = all.of_classes(names, path)?;
+            gallery = match (gallery, &self.gallery) {
+                (Some(gallery), Some(file)) => Some(gallery.of_classes(names, file)?),
+                _ => None,
+            };
+        }
+        let mut skipped = std::mem::take(&mut all.skipped);
         let mut search = None;
-        if let Some(file) = &self.gallery {
-            let gallery =
-                Rowed::read(file, self.gallery_labels.as_deref(), self.gallery_cameras.as_deref())?;
-            let gallery = chosen(gallery, file)?;
+        if let Some(mut gallery) = gallery {
+            skipped.append(&mut gallery.skipped);
             let (queries, rows) = (all.ids.len() as u32, gallery.ids.len() as u32);
             search = Some(Search {
                 queries: (0..queries).collect(),
@@ -394,7 +417,7 @@ impl Reading {
             runs: None,
             pictures: None,
             threshold: None,
-            skipped: Vec::new(),
+            skipped,
             steps: Vec::new(),
             reranking: None,
         })
@@ -407,24 +430,34 @@ struct Rowed {
     labels: Labels,
     ids: Vec<String>,
     cameras: Option<Vec<String>>,
+    /// Rows that were left out.
+    skipped: Vec<BadItem>,
 }
 
 impl Rowed {
-    fn read(path: &Path, labels: Option<&Path>, cameras: Option<&Path>) -> anyhow::Result<Self> {
-        let mut embeddings = Embeddings::load(path)?;
+    fn read(
+        general: &General,
+        path: &Path,
+        labels: Option<&Path>,
+        cameras: Option<&Path>,
+        skip_bad: bool,
+    ) -> anyhow::Result<Self> {
+        let (embeddings, bad) = Embeddings::load_labelled(path, labels, skip_bad)?;
         let cameras = match cameras {
-            Some(cameras) => embeddings.clone().with_labels_from(cameras)?.labels,
+            Some(cameras) => {
+                // In the order of the file, with the rows that are left out here.
+                let (all, _) = Embeddings::load_all(path)?;
+                all.with_labels_from(cameras)?.without(&bad).labels
+            }
             None => None,
         };
-        if let Some(labels) = labels {
-            embeddings = embeddings.with_labels_from(labels)?;
-        }
+        let skipped = commands::skipped_rows(general, path, bad);
         let labels = embeddings.classes().with_context(|| {
             format!("{} has no labels: name a file with --labels", path.display())
         })?;
         let rows = 0..embeddings.vectors.nrows();
         let ids = embeddings.ids.unwrap_or_else(|| rows.map(|row| row.to_string()).collect());
-        Ok(Self { vectors: embeddings.vectors, labels, ids, cameras })
+        Ok(Self { vectors: embeddings.vectors, labels, ids, cameras, skipped })
     }
 
     /// The rows of these classes.
@@ -437,6 +470,7 @@ impl Rowed {
             labels: self.labels.select(&rows),
             ids: some(self.ids),
             cameras: self.cameras.map(some),
+            skipped: self.skipped,
         })
     }
 
@@ -464,6 +498,7 @@ impl Rowed {
             labels: self.labels.chain(&gallery.labels),
             ids: self.ids.into_iter().chain(gallery.ids).collect(),
             cameras,
+            skipped: self.skipped,
         })
     }
 }

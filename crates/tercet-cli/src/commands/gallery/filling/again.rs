@@ -26,6 +26,9 @@ impl Again {
         if let Some(labels) = &filling.labels {
             again.path("--labels", labels);
         }
+        if let Some(label_from) = &filling.label_from {
+            again.option("--label-from", label_from);
+        }
         if !filling.prefix.is_empty() {
             again.option("--prefix", &filling.prefix);
         }

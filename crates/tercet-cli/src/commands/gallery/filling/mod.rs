@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
-use tercet_train::data::{BadItem, Catalogue, DataError, Source};
-use tercet_train::embeddings::{Embeddings, Format};
+use tercet_train::data::{BadItem, Catalogue, LabelFrom, Source};
+use tercet_train::embeddings::{Embeddings, Format, labels_beside};
 use tercet_train::model::Model;
 
+use crate::commands;
 use crate::exit::Usage;
 
 pub(super) use again::Again;
@@ -33,6 +34,10 @@ pub(super) struct Filling {
     /// For embeddings without labels: `.npy` of integers, or text with one label a line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// Put before the id of every item, to keep several sources apart.
     #[arg(long, value_name = "TEXT", default_value = "")]
     prefix: String,
@@ -88,8 +93,14 @@ impl Filling {
                     path.display()
                 )));
             }
-            let mut embeddings = Embeddings::load(path)?;
-            if let Some(labels) = &self.labels {
+            // Rows that cannot be used are chosen from later.
+            let (mut embeddings, _) = Embeddings::load_all(path)?;
+            let labels = match &self.labels {
+                Some(labels) => Some(labels.clone()),
+                None if embeddings.labels.is_some() => None,
+                None => labels_beside(path),
+            };
+            if let Some(labels) = &labels {
                 embeddings = embeddings.with_labels_from(labels)?;
             }
             return Ok(Contents::Vectors { path: path.to_owned(), embeddings });
@@ -97,12 +108,9 @@ impl Filling {
         if self.labels.is_some() {
             bail!(Usage("--labels is for embeddings: other sources have their own".to_owned()));
         }
-        let source: Source = self.source.parse()?;
+        let source = commands::source(&self.source, None, self.label_from.as_ref())?;
         let catalogue = source.catalogue()?;
-        if let (Some(first), false) = (catalogue.bad.first(), self.skip_bad) {
-            let more = catalogue.bad.len() - 1;
-            return Err(DataError::BadItems { first: first.clone(), more }.into());
-        }
+        catalogue.needs_good(self.skip_bad)?;
         Ok(Contents::Pictures { source, catalogue })
     }
 
