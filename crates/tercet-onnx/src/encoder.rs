@@ -1,6 +1,5 @@
 //! The encoder of an ONNX file, in the place of a model.
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use tercet_train::fingerprint::Fingerprint;
 use tercet_train::model::{ModelCard, ModelError, embed_with, normalize_rows};
 use tercet_train::onnx::CARD;
 use tercet_train::pretrained;
+use tercet_train::reading;
 use tercet_train::trainer::ImageSize;
 use tercet_train::views::Views;
 use tract_onnx::pb::ModelProto;
@@ -32,6 +32,9 @@ pub struct OnnxEncoder {
     normalize: bool,
     /// What a file of `tercet export` says of itself.
     pub card: Option<ModelCard>,
+    /// How many items enter at once, where the file says that any number may, but its graph was
+    /// written for this one. Worth a remark: it is slower.
+    pub fixed_batch: Option<usize>,
     /// Stable hash of the file's bytes and of the options.
     pub fingerprint: String,
 }
@@ -43,7 +46,7 @@ impl OnnxEncoder {
     /// A file that is missing, no ONNX, no encoder of images or vectors, or has operations that cannot
     /// be run; options that contradict it or are missing.
     pub fn load(path: &Path, options: &OnnxOptions) -> Result<Self, OnnxError> {
-        let bytes = fs::read(path).map_err(|source| FileError {
+        let bytes = reading::read(path).map_err(|source| FileError {
             action: "read the encoder",
             path: path.to_owned(),
             source,
@@ -81,9 +84,12 @@ impl OnnxEncoder {
             }
             None => prepared(&seen, options)?,
         };
-        let shape = seen.shape(seen.batch.unwrap_or(BATCH));
         let network =
-            Network::new(&proto, path, shape, options.output.as_deref()).map_err(unusable)?;
+            |batch| Network::new(&proto, path, seen.shape(batch), options.output.as_deref());
+        let (network, fixed_batch) = match seen.batch {
+            Some(batch) => (network(batch).map_err(unusable)?, None),
+            None => any_batch(network).map_err(unusable)?,
+        };
 
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);
@@ -95,6 +101,7 @@ impl OnnxEncoder {
             input,
             normalize: options.normalize,
             card,
+            fixed_batch,
             fingerprint: hash.hex(),
         })
     }
@@ -148,6 +155,29 @@ impl OnnxEncoder {
             _ => self.network.forward(&values),
         }
     }
+}
+
+/// A network for a batch of any size, or for the one that its graph was written for although its
+/// input says otherwise: exporters often fix a batch of 1 in a `Reshape`. The error is that of the
+/// usual batch.
+fn any_batch(
+    network: impl Fn(usize) -> Result<Network, String>,
+) -> Result<(Network, Option<usize>), String> {
+    let usual = network(BATCH);
+    let rows = match &usual {
+        Ok(network) => network.rows(),
+        Err(_) => Err(1),
+    };
+    let Err(rows) = rows else { return usual.map(|network| (network, None)) };
+    for batch in [rows, 1] {
+        if (1..BATCH).contains(&batch)
+            && let Ok(network) = network(batch)
+            && network.rows().is_ok()
+        {
+            return Ok((network, Some(batch)));
+        }
+    }
+    usual.map(|network| (network, None))
 }
 
 /// N×C×H×W to N×H×W×C.

@@ -40,6 +40,17 @@ impl Network {
         Ok(Self { plan, shape })
     }
 
+    /// Whether the output has a row for each item of a batch, as far as the graph says so; else the
+    /// first axis that it has instead.
+    pub(crate) fn rows(&self) -> Result<(), usize> {
+        let fact = self.plan.model().output_fact(0).ok();
+        let first = fact.and_then(|fact| fact.shape.as_concrete()).and_then(|sides| sides.first());
+        match first {
+            Some(&rows) if rows != self.shape[0] => Err(rows),
+            _ => Ok(()),
+        }
+    }
+
     /// The rows of items, one after the other; parts of a batch's size run in parallel.
     pub(crate) fn forward(&self, items: &[f32]) -> Result<Vec<f32>, String> {
         let part = self.shape.iter().product();

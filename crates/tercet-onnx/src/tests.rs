@@ -236,3 +236,31 @@ fn an_output_that_is_no_row_for_each_item_is_told() {
     let message = embed(&encoder, &source, Views::Single).unwrap_err();
     assert!(message.contains("output is 1×3×2×4 for 1 items"), "{message}");
 }
+
+#[test]
+fn a_graph_written_for_one_item_takes_them_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = TensorProto {
+        name: "shape".to_owned(),
+        dims: vec![2],
+        data_type: DataType::Int64 as i32,
+        int64_data: vec![1, -1],
+        ..Default::default()
+    };
+    let graph = GraphProto {
+        name: "flat".to_owned(),
+        node: vec![node("Reshape", &["x", "shape"], "y", &[])],
+        initializer: vec![shape],
+        input: vec![value("x", &[0, 3])],
+        output: vec![value("y", &[1, 3])],
+        ..Default::default()
+    };
+    let (source, rows) = vectors(folder.path());
+    let encoder = OnnxEncoder::load(&write(folder.path(), graph, None), &OnnxOptions::default());
+    let encoder = encoder.unwrap();
+    assert_eq!(encoder.fixed_batch, Some(1));
+    assert_close(&embed(&encoder, &source, Views::Single).unwrap(), &rows);
+    let encoder =
+        OnnxEncoder::load(&write(folder.path(), product(), None), &OnnxOptions::default());
+    assert_eq!(encoder.unwrap().fixed_batch, None);
+}

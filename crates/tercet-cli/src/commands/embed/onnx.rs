@@ -73,6 +73,17 @@ impl Flags {
                 ),
             );
         }
+        if let Some(batch) = encoder.fixed_batch {
+            let one = if batch == 1 { "one item" } else { "a few items" };
+            progress::remark(
+                general,
+                format!(
+                    "note: the graph of {} was written for batches of {batch}: {one} at a time, which \
+                     is slower; export it with a dynamic batch axis",
+                    file.display()
+                ),
+            );
+        }
         Ok(encoder)
     }
 }
