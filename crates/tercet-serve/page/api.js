@@ -104,6 +104,9 @@ export const get = (id) => json(item(id));
 /** Some items from here and there. */
 export const sample = async (count) => (await json(`/api/items${query({ sample: count })}`)).items;
 
+/** Items whose class or name contains a text; the best matches first. */
+export const find = async (text, limit, signal) => (await json(`/api/items${query({ find: text, limit })}`, { signal })).items;
+
 export const thumbnail = (id) => `${item(id)}/thumbnail`;
 
 /** The map, however long it takes to be made. */

@@ -1,7 +1,8 @@
-// The threshold: a curve from distance to probability, and a line to be moved along it.
+// The threshold: the curve from distance to probability, and a slider that moves the threshold.
 
-import { count, distance, h, percent, svg } from "./dom.js";
+import { distance, h, percent, svg } from "./dom.js";
 import { state } from "./state.js";
+import { falseAccepts } from "./words.js";
 
 const [WIDTH, HEIGHT] = [1000, 100];
 const STEPS = 1000;
@@ -10,7 +11,6 @@ export class Instrument {
   #to;
   #marks = [];
 
-  /** `say` names what lies below the threshold, for people. */
   constructor() {
     this.#to = span();
     this.area = svg("path", { class: "area" });
@@ -29,10 +29,11 @@ export class Instrument {
     const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
       this.near, this.area, this.ticks, this.line, this.rug, this.edge);
     this.element = h("div", { class: "instrument" },
-      h("p", { class: "reading" }, h("span", {}, "Same below "), this.value, this.chance),
+      h("p", { class: "reading" }, h("span", {}, "Threshold: the same below a distance of "), this.value, this.chance),
       h("div", { class: "dial" }, drawing, this.range),
       h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "distance"), h("span", {}, distance(this.#to ?? 0))),
-      this.presets);
+      this.presets,
+      h("p", { class: "legend" }, ...legend()));
     this.element.hidden = this.#to === null;
     if (this.#to === null) return;
     this.#drawCurve();
@@ -41,7 +42,7 @@ export class Instrument {
     state.addEventListener("threshold", () => this.#show());
   }
 
-  /** There is something to judge, if the model has a threshold. */
+  /** Shows the instrument, if the model has a threshold. */
   show() { this.element.hidden = this.#to === null; }
 
   #x = (d) => Math.min(d / this.#to, 1) * WIDTH;
@@ -59,17 +60,17 @@ export class Instrument {
     const presets = Object.entries(thresholds)
       .map(([far, at]) => [Number(far), at])
       .sort(([one], [other]) => other - one)
-      .map(([far, at]) => ({ at, name: `1 in ${count(Math.round(1 / far))}`, title: `At this distance one pair in ${count(Math.round(1 / far))} of different classes passes as the same` }));
-    if (threshold !== null) presets.unshift({ at: threshold, name: "most accurate", title: "The distance that was right most often on classes never seen" });
+      .map(([far, at]) => ({ at, far, name: falseAccepts(far), title: `With this threshold, ${falseAccepts(far)} pairs of different classes is called the same` }));
+    if (threshold !== null) presets.unshift({ at: threshold, name: "most accurate", title: "The threshold with the most correct answers on classes that were not used for training" });
     this.ticks.setAttribute("d", presets.map(({ at }) => `M${this.#x(at)} 0V${HEIGHT}`).join(""));
-    const far = presets.findIndex(({ name }) => name.startsWith("1 in"));
+    const far = presets.findIndex((preset) => preset.far !== undefined);
     presets.forEach(({ at, name, title }, place) => {
-      if (place === far) this.presets.append(h("span", {}, "strangers let pass"));
+      if (place === far) this.presets.append(h("span", {}, "false accepts:"));
       this.presets.append(h("button", { type: "button", title, data: { at }, onclick: () => state.setThreshold(at) }, name));
     });
   }
 
-  /** Shows where things lie: `[{ distance, key }]`. */
+  /** Shows the distances of results: `[{ distance, key }]`. */
   mark(marks) {
     this.#marks = marks;
     this.rug.replaceChildren(...marks.map(({ distance: d, key }) => {
@@ -79,7 +80,7 @@ export class Instrument {
     this.#show();
   }
 
-  /** Lifts one of them out. */
+  /** Highlights one of them. */
   point(key) {
     for (const tick of this.rug.children) tick.classList.toggle("pointed", tick.dataset.key === String(key));
   }
@@ -90,7 +91,7 @@ export class Instrument {
     this.range.value = Math.round(at / this.#to * STEPS);
     const probability = state.probability(at);
     this.value.textContent = distance(at);
-    this.chance.textContent = probability === null ? "" : ` where the chance is ${percent(probability)}`;
+    this.chance.textContent = probability === null ? "" : `, where the probability is ${percent(probability)}`;
     this.range.setAttribute("aria-valuetext", `distance ${distance(at)}${probability === null ? "" : `, probability ${percent(probability)}`}`);
     this.near.setAttribute("width", this.#x(at));
     this.edge.setAttribute("d", `M${this.#x(at)} 0V${HEIGHT}`);
@@ -106,4 +107,13 @@ function span() {
   if (!state.card || state.threshold === null) return null;
   if (state.card.curve) return state.card.curve.to;
   return 1.5 * Math.max(state.card.threshold, ...Object.values(state.card.thresholds));
+}
+
+/** What the lines of the drawing mean. */
+function legend() {
+  const key = (kind, text) => h("span", { class: "meaning" }, h("span", { class: `line ${kind}`, "aria-hidden": "true" }), text);
+  return [
+    ...(state.card?.curve ? [key("curve", "probability of being the same, from 100 % (top) to 0 %")] : []),
+    key("mark", "a result"), key("edge", "the threshold: drag it"),
+  ];
 }

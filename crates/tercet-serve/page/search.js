@@ -2,9 +2,12 @@
 
 import * as api from "./api.js";
 import { distance, h, percent, sure, things, toast } from "./dom.js";
+import { enlarger } from "./enlarge.js";
 import { Instrument } from "./instrument.js";
+import { Picker } from "./picker.js";
 import { image, pasted, Place } from "./picture.js";
 import { state } from "./state.js";
+import { sentence } from "./words.js";
 
 const COUNTS = [12, 24, 48, 96];
 
@@ -15,20 +18,23 @@ export class Search {
   constructor(root, go) {
     this.go = go;
     this.place = new Place({ title: "Query", hint: "A picture to find", changed: (question) => this.#changed(question) });
+    this.picker = new Picker({ name: "Find an item of the gallery", chosen: (item) => this.go("search", { item: item.id }) });
     this.instrument = new Instrument();
     this.label = h("input", { type: "search", list: "classes", placeholder: "all classes", autocomplete: "off", spellcheck: "false", onchange: () => this.run(), onfocus: () => this.#fillClasses() });
     this.k = h("select", { onchange: () => this.run() }, COUNTS.map((k) => h("option", { value: k, selected: k === 24 }, k)));
     this.classes = h("datalist", { id: "classes" });
     this.actions = h("div", { class: "actions" });
     this.summary = h("p", { class: "summary", role: "status" });
+    this.legend = h("p", { class: "legend" });
     this.results = h("ol", { class: "results", onkeydown: (event) => this.#walk(event), "aria-label": "Nearest items" });
     this.start = h("div", { class: "start" });
     root.append(
-      h("div", { class: "query" }, this.place.element, this.actions,
+      h("div", { class: "query" }, this.place.element, this.actions, this.picker.element,
         h("div", { class: "fields" },
           h("label", {}, h("span", {}, "Only of class"), this.label, this.classes),
           h("label", {}, h("span", {}, "How many"), this.k))),
-      h("div", { class: "found" }, this.instrument.element, this.summary, this.results, this.start));
+      // The answer first; the threshold that it depends on comes behind it.
+      h("div", { class: "found" }, this.summary, this.legend, this.results, this.instrument.element, this.start));
     state.addEventListener("threshold", () => this.#judge());
     this.#act();
   }
@@ -85,15 +91,16 @@ export class Search {
     this.summary.textContent = "";
     this.instrument.element.hidden = true;
     this.summary.hidden = true;
+    this.legend.hidden = true;
     this.start.replaceChildren(
-      h("h2", {}, state.about.items ? "Find what looks the same" : "Nothing here yet"),
+      h("h2", {}, state.about.items ? "Find what looks the same" : "The gallery is empty"),
       h("p", { class: "lead" }, this.#invitation()),
       h("ul", { class: "samples" }, Array.from({ length: state.about.items ? 18 : 0 }, () => h("li", { class: "blank" }))));
     if (!state.about.items) return;
     const items = await api.sample(18).catch((error) => { toast(sentence(error.message)); return []; });
     if (this.place.question) return;
     this.start.querySelector(".samples").replaceChildren(...items.map(({ id, label }) => h("li", {},
-      h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id)))));
+      h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id, { id, label })))));
   }
 
   #invitation() {
@@ -105,7 +112,6 @@ export class Search {
   async run() {
     const question = this.place.question;
     if (!question) return;
-    this.instrument.show();
     this.summary.hidden = false;
     this.#running?.abort();
     const running = this.#running = new AbortController();
@@ -122,6 +128,8 @@ export class Search {
       if (error.name === "AbortError" || running !== this.#running) return;
       this.#hits = [];
       this.results.replaceChildren();
+      this.legend.hidden = true;
+      this.instrument.element.hidden = true;
       this.instrument.mark([]);
       this.summary.classList.add("wrong");
       this.summary.textContent = sentence(error.message);
@@ -144,16 +152,28 @@ export class Search {
         onmouseleave: () => this.instrument.point(null), onblur: () => this.instrument.point(null),
         ondragstart: (event) => event.dataTransfer.setData("application/x-tercet-item", hit.id),
       },
-        h("div", { class: "picture" }, image(api.thumbnail(hit.id), ""), h("span", { class: "sign", "aria-hidden": "true" })),
+        h("div", { class: "picture" }, image(api.thumbnail(hit.id), "", { id: hit.id, label: hit.label }), h("span", { class: "sign", "aria-hidden": "true" })),
         h("span", { class: "label" }, hit.label ?? hit.id),
         h("span", { class: "figures" }, h("span", {}, distance(hit.distance)), hit.probability === null ? "" : h("span", { class: "probability" }, percent(hit.probability))),
         h("span", { class: "unseen verdict" }));
-      return h("li", {}, link);
+      return h("li", {}, link, enlarger({ source: api.thumbnail(hit.id), title: hit.label, text: hit.id }));
     }));
+    this.instrument.show();
     this.instrument.mark(hits.map((hit, key) => ({ distance: hit.distance, key })));
+    this.#explain();
     if (!hits.length) this.summary.textContent = this.label.value.trim() ? "Nothing of that class in the gallery." : "Nothing else in the gallery.";
     this.#judge();
     this.#act();
+  }
+
+  /** What the frames and the numbers of the results mean. */
+  #explain() {
+    const frame = (kind, text) => h("span", { class: `meaning ${kind}` }, h("span", { class: "swatch", "aria-hidden": "true" }), text);
+    const judged = state.threshold !== null;
+    this.legend.replaceChildren(...(judged ? [frame("same", "the same"), frame("different", "different")] : []),
+      h("span", {}, this.#hits.some(({ probability }) => probability !== null) ? "below each picture: distance and probability of being the same" : "below each picture: the distance"),
+      h("span", {}, `found in ${this.time}`));
+    this.legend.hidden = !this.#hits.length;
   }
 
   /** Same or different, by the threshold as it is now. */
@@ -169,8 +189,8 @@ export class Search {
     });
     const total = this.#hits.length;
     this.summary.textContent = state.threshold === null
-      ? `${things(total, "neighbour")} in ${this.time}`
-      : `${same === 0 ? "None" : same === total ? "All" : same} of the ${things(total, "nearest item")} ${same === 1 ? "is" : "are"} the same · ${this.time}`;
+      ? `The ${things(total, "nearest item")}`
+      : `${same === 0 ? "None" : same === total ? "All" : same} of the ${things(total, "nearest item")} ${same === 1 ? "is" : "are"} the same`;
   }
 
   /** Arrow keys go from result to result. */
@@ -192,7 +212,6 @@ export class Search {
     const question = this.place.question;
     const button = (name, run, kind = "") => h("button", { type: "button", class: kind, onclick: run }, name);
     const actions = [];
-    if (!question || question.id) actions.push(button(question ? "Another" : "Surprise me", () => this.#surprise()));
     if (question) actions.push(button("Compare with …", () => this.go("compare", question.id ? { a: question.id } : {}, false, question)));
     if (question?.id) actions.push(h("a", { class: "button", href: `#map?item=${encodeURIComponent(question.id)}` }, "On the map"));
     if (question?.id && state.about.writable) actions.push(button("Remove", () => this.#remove(question.id)));
@@ -201,15 +220,10 @@ export class Search {
     if (question?.file && state.about.writable && state.about.embeds) this.actions.append(this.#adding(question));
   }
 
-  async #surprise() {
-    const [item] = await api.sample(1).catch(() => []);
-    if (item) this.go("search", { item: item.id });
-  }
-
   #adding({ file, name }) {
     const nearest = this.#hits[0];
     const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.same(nearest.distance) ? nearest.label ?? "" : "" });
-    const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "by its content" });
+    const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "made from its content" });
     const form = h("form", { class: "adding", onsubmit: async (event) => {
       event.preventDefault();
       const button = form.querySelector("button");
@@ -233,7 +247,7 @@ export class Search {
     try {
       await api.remove(id);
       await state.changed();
-      toast(`${id} is gone again`);
+      toast(`Removed ${id} again`);
       if (this.place.question?.id === id) this.go("search", {});
     } catch (error) {
       toast(sentence(error.message));
@@ -241,7 +255,7 @@ export class Search {
   }
 
   async #remove(id) {
-    if (!await sure("Remove this item?", `${id} is taken out of the gallery. That cannot be undone.`)) return;
+    if (!await sure("Remove this item?", `${id} is removed from the gallery. This cannot be undone.`)) return;
     try {
       await api.remove(id);
       await state.changed();
@@ -252,6 +266,3 @@ export class Search {
     }
   }
 }
-
-/** Messages of the interface begin small. */
-export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;

@@ -1,11 +1,11 @@
-// What all views know: the gallery, its model, and the threshold in use.
+// What all views share: the gallery, its model, and the threshold in use.
 
 import * as api from "./api.js";
 
 class State extends EventTarget {
   about = null;
   card = null;
-  /** Below this distance two things are the same; null without a model that says. */
+  /** Below this distance two things are the same; null without a model that has one. */
   threshold = null;
   #map = null;
 
@@ -27,7 +27,10 @@ class State extends EventTarget {
     this.dispatchEvent(new Event("threshold"));
   }
 
-  /** The map, fetched when it is first needed. */
+  /** The next call of `map` asks the server again. */
+  forgetMap() { this.#map = null; }
+
+  /** The map, fetched when it is first needed; `stale` while the server draws a newer one. */
   map() {
     this.#map ??= api.projection().catch((error) => {
       this.#map = null;

@@ -1,4 +1,4 @@
-//! From pictures to vectors: decoded side by side, embedded together.
+//! From pictures to vectors: decoded within a bound on memory, embedded together.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -12,21 +12,23 @@ use tokio::task::spawn_blocking;
 
 use crate::Limits;
 use crate::body::Upload;
+use crate::decoders::Decoders;
 use crate::metrics::Metrics;
 use crate::picture;
 use crate::refusal::Refusal;
 
-/// A model, and those who wait for it.
+/// A model, and the pictures that wait for it.
 ///
-/// A picture takes a place in the queue, is decoded and brought to the model's size on one of a few
-/// threads, and waits for the forward pass under way to end; the next takes all who wait along.
+/// A picture takes a place in the queue, waits for its [turn](Decoders) to be decoded and resized
+/// to the model's input, and waits for the forward pass under way to end; the next pass takes all
+/// pictures that wait.
 #[derive(Debug)]
 pub(crate) struct Embedder {
     /// What the model file says of itself.
     pub(crate) card: Arc<ModelCard>,
     pub(crate) fingerprint: String,
     places: Arc<Semaphore>,
-    decoders: Arc<Semaphore>,
+    decoders: Decoders,
     pixels: u64,
     waiting: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
@@ -54,9 +56,7 @@ impl Embedder {
             card: Arc::new(model.card.clone()),
             fingerprint: model.fingerprint.clone(),
             places: Arc::new(Semaphore::new(limits.queue)),
-            decoders: Arc::new(Semaphore::new(
-                thread::available_parallelism().map_or(2, usize::from),
-            )),
+            decoders: Decoders::new(limits),
             pixels: limits.pixels,
             waiting,
             metrics: metrics.clone(),
@@ -72,10 +72,12 @@ impl Embedder {
             self.metrics.turned_away();
             Refusal::busy("too many pictures are waiting to be embedded")
         })?;
-        let decoder = self.decoders.clone().acquire_owned().await.map_err(Refusal::internal)?;
-        let (card, pixels) = (self.card.clone(), self.pixels);
+        let (card, pixels, bytes) = (self.card.clone(), self.pixels, upload.bytes.clone());
+        let size = spawn_blocking(move || picture::measure(&bytes, pixels)).await;
+        let turn = self.decoders.turn(size.map_err(Refusal::internal)??).await?;
         let prepared = spawn_blocking(move || {
-            let _decoder = decoder;
+            // Until the pixels are gone, whether or not anybody still waits.
+            let _turn = turn;
             let picture = picture::decode(&upload.bytes, pixels)?;
             let input = card.preprocessing.images().and_then(|images| images.apply(&picture));
             let input = input.map_err(|error| Refusal::unacceptable("undecodable", error))?;

@@ -1,7 +1,8 @@
-//! Who may ask: the token, the host, the page that a request comes from; and what every answer
-//! tells a browser.
+//! Which requests are answered: by token, by host, by the page that they come from; how long they
+//! may take; and what every answer tells a browser.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,22 +14,40 @@ use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
 use crate::api::Service;
+use crate::commit::Commit;
+use crate::network::Network;
 use crate::refusal::Refusal;
 
-/// The name of the cookie that a page gets for the token, so that pictures load with it too.
-const COOKIE: &str = "tercet-session";
-
-/// What opens the door.
+/// The token, and the cookie that a page gets for it so that pictures load with it too.
 pub(crate) struct Keys {
     token: String,
+    /// The name of the cookie. Cookies are shared by all ports of a host: the port in it keeps
+    /// several servers on one machine apart.
+    cookie: String,
     /// What the cookie holds: of no use after this process, and not the token.
     session: String,
+}
+
+/// What a request brings to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credentials {
+    Right,
+    /// A token that is not the server's: a guess, or a mistake.
+    WrongToken,
+    /// None, or a cookie of an earlier process, which nobody can guess.
+    None,
 }
 
 impl Keys {
     pub(crate) fn new(token: String) -> Self {
         let [high, low]: [u128; 2] = rand::random();
-        Self { token, session: format!("{high:032x}{low:032x}") }
+        let cookie = "tercet-session".to_owned();
+        Self { token, cookie, session: format!("{high:032x}{low:032x}") }
+    }
+
+    /// The same for a server that listens at this port.
+    pub(crate) fn at_port(self, port: u16) -> Self {
+        Self { cookie: format!("tercet-session-{port}"), ..self }
     }
 
     pub(crate) fn is_token(&self, given: &str) -> bool {
@@ -37,22 +56,28 @@ impl Keys {
 
     /// The header that sets the cookie: for this host only, and out of reach of scripts.
     pub(crate) fn cookie(&self) -> String {
-        format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", self.session)
+        format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.session)
     }
 
-    fn open_for(&self, headers: &HeaderMap) -> bool {
+    fn credentials(&self, headers: &HeaderMap) -> Credentials {
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
         let bearer = headers.get(header::AUTHORIZATION).and_then(text);
         if let Some(given) = bearer.as_deref().and_then(|text| text.strip_prefix("Bearer ")) {
-            return self.is_token(given.trim());
+            return match self.is_token(given.trim()) {
+                true => Credentials::Right,
+                false => Credentials::WrongToken,
+            };
         }
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(text);
         let given = cookies.flat_map(|text| {
             let pairs = text.split(';').filter_map(|pair| pair.trim().split_once('='));
-            let own = pairs.filter(|(name, _)| *name == COOKIE);
+            let own = pairs.filter(|(name, _)| *name == self.cookie);
             own.map(|(_, value)| value.to_owned()).collect::<Vec<String>>()
         });
-        given.into_iter().any(|given| same(&given, &self.session))
+        match given.into_iter().any(|given| same(&given, &self.session)) {
+            true => Credentials::Right,
+            false => Credentials::None,
+        }
     }
 }
 
@@ -61,26 +86,29 @@ fn same(given: &str, expected: &str) -> bool {
     given.as_bytes().ct_eq(expected.as_bytes()).into()
 }
 
-/// Lets pass who has the token, where there is one.
+/// Lets requests with the token pass, where there is one.
 pub(crate) async fn token(
     State(service): State<Arc<Service>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match &service.keys {
-        Some(keys) if !keys.open_for(request.headers()) => {
-            let refusal = Refusal::new(
-                StatusCode::UNAUTHORIZED,
-                "token",
-                "expected the token of this server: `Authorization: Bearer TOKEN`",
-            );
-            let mut response = refusal.into_response();
-            let bearer = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
-            response
+    let Some(keys) = &service.keys else { return next.run(request).await };
+    match keys.credentials(request.headers()) {
+        Credentials::Right => return next.run(request).await,
+        Credentials::WrongToken => {
+            service.guesses.pause(request.extensions().get::<Network>().copied()).await;
         }
-        _ => next.run(request).await,
+        Credentials::None => {}
     }
+    let refusal = Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "token",
+        "expected the token of this server: `Authorization: Bearer TOKEN`",
+    );
+    let mut response = refusal.into_response();
+    let bearer = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+    response
 }
 
 /// Without a token only this machine may ask. A page elsewhere whose name was made to point here
@@ -126,18 +154,42 @@ pub(crate) async fn frame(
     let start = Instant::now();
     let method = request.method().as_str().to_owned();
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    let within = service.limits.answer;
-    let mut response = timeout(within, next.run(request)).await.unwrap_or_else(|_| {
-        Refusal::too_slow(format!("no answer within {} s", within.as_secs())).into_response()
-    });
+    let mut response = in_time(&service, request, next).await;
     let route = route.as_deref().unwrap_or("other");
-    let method = if method.len() <= 7 { &method } else { "other" };
-    service.metrics.answered(method, route, response.status().as_u16(), start.elapsed());
+    let status = response.status().as_u16();
+    service.metrics.answered(known_method(&method), route, status, start.elapsed());
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
     response
+}
+
+/// The answer, or the truth about a request that has taken too long: that nothing was changed, or
+/// that its change has begun and is being finished.
+async fn in_time(service: &Service, mut request: Request, next: Next) -> Response {
+    let commit = Commit::default();
+    let _given_up_when_the_client_has_gone = commit.give_up_when_dropped();
+    request.extensions_mut().insert(commit.clone());
+    let within = service.limits.answer;
+    let mut answer = pin!(next.run(request));
+    if let Ok(answer) = timeout(within, &mut answer).await {
+        return answer;
+    }
+    let seconds = within.as_secs();
+    if commit.give_up() {
+        let message = format!("no answer within {seconds} s; nothing was changed");
+        return Refusal::too_slow(message).into_response();
+    }
+    // A change that has begun cannot be taken back: its answer is worth waiting for.
+    let answer = timeout(within, answer).await;
+    answer.unwrap_or_else(|_| Refusal::unfinished(2 * seconds).into_response())
+}
+
+/// Methods that metrics tell apart. There is no end of others, and each would take memory for good.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
 }
 
 /// Nothing is loaded from elsewhere, no script or style stands in the page, nobody frames it.
@@ -180,21 +232,36 @@ mod tests {
     }
 
     #[test]
-    fn the_door_opens_to_token_and_cookie() {
-        let keys = Keys::new("secret".to_owned());
+    fn token_and_cookie_are_accepted() {
+        use Credentials::{None, Right, WrongToken};
+        let keys = Keys::new("secret".to_owned()).at_port(8728);
         let with = |name: HeaderName, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            keys.open_for(&headers)
+            keys.credentials(&headers)
         };
-        assert!(with(header::AUTHORIZATION, "Bearer secret"));
+        assert_eq!(with(header::AUTHORIZATION, "Bearer secret"), Right);
         let cookie = keys.cookie();
         let pair = cookie.split(';').next().unwrap();
-        assert!(with(header::COOKIE, &format!("a=b; {pair}")));
-        for wrong in ["Bearer secre", "Bearer ", "secret", "Basic secret"] {
-            assert!(!with(header::AUTHORIZATION, wrong), "{wrong}");
+        assert!(pair.starts_with("tercet-session-8728="), "{pair}");
+        assert_eq!(with(header::COOKIE, &format!("a=b; {pair}")), Right);
+        assert_eq!(with(header::AUTHORIZATION, "Bearer secre"), WrongToken);
+        assert_eq!(with(header::AUTHORIZATION, "Bearer \u{20}"), WrongToken);
+        for wrong in ["secret", "Basic secret"] {
+            assert_eq!(with(header::AUTHORIZATION, wrong), None, "{wrong}");
         }
-        assert!(!with(header::COOKIE, "tercet-session=secret"));
-        assert!(!keys.open_for(&HeaderMap::new()));
+        assert_eq!(with(header::COOKIE, "tercet-session-8728=secret"), None);
+        // Another server on this machine has its own.
+        let other = pair.replace("8728", "8729");
+        assert_eq!(with(header::COOKIE, &other), None);
+        assert_eq!(keys.credentials(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn invented_methods_share_one_name() {
+        assert_eq!(known_method("DELETE"), "DELETE");
+        for invented in ["", "get", "BREW", "A1", "TRACE", "CONNECT"] {
+            assert_eq!(known_method(invented), "other");
+        }
     }
 }

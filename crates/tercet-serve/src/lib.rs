@@ -1,30 +1,41 @@
-//! A gallery over HTTP: a JSON interface, and a page to search, compare and wander in it.
+//! A gallery over HTTP: a JSON interface, and a page to search, compare and look around in it.
 //!
 //! [`Server::open`] takes a gallery and the model behind its vectors, [`Server::run`] answers until
-//! it is told to stop. What can be asked stands in the OpenAPI document that the server gives at
-//! `/api/openapi.json`.
+//! it is told to stop. The OpenAPI document at `/api/openapi.json` describes every request.
 //!
 //! # What is promised
 //! - **Bounded.** Every [limit](Limits) on size, number and time holds for all clients: bodies are
-//!   counted as they arrive, pictures refused by what their header claims, slow clients dropped.
-//!   Whoever comes when everything is taken hears 503 with `Retry-After`.
-//! - **Together.** Pictures that arrive while a forward pass is under way share the next one.
-//! - **Closed.** Without a token only this machine is answered, by its own names; pages of other
-//!   sites may not change anything; no address reaches the disk.
+//!   counted as they arrive, pictures refused by what their header claims, large pictures decoded
+//!   one after the other, connections that do nothing closed when others need their place. A client
+//!   that comes when everything is taken gets 503 with `Retry-After`.
+//! - **Together.** Pictures that arrive during a forward pass share the next one.
+//! - **True.** A change happens as a whole or not at all, one after the other; an answer that says
+//!   that nothing was changed (408) is right, and a client that has gone is in nobody's way.
+//! - **Closed.** Without a token only this machine is answered, by its own names; wrong tokens are
+//!   answered slowly; pages of other sites may not change anything; no address reaches the disk, and
+//!   no answer names a folder of this machine.
 
 mod api;
 mod body;
+mod commit;
 mod connection;
+mod decoders;
 pub mod demo;
 mod embedder;
+mod find;
 mod gallery;
 mod guard;
+mod guesses;
 mod limits;
+mod log;
 mod map;
 mod metrics;
+mod network;
 mod page;
 mod parameters;
+mod paths;
 mod picture;
+mod places;
 mod refusal;
 mod sample;
 
@@ -41,11 +52,12 @@ use crate::body::Bodies;
 use crate::embedder::Embedder;
 use crate::gallery::Gallery;
 use crate::guard::Keys;
+use crate::guesses::Guesses;
 use crate::metrics::Metrics;
 
-pub use limits::Limits;
+pub use limits::{LimitError, Limits, MOST};
 
-/// How often the server looks for what other processes have written.
+/// How often the server looks for changes of other processes.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How often the server asks whether it should stop.
@@ -63,9 +75,9 @@ pub struct Settings {
     pub model: Option<PathBuf>,
     /// Whether nothing can be added or removed.
     pub read_only: bool,
-    /// Whether the gallery is gone when the server stops; the page says so.
+    /// Whether the gallery is deleted when the server stops; the page says so.
     pub passing: bool,
-    /// Who has it may ask; without one, only this machine.
+    /// Only requests with this token are answered; without one, only those of this machine.
     pub token: Option<String>,
     /// How much a client may ask for.
     pub limits: Limits,
@@ -81,6 +93,9 @@ pub enum Error {
     /// The model could not be read.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A limit is out of its range.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The operating system refused.
     #[error("cannot serve: {0}")]
     Io(#[from] io::Error),
@@ -88,17 +103,19 @@ pub enum Error {
 
 /// A gallery, ready to be asked about.
 pub struct Server {
-    service: Arc<Service>,
+    service: Service,
 }
 
 impl Server {
     /// Opens the gallery.
     ///
     /// # Errors
-    /// A gallery that cannot be opened; a model that did not make its vectors.
+    /// A gallery that cannot be opened; a model that did not make its vectors; a limit out of its
+    /// range.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let Settings { gallery, name, model, read_only, passing, token, limits } = settings;
-        let gallery = Gallery::open(gallery, read_only)?;
+        limits.check()?;
+        let gallery = Gallery::open(gallery, read_only, limits.writer)?;
         let model = gallery.model(model.as_deref())?;
         let metrics = Arc::new(Metrics::new());
         let embedder = model.map(|model| Embedder::new(model, &limits, metrics.clone()));
@@ -111,10 +128,11 @@ impl Server {
             map: Arc::default(),
             bodies,
             keys: token.map(Keys::new),
+            guesses: Guesses::default(),
             metrics,
             limits,
         };
-        Ok(Self { service: Arc::new(service) })
+        Ok(Self { service })
     }
 
     /// Items in the gallery.
@@ -133,11 +151,14 @@ impl Server {
     /// # Errors
     /// The operating system refuses threads, or the listener.
     pub fn run(self, listener: TcpListener, stop: impl Fn() -> bool) -> Result<(), Error> {
+        let port = listener.local_addr()?.port();
+        let Self { mut service } = self;
+        service.keys = service.keys.map(|keys| keys.at_port(port));
+        let service = Arc::new(service);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let service = self.service;
             let watching = tokio::spawn(watch(service.clone()));
             let routes = api::routes(service.clone());
             let (limits, metrics) = (service.limits, service.metrics.clone());

@@ -2,6 +2,21 @@
 
 use std::time::Duration;
 
+/// The largest number that a limit on how many there may be can have.
+pub const MOST: usize = 1_000_000;
+
+/// A limit out of its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the limit `{name}` is {got}: expected a number from 1 to {most}")]
+pub struct LimitError {
+    /// Its name in [`Limits`].
+    pub name: &'static str,
+    /// What was given.
+    pub got: u64,
+    /// The largest that it can be.
+    pub most: u64,
+}
+
 /// Bounds on what one client, and all of them together, can make the server do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -12,21 +27,29 @@ pub struct Limits {
     pub bodies: usize,
     /// Pixels of a picture. Default 50 million.
     pub pixels: u64,
-    /// Pictures that wait to be embedded; whoever comes beyond is told to come back. Default 64.
+    /// Pictures that wait to be embedded; clients beyond that are asked to come back. From 1 to
+    /// [`MOST`]; a quarter of them may be larger than 4 megapixels. Default 64.
     pub queue: usize,
     /// Pictures in one forward pass. Default 32.
     pub batch: usize,
-    /// Connections at once; whoever comes beyond is told to come back. Default 512.
+    /// Connections at once, from 1 to [`MOST`]. Beyond that the connection that has been idle for
+    /// the longest time is closed; if none is idle, the new client is asked to come back. Default
+    /// 512.
     pub connections: usize,
+    /// The same for the connections from one address (IPv6: from one /64 prefix), from 1 to
+    /// [`MOST`]. Default 128.
+    pub connections_per_address: usize,
     /// From a connection, or the answer before, to the end of a request's head. Default 10 s.
     pub head: Duration,
     /// From a request's head to the end of its body. Default 20 s.
     pub upload: Duration,
     /// From a request's head to its answer. Default 30 s.
     pub answer: Duration,
+    /// How long a change waits while another process writes the gallery. Default 5 s.
+    pub writer: Duration,
     /// How long a client may leave its answer unread. Default 20 s.
     pub unread: Duration,
-    /// How long requests may go on after the server was told to stop. Default 5 s.
+    /// How long requests may take after the server was told to stop. Default 5 s.
     pub farewell: Duration,
 }
 
@@ -39,11 +62,56 @@ impl Default for Limits {
             queue: 64,
             batch: 32,
             connections: 512,
+            connections_per_address: 128,
             head: Duration::from_secs(10),
             upload: Duration::from_secs(20),
             answer: Duration::from_secs(30),
+            writer: Duration::from_secs(5),
             unread: Duration::from_secs(20),
             farewell: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// Refuses numbers that no server can keep to.
+    ///
+    /// # Errors
+    /// [`LimitError`] names the first limit out of its range.
+    pub fn check(&self) -> Result<(), LimitError> {
+        /// More than any machine's memory.
+        const BYTES: u64 = 1 << 50;
+        for (name, got, most) in [
+            ("body", self.body as u64, BYTES),
+            ("bodies", self.bodies as u64, BYTES),
+            ("pixels", self.pixels, BYTES),
+            ("queue", self.queue as u64, MOST as u64),
+            ("batch", self.batch as u64, MOST as u64),
+            ("connections", self.connections as u64, MOST as u64),
+            ("connections_per_address", self.connections_per_address as u64, MOST as u64),
+        ] {
+            if !(1..=most).contains(&got) {
+                return Err(LimitError { name, got, most });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_out_of_their_range_are_named() {
+        Limits::default().check().unwrap();
+        let most = Limits { queue: MOST, connections: MOST, ..Limits::default() };
+        most.check().unwrap();
+        for got in [0, MOST + 1, usize::MAX] {
+            let error = Limits { queue: got, ..Limits::default() }.check().unwrap_err();
+            assert_eq!((error.name, error.got), ("queue", got as u64));
+            let error = Limits { connections: got, ..Limits::default() }.check().unwrap_err();
+            assert!(error.to_string().contains("`connections`"), "{error}");
         }
     }
 }

@@ -52,8 +52,12 @@ impl Metrics {
         let items = Gauge::default();
         registry.register("requests", "Requests answered", requests.clone());
         registry.register("request_seconds", "From head to answer", seconds.clone());
-        registry.register("embedded_together", "Pictures of a forward pass", batches.clone());
-        registry.register("turned_away", "Told to come back later", turned_away.clone());
+        registry.register("embedded_together", "Pictures in a forward pass", batches.clone());
+        registry.register(
+            "turned_away",
+            "Requests and connections refused or closed for want of capacity",
+            turned_away.clone(),
+        );
         registry.register("connections", "Open connections", connections.clone());
         registry.register("items", "Items in the gallery", items.clone());
         let registry = Mutex::new(registry);

@@ -20,12 +20,15 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/card.js", JAVASCRIPT, include_bytes!("../page/card.js")),
     ("/compare.js", JAVASCRIPT, include_bytes!("../page/compare.js")),
     ("/dom.js", JAVASCRIPT, include_bytes!("../page/dom.js")),
+    ("/enlarge.js", JAVASCRIPT, include_bytes!("../page/enlarge.js")),
     ("/instrument.js", JAVASCRIPT, include_bytes!("../page/instrument.js")),
     ("/map.js", JAVASCRIPT, include_bytes!("../page/map.js")),
     ("/marks.js", JAVASCRIPT, include_bytes!("../page/marks.js")),
+    ("/picker.js", JAVASCRIPT, include_bytes!("../page/picker.js")),
     ("/picture.js", JAVASCRIPT, include_bytes!("../page/picture.js")),
     ("/search.js", JAVASCRIPT, include_bytes!("../page/search.js")),
     ("/state.js", JAVASCRIPT, include_bytes!("../page/state.js")),
+    ("/words.js", JAVASCRIPT, include_bytes!("../page/words.js")),
 ];
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";

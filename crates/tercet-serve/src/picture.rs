@@ -16,13 +16,12 @@ const THUMBNAIL_SIDE: u32 = 128;
 /// Bytes that a pixel takes at most while it is decoded: four channels of 16 bits.
 const BYTES_PER_PIXEL: u64 = 8;
 
-/// Decodes a picture of at most `pixels` pixels. What its header claims is looked at first, so that
-/// few bytes cannot ask for much memory.
-pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal> {
+/// The number of pixels that a picture claims to have, at most `pixels`. Only its header is read,
+/// so that few bytes cannot ask for much memory.
+pub(crate) fn measure(bytes: &[u8], pixels: u64) -> Result<u64, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::malformed("expected a picture, got no bytes"));
     }
-    let undecodable = |reason: &dyn std::fmt::Display| Refusal::unacceptable("undecodable", reason);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|error| undecodable(&error))?;
     if reader.format().is_none() {
@@ -39,8 +38,17 @@ pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal>
              above {SIDE_LIMIT}"
         )));
     }
+    Ok(u64::from(width) * u64::from(height))
+}
+
+/// Decodes a picture that was [measured](measure).
+pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal> {
     decode_bytes_within(bytes, "the picture", pixels.saturating_mul(BYTES_PER_PIXEL))
         .map_err(|error| undecodable(&error))
+}
+
+fn undecodable(reason: &dyn std::fmt::Display) -> Refusal {
+    Refusal::unacceptable("undecodable", reason)
 }
 
 /// A small file of a picture, never larger than it is.

@@ -70,9 +70,24 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
     }
 
-    /// Nothing the client could do anything about.
-    pub(crate) fn internal(message: impl Display) -> Self {
+    /// Nothing the client could do anything about. What happened may name files of this machine: it
+    /// is written to standard error, and the client gets its number.
+    pub(crate) fn internal(error: impl Display) -> Self {
+        let number = crate::log::numbered(&error);
+        let message = format!(
+            "the server has met an error; whoever runs it finds the reason as `error {number}` in \
+             what it has written to standard error"
+        );
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// A change that was not finished in time, and could not be stopped any more.
+    pub(crate) fn unfinished(seconds: u64) -> Self {
+        let message = format!(
+            "the change has begun and was not finished within {seconds} s; it is being finished: \
+             ask for the item to see whether it has happened"
+        );
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "unfinished", message)
     }
 }
 

@@ -12,6 +12,7 @@ use tercet_train::model::ModelCard;
 use utoipa::ToSchema;
 
 use super::Service;
+use crate::paths;
 use crate::refusal::{ErrorBody, Refusal};
 
 /// Points of a [`Curve`].
@@ -91,7 +92,8 @@ pub(super) struct Card {
     thresholds: BTreeMap<String, f64>,
     /// From distance to probability.
     curve: Option<Curve>,
-    /// What it was trained on, and its figures on held-out classes.
+    /// What it was trained on, and its figures on held-out classes. Paths are shortened to their
+    /// last part.
     #[schema(value_type = Object)]
     provenance: Value,
 }
@@ -119,7 +121,11 @@ pub(super) async fn model(State(service): State<Arc<Service>>) -> Result<Json<Ca
         Refusal::new(StatusCode::NOT_FOUND, "no-model", "this gallery is served without its model")
     })?;
     let card = &*embedder.card;
-    let value = |value: serde_json::Result<Value>| value.map_err(Refusal::internal);
+    let value = |value: serde_json::Result<Value>| {
+        let mut value = value.map_err(Refusal::internal)?;
+        paths::shorten_all(&mut value);
+        Ok::<Value, Refusal>(value)
+    };
     Ok(Json(Card {
         fingerprint: embedder.fingerprint.clone(),
         encoder: value(serde_json::to_value(&card.encoder))?,

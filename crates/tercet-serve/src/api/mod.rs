@@ -26,6 +26,7 @@ use crate::body::Bodies;
 use crate::embedder::Embedder;
 use crate::gallery::Gallery;
 use crate::guard::{self, Keys};
+use crate::guesses::Guesses;
 use crate::map::Cartographer;
 use crate::metrics::Metrics;
 use crate::parameters::Parameters;
@@ -41,6 +42,7 @@ pub(crate) struct Service {
     pub(crate) map: Arc<Cartographer>,
     pub(crate) bodies: Bodies,
     pub(crate) keys: Option<Keys>,
+    pub(crate) guesses: Guesses,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
 }
@@ -147,9 +149,7 @@ pub(crate) fn routes(service: Arc<Service>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(CsrfLayer::new().with_rejection_response(|_| guard::other_site()))
         .layer(from_fn_with_state(service.clone(), guard::host))
-        .layer(CatchPanicLayer::custom(|_| {
-            Refusal::internal("this request met an error of the server").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(|_| Refusal::internal("a panic").into_response()))
         .layer(from_fn_with_state(service.clone(), guard::frame))
         .with_state(service)
 }

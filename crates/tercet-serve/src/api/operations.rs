@@ -1,4 +1,4 @@
-//! What those who run the server ask: health, figures, and the way in for pages.
+//! For those who run the server: health and metrics; and the cookie for pages.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Service;
 use crate::metrics::MEDIA_TYPE;
+use crate::network::Network;
 use crate::refusal::{ErrorBody, Refusal};
 
 /// A sign of life.
@@ -46,7 +47,7 @@ pub(super) async fn metrics(State(service): State<Arc<Service>>) -> Result<Respo
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
-/// What opens the door.
+/// What a page sends to get the cookie.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct Opening {
     token: String,
@@ -72,11 +73,13 @@ pub(super) async fn session(
     request: Request,
 ) -> Result<Response, Refusal> {
     let Some(keys) = &service.keys else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    let network = request.extensions().get::<Network>().copied();
     let (head, body) = request.into_parts();
     let upload = service.bodies.read(&head.headers, body).await?;
     let opening: Opening = serde_json::from_slice(&upload.bytes)
         .map_err(|error| Refusal::malformed(format!("JSON: {error}")))?;
     if !keys.is_token(&opening.token) {
+        service.guesses.pause(network).await;
         let message = "that is not the token of this server";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", message));
     }

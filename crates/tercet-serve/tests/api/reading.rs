@@ -240,3 +240,60 @@ fn without_a_model_items_are_found_and_pictures_are_not() {
     world.get("/api/model").send().refused(404, "no-model");
     world.get("/api/items/a/thumbnail").send().refused(404, "no-thumbnail");
 }
+
+/// A model file with another configuration in its card.
+fn configured(file: &[u8], config: &Value) -> Vec<u8> {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut head: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let metadata = &mut head["__metadata__"]["tercet"];
+    let mut card: Value = serde_json::from_str(metadata.as_str().unwrap()).unwrap();
+    card["provenance"]["config"] = config.clone();
+    *metadata = card.to_string().into();
+    let head = head.to_string().into_bytes();
+    [&(head.len() as u64).to_le_bytes()[..], &head[..], &file[8 + length..]].concat()
+}
+
+#[test]
+fn the_model_says_where_its_data_was_by_the_last_part_only() {
+    use tercet_gallery::{WriteGallery, Writer};
+    let reader = tercet_gallery::reader(&crate::world::glyphs().display().to_string()).unwrap();
+    let file = reader.model().unwrap().unwrap();
+    let config = json!({ "source": "folder:/home/ann/secret place/photos", "out": "/srv/a/m.st" });
+    let file = configured(&file, &config);
+    let model = tercet_train::Model::from_bytes(file.clone(), "glyphs".as_ref()).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let settings = tercet_gallery::Settings {
+        dimensions: reader.settings().dimensions,
+        metric: model.metric(),
+        model: model.fingerprint.clone(),
+        quantization: None,
+    };
+    let folder = copy.path().join("gallery");
+    let mut writer = Writer::create(&folder, settings).unwrap();
+    writer.keep_model(&file).unwrap();
+    drop(writer);
+    let world = World::serving(folder, Some(copy), |_| {});
+    let answer = world.get("/api/model").send();
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let told = &answer.json()["provenance"]["config"];
+    assert_eq!((&told["source"], &told["out"]), (&json!("folder:photos"), &json!("m.st")));
+    assert!(
+        !text.contains("secret") && !text.contains("/srv") && !text.contains("/home"),
+        "{text}"
+    );
+}
+
+#[test]
+fn items_are_found_by_class_and_name() {
+    let world = World::shared(|_| {});
+    let first = world.get("/api/items?limit=1").send().json()["items"][0].clone();
+    let (id, label) = (first["id"].as_str().unwrap(), first["label"].as_str().unwrap());
+    let find = |text: &str| {
+        let target = format!("/api/items?limit=30&find={}", crate::world::escaped(text));
+        world.get(&target).send().json()["items"].as_array().unwrap().clone()
+    };
+    assert_eq!(find(id)[0]["id"], id);
+    let found = find(label);
+    assert!(found.len() >= 21 && found[0]["label"] == label, "{found:?}");
+    assert!(find("no such thing").is_empty());
+}

@@ -12,6 +12,8 @@ mod lock;
 mod model;
 mod remove;
 mod search;
+#[cfg(feature = "serve")]
+pub(crate) mod synced;
 
 use std::process::ExitCode;
 

@@ -83,6 +83,19 @@ impl Contents {
 }
 
 impl Filling {
+    /// A source of pictures with the usual thumbnails.
+    #[cfg(feature = "serve")]
+    pub(super) fn of(source: &str, skip_bad: bool) -> Self {
+        Self {
+            source: source.to_owned(),
+            labels: None,
+            prefix: String::new(),
+            thumbnails: THUMBNAILS,
+            skip_bad,
+            threads: 0,
+        }
+    }
+
     /// Finds what the source holds, without decoding anything.
     pub(super) fn contents(&self) -> anyhow::Result<Contents> {
         let path = Path::new(self.source.strip_prefix("features:").unwrap_or(&self.source));
