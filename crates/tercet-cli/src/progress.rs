@@ -130,17 +130,17 @@ impl TrainingDisplay {
             )),
             Event::Started { step, train, validation, holdout, parameters } => {
                 let resumed =
-                    if step > 0 { format!(", going on after step {step}") } else { String::new() };
+                    if step > 0 { format!(", resumed after step {step}") } else { String::new() };
                 let chosen = match validation.classes {
                     0 => String::new(),
                     classes => format!(
-                        "chosen by {} others ({} items), ",
+                        "validating on {} others ({} items), ",
                         count(classes),
                         count(validation.items)
                     ),
                 };
                 self.say(&format!(
-                    "learning from {} classes ({} items), {chosen}judged on {} others ({} items), {} parameters{resumed}",
+                    "training on {} classes ({} items), {chosen}evaluating on {} others ({} items), {} parameters{resumed}",
                     count(train.classes),
                     count(train.items),
                     count(holdout.classes),
@@ -180,7 +180,7 @@ impl TrainingDisplay {
                     line.loss
                 ));
                 self.active.set_message(format!(
-                    "active   {}  {:.0} % of the selected triplets still teach, {:.0} % are violated{}",
+                    "active   {}  {:.0} % of the selected triplets have a gradient, {:.0} % are violated{}",
                     sparkline(&curves.active, Some(1.0)),
                     100.0 * line.active,
                     100.0 * line.violated,
@@ -207,7 +207,7 @@ impl TrainingDisplay {
                 remember(&mut curves.recall, line.recall_at_1);
                 let on = match line.on {
                     JudgedOn::Holdout => "held out",
-                    JudgedOn::Validation => "chosen by",
+                    JudgedOn::Validation => "validated",
                 };
                 self.held_out.set_message(format!(
                     "{on:<8} {}  Recall@1 {}  MAP@R {}  (step {})",
@@ -229,13 +229,13 @@ impl TrainingDisplay {
                 curves.told = line.step; // it may have gone back
                 self.say(&match line.easing {
                     Some(easing) => format!(
-                        "collapsed at step {} (noticed at {}): back to step {}, on with {easing}",
+                        "collapsed at step {} (noticed at {}): returned to step {}, continuing with {easing}",
                         count(line.since as usize),
                         count(line.noticed as usize),
                         count(line.step as usize)
                     ),
                     None => format!(
-                        "collapsed at step {} (noticed at {}): all embeddings end up in one place. {REMEDY}",
+                        "collapsed at step {} (noticed at {}): all embeddings became equal. {REMEDY}",
                         count(line.since as usize),
                         count(line.noticed as usize)
                     ),

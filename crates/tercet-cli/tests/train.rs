@@ -218,7 +218,7 @@ fn what_has_nothing_to_teach_costs_no_way_back() {
         assert_eq!(line["backward"], 0.25, "{line}");
     }
     let report = fs::read_to_string(path("run/report.html")).unwrap();
-    assert!(report.contains("96 were embedded only"));
+    assert!(report.contains("96 had none and were embedded only"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::map::EmbeddingMap;
-use crate::parts::{DistanceHistogram, FigureTable, Measured, Strip};
+use crate::parts::{ConfusedPair, DistanceHistogram, FigureTable, Measured, Strip};
 
 /// Everything that the page about an evaluation shows.
 ///
@@ -12,11 +12,11 @@ use crate::parts::{DistanceHistogram, FigureTable, Measured, Strip};
 /// [`figures`](Self::figures) and in the same order, so that a system keeps its colour.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct EvaluationReport {
-    /// The heading of the page: what was judged, e.g. `model.safetensors on omniglot`.
+    /// The heading of the page: what was evaluated, e.g. `model.safetensors on omniglot`.
     pub title: String,
     /// The protocol, e.g. `verification`; stands above the heading.
     pub protocol: String,
-    /// What was judged as name and value: model or file, source, items, classes, distance.
+    /// What was evaluated as name and value: model or file, source, items, classes, distance.
     pub summary: Vec<(String, String)>,
     /// The conventions that the figures follow, a sentence each.
     pub conventions: Vec<String>,
@@ -36,6 +36,8 @@ pub struct EvaluationReport {
     pub calibration: Vec<Calibration>,
     /// How well single classes fare.
     pub classes: Option<ClassFigures>,
+    /// Pairs of classes that are taken for each other, the most confused first.
+    pub confused: Vec<ConfusedPair>,
     /// Errors of one-shot runs.
     pub one_shot: Vec<OneShot>,
     /// Clustering: a row an algorithm.
@@ -142,7 +144,7 @@ pub struct ClassFigures {
 pub struct ClassFigure {
     /// The class.
     pub name: String,
-    /// Its items that were judged.
+    /// Its items that were evaluated.
     pub items: u64,
     /// The mean of the measure over them, from 0 to 1.
     pub value: f64,

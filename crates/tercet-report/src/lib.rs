@@ -40,7 +40,7 @@ pub use evaluation::{
 pub use map::{EmbeddingMap, MapPoint, SpriteSheet};
 pub use page::ReportError;
 pub use parts::{
-    Better, Column, DistanceHistogram, FigureRow, FigureTable, Measured, Neighbour, Picture,
-    Quantity, Strip,
+    Better, Column, ConfusedPair, DistanceHistogram, FigureRow, FigureTable, Measured, Neighbour,
+    Picture, Quantity, Strip,
 };
 pub use training::{Judged, TrainingReport};

@@ -56,6 +56,21 @@ pub struct Neighbour {
     pub right: bool,
 }
 
+/// Two classes that are taken for each other.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ConfusedPair {
+    /// The two classes.
+    pub classes: [String; 2],
+    /// Neighbours of the other class among the R nearest of the queries of both.
+    pub errors: u64,
+    /// All of those neighbours, right ones and wrong ones.
+    pub places: u64,
+    /// The nearest two items that were confused: the query, and what was found.
+    pub example: [Picture; 2],
+    /// Their distance.
+    pub distance: f64,
+}
+
 /// A picture with its class and its name.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Picture {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::parts::{DistanceHistogram, Measured, Strip};
+use crate::parts::{ConfusedPair, DistanceHistogram, Measured, Strip};
 
 /// Everything that the page about a training run shows.
 ///
@@ -11,9 +11,11 @@ use crate::parts::{DistanceHistogram, Measured, Strip};
 pub struct TrainingReport {
     /// The heading of the page, e.g. `glyphs · batch-hard`.
     pub title: String,
+    /// What the run achieved, in one sentence; shown below the heading.
+    pub verdict: String,
     /// Facts about the run as name and value: source, classes, encoder, objective, seed, duration.
     pub summary: Vec<(String, String)>,
-    /// The rows of the table of judgements. The last row is the trained model, the rows before it
+    /// The rows of the table of evaluations. The last row is the trained model, the rows before it
     /// are the baselines that it is compared with.
     pub judged: Vec<Judged>,
     /// The loss by step.
@@ -24,7 +26,7 @@ pub struct TrainingReport {
     pub violated_share: Vec<(u64, f64)>,
     /// The learning rate by step.
     pub learning_rate: Vec<(u64, f64)>,
-    /// The classes that judgements along the way are made on; held-out ones if empty.
+    /// The classes that are evaluated during the run; held-out ones if empty.
     pub judged_on: String,
     /// Recall@1 on those classes by step, from 0 to 1.
     pub recall_at_1: Vec<(u64, f64)>,
@@ -40,16 +42,18 @@ pub struct TrainingReport {
     pub threshold: Option<f64>,
     /// Facts about verification as name and value: accuracy, AUC, EER, VAL at a FAR.
     pub verification: Vec<(String, String)>,
+    /// Pairs of classes that are taken for each other, the most confused first.
+    pub confused: Vec<ConfusedPair>,
     /// Queries with their nearest neighbours.
     pub strips: Vec<Strip>,
     /// Conventions in words, warnings, skipped files.
     pub notes: Vec<String>,
 }
 
-/// One row of the table of judgements: how well one set of embeddings retrieves.
+/// One row of the table of evaluations: how well one set of embeddings retrieves.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Judged {
-    /// What was judged, e.g. `pixels`, `untrained` or `trained`.
+    /// What was evaluated, e.g. `pixels`, `untrained` or `trained`.
     pub name: String,
     /// Share of queries whose nearest neighbour has their class.
     pub recall_at_1: Measured,

@@ -10,6 +10,7 @@
 //!
 //! This is the only crate of Tercet that names Burn.
 
+pub mod confusion;
 pub mod data;
 pub mod embeddings;
 pub mod encoder;
@@ -25,6 +26,7 @@ pub mod pretrained;
 pub mod printable;
 pub mod reading;
 mod safetensors_head;
+pub mod sharing;
 pub mod thumbnails;
 pub mod trainer;
 pub mod views;

@@ -25,6 +25,7 @@ use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
 use crate::printable::printable_path;
+use crate::sharing::hide_folders;
 use crate::views::Views;
 use crate::{reading, safetensors_head};
 
@@ -79,7 +80,10 @@ impl ModelCard {
             Some(_) => {}
             None => return Err("no format version".to_owned()),
         }
-        serde_json::from_value(card).map_err(|error| error.to_string())
+        let mut card: Self = serde_json::from_value(card).map_err(|error| error.to_string())?;
+        // Files of earlier versions hold the paths of the machine that trained them.
+        hide_folders(&mut card.provenance.config);
+        Ok(card)
     }
 
     /// The probability that two items at this distance are the same, if before looking at them
@@ -94,7 +98,7 @@ impl ModelCard {
 pub struct Provenance {
     /// Version of Tercet that trained them.
     pub tercet: String,
-    /// The merged configuration of the run.
+    /// The merged configuration of the run; of paths only the names of files.
     pub config: serde_json::Value,
     /// The seed that, with configuration and data, makes the run reproducible.
     pub seed: u64,

@@ -262,7 +262,8 @@ struct Settings {
     #[arg(long, value_name = "DECAY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ema: Option<f64>,
-    /// Which weights become the model: last, or best as judged along the way [default: last].
+    /// Which weights become the model: last, best of those evaluated during the run, or auto: the
+    /// best, those before training included, where classes are held out [default: auto].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     keep: Option<Keep>,
@@ -275,7 +276,8 @@ struct Settings {
     #[arg(long, value_name = "JUDGEMENTS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     patience: Option<u64>,
-    /// When all embeddings end up in one place: warn, stop, soften [default: warn].
+    /// When all embeddings become equal: warn, stop, soften [default: soften; warn with an
+    /// objective of your own].
     #[arg(long, value_name = "WHAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     on_collapse: Option<OnCollapse>,
@@ -387,6 +389,10 @@ impl Train {
             .and_then(|source| source.parse().ok())
             .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
         let mut merged = toml::Table::try_from(defaults)?;
+        if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {
+            // An objective that was asked for is never replaced by an easier one unasked.
+            merged.insert("on-collapse".to_owned(), OnCollapse::Warn.to_string().into());
+        }
         merged.extend(given);
         Ok(merged.try_into()?)
     }
@@ -416,6 +422,18 @@ impl Train {
         Ok(RunFolder::free_path(Path::new("runs"), &name))
     }
 }
+
+/// The settings that choose an objective.
+const OBJECTIVE_KEYS: [&str; 8] = [
+    "objective",
+    "distance",
+    "normalize",
+    "selection",
+    "penalty",
+    "margin",
+    "reduction",
+    "curriculum",
+];
 
 /// An error that more room on the disk would have spared says how to go on with it.
 fn advised(error: TrainError, run: &RunFolder) -> anyhow::Error {
@@ -482,6 +500,7 @@ fn summary(trained: &Trained, run: &RunFolder) -> String {
         text += "\n";
     }
     text += &chosen(trained);
+    text += &format!("result  {}\n", trained.verdict);
     text + &format!("model   {}\nreport  {}", trained.model.display(), run.report_file().display())
 }
 
@@ -490,14 +509,16 @@ fn chosen(trained: &Trained) -> String {
     let mut text = String::new();
     if let (true, Some(best)) = (trained.stopped_early, trained.best) {
         text += &format!(
-            "stopped after step {}: {} judgements without a better {} than at step {}\n",
+            "stopped after step {}: {} evaluations without a better {} than at step {}\n",
             count(trained.steps as usize),
             best.without_gain,
             trained.monitor,
             count(best.step as usize)
         );
     }
-    if trained.kept_step != trained.steps {
+    if trained.kept_step == 0 {
+        text += "kept    the weights from before training\n";
+    } else if trained.kept_step != trained.steps {
         text += &format!(
             "kept    the weights after step {}, the best by {}\n",
             count(trained.kept_step as usize),
@@ -506,7 +527,7 @@ fn chosen(trained: &Trained) -> String {
     }
     for softening in &trained.collapse.softened {
         text += &format!(
-            "softened at step {}: back to step {}, on with {}\n",
+            "softened at step {}: returned to step {}, continued with {}\n",
             count(softening.noticed as usize),
             count(softening.back_to as usize),
             softening.easing

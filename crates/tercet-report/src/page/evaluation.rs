@@ -2,10 +2,12 @@
 
 use askama::Template;
 
+use super::confused::ConfusedView;
+use super::glossary::{Meaning, meanings};
 use super::headline::{Headline, headline};
 use super::strip::StripView;
 use super::table::TableView;
-use super::{HOVER, MAP_SCRIPT, ReportError, STYLE, VERSION, length};
+use super::{HOVER, MAP_SCRIPT, ReportError, STYLE, VERSION, ZOOM, length};
 use crate::chart::{
     Drawing, Figure, class_bars, cmc, histograms, precision_recall, probability, reliability, roc,
     run_bars,
@@ -37,6 +39,8 @@ struct Page<'report> {
     one_shot: Option<Figure>,
     clustering: Option<TableView<'report>>,
     map: Option<MapView<'report>>,
+    confused: Vec<ConfusedView<'report>>,
+    glossary: Vec<Meaning>,
     worst: Vec<StripView<'report>>,
     best: Vec<StripView<'report>>,
     census: Vec<CensusRow>,
@@ -79,6 +83,7 @@ struct CensusRow {
 
 #[derive(Debug)]
 struct CensusCell {
+    system: String,
     value: String,
     share: Option<String>,
 }
@@ -129,6 +134,11 @@ impl<'report> Page<'report> {
                     ..table
                 }),
             map: report.map.as_ref().and_then(MapView::of),
+            confused: report.confused.iter().map(ConfusedView::of).collect(),
+            glossary: {
+                let tables = report.figures.iter().chain(&report.clustering);
+                meanings(tables.flat_map(|table| &table.columns).map(|c| c.name.as_str()))
+            },
             worst: report.worst.iter().map(StripView::of).collect(),
             best: report.best.iter().map(StripView::of).collect(),
             census: census(&report.census),
@@ -146,6 +156,7 @@ impl<'report> Page<'report> {
             && self.one_shot.is_none()
             && self.clustering.is_none()
             && self.map.is_none()
+            && self.confused.is_empty()
             && self.worst.is_empty()
             && self.best.is_empty()
             && self.census.is_empty()
@@ -227,15 +238,24 @@ fn census(systems: &[TripletCensus]) -> Vec<CensusRow> {
     if systems.is_empty() {
         return Vec::new();
     }
-    let count = |value: u64| CensusCell { value: in_groups(&value.to_string()), share: None };
+    let count = |value: u64| CensusCell {
+        system: String::new(),
+        value: in_groups(&value.to_string()),
+        share: None,
+    };
     let of = |value: u64, whole: u64| CensusCell {
+        system: String::new(),
         value: in_groups(&value.to_string()),
         share: (whole > 0).then(|| format!("{} %", percent(value as f64 / whole as f64))),
     };
-    let distance = |value: f64| CensusCell { value: significant(value), share: None };
+    let distance =
+        |value: f64| CensusCell { system: String::new(), value: significant(value), share: None };
     let row = |name, cell: &dyn Fn(&TripletCensus) -> CensusCell| CensusRow {
         name,
-        cells: systems.iter().map(cell).collect(),
+        cells: systems
+            .iter()
+            .map(|system| CensusCell { system: system.name.clone(), ..cell(system) })
+            .collect(),
     };
     vec![
         row("Valid triplets", &|system| count(system.counts.triplets)),

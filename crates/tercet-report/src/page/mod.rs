@@ -1,6 +1,8 @@
 //! The pages as their templates see them: texts and places, all arithmetic done.
 
+mod confused;
 mod evaluation;
+mod glossary;
 mod headline;
 mod strip;
 mod table;
@@ -13,6 +15,7 @@ pub struct ReportError(#[from] askama::Error);
 
 const STYLE: &str = include_str!("../../templates/style.css");
 const HOVER: &str = include_str!("../../templates/hover.js");
+const ZOOM: &str = include_str!("../../templates/zoom.js");
 const MAP_SCRIPT: &str = include_str!("../../templates/map.js");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

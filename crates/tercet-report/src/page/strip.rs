@@ -50,7 +50,7 @@ impl<'report> StripView<'report> {
 }
 
 impl<'report> PictureView<'report> {
-    fn of(picture: &'report Picture) -> Self {
+    pub(super) fn of(picture: &'report Picture) -> Self {
         Self { picture, inline: Inline::of(&picture.png) }
     }
 }

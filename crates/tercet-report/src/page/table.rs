@@ -8,8 +8,6 @@ use crate::parts::{Better, Column, FigureTable, Measured, Quantity};
 #[derive(Debug)]
 pub(crate) struct TableView<'report> {
     pub(crate) name: &'report str,
-    /// The unit of all values, where they have one.
-    pub(crate) unit: &'static str,
     pub(crate) columns: Vec<&'report str>,
     pub(crate) rows: Vec<Row<'report>>,
     /// Whether any value has one, so that rows must keep room for them.
@@ -27,6 +25,8 @@ pub(crate) struct Row<'report> {
 
 #[derive(Debug)]
 pub(crate) struct Cell {
+    /// The column's name, which narrow screens show beside the value.
+    pub(crate) column: String,
     pub(crate) value: String,
     pub(crate) best: bool,
     pub(crate) interval: Option<Interval>,
@@ -128,6 +128,7 @@ impl<'report> TableView<'report> {
                 let value = writing.write(measured.value);
                 let barred = writing.is_share() && measured.value.is_finite();
                 row.cells.push(Cell {
+                    column: column.name.clone(),
                     // Rows that read the same are equally good.
                     best: best.as_ref() == Some(&value),
                     interval: writing.interval(&measured),
@@ -144,7 +145,6 @@ impl<'report> TableView<'report> {
         Some(Self {
             intervals,
             name: table.name.trim(),
-            unit: if all_shares { "in %" } else { "" },
             columns: table.columns.iter().map(|column| column.name.as_str()).collect(),
             rows,
             caption,
@@ -156,7 +156,9 @@ impl<'report> TableView<'report> {
 fn caption(rows: &[Row<'_>], all_shares: bool) -> String {
     let cells = || rows.iter().flat_map(|row| &row.cells);
     let mut parts = Vec::new();
-    if !all_shares && cells().any(|cell| cell.length.is_some()) {
+    if all_shares {
+        parts.push("All figures in %.");
+    } else if cells().any(|cell| cell.length.is_some()) {
         parts.push("Values with a bar are in %.");
     }
     if cells().any(|cell| cell.best) {

@@ -2,10 +2,12 @@
 
 use askama::Template;
 
+use super::confused::ConfusedView;
+use super::glossary::{Meaning, meanings};
 use super::headline::{Headline, headline};
 use super::strip::StripView;
 use super::table::TableView;
-use super::{HOVER, ReportError, STYLE, VERSION};
+use super::{HOVER, ReportError, STYLE, VERSION, ZOOM};
 use crate::chart::{Drawing, Figure, bands, curves, histograms};
 use crate::number::{grouped, percent};
 use crate::parts::{Column, FigureRow, FigureTable, Measured};
@@ -33,7 +35,9 @@ struct Page<'report> {
     training: Vec<Figure>,
     collapse: Vec<Figure>,
     histograms: Vec<Figure>,
+    confused: Vec<ConfusedView<'report>>,
     strips: Vec<StripView<'report>>,
+    glossary: Vec<Meaning>,
 }
 
 type Measure = fn(&Judged) -> Measured;
@@ -42,9 +46,9 @@ type Measure = fn(&Judged) -> Measured;
 const MEASURES: [(&str, Measure); 6] = [
     ("Recall@1", |judged| judged.recall_at_1),
     ("Recall@5", |judged| judged.recall_at_5),
-    ("R-Precision", |judged| judged.r_precision),
+    ("R-precision", |judged| judged.r_precision),
     ("MAP@R", |judged| judged.map_at_r),
-    ("MAP", |judged| judged.map),
+    ("mAP", |judged| judged.map),
     ("MRR", |judged| judged.mrr),
 ];
 
@@ -97,7 +101,14 @@ impl<'report> Page<'report> {
             .flatten()
             .collect(),
             histograms: histograms(&report.histograms, report.threshold),
+            confused: report.confused.iter().map(ConfusedView::of).collect(),
             strips: report.strips.iter().map(StripView::of).collect(),
+            glossary: {
+                let columns = judged.columns.iter().map(|column| column.name.as_str());
+                let columns = columns.filter(|_| !judged.rows.is_empty());
+                let verification = report.verification.iter().map(|(name, _)| name.as_str());
+                meanings(columns.chain(verification))
+            },
         }
     }
 
@@ -114,10 +125,10 @@ impl<'report> Page<'report> {
     }
 }
 
-/// The judgements as a table.
+/// The evaluations as a table.
 fn figures(judged: &[Judged]) -> FigureTable {
     FigureTable {
-        name: "Judged on classes never seen".into(),
+        name: "Evaluated on classes never seen in training".into(),
         columns: MEASURES
             .map(|(name, _)| Column { name: name.into(), ..Column::default() })
             .to_vec(),

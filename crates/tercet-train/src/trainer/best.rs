@@ -1,11 +1,11 @@
-//! The best judgement so far: which weights to keep, and when to stop.
+//! The best evaluation so far: which weights to keep, and when to stop.
 
 use serde::{Deserialize, Serialize};
 use tercet::Retrieval;
 
 use super::choice::named;
 
-/// The figure that says which judgement is the best.
+/// The figure that decides which evaluation is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Monitor {
@@ -52,28 +52,31 @@ impl Monitor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
-    /// Those after the last step.
+    /// Where classes are held out, the best of the weights before the first step and of those
+    /// evaluated during the run; otherwise the last.
     #[default]
+    Auto,
+    /// Those after the last step.
     Last,
-    /// Those of the best judgement.
+    /// The best of those evaluated during the run.
     Best,
 }
 
-named!(Keep, "keep", [("last", Self::Last), ("best", Self::Best)]);
+named!(Keep, "keep", [("auto", Self::Auto), ("last", Self::Last), ("best", Self::Best)]);
 
-/// The best judgement so far.
+/// The best evaluation so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Steps done when it was made.
     pub step: u64,
     /// Its figure, in f32, which JSON keeps exactly.
     pub value: f32,
-    /// Judgements since, none of which was better.
+    /// Evaluations since, none of which was better.
     pub without_gain: u64,
 }
 
 impl Best {
-    /// Takes in a judgement; true if it is the best so far. Of equal ones the first stays.
+    /// Takes in an evaluation; true if it is the best so far. Of equal ones the first stays.
     pub(super) fn judge(best: &mut Option<Self>, step: u64, value: f64) -> bool {
         let value = value as f32;
         match best {

@@ -167,11 +167,13 @@ pub struct TrainConfig {
     pub ema: f64,
     /// The figure that says which judgement is the best. Default `map-at-r`.
     pub monitor: Monitor,
-    /// Which weights become the model: the `last` (default) or the `best` judged.
+    /// Which weights become the model. Default `auto`: the best evaluated, those before training
+    /// included, where classes are held out, else the last.
     pub keep: Keep,
     /// Judgements without a better figure after which the run stops. Default 0: none.
     pub patience: u64,
-    /// What to do when the embeddings collapse. Default `warn`.
+    /// What to do when the embeddings collapse. Default `soften`; `tercet train` with an objective
+    /// of its own: `warn`.
     pub on_collapse: OnCollapse,
     /// Steps without progress at the collapse value after which the run counts as collapsed.
     /// Default 0: a third of the steps, but 300 to 1,000.
@@ -249,7 +251,7 @@ impl Default for TrainConfig {
             monitor: Monitor::default(),
             keep: Keep::default(),
             patience: 0,
-            on_collapse: OnCollapse::default(),
+            on_collapse: OnCollapse::Soften,
             collapse_patience: 0,
             seed: 0,
             log_every: 10,

@@ -13,12 +13,12 @@ use super::best::Best;
 use super::checkpoint::{Checkpoint, State};
 use super::collapse::{Condition, OnCollapse, collapse_value};
 use super::memory::{pack, unpack};
-use super::monitor::{CollapseLine, JudgedLine, Line};
+use super::monitor::{CollapseLine, JudgedLine, JudgedOn, Line};
 use super::optimizer::Optimizer;
 use super::prepared::{batch_shape, sampler};
 use super::run::Metrics;
 use super::softening::{Easing, Softening, eased};
-use super::{Event, Keep, TrainError, Trainer, Work, fresh};
+use super::{Before, Event, Keep, TrainError, Trainer, Work, fresh};
 use crate::encoder::Encoder;
 
 /// By how much a judgement must be better to count as a sign of life, whatever the loss says.
@@ -115,7 +115,7 @@ impl Trainer<'_> {
     }
 
     fn judge(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
-        let Some(judged) = self.judge_along()? else { return Ok(()) };
+        let Some(judged) = self.evaluate_during(self.shown())? else { return Ok(()) };
         let step = self.state.step;
         let line = Line::Judged(JudgedLine {
             step,
@@ -130,7 +130,7 @@ impl Trainer<'_> {
             if before.is_some_and(|before| value > before + SIGN_OF_LIFE) {
                 self.state.watch.progressed();
             }
-            if self.config.keep == Keep::Best {
+            if self.config.keep != Keep::Last {
                 self.kept = Some(weights(self.shown()).map_err(|error| self.unwritten(error))?);
             }
         }
@@ -278,11 +278,17 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// The network that becomes the model, and the step after which it was.
-    pub(super) fn chosen(&self) -> Result<(Encoder, u64), TrainError> {
+    /// The network that becomes the model, and the number of steps after which it was.
+    pub(super) fn chosen(&self, before: &Before) -> Result<(Encoder, u64), TrainError> {
         let (Some(kept), Some(best)) = (&self.kept, self.state.best) else {
             return Ok((self.shown().clone(), self.state.step));
         };
+        if self.config.keep == Keep::Auto
+            && let Some(start) = self.value_before_training(before)?
+            && start as f32 > best.value
+        {
+            return Ok((fresh(self.config, &self.prepared, &self.learning)?, 0));
+        }
         let bad = |reason: String| TrainError::BadRun { path: self.run.checkpoints(), reason };
         let record =
             ModuleRecord::from_bytes(kept.clone()).map_err(|error| bad(error.to_string()))?;
@@ -290,6 +296,16 @@ impl Trainer<'_> {
             .try_load_record(record)
             .map_err(|error| bad(error.to_string()))?;
         Ok((encoder, best.step))
+    }
+
+    /// The figure that weights are chosen by, of the network before its first step.
+    fn value_before_training(&self, before: &Before) -> Result<Option<f64>, TrainError> {
+        let monitor = self.config.monitor;
+        if self.judged_on() == JudgedOn::Holdout {
+            return Ok(before.untrained.as_ref().map(|untrained| monitor.of(untrained)));
+        }
+        let untrained = fresh(self.config, &self.prepared, &self.learning)?;
+        Ok(self.evaluate_during(&untrained)?.map(|untrained| monitor.of(&untrained)))
     }
 
     fn unwritten(&self, reason: String) -> TrainError {

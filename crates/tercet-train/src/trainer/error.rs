@@ -58,7 +58,7 @@ pub enum TrainError {
     },
     /// The run collapsed, and was asked to stop then.
     #[error(
-        "collapsed at step {since} (noticed at {step}): all embeddings end up in one place; go on regardless with `--resume`, or start anew with `--on-collapse soften`, `--objective batch-all` or a lower --learning-rate"
+        "collapsed at step {since} (noticed at {step}): all embeddings became equal; start a new run with `--objective facenet`, `--on-collapse soften` or a lower --learning-rate"
     )]
     Collapsed {
         /// Steps done.
@@ -67,11 +67,9 @@ pub enum TrainError {
         since: u64,
     },
     /// The embeddings left the range of numbers.
-    #[error(
-        "the network gave values that are not finite at step {step}: lower --learning-rate (now {learning_rate:e})"
-    )]
+    #[error("training diverged at step {step}: lower --learning-rate (now {learning_rate})")]
     Diverged {
-        /// Steps done.
+        /// The step that gave values that are not finite, counted from 1.
         step: u64,
         /// The learning rate then.
         learning_rate: f64,

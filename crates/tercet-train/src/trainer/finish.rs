@@ -1,14 +1,16 @@
-//! Once the last step is made: judgement, model, report.
+//! After the last step: evaluation, model, report.
 
 use serde::Serialize;
 
+use super::verdict::{Findings, Verdict};
 use super::{Before, Collapse, Count, TrainConfig, TrainError, Trained, Trainer};
 use crate::judgement::Judgement;
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
+use crate::sharing::hide_folders;
 
 impl Trainer<'_> {
     pub(super) fn finish(self, before: Before) -> Result<Trained, TrainError> {
-        let (encoder, kept_step) = self.chosen()?;
+        let (encoder, kept_step) = self.chosen(&before)?;
         let mut after = None;
         if self.has_holdout() {
             let embeddings = self.embed_items(&encoder, &self.prepared.split.holdout)?;
@@ -21,6 +23,16 @@ impl Trainer<'_> {
             longest_wait: self.state.watch.longest(),
             softened: self.state.softened.clone(),
         };
+
+        let verdict = Verdict::of(&Findings {
+            config: self.config,
+            before: &before,
+            after: after.as_ref().map(|(judged, _)| &judged.retrieval),
+            labels: &self.holdout,
+            collapse: &collapse,
+            kept_step,
+            classes: self.prepared.examples.catalogue().labels.class_count(),
+        })?;
 
         let results = serde_json::json!({
             "before": json(&before)?,
@@ -53,6 +65,7 @@ impl Trainer<'_> {
             holdout: Count::of(&self.holdout),
             before,
             after: None,
+            verdict,
             chunk: self.state.chunk,
             work: self.state.work,
             skipped: self.prepared.skipped.clone(),
@@ -71,6 +84,14 @@ impl Trainer<'_> {
         results: serde_json::Value,
         after: Option<&Judgement>,
     ) -> Result<ModelCard, TrainError> {
+        let mut config = json(&TrainConfig {
+            out: None,
+            threads: 0,
+            cache_limit: TrainConfig::default().cache_limit,
+            augment: Some(self.config.augmentation()?),
+            ..self.config.clone()
+        })?;
+        hide_folders(&mut config);
         let verification = after.and_then(|after| after.verification.as_ref());
         Ok(ModelCard {
             format: FORMAT,
@@ -87,13 +108,7 @@ impl Trainer<'_> {
             calibration: after.and_then(Judgement::calibration),
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
-                config: json(&TrainConfig {
-                    out: None,
-                    threads: 0,
-                    cache_limit: TrainConfig::default().cache_limit,
-                    augment: Some(self.config.augmentation()?),
-                    ..self.config.clone()
-                })?,
+                config,
                 seed: self.config.seed,
                 held_out: self.prepared.held_out(),
                 data: self.prepared.fingerprint.clone(),

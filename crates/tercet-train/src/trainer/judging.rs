@@ -78,8 +78,12 @@ impl Trainer<'_> {
         }
     }
 
-    /// A judgement along the way; none without classes for it.
-    pub(super) fn judge_along(&self) -> Result<Option<Retrieval>, TrainError> {
+    /// An evaluation of `encoder` on the classes that are used during the run; none without such
+    /// classes.
+    pub(super) fn evaluate_during(
+        &self,
+        encoder: &Encoder,
+    ) -> Result<Option<Retrieval>, TrainError> {
         let on = self.judged_on();
         let items = match on {
             JudgedOn::Holdout => &self.prepared.split.holdout,
@@ -88,7 +92,7 @@ impl Trainer<'_> {
         if items.is_empty() {
             return Ok(None);
         }
-        let embeddings = self.embed_items(self.shown(), items)?;
+        let embeddings = self.embed_items(encoder, items)?;
         let labels = self.prepared.labels(items);
         Ok(Some(Retrieval::leave_one_out(embeddings.view(), &labels, self.metric)?))
     }

@@ -6,6 +6,7 @@ mod best;
 mod checkpoint;
 mod choice;
 mod collapse;
+mod command;
 mod config;
 mod control;
 mod curriculum;
@@ -27,6 +28,7 @@ mod schedule;
 mod softening;
 mod step;
 mod tensorboard;
+mod verdict;
 mod watch;
 
 pub use batch::{BatchShape, Bytes, Chunk, Pool};
@@ -42,6 +44,7 @@ pub use outcome::{Before, Collapse, Count, Ended, Trained, Work};
 pub use run::RunFolder;
 pub use schedule::{Schedule, ScheduleKind};
 pub use softening::{Easing, Softening};
+pub use verdict::{Notation, Verdict};
 pub use watch::{Event, Surroundings};
 
 use std::sync::Arc;

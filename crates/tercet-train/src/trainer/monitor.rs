@@ -25,7 +25,7 @@ pub struct StepLine {
     pub step: u64,
     /// Value of the objective on this step's batch.
     pub loss: f64,
-    /// Share of the selected triplets that still teach.
+    /// Share of the selected triplets that have a gradient.
     pub active: f64,
     /// Triplets that the selection took.
     pub selected: u64,

@@ -9,6 +9,7 @@ use tercet::{Labels, Retrieval};
 use super::best::{Best, Monitor};
 use super::collapse::Condition;
 use super::softening::Softening;
+use super::verdict::Verdict;
 use crate::data::BadItem;
 use crate::judgement::Judgement;
 
@@ -129,6 +130,8 @@ pub struct Trained {
     pub before: Before,
     /// The trained network on the held-out classes; none without any.
     pub after: Option<Judgement>,
+    /// How the result compares with raw input and untrained network, in a sentence.
+    pub verdict: Verdict,
     /// Items that went through the network at once; none if a whole batch did.
     pub chunk: Option<usize>,
     /// What the steps looked at and learnt from.

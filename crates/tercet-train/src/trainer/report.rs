@@ -1,23 +1,16 @@
 //! What `report.html` of a run shows.
 
-use std::io::Cursor;
+mod examples;
 
-use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
-use ndarray::{Array2, ArrayView2};
-use tercet::neighbors::nearest_leave_one_out;
+use ndarray::Array2;
 use tercet::{Percentiles, Retrieval};
-use tercet_report::{Judged, Measured, Neighbour, Picture, Strip, TrainingReport};
+use tercet_report::{Judged, Measured, TrainingReport};
 
-use super::{Condition, JudgedOn, Keep, Line, TrainError, Trained, Trainer, Work};
-use crate::data::{Input, Pixels, Preprocessing, Standardization};
+use super::{Condition, JudgedOn, Keep, Line, Notation, TrainError, Trained, Trainer, Work};
+use crate::data::{Input, Preprocessing, Standardization};
 use crate::files::write_atomically;
 use crate::judgement::{self, Judgement};
-
-/// Queries shown, from the best to the worst.
-const STRIPS: usize = 12;
-
-/// Neighbours shown of each.
-const NEIGHBORS: usize = 10;
+use crate::sharing::{now, source_name};
 
 impl Trainer<'_> {
     pub(super) fn write_report(
@@ -26,7 +19,8 @@ impl Trainer<'_> {
         embeddings: Option<Array2<f32>>,
     ) -> Result<(), TrainError> {
         let mut report = TrainingReport {
-            title: format!("{} · {}", trained.source, trained.objective),
+            title: format!("{} · {}", source_name(&trained.source), trained.objective),
+            verdict: capitalised(&trained.verdict.sentence(Notation::Points)) + ".",
             summary: self.facts(trained)?,
             notes: self.notes(trained),
             ..TrainingReport::default()
@@ -45,6 +39,7 @@ impl Trainer<'_> {
             if let Some(pixels) = self.prepared.examples.pixels() {
                 report.strips = self.strips(pixels, after, embeddings.view())?;
             }
+            report.confused = self.confused(after, embeddings.view())?;
         }
         let page = report.to_html().map_err(|error| TrainError::Report(error.to_string()))?;
         Ok(write_atomically(&self.run.report_file(), page.as_bytes())?)
@@ -75,15 +70,17 @@ impl Trainer<'_> {
         let count =
             |count: &super::Count| format!("{} classes, {} items", count.classes, count.items);
         Ok([
-            ("source", trained.source.clone()),
-            ("learnt from", count(&trained.train)),
-            ("judged on", count(&trained.holdout)),
+            ("date", now()),
+            ("command", config.command()),
+            ("source", source_name(&trained.source)),
+            ("trained on", count(&trained.train)),
+            ("evaluated on", count(&trained.holdout)),
             input,
             ("encoder", format!("{}, {} parameters", trained.encoder, trained.parameters)),
             ("embedding", format!("{} dimensions, {} distance", self.dimensions()?, loss.metric())),
             ("objective", objective),
             ("batch", self.batches()),
-            ("backward passes", backward(trained.work)),
+            ("items with a gradient", backward(trained.work)),
             ("steps", steps(trained)),
             ("learning rate", config.learning_schedule().describe()),
             ("optimiser", config.optimizer_config().describe()),
@@ -103,18 +100,18 @@ impl Trainer<'_> {
         Ok(self.config.encoder_config()?.embedding_dim(shape))
     }
 
-    /// What a step learns from.
+    /// What a step is computed on.
     fn batches(&self) -> String {
         let mut text = match self.config.pool {
             None => self.sampler.to_string(),
-            Some(_) => format!("{} of {} that teach most", self.batch, self.sampler),
+            Some(_) => format!("the {} with the largest gradient of {}", self.batch, self.sampler),
         };
         if let Some(chunk) = self.state.chunk {
-            text += &format!(", {chunk} items at once");
+            text += &format!(", {chunk} items through the network at once");
         }
         if self.config.memory > 0 {
             let (memory, start) = (self.config.memory, self.config.memory_start());
-            text += &format!(", beside {memory} past embeddings from step {start} on");
+            text += &format!(", with {memory} past embeddings from step {start} on");
         }
         text
     }
@@ -122,7 +119,7 @@ impl Trainer<'_> {
     fn notes(&self, trained: &Trained) -> Vec<String> {
         let mut notes = self.choices(trained);
         notes.extend([
-            "Judged by leave-one-out: each held-out item queries all others, and is never its own match. No held-out class was seen in training.".to_owned(),
+            "Evaluated by leave-one-out: each held-out item queries all others and is never its own match. No held-out class was seen in training.".to_owned(),
             "Ties in distance count with their expected value over all orderings. Intervals are 95 % bootstrap intervals over classes.".to_owned(),
             "Verification uses as many same as different pairs, in folds that share no class; a pair is the same below the threshold chosen on the other folds.".to_owned(),
         ]);
@@ -130,33 +127,34 @@ impl Trainer<'_> {
             trained.after.as_ref().filter(|after| after.retrieval.skipped_queries > 0)
         {
             notes.push(format!(
-                "{} held-out items are alone in their class and query nothing.",
+                "{} held-out items are the only ones of their class: they are no queries.",
                 after.retrieval.skipped_queries
             ));
         }
         notes.extend(
-            trained.skipped.iter().map(|bad| format!("left out: {}: {}", bad.path, bad.reason)),
+            trained.skipped.iter().map(|bad| format!("left out: {}: {}", bad.id, bad.reason)),
         );
         notes
     }
 
-    /// Which weights these are, and what is to be said of how they were chosen.
+    /// Which weights these are, and how they were chosen.
     fn choices(&self, trained: &Trained) -> Vec<String> {
         let mut notes = Vec::new();
         let config = self.config;
-        let chose = config.keep == Keep::Best || config.patience > 0;
-        if chose && self.judged_on() == JudgedOn::Holdout {
-            notes.push("The weights or the end of the run were chosen by the same held-out classes that the figures are of, which makes these a little too good. A validation part (`--validation 0.1`) keeps them honest.".to_owned());
+        let chosen = trained.kept_step != trained.steps || trained.stopped_early;
+        let chosen = chosen || config.keep == Keep::Best || config.patience > 0;
+        if chosen && self.judged_on() == JudgedOn::Holdout {
+            notes.push("The weights or the last step were chosen by the same held-out classes that the figures are computed on, which makes the figures a little too good. Validation classes (`--validation 0.1`) avoid that.".to_owned());
         }
         for softening in &trained.collapse.softened {
             notes.push(format!(
-                "The run collapsed (noticed at step {}): it went back to step {} and on with {}. Curves show what it went on with.",
+                "The run collapsed (noticed at step {}): it returned to step {} and continued with {}. The curves show the continued run.",
                 softening.noticed, softening.back_to, softening.easing
             ));
         }
         if let Condition::Collapsed { since } = trained.collapse.condition {
             notes.push(format!(
-                "The run collapsed at step {since}: all embeddings end up in one place, and the figures are those of a network that hardly learnt. {}",
+                "The run collapsed at step {since}: all embeddings became equal. {}",
                 super::collapse::REMEDY
             ));
         }
@@ -164,11 +162,10 @@ impl Trainer<'_> {
     }
 
     fn weights(&self, trained: &Trained) -> String {
-        let mut text = match self.config.keep {
-            Keep::Last => format!("after step {}, the last", trained.kept_step),
-            Keep::Best => {
-                format!("after step {}, the best by {}", trained.kept_step, trained.monitor)
-            }
+        let mut text = match trained.kept_step {
+            0 => format!("those before training, the best by {}", trained.monitor),
+            step if step == trained.steps => format!("after step {step}, the last"),
+            step => format!("after step {step}, the best by {}", trained.monitor),
         };
         if self.config.ema > 0.0 {
             text += &format!(", averaged with decay {}", self.config.ema);
@@ -201,7 +198,7 @@ impl Trainer<'_> {
                     report.norms.extend(line.norm.map(|norm| (line.step, five(norm))));
                     report.distances.extend(line.distance.map(|d| (line.step, five(d))));
                 }
-                Line::Collapse(_) => {} // told among the notes
+                Line::Collapse(_) => {} // part of the notes
                 Line::Judged(line) => {
                     report.recall_at_1.push((line.step, line.recall_at_1));
                     report.map_at_r.push((line.step, line.map_at_r));
@@ -229,65 +226,18 @@ impl Trainer<'_> {
             after.verification.as_ref().map(|verification| f64::from(verification.threshold));
         Ok(())
     }
+}
 
-    /// Queries from the best ranking to the worst, closer together towards the worst, which have
-    /// more to show.
-    fn strips(
-        &self,
-        pixels: &Pixels,
-        after: &Judgement,
-        embeddings: ArrayView2<f32>,
-    ) -> Result<Vec<Strip>, TrainError> {
-        let mut queries: Vec<_> = after.retrieval.per_query.iter().collect();
-        queries.sort_by(|x, y| {
-            y.average_precision.total_cmp(&x.average_precision).then(x.query.cmp(&y.query))
-        });
-        let shown = STRIPS.min(queries.len());
-        let last = shown.saturating_sub(1).max(1) as f64;
-        let mut places: Vec<usize> = (0..shown)
-            .map(|i| 1.0 - (1.0 - i as f64 / last).powi(2))
-            .map(|share| (share * queries.len().saturating_sub(1) as f64).round() as usize)
-            .collect();
-        places.dedup();
-        let chosen: Vec<_> = places.into_iter().map(|place| queries[place]).collect();
-        let rows: Vec<u32> = chosen.iter().map(|query| query.query).collect();
-        let found = nearest_leave_one_out(embeddings, &rows, NEIGHBORS, self.metric)?;
-        let classes = self.holdout.classes();
-        chosen
-            .iter()
-            .zip(found)
-            .map(|(query, found)| {
-                let neighbours = found.iter().map(|neighbor| {
-                    Ok(Neighbour {
-                        picture: self.picture(pixels, neighbor.index)?,
-                        distance: f64::from(neighbor.distance),
-                        right: classes[neighbor.index as usize] == classes[query.query as usize],
-                    })
-                });
-                Ok(Strip {
-                    query: self.picture(pixels, query.query)?,
-                    neighbours: neighbours.collect::<Result<_, TrainError>>()?,
-                    average_precision: query.average_precision,
-                })
-            })
-            .collect()
-    }
-
-    /// A held-out item as the encoder sees it.
-    fn picture(&self, pixels: &Pixels, holdout: u32) -> Result<Picture, TrainError> {
-        let item = self.prepared.split.holdout[holdout as usize] as usize;
-        Ok(Picture {
-            png: png(&pixels.item(item)?, pixels.preprocessing())?,
-            label: self.holdout.name(self.holdout.classes()[holdout as usize]).to_owned(),
-            id: pixels.catalogue().items[item].id.clone(),
-        })
-    }
+/// With a capital letter at its beginning.
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn steps(trained: &Trained) -> String {
     match (trained.stopped_early, trained.best) {
         (true, Some(best)) => format!(
-            "{}, stopped early: {} judgements without a better {} than at step {}",
+            "{}, stopped early: {} evaluations without a better {} than at step {}",
             trained.steps, best.without_gain, trained.monitor, best.step
         ),
         _ => trained.steps.to_string(),
@@ -298,7 +248,7 @@ fn collapse(trained: &Trained) -> String {
     let collapse = &trained.collapse;
     let mut text = collapse.condition.to_string();
     if collapse.longest_wait > 0 {
-        text += &format!("; longest wait at the collapse value {} steps", collapse.longest_wait);
+        text += &format!("; longest time at the collapse value {} steps", collapse.longest_wait);
     }
     for softening in &collapse.softened {
         text += &format!("; softened at step {}: {}", softening.noticed, softening.easing);
@@ -308,7 +258,7 @@ fn collapse(trained: &Trained) -> String {
 
 fn backward(work: Work) -> String {
     format!(
-        "{:.1} % of {} items; {} were embedded only",
+        "{:.1} % of {} items; {} had none and were embedded only",
         100.0 * work.share(),
         work.items,
         work.items - work.backward
@@ -332,33 +282,24 @@ fn judged(name: &str, retrieval: &Retrieval) -> Judged {
 fn add_verification(report: &mut TrainingReport, after: &Judgement) {
     let Some(judged) = &after.verification else { return };
     let mut add = |name: String, value: String| report.verification.push((name, value));
-    add("accuracy".into(), format!("{:.4} ± {:.4}", judged.accuracy.mean, judged.accuracy.std));
-    add("AUC".into(), format!("{:.4}", judged.auc));
-    add("equal error rate".into(), format!("{:.4}", judged.eer));
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let within = |mean: f64, std: f64| format!("{:.1} ± {:.1} %", 100.0 * mean, 100.0 * std);
+    add("accuracy".into(), within(judged.accuracy.mean, judged.accuracy.std));
+    add("AUC".into(), percent(judged.auc));
+    add("equal error rate".into(), percent(judged.eer));
     for (far, val) in judged.val_at_far.iter().rev() {
-        add(format!("VAL at FAR {far}"), format!("{:.4} ± {:.4}", val.val, val.std));
+        add(format!("VAL at {}", false_accepts(far)), within(val.val, val.std));
     }
-    add("threshold".into(), format!("{:.4}", judged.threshold));
+    add("threshold (distance)".into(), format!("{:.4}", judged.threshold));
     add("pairs".into(), judged.pairs.to_string());
 }
 
-fn png(pixels: &[u8], preprocessing: &Preprocessing) -> Result<Vec<u8>, TrainError> {
-    let Preprocessing { width, height, channels, .. } = *preprocessing;
-    let image = if channels == 1 {
-        GrayImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::from)
-    } else {
-        // The encoder's planes become the picture's triples.
-        let plane = (width * height) as usize;
-        let triples =
-            (0..plane).flat_map(|at| [pixels[at], pixels[plane + at], pixels[2 * plane + at]]);
-        RgbImage::from_raw(width, height, triples.collect()).map(DynamicImage::from)
-    };
-    let mut bytes = Cursor::new(Vec::new());
-    image
-        .ok_or_else(|| "a picture of unexpected size".to_owned())
-        .and_then(|image| {
-            image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| error.to_string())
-        })
-        .map_err(TrainError::Report)?;
-    Ok(bytes.into_inner())
+/// A false accept rate in words: `0.001` becomes `false accepts of 1 in 1,000`.
+fn false_accepts(far: &str) -> String {
+    match far {
+        "0.1" => "false accepts of 1 in 10".to_owned(),
+        "0.01" => "false accepts of 1 in 100".to_owned(),
+        "0.001" => "false accepts of 1 in 1,000".to_owned(),
+        other => format!("FAR {other}"),
+    }
 }

@@ -1,4 +1,4 @@
-//! After a collapse: back to where it was not in sight, and on with an easier task.
+//! After a collapse: the run returns to a checkpoint before it and continues with an easier task.
 
 use serde::{Deserialize, Serialize};
 use tercet::{Objective, Penalty, Reduction, Selection, TripletLoss};

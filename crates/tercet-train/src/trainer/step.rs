@@ -47,7 +47,7 @@ impl Trainer<'_> {
         let objective = self.objective.with_seed(seed);
         let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
             if embeddings.iter().any(|value| !value.is_finite()) {
-                return Err(TrainError::Diverged { step: self.state.step, learning_rate });
+                return Err(TrainError::Diverged { step: self.state.step + 1, learning_rate });
             }
             let labels = self.prepared.labels(items);
             Ok(match frozen {

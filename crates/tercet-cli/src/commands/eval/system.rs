@@ -16,6 +16,7 @@ use tercet_train::data::{
 };
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
+use tercet_train::sharing::source_name;
 use tercet_train::trainer::TrainConfig;
 
 use super::Protocol;
@@ -331,7 +332,7 @@ impl Reading {
         let trained_on = provenance.config.get("source").and_then(|source| source.as_str());
         let same_place = trained_on
             .and_then(|source| source.parse::<Source>().ok())
-            .is_some_and(|source| source.to_string() == examples.catalogue().source);
+            .is_some_and(|source| source.to_string() == source_name(&examples.catalogue().source));
         // Where the source tells parts, only those to judge on are here.
         let is_apart = !examples.catalogue().part(&Part::ALL).is_empty();
         if same_place && !is_apart && !self.all_classes {
