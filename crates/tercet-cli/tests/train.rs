@@ -28,7 +28,7 @@ fn a_folder_of_pictures_becomes_a_judged_model() {
     assert_eq!(trained["model"], out);
     assert_eq!(trained["steps"], 30);
     assert_eq!(trained["seed"], 0);
-    assert_eq!(trained["objective"], "batch-hard");
+    assert_eq!(trained["objective"], "facenet");
     assert_eq!(trained["encoder"], "small-cnn");
     assert_eq!(trained["train"], serde_json::json!({ "classes": 6, "items": 36 }));
     assert_eq!(trained["holdout"], serde_json::json!({ "classes": 2, "items": 12 }));
@@ -144,8 +144,9 @@ fn every_selection_trains_from_flags_and_from_a_file() {
         let selection = selection.to_string();
         let parts =
             ["--steps", "2", "--json", "--distance", "cosine", "--penalty", "squared-hinge"];
-        let parts =
-            [&parts[..], &["--reduction", "mean-active", "--selection", &selection]].concat();
+        let base = ["--objective", "batch-hard"];
+        let parts = [&base[..], &parts, &["--reduction", "mean-active", "--selection", &selection]]
+            .concat();
         let trained = json(&train(&source, run, &parts));
         let expected = format!("cosine distance, {selection}, squared-hinge 0.2, mean-active");
         assert_eq!(trained["objective"], expected.as_str());
@@ -257,8 +258,10 @@ fn wrong_input_is_named_and_costs_no_work() {
     expect(&["train", "--selection", "explicit"], 2, &["explicit", "semi-hard-all"]);
     expect(&["train", "--penalty", "hing"], 2, &["hing", "squared-hinge"]);
     expect(&["train", "--objective", "lifted", "--reduction", "sum"], 2, &["lifted", "product"]);
-    expect(&["train", "--selection", "semi-hard"], 2, &["margin is unset", "band"]);
-    expect(&["train", "--selection", "distance-weighted"], 2, &["distance is unset", "cosine"]);
+    let hard = ["train", "--objective", "batch-hard", "--selection"];
+    let selects = |selection| [&hard[..], &[selection]].concat();
+    expect(&selects("semi-hard"), 2, &["margin is unset", "band"]);
+    expect(&selects("distance-weighted"), 2, &["distance is unset", "cosine"]);
     expect(&["train", "--encoder", "vgg", "--run", &path("r")], 2, &["vgg", "small-cnn"]);
     expect(&["train", "--batch", "600x2", "--run", &path("r2")], 2, &["600", "400x2"]);
     expect(

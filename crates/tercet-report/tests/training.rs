@@ -111,7 +111,9 @@ fn neighbours_are_told_apart_without_colour() {
     assert!(page.contains("alt=\"Right neighbour: "));
     assert!(page.contains("aria-label=\"Wrong neighbour: "));
     assert_eq!(page.matches("data:image/png;base64,").count(), 4);
-    assert!(page.contains("Most confused pairs") && page.contains("3 of 12 neighbours, 25.0&nbsp;%"));
+    assert!(
+        page.contains("Most confused pairs") && page.contains("3 of 12 neighbours, 25.0&nbsp;%")
+    );
 }
 
 #[test]

@@ -42,12 +42,14 @@ pub fn confusions(
     gallery: &Labels,
     most: usize,
 ) -> Vec<Confusion> {
-    let class = |labels: &'_ Labels, row: u32| -> Option<String> {
+    /// Errors of a pair, with its nearest example.
+    type Errors = (u64, (u32, u32, f32));
+    let class = |labels: &Labels, row: u32| -> Option<String> {
         let class = labels.classes().get(row as usize)?;
         Some(labels.name(*class).to_owned())
     };
     let mut places: BTreeMap<String, u64> = BTreeMap::new();
-    let mut errors: BTreeMap<[String; 2], (u64, (u32, u32, f32))> = BTreeMap::new();
+    let mut errors: BTreeMap<[String; 2], Errors> = BTreeMap::new();
     for example in examples {
         let row = example.judgement.query;
         let Some(name) = class(queries, row) else { continue };

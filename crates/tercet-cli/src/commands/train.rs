@@ -150,7 +150,7 @@ struct Settings {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_start: Option<u64>,
-    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: batch-hard].
+    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: facenet].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Preset>,

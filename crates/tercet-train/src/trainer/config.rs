@@ -90,7 +90,7 @@ pub struct TrainConfig {
     /// Steps before the memory begins to fill and to serve. Default: a tenth of the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_start: Option<u64>,
-    /// The objective. Default `batch-hard`.
+    /// The objective. Default `facenet` (GUIDE.md, "Objectives", has the measurements).
     pub objective: Preset,
     /// How distances are measured; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,7 +221,7 @@ impl Default for TrainConfig {
             ram_limit: None,
             memory: 0,
             memory_start: None,
-            objective: Preset::default(),
+            objective: Preset::Facenet,
             distance: None,
             normalize: false,
             selection: None,
@@ -278,16 +278,13 @@ pub struct ConfigError {
 
 impl TrainConfig {
     /// The defaults for a source: those of [`TrainConfig::default`], and for vectors a head that
-    /// starts as the identity, with the objective that keeps it useful for classes it never saw
-    /// (GUIDE.md, "Train on features", has the measurements).
+    /// starts as the identity (GUIDE.md, "Train on features", has the measurements).
     pub fn suited_to(source: &Source) -> Self {
         let config = Self { source: source.to_string(), ..Self::default() };
         match source {
-            Source::Features { .. } => Self {
-                encoder: LinearHeadConfig::NAME.to_owned(),
-                objective: Preset::Facenet,
-                ..config
-            },
+            Source::Features { .. } => {
+                Self { encoder: LinearHeadConfig::NAME.to_owned(), ..config }
+            }
             _ => config,
         }
     }
