@@ -7,10 +7,11 @@ use ndarray::Array2;
 use tercet::{Metric, Retrieval};
 
 use super::average::Average;
+use super::step::has_diverged;
 use super::{Before, Event, JudgedOn, TrainError, Trainer, fresh};
 use crate::data::Examples;
 use crate::encoder::Encoder;
-use crate::model::embed;
+use crate::model::{ModelError, embed};
 use crate::views::Views;
 
 impl Trainer<'_> {
@@ -30,9 +31,20 @@ impl Trainer<'_> {
     ) -> Result<Array2<f32>, TrainError> {
         let examples = &self.prepared.examples;
         let shape = examples.input().shape();
-        Ok(embed(&encoder.valid(), shape, examples, items, Views::Single, &self.plain, &|_| {
-            ControlFlow::Continue(())
-        })?)
+        let go_on = |_: usize| ControlFlow::Continue(());
+        let embedded =
+            embed(&encoder.valid(), shape, examples, items, Views::Single, &self.plain, &go_on);
+        let diverged = match &embedded {
+            Ok(embeddings) => has_diverged(embeddings.view()),
+            Err(error) => matches!(error, ModelError::Embed(_)),
+        };
+        match diverged && self.state.step > 0 {
+            true => Err(TrainError::Diverged {
+                step: self.state.step,
+                learning_rate: self.config.learning_rate,
+            }),
+            false => Ok(embedded?),
+        }
     }
 
     /// Raw pixels or vectors, and the network as it was before its first step.

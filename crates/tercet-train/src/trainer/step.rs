@@ -46,7 +46,7 @@ impl Trainer<'_> {
         // Selections that draw take other places of the batch in each step.
         let objective = self.objective.with_seed(seed);
         let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
-            if embeddings.iter().any(|value| !value.is_finite()) {
+            if has_diverged(embeddings) {
                 return Err(TrainError::Diverged { step: self.state.step + 1, learning_rate });
             }
             let labels = self.prepared.labels(items);
@@ -148,6 +148,15 @@ impl Trainer<'_> {
             backward: Some(work.share()),
         })
     }
+}
+
+/// Components beyond this size come from weights that grow without end; their squares would soon
+/// leave the range of f32.
+const LARGEST: f32 = 1e15;
+
+/// Whether embeddings left the range of numbers, or are about to.
+pub(super) fn has_diverged(embeddings: ArrayView2<f32>) -> bool {
+    embeddings.iter().any(|value| value.is_nan() || value.abs() > LARGEST)
 }
 
 /// The rows with a gradient, at most so many: those where it is longest. In rising order.
