@@ -31,7 +31,7 @@ impl Trainer<'_> {
     ) -> Result<Array2<f32>, TrainError> {
         let examples = &self.prepared.examples;
         let shape = examples.input().shape();
-        let go_on = |_: usize| ControlFlow::Continue(());
+        let go_on = |_: usize| -> ControlFlow<()> { ControlFlow::Continue(()) };
         let embedded =
             embed(&encoder.valid(), shape, examples, items, Views::Single, &self.plain, &go_on);
         let diverged = match &embedded {
