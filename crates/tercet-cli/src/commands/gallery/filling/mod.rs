@@ -89,6 +89,7 @@ impl Filling {
         Self {
             source: source.to_owned(),
             labels: None,
+            label_from: None,
             prefix: String::new(),
             thumbnails: THUMBNAILS,
             skip_bad,
