@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use tercet::Metric;
+use tercet::open_set::GallerySize;
 use tercet::scan::Quantization;
 
 use crate::{Error, Filter};
@@ -305,6 +306,15 @@ pub struct Info {
     pub index: Option<Index>,
     /// How well its codes find, if it is quantised and this was measured.
     pub codes: Option<CodeRecall>,
+}
+
+impl Info {
+    /// How large the gallery is for a search. An item without a label counts as a class of its own.
+    pub fn size(&self) -> GallerySize {
+        let labelled: u64 = self.labels.values().sum();
+        let classes = self.labels.len() as u64 + self.items.saturating_sub(labelled);
+        GallerySize { items: self.items, classes }
+    }
 }
 
 /// What compaction did.

@@ -81,6 +81,7 @@ mod folder;
 mod item;
 #[cfg(feature = "postgres")]
 mod postgresql;
+pub mod sample;
 mod store;
 
 pub use error::Error;

@@ -79,6 +79,9 @@ export const card = () => json("/api/model").catch((refusal) => {
   throw refusal;
 });
 
+/** How hits of a search are decided in this gallery. */
+export const decision = () => json("/api/decision");
+
 export const search = (question, { k, label }, signal) =>
   json(`/api/search${query({ k, label })}`, { method: "POST", signal, ...body(question) });
 

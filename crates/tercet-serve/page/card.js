@@ -2,7 +2,6 @@
 
 import { count, distance, h, percent, things } from "./dom.js";
 import { state } from "./state.js";
-import { falseAccepts } from "./words.js";
 
 export class Card {
   constructor(root) {
@@ -21,9 +20,12 @@ export class Card {
     this.root.replaceChildren(
       h("p", { class: "lead" }, this.#sentence()),
       ...this.#figures(results),
-      h("h2", {}, "Thresholds"),
-      this.#thresholds(),
+      h("h2", {}, "Thresholds to compare two pictures"),
+      this.#thresholds(state.pair, "compare", "This model has no thresholds: no classes were held out to evaluate it on."),
       ...(card.curve ? [h("p", { class: "caption" }, "The probability assumes that half of all pairs are the same.")] : []),
+      h("h2", {}, "Thresholds to search this gallery"),
+      this.#thresholds(state.search, "search", "Nothing says how close different classes come, so no threshold can be chosen for searches."),
+      ...(state.decision.thresholds.length ? [h("p", { class: "caption" }, "False matches: how many of the queries of a class that is not in the gallery find something that is called the same, at most. The probability assumes that half of the queries are of a class in the gallery.")] : []),
       h("h2", {}, "Details"),
       h("dl", { class: "facts" }, ...this.#facts(card, config, about).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       h("p", { class: "caption" }, "Programs ask the same server: ", h("a", { href: "/api/openapi.json" }, "/api/openapi.json"), ", ", h("a", { href: "/metrics" }, "/metrics"), "."));
@@ -52,18 +54,15 @@ export class Card {
       typeof base === "number" ? h("p", { class: "interval" }, `${raw}: ${(base * 100).toFixed(1)}`) : ""))) ];
   }
 
-  #thresholds() {
-    const { threshold, thresholds } = state.card;
-    const rows = Object.entries(thresholds)
-      .map(([far, at]) => [`false accepts: ${falseAccepts(Number(far))}`, at])
-      .sort(([, one], [, other]) => other - one);
-    if (threshold !== null) rows.unshift(["most accurate", threshold]);
-    if (!rows.length) return h("p", {}, "This model has no thresholds: no classes were held out to evaluate it on.");
+  #thresholds(judge, view, none) {
+    const rows = judge.presets.map(({ at, name, group }) => [group ? `${group} ${name}` : name, at]);
+    if (!rows.length) return h("p", {}, none);
+    const use = (at) => { judge.move(at); location.hash = `#${view}`; };
     return h("div", { class: "scroll" }, h("table", {},
       h("thead", {}, h("tr", {}, h("th", {}, "Threshold"), h("th", {}, "Distance"), h("th", {}, "Probability there"), h("th", {}, h("span", { class: "unseen" }, "Use it")))),
       h("tbody", {}, rows.map(([name, at]) => h("tr", {},
-        h("th", {}, name), h("td", {}, distance(at)), h("td", {}, state.probability(at) === null ? "–" : percent(state.probability(at))),
-        h("td", {}, h("button", { type: "button", class: "quiet", onclick: () => { state.setThreshold(at); location.hash = "#search"; } }, "use"))))))); 
+        h("th", {}, name), h("td", {}, distance(at)), h("td", {}, judge.probability(at) === null ? "–" : percent(judge.probability(at))),
+        h("td", {}, h("button", { type: "button", class: "quiet", onclick: () => use(at) }, "use")))))));
   }
 
   #facts(card, config, about) {

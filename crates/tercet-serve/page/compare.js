@@ -15,7 +15,7 @@ export class Compare {
   constructor(root, go) {
     this.go = go;
     this.places = ["First picture", "Second picture"].map((title) => new Place({ title, hint: title, changed: () => this.#changed() }));
-    this.instrument = new Instrument();
+    this.instrument = new Instrument(state.pair);
     this.verdict = h("p", { class: "verdict" });
     this.number = h("p", { class: "number" });
     this.detail = h("p", { class: "detail" });
@@ -28,7 +28,7 @@ export class Compare {
         this.answer,
         h("div", { class: "side" }, this.places[1].element, this.pickers[1].element)),
       this.instrument.element);
-    state.addEventListener("threshold", () => this.#judge());
+    state.pair.addEventListener("threshold", () => this.#judge());
     this.#judge();
   }
 
@@ -88,7 +88,7 @@ export class Compare {
 
   #judge() {
     const found = this.#found;
-    const same = found && !found.error ? state.same(found.distance) : null;
+    const same = found && !found.error ? state.pair.same(found.distance) : null;
     this.answer.classList.toggle("same", same === true);
     this.answer.classList.toggle("different", same === false);
     this.answer.classList.toggle("failed", Boolean(found?.error));
@@ -107,8 +107,8 @@ export class Compare {
       return;
     }
     this.verdict.textContent = same === null ? `Distance ${distance(found.distance)}` : same ? "The same" : "Different";
-    this.detail.textContent = found.probability === null ? "" : `Probability that they are the same: ${percent(found.probability)}`;
-    this.number.textContent = same === null ? "This gallery has no threshold to decide by." : `Distance ${distance(found.distance)}, threshold ${distance(state.threshold)}`;
+    this.detail.textContent = found.probability === null ? "" : `Probability that they are the same: ${percent(found.probability)}, if either answer was as likely before`;
+    this.number.textContent = same === null ? "This gallery has no threshold to decide by." : `Distance ${distance(found.distance)}, threshold ${distance(state.pair.threshold)}`;
     this.instrument.mark([{ distance: found.distance, key: 0 }]);
     this.instrument.point(0);
   }

@@ -1,13 +1,13 @@
 // Search: a picture or an item, and its nearest neighbours.
 
 import * as api from "./api.js";
-import { distance, h, percent, sure, things, toast } from "./dom.js";
+import { count, distance, h, percent, sure, things, toast } from "./dom.js";
 import { enlarger } from "./enlarge.js";
 import { Instrument } from "./instrument.js";
 import { Picker } from "./picker.js";
 import { image, pasted, Place } from "./picture.js";
 import { state } from "./state.js";
-import { sentence } from "./words.js";
+import { falseAccepts, sentence } from "./words.js";
 
 const COUNTS = [12, 24, 48, 96];
 
@@ -19,13 +19,14 @@ export class Search {
     this.go = go;
     this.place = new Place({ title: "Query", hint: "A picture to find", changed: (question) => this.#changed(question) });
     this.picker = new Picker({ name: "Find an item of the gallery", chosen: (item) => this.go("search", { item: item.id }) });
-    this.instrument = new Instrument();
+    this.instrument = new Instrument(state.search);
     this.label = h("input", { type: "search", list: "classes", placeholder: "all classes", autocomplete: "off", spellcheck: "false", onchange: () => this.run(), onfocus: () => this.#fillClasses() });
     this.k = h("select", { onchange: () => this.run() }, COUNTS.map((k) => h("option", { value: k, selected: k === 24 }, k)));
     this.classes = h("datalist", { id: "classes" });
     this.actions = h("div", { class: "actions" });
     this.summary = h("p", { class: "summary", role: "status" });
     this.legend = h("p", { class: "legend" });
+    this.basis = h("p", { class: "caption basis" });
     this.results = h("ol", { class: "results", onkeydown: (event) => this.#walk(event), "aria-label": "Nearest items" });
     this.start = h("div", { class: "start" });
     root.append(
@@ -34,8 +35,8 @@ export class Search {
           h("label", {}, h("span", {}, "Only of class"), this.label, this.classes),
           h("label", {}, h("span", {}, "How many"), this.k))),
       // The answer first; the threshold that it depends on comes behind it.
-      h("div", { class: "found" }, this.summary, this.legend, this.results, this.instrument.element, this.start));
-    state.addEventListener("threshold", () => this.#judge());
+      h("div", { class: "found" }, this.summary, this.legend, this.results, this.instrument.element, this.basis, this.start));
+    state.search.addEventListener("threshold", () => this.#judge());
     this.#act();
   }
 
@@ -92,6 +93,7 @@ export class Search {
     this.instrument.element.hidden = true;
     this.summary.hidden = true;
     this.legend.hidden = true;
+    this.basis.hidden = true;
     this.start.replaceChildren(
       h("h2", {}, state.about.items ? "Find what looks the same" : "The gallery is empty"),
       h("p", { class: "lead" }, this.#invitation()),
@@ -129,6 +131,7 @@ export class Search {
       this.#hits = [];
       this.results.replaceChildren();
       this.legend.hidden = true;
+      this.basis.hidden = true;
       this.instrument.element.hidden = true;
       this.instrument.mark([]);
       this.summary.classList.add("wrong");
@@ -154,6 +157,7 @@ export class Search {
       },
         h("div", { class: "picture" }, image(api.thumbnail(hit.id), "", { id: hit.id, label: hit.label }), h("span", { class: "sign", "aria-hidden": "true" })),
         h("span", { class: "label" }, hit.label ?? hit.id),
+        hit.other_class ? h("span", { class: "another" }, "another class") : "",
         h("span", { class: "figures" }, h("span", {}, distance(hit.distance)), hit.probability === null ? "" : h("span", { class: "probability" }, percent(hit.probability))),
         h("span", { class: "unseen verdict" }));
       return h("li", {}, link, enlarger({ source: api.thumbnail(hit.id), title: hit.label, text: hit.id }));
@@ -169,28 +173,53 @@ export class Search {
   /** What the frames and the numbers of the results mean. */
   #explain() {
     const frame = (kind, text) => h("span", { class: `meaning ${kind}` }, h("span", { class: "swatch", "aria-hidden": "true" }), text);
-    const judged = state.threshold !== null;
-    this.legend.replaceChildren(...(judged ? [frame("same", "the same"), frame("different", "different")] : []),
+    const judged = state.search.threshold !== null;
+    const other = this.#hits.some((hit) => hit.other_class);
+    this.legend.replaceChildren(...(judged ? [frame("same", "the same"), frame("different", "not the same")] : []),
+      ...(judged && other ? [frame("conflict", "called the same, but of another class than the query")] : []),
       h("span", {}, this.#hits.some(({ probability }) => probability !== null) ? "below each picture: distance and probability of being the same" : "below each picture: the distance"),
       h("span", {}, `found in ${this.time}`));
     this.legend.hidden = !this.#hits.length;
+    this.basis.textContent = this.#because();
+    this.basis.hidden = !this.#hits.length || !this.basis.textContent;
   }
 
-  /** Same or different, by the threshold as it is now. */
+  /** Why the threshold is where it is. */
+  #because() {
+    const { false_matches_per_query: rate, note, prior, threshold } = state.decision;
+    if (threshold === null) return "";
+    const sentences = [];
+    if (rate !== null) {
+      sentences.push(`The threshold is chosen for the size of this gallery: of the queries of a class that is not in it, at most ${falseAccepts(rate)} finds something that is called the same.`);
+    }
+    if (this.#hits.some(({ probability }) => probability !== null)) {
+      sentences.push(`Probabilities assume that half of the queries are of a class in the gallery: before its distance is known, an item is the same with a probability of ${percent(prior)}.`);
+    }
+    if (note) sentences.push(sentence(note));
+    return sentences.join(" ");
+  }
+
+  /** The same or not, by the threshold as it is now. */
   #judge() {
     if (!this.#hits.length) return;
     let same = 0;
+    let wrong = 0;
     [...this.results.children].forEach((entry, place) => {
-      const verdict = state.same(this.#hits[place].distance);
+      const hit = this.#hits[place];
+      const verdict = state.search.same(hit.distance);
       entry.classList.toggle("same", verdict === true);
       entry.classList.toggle("different", verdict === false);
-      entry.querySelector(".verdict").textContent = verdict === null ? "" : verdict ? "same" : "different";
+      entry.classList.toggle("conflict", verdict === true && hit.other_class === true);
+      entry.querySelector(".verdict").textContent = verdict === null ? "" : !verdict ? "not the same" : hit.other_class ? "called the same, but of another class" : "the same";
       if (verdict) same++;
+      if (verdict && hit.other_class) wrong++;
     });
     const total = this.#hits.length;
-    this.summary.textContent = state.threshold === null
+    this.summary.classList.toggle("unknown", same === 0);
+    this.summary.textContent = state.search.threshold === null
       ? `The ${things(total, "nearest item")}`
-      : `${same === 0 ? "None" : same === total ? "All" : same} of the ${things(total, "nearest item")} ${same === 1 ? "is" : "are"} the same`;
+      : same === 0 ? "Not similar to anything in the gallery"
+      : `${same === total ? "All" : same} of the ${things(total, "nearest item")} ${same === 1 ? "is" : "are"} ${wrong ? "called the same" : "the same"}${wrong ? `, ${count(wrong)} of them of another class than the query` : ""}`;
   }
 
   /** Arrow keys go from result to result. */
@@ -222,7 +251,7 @@ export class Search {
 
   #adding({ file, name }) {
     const nearest = this.#hits[0];
-    const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.same(nearest.distance) ? nearest.label ?? "" : "" });
+    const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.search.same(nearest.distance) ? nearest.label ?? "" : "" });
     const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "made from its content" });
     const form = h("form", { class: "adding", onsubmit: async (event) => {
       event.preventDefault();

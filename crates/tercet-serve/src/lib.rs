@@ -129,6 +129,7 @@ impl Server {
             bodies,
             keys: token.map(Keys::new),
             guesses: Guesses::default(),
+            evidences: Arc::default(),
             metrics,
             limits,
         };

@@ -12,7 +12,7 @@ use tercet_gallery::{Error, Info, Item, ReadGallery};
 use utoipa::ToSchema;
 
 use crate::gallery::Gallery;
-use crate::{log, sample};
+use crate::log;
 
 /// The most items on a map: beyond, it takes long and is too full to read.
 pub(crate) const MAP_ITEMS: usize = 5000;
@@ -212,7 +212,7 @@ fn drawn(version: Version, mut map: Map) -> Result<Drawn, Unmappable> {
 }
 
 fn draw(reader: &dyn ReadGallery, info: &Info) -> Result<Map, Unmappable> {
-    let mut items = sample::evenly(reader, info.items, MAP_ITEMS)?;
+    let mut items = tercet_gallery::sample::evenly(reader, info.items, MAP_ITEMS)?;
     let vectors = vectors(reader, &mut items, info.settings.dimensions)?;
     let (method, places) = place(vectors.view(), info)?;
     let mut classes = Vec::new();

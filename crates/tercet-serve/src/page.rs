@@ -22,6 +22,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/dom.js", JAVASCRIPT, include_bytes!("../page/dom.js")),
     ("/enlarge.js", JAVASCRIPT, include_bytes!("../page/enlarge.js")),
     ("/instrument.js", JAVASCRIPT, include_bytes!("../page/instrument.js")),
+    ("/judge.js", JAVASCRIPT, include_bytes!("../page/judge.js")),
     ("/map.js", JAVASCRIPT, include_bytes!("../page/map.js")),
     ("/marks.js", JAVASCRIPT, include_bytes!("../page/marks.js")),
     ("/picker.js", JAVASCRIPT, include_bytes!("../page/picker.js")),

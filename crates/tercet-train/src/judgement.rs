@@ -3,6 +3,7 @@
 use ndarray::ArrayView2;
 use serde::Serialize;
 use tercet::calibration::Calibration;
+use tercet::open_set::{Bound, OpenSet};
 use tercet::verification::{FAR_TARGETS, Pair, balanced_pairs, threshold_at_far};
 use tercet::{Error, Labels, Metric, Retrieval, Verification};
 use tercet_report::DistanceHistogram;
@@ -74,6 +75,23 @@ pub fn pairs(
     match balanced_pairs(embeddings, labels, metric, PAIRS_PER_FOLD, seed) {
         Err(Error::NotEnough { .. }) => Ok(Vec::new()),
         pairs => pairs,
+    }
+}
+
+/// What queries of unknown and of known classes meet among these embeddings; none where the classes
+/// are too few.
+///
+/// # Errors
+/// Vectors that are refused as by [`Retrieval::leave_one_out`].
+pub fn open_set(
+    embeddings: ArrayView2<f32>,
+    labels: &Labels,
+    metric: Metric,
+    seed: u64,
+) -> Result<Option<OpenSet>, Error> {
+    match OpenSet::measure(embeddings, labels, metric, Bound::Upper, seed) {
+        Err(Error::NotEnough { .. }) => Ok(None),
+        measured => measured.map(Some),
     }
 }
 

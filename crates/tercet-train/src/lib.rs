@@ -12,6 +12,7 @@
 
 pub mod confusion;
 pub mod data;
+pub mod decision;
 pub mod embeddings;
 pub mod encoder;
 pub mod files;

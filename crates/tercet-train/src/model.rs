@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use tercet::calibration::Calibration;
-use tercet::{Distance, Metric};
+use tercet::{Distance, Metric, OpenSet};
 
 use crate::data::{DataError, Examples, Input};
 use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
@@ -59,6 +59,11 @@ pub struct ModelCard {
     /// every second was the same. None without such pairs, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// What queries of unknown and of known classes meet in a gallery, measured on held-out classes:
+    /// the thresholds and probabilities of searches follow from it. None without such classes, and
+    /// in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_set: Option<OpenSet>,
     /// Where the weights come from.
     pub provenance: Provenance,
 }

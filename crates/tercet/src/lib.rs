@@ -36,8 +36,9 @@
 //! and its gradient; [`retrieval`], [`reidentification`], [`verification`], [`one_shot`] and
 //! [`clustering`] judge the embeddings that result, with [`bootstrap`] intervals around each figure.
 //! [`comparison`] tells whether two systems differ, [`calibration`] turns distances into
-//! probabilities; [`reranking`], [`expansion`], [`whitening`] and [`quantisation`] change what is
-//! judged.
+//! probabilities, and [`open_set`] chooses thresholds for searches in which almost no item is of
+//! the query's class; [`reranking`], [`expansion`], [`whitening`] and [`quantisation`] change what
+//! is judged.
 
 // What the fuzzer runs is written from outside.
 #[cfg(test)]
@@ -59,6 +60,7 @@ mod named;
 pub mod neighbors;
 pub mod objective;
 pub mod one_shot;
+pub mod open_set;
 pub mod percentiles;
 pub mod projection;
 pub mod quantisation;
@@ -84,6 +86,7 @@ pub use objective::{
     Selection, Triplet, TripletLoss,
 };
 pub use one_shot::OneShot;
+pub use open_set::OpenSet;
 pub use percentiles::Percentiles;
 pub use reidentification::Reidentification;
 pub use retrieval::Retrieval;

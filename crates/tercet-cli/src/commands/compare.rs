@@ -140,7 +140,12 @@ impl Compared<'_> {
             }
         };
         if self.model.card.calibration.is_some() {
-            text += "; the share is the probability of same where every second pair is";
+            text += "\nThe share is the probability that the two are the same, if they were as likely to be\n\
+                     the same as not before they were compared.";
+        }
+        if self.threshold.is_some() {
+            text += "\nThis is for two pictures. To find a picture among many, use tercet gallery search: it\n\
+                     decides by the size of the gallery.";
         }
         text
     }

@@ -100,7 +100,7 @@ pub(super) struct Card {
 
 /// A calibration as evenly spaced points.
 #[derive(Debug, Serialize, ToSchema)]
-struct Curve {
+pub(super) struct Curve {
     /// The distance of the last point; the first is 0.
     to: f64,
     probabilities: Vec<f64>,
@@ -139,16 +139,21 @@ pub(super) async fn model(State(service): State<Arc<Service>>) -> Result<Json<Ca
     }))
 }
 
-/// The part of the calibration where something happens.
+/// The part of the calibration where the probability changes.
 fn curve(card: &ModelCard) -> Option<Curve> {
     let calibration = card.calibration.as_ref()?;
     let hardly = calibration.distance(HARDLY).map(f64::from).filter(|far| far.is_finite());
     let marks = card.thresholds.values().chain(&card.threshold).copied();
-    let to = marks.map(|mark| 1.5 * mark).chain(hardly).fold(0.0, f64::max);
+    let marks: Vec<f64> = marks.chain(hardly.map(|far| far / 1.5)).collect();
+    curve_of(&marks, |distance| calibration.probability(distance))
+}
+
+/// Probabilities at even steps from 0 to half as far again as the farthest mark.
+pub(super) fn curve_of(marks: &[f64], probability: impl Fn(f32) -> f64) -> Option<Curve> {
+    let to = marks.iter().map(|mark| 1.5 * mark).fold(0.0, f64::max);
     if !(to > 0.0 && to < f64::from(f32::MAX)) {
         return None;
     }
     let at = |point: usize| (to * point as f64 / (POINTS - 1) as f64) as f32;
-    let probabilities = (0..POINTS).map(|point| calibration.probability(at(point))).collect();
-    Some(Curve { to, probabilities })
+    Some(Curve { to, probabilities: (0..POINTS).map(|point| probability(at(point))).collect() })
 }

@@ -18,9 +18,15 @@ use crate::refusal::{ErrorBody, Refusal};
 pub(super) struct Compared {
     #[serde(flatten)]
     verdict: Verdict,
-    /// Below this distance `same` is true: as asked, or the model's.
+    /// Below this distance `same` is true: as asked, or the model's for two things of which
+    /// nothing else is known. A search decides by the size of the gallery instead.
     threshold: Option<f64>,
+    /// The probability of being the same before the distance is known.
+    prior: f64,
 }
+
+/// Two things are compared as if they were as likely to be the same as not.
+const PRIOR: f64 = 0.5;
 
 /// Two pictures, items or vectors
 ///
@@ -48,7 +54,7 @@ pub(super) async fn compare(
     request: Request,
 ) -> Result<Json<Compared>, Refusal> {
     let mut query = Parameters::of(request.uri().query());
-    let threshold = service.threshold(&mut query)?;
+    let threshold = service.pair_threshold(&mut query)?;
     query.end()?;
     let [a, b] = question::two(&service, request).await?;
     let (a, b) = tokio::try_join!(a.answerable(&service, false), b.answerable(&service, false))?;
@@ -62,6 +68,6 @@ pub(super) async fn compare(
     let rows = [a, b].map(|side| side.vector.insert_axis(Axis(0)));
     let distances = settings.metric.distances(rows[0].view(), rows[1].view());
     let distances = distances.map_err(|error| Refusal::unacceptable("unacceptable", error))?;
-    let verdict = service.verdict(distances[[0, 0]], threshold);
-    Ok(Json(Compared { verdict, threshold }))
+    let verdict = service.pair_verdict(distances[[0, 0]], threshold);
+    Ok(Json(Compared { verdict, threshold, prior: PRIOR }))
 }

@@ -2,6 +2,7 @@
 
 mod about;
 mod compare;
+mod decision;
 mod items;
 mod operations;
 mod projection;
@@ -33,6 +34,8 @@ use crate::parameters::Parameters;
 use crate::refusal::Refusal;
 use crate::{Limits, page};
 
+pub(crate) use decision::Evidences;
+
 /// Everything that answers are made of.
 pub(crate) struct Service {
     pub(crate) name: String,
@@ -43,6 +46,7 @@ pub(crate) struct Service {
     pub(crate) bodies: Bodies,
     pub(crate) keys: Option<Keys>,
     pub(crate) guesses: Guesses,
+    pub(crate) evidences: Arc<Evidences>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
 }
@@ -54,8 +58,8 @@ struct Verdict {
     distance: f32,
     /// Whether that is below the threshold; null without one.
     same: Option<bool>,
-    /// Of being the same, if before looking either was as likely; null for a model without
-    /// calibration.
+    /// Of being the same; null for a model without calibration. In a search under the gallery's
+    /// prior, in a comparison of two things if before looking either was as likely.
     probability: Option<f64>,
 }
 
@@ -65,17 +69,24 @@ impl Service {
         self.embedder.as_ref().is_some_and(|embedder| embedder.card.preprocessing.images().is_ok())
     }
 
-    /// The threshold that is asked for, or the model's.
-    fn threshold(&self, query: &mut Parameters) -> Result<Option<f64>, Refusal> {
+    /// The threshold that is asked for.
+    fn given_threshold(query: &mut Parameters) -> Result<Option<f64>, Refusal> {
         const EXPECTED: &str = "a distance, 0 or more";
         match query.parsed::<f64>("threshold", EXPECTED)? {
             Some(threshold) if threshold >= 0.0 && threshold.is_finite() => Ok(Some(threshold)),
             Some(other) => Err(Refusal::parameter("threshold", &other.to_string(), EXPECTED)),
-            None => Ok(self.embedder.as_ref().and_then(|embedder| embedder.card.threshold)),
+            None => Ok(None),
         }
     }
 
-    fn verdict(&self, distance: f32, threshold: Option<f64>) -> Verdict {
+    /// The threshold for two things that is asked for, or the model's.
+    fn pair_threshold(&self, query: &mut Parameters) -> Result<Option<f64>, Refusal> {
+        let own = || self.embedder.as_ref().and_then(|embedder| embedder.card.threshold);
+        Ok(Self::given_threshold(query)?.or_else(own))
+    }
+
+    /// What the distance of two things means that are as likely to be the same as not.
+    fn pair_verdict(&self, distance: f32, threshold: Option<f64>) -> Verdict {
         Verdict {
             distance,
             same: threshold.map(|threshold| f64::from(distance) < threshold),
@@ -101,6 +112,7 @@ impl Service {
         projection::projection,
         about::gallery,
         about::model,
+        decision::decision,
         operations::session,
         operations::health,
         operations::metrics,
@@ -136,6 +148,7 @@ pub(crate) fn routes(service: Arc<Service>) -> Router {
         .route("/api/projection", get(projection::projection))
         .route("/api/gallery", get(about::gallery))
         .route("/api/model", get(about::model))
+        .route("/api/decision", get(decision::decision))
         .route("/metrics", get(operations::metrics))
         .route_layer(from_fn_with_state(service.clone(), guard::token));
     let open = Router::new()

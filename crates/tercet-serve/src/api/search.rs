@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use ndarray::Axis;
 use serde::Serialize;
 use tercet_gallery::{Filter, Hit, Method, Search, Vectors};
+use tercet_train::decision::Basis;
 use utoipa::ToSchema;
 
 use super::question::{self, Named};
@@ -26,8 +27,27 @@ pub(super) struct Found {
     hits: Vec<FoundItem>,
     /// `exact`, or what proposed candidates: `quantized`, `hnsw`.
     method: &'static str,
-    /// Below this distance `same` is true: as asked, or the model's.
-    threshold: Option<f64>,
+    /// Below this distance `same` is true: as asked, or chosen by `false_matches`; null where
+    /// nothing tells.
+    threshold: Option<f32>,
+    /// The probability that a hit is the same before its distance is known.
+    prior: f64,
+    /// How many false matches a query of a class that is not in the gallery has at most on average.
+    false_matches_per_query: Option<f64>,
+    /// The expected share of queries of classes in the gallery that find their class.
+    expected_known_found: Option<f64>,
+    /// Where the threshold comes from: `model`, `model-scaled`, `gallery`, `false-accept-rates`,
+    /// `pairs` or `given`.
+    #[schema(value_type = Option<String>)]
+    basis: Option<Basis>,
+    /// What there is to know about that.
+    note: Option<String>,
+    /// Whether anything in the gallery is the same; null without a threshold.
+    known: Option<bool>,
+    /// The class of the nearest hit that is the same.
+    suggested: Option<String>,
+    /// The class of the query, where it is an item with a label.
+    class: Option<String>,
     /// What search and embedding took.
     seconds: f64,
 }
@@ -40,6 +60,9 @@ struct FoundItem {
     attributes: BTreeMap<String, String>,
     #[serde(flatten)]
     verdict: Verdict,
+    /// Whether it is labelled with another class than the query, where both are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_class: Option<bool>,
 }
 
 /// The nearest items
@@ -55,7 +78,8 @@ struct FoundItem {
         ("label" = Option<Vec<String>>, Query, description = "Only of this class; may be repeated"),
         ("attribute" = Option<Vec<String>>, Query, description = "Only with `name:value`; several values of one name are alternatives, several names must all hold"),
         ("without" = Option<Vec<String>>, Query, description = "Not this id; may be repeated"),
-        ("threshold" = Option<f64>, Query, description = "Below which distance items are the same; the model's unless said"),
+        ("threshold" = Option<f64>, Query, description = "Below which distance items are the same; chosen by `false_matches` unless said"),
+        ("false_matches" = Option<f64>, Query, description = "How many false matches a query of a class that is not in the gallery may have on average; 0.01 unless said"),
         ("exact" = Option<bool>, Query, description = "Measure every vector, passing over codes and index"),
     ),
     request_body(content(
@@ -76,7 +100,7 @@ pub(super) async fn search(
     let start = Instant::now();
     let mut query = Parameters::of(request.uri().query());
     let k = query.number("k", 1..=MOST, 12)?;
-    let threshold = service.threshold(&mut query)?;
+    let asked = Service::asked(&mut query)?;
     let exact = query.switch("exact")?;
     let mut filter =
         Filter { labels: query.all("label"), without: query.all("without"), ..Filter::default() };
@@ -87,30 +111,49 @@ pub(super) async fn search(
 
     let question = question::one(&service, request).await?;
     let query = question.answerable(&service, false).await?;
+    let own = query.id.clone();
     filter.without.extend(query.id);
     let search = Search { k, filter, exact };
     let rows = query.vector.insert_axis(Axis(0));
-    let answer = service
+    let (answer, class) = service
         .gallery
         .ask(move |reader| {
             let model = &reader.settings().model;
-            reader.search(Vectors { model, rows: rows.view() }, &search)
+            let answer = reader.search(Vectors { model, rows: rows.view() }, &search)?;
+            let own = own.map(|id| reader.item(&id)).transpose()?.flatten();
+            Ok((answer, own.and_then(|item| item.label)))
         })
         .await?;
+    let decision = service.decision(asked).await?;
     let found = |Hit { item, distance }| FoundItem {
+        other_class: class.as_ref().zip(item.label.as_ref()).map(|(own, of)| own != of),
         id: item.id,
         label: item.label,
         attributes: item.attributes,
-        verdict: service.verdict(distance, threshold),
+        verdict: Verdict {
+            distance,
+            same: decision.same(distance),
+            probability: decision.probability(distance),
+        },
     };
+    let hits: Vec<FoundItem> = answer.hits.into_iter().flatten().map(found).collect();
+    let mut same = hits.iter().filter(|hit| hit.verdict.same == Some(true));
     Ok(Json(Found {
-        hits: answer.hits.into_iter().flatten().map(found).collect(),
+        known: decision.threshold.map(|_| same.clone().next().is_some()),
+        suggested: same.find_map(|hit| hit.label.clone()),
+        class,
+        hits,
         method: match answer.method {
             Method::Exact => "exact",
             Method::Quantized => "quantized",
             Method::Hnsw => "hnsw",
         },
-        threshold,
+        threshold: decision.threshold,
+        prior: decision.prior,
+        false_matches_per_query: decision.false_matches_per_query,
+        expected_known_found: decision.expected_known_found,
+        basis: decision.basis,
+        note: decision.note,
         seconds: start.elapsed().as_secs_f64(),
     }))
 }

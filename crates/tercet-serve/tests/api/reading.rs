@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, escaped, one};
+use crate::world::{World, escaped, glyphs, one};
 
 #[test]
 fn a_picture_finds_its_own_class_with_distances_and_chances() {
@@ -27,6 +27,85 @@ fn a_picture_finds_its_own_class_with_distances_and_chances() {
             hits.iter().map(|hit| hit["distance"].as_f64().unwrap()).collect();
         assert!(distances.is_sorted());
         assert_eq!(found["method"], "exact");
+    }
+}
+
+#[test]
+fn a_search_says_by_which_threshold_and_prior_it_decides() {
+    let world = World::shared(|_| {});
+    let (id, _) = one();
+    let class = id.split('/').next().unwrap();
+    let search = |target: &str| world.post(target).json(&json!({ "id": id })).send();
+    let found = search("/api/search?k=1000").json();
+    let decided = world.get("/api/decision").send().json();
+    for key in ["threshold", "prior", "false_matches_per_query", "expected_known_found", "basis"] {
+        assert!(!found[key].is_null(), "{key}: {found}");
+        assert_eq!(found[key], decided[key], "{key}");
+    }
+    // Half of the queries are of one of a hundred classes.
+    assert_eq!((&found["prior"], &found["false_matches_per_query"]), (&json!(0.005), &json!(0.01)));
+    assert_eq!((&found["class"], &found["known"]), (&json!(class), &json!(true)));
+    assert_eq!(found["suggested"], json!(class));
+    let threshold = found["threshold"].as_f64().unwrap();
+    for hit in found["hits"].as_array().unwrap() {
+        let (distance, probability) = (hit["distance"].as_f64(), hit["probability"].as_f64());
+        assert_eq!(hit["same"], distance.unwrap() < threshold);
+        assert!(hit["same"] == false || probability.unwrap() >= 0.5, "{hit}");
+        assert_eq!(hit["other_class"], hit["label"] != json!(class));
+    }
+    let thresholds = decided["thresholds"].as_array().unwrap();
+    let thresholds: Vec<f64> =
+        thresholds.iter().map(|at| at["threshold"].as_f64().unwrap()).collect();
+    assert!(thresholds.len() == 3 && thresholds.is_sorted_by(|x, y| x > y), "{thresholds:?}");
+    let curve = decided["curve"]["probabilities"].as_array().unwrap();
+    assert!(curve.is_sorted_by(|x, y| x.as_f64() >= y.as_f64()), "{curve:?}");
+
+    let loose = search("/api/search?k=1&false_matches=0.1").json();
+    assert!(loose["threshold"].as_f64().unwrap() > threshold);
+    let given = search("/api/search?k=1&threshold=0").json();
+    assert_eq!((&given["basis"], &given["known"]), (&json!("given"), &json!(false)));
+    assert_eq!(given["suggested"], Value::Null);
+    search("/api/search?false_matches=2").refused(400, "malformed");
+    search("/api/search?false_matches=0.1&threshold=1").refused(400, "malformed");
+    // Two things alone are as likely to be the same as not.
+    let body = json!({ "a": { "id": id }, "b": { "id": id } });
+    assert_eq!(world.post("/api/compare").json(&body).send().json()["prior"], 0.5);
+}
+
+/// Half of the characters are measured; of the others, some are in galleries and the rest are
+/// strangers.
+#[test]
+fn characters_that_are_not_in_the_gallery_are_seldom_called_the_same() {
+    use ndarray::Axis;
+    use tercet::open_set::{Bound, GallerySize, OpenSet};
+    use tercet_gallery::ReadGallery;
+    let reader = tercet_gallery::Reader::open(glyphs()).unwrap();
+    let metric = reader.settings().metric;
+    let (items, vectors) = tercet_gallery::sample::with_vectors(&reader, 2100, 2100).unwrap();
+    let labels: tercet::Labels = items.iter().map(|item| item.label.as_deref().unwrap()).collect();
+    let of = |classes: std::ops::Range<u32>, step: usize| -> Vec<usize> {
+        let rows = 0..labels.len();
+        rows.filter(|&row| classes.contains(&labels.classes()[row])).step_by(step).collect()
+    };
+    let measured_on = of(0..50, 1);
+    let rows: Vec<u32> = measured_on.iter().map(|&row| row as u32).collect();
+    let chosen = vectors.select(Axis(0), &measured_on);
+    let measured =
+        OpenSet::measure(chosen.view(), &labels.select(&rows), metric, Bound::Upper, 0).unwrap();
+    for (classes, step) in [(5, 1), (20, 1), (20, 4), (35, 1), (35, 21)] {
+        let gallery = vectors.select(Axis(0), &of(50..50 + classes, step));
+        let strangers = vectors.select(Axis(0), &of(50 + classes..100, 1));
+        let size = GallerySize { items: gallery.nrows() as u64, classes: u64::from(classes) };
+        let distances = metric.distances(strangers.view(), gallery.view()).unwrap();
+        for rate in [0.01, 0.1] {
+            let threshold = measured.threshold(rate, size);
+            let wrong = distances
+                .outer_iter()
+                .filter(|row| row.iter().any(|&distance| distance < threshold))
+                .count();
+            let observed = wrong as f64 / strangers.nrows() as f64;
+            assert!(observed <= rate, "{classes} classes, step {step}: {observed} above {rate}");
+        }
     }
 }
 

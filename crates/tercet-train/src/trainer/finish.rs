@@ -1,10 +1,11 @@
 //! After the last step: evaluation, model, report.
 
 use serde::Serialize;
+use tercet::OpenSet;
 
 use super::verdict::{Findings, Verdict};
 use super::{Before, Collapse, Count, TrainConfig, TrainError, Trained, Trainer};
-use crate::judgement::Judgement;
+use crate::judgement::{Judgement, open_set};
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
 use crate::sharing::hide_folders;
 
@@ -40,7 +41,13 @@ impl Trainer<'_> {
             "kept_step": kept_step,
             "collapse": json(&collapse)?,
         });
-        let card = self.card(results, after.as_ref().map(|(judged, _)| judged))?;
+        let open_set = match &after {
+            Some((_, embeddings)) => {
+                open_set(embeddings.view(), &self.holdout, self.metric, self.config.seed)?
+            }
+            None => None,
+        };
+        let card = self.card(results, after.as_ref().map(|(judged, _)| judged), open_set)?;
         Model::save(&card, &encoder, &self.run.model_file())?;
         if let Some(out) = &self.config.out {
             Model::save(&card, &encoder, out)?;
@@ -83,6 +90,7 @@ impl Trainer<'_> {
         &self,
         results: serde_json::Value,
         after: Option<&Judgement>,
+        open_set: Option<OpenSet>,
     ) -> Result<ModelCard, TrainError> {
         let mut config = json(&TrainConfig {
             out: None,
@@ -106,6 +114,7 @@ impl Trainer<'_> {
                 })
                 .unwrap_or_default(),
             calibration: after.and_then(Judgement::calibration),
+            open_set,
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
                 config,

@@ -14,12 +14,13 @@ use tercet::clustering::{Clustering, Cut, Groups, Options};
 use tercet::{Distance, Metric};
 use tercet_train::Views;
 use tercet_train::data::{BadItem, Catalogue, LabelFrom};
+use tercet_train::decision::link_threshold;
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::files::write_atomically;
 use tercet_train::model::Model;
 use tercet_train::printable::printable;
 
-use super::threshold::Deciding;
+use super::threshold::DecidingAmongMany;
 use crate::exit::Usage;
 use crate::table::count;
 use crate::{General, progress};
@@ -43,9 +44,9 @@ pub(crate) struct Cluster {
     #[arg(long, value_name = "NAME", default_value_t)]
     algorithm: Clustering,
     #[command(flatten)]
-    deciding: Deciding,
+    deciding: DecidingAmongMany,
     /// This many groups, instead of a threshold.
-    #[arg(long, value_name = "N", conflicts_with_all = ["threshold", "far"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["threshold", "far", "false_matches"])]
     clusters: Option<usize>,
     /// For dbscan and hdbscan: items that make a dense place or a group.
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -99,7 +100,7 @@ impl Cluster {
             true => self.embed(general)?,
             false => self.read(general)?,
         };
-        let (cut, told) = self.cut(items.model.as_ref())?;
+        let (cut, told) = self.cut(&items)?;
         let options =
             Options { metric: items.metric, cut, min_items: self.min_items, seed: self.seed };
         let spinner = progress::spinner(general, "grouping");
@@ -196,7 +197,7 @@ impl Cluster {
         })
     }
 
-    fn cut(&self, model: Option<&Model>) -> anyhow::Result<(Cut, String)> {
+    fn cut(&self, items: &Items) -> anyhow::Result<(Cut, String)> {
         if let Some(clusters) = self.clusters {
             return Ok((Cut::Clusters(clusters), "as many groups as asked for".to_owned()));
         }
@@ -206,7 +207,22 @@ impl Cluster {
             }
             return Ok((Cut::None, format!("groups of at least {} items", self.min_items)));
         }
-        match self.deciding.threshold(model.map(|model| &model.card))? {
+        let card = items.model.as_ref().map(|model| &model.card);
+        if let Some(threshold) = self.deciding.given(card)? {
+            return Ok((Cut::Threshold(threshold.distance), format!("cut at {threshold}")));
+        }
+        // Chosen for so many items: a threshold that is right for pairs links too much here.
+        let rate = self.deciding.false_matches()?;
+        let chosen = card.map(|card| link_threshold(card, items.vectors.view(), rate));
+        if let Some((distance, note)) = chosen.transpose()?.flatten() {
+            let note = note.map_or_else(String::new, |note| format!("; {note}"));
+            let told = format!(
+                "cut at {distance:.4}, below which an item has at most {rate} items of other \
+                 classes on average{note}"
+            );
+            return Ok((Cut::Threshold(distance), told));
+        }
+        match self.deciding.of_pairs(card)? {
             Some(threshold) => {
                 Ok((Cut::Threshold(threshold.distance), format!("cut at {threshold}")))
             }

@@ -1,0 +1,181 @@
+//! `/api/decision`: by which threshold the hits of a search are the same, and what it depends on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::Serialize;
+use tercet::open_set::GallerySize;
+use tercet_gallery::ReadGallery;
+use tercet_train::decision::{Ask, Decision, Evidence, FALSE_MATCHES, SAMPLE, Sample};
+use tercet_train::model::ModelCard;
+use utoipa::ToSchema;
+
+use super::Service;
+use super::about::{Curve, curve_of};
+use crate::parameters::Parameters;
+use crate::refusal::{ErrorBody, Refusal};
+
+/// A gallery that changes is not sampled again before this time is over, unless its size changes
+/// much.
+const SAMPLE_AGE: Duration = Duration::from_secs(10);
+
+/// Rates that the page offers.
+const RATES: [f64; 3] = [0.1, 0.01, 0.001];
+
+/// What a search asks of the decision.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked(Ask);
+
+/// What the gallery is decided by; gathered when it is first needed.
+#[derive(Default)]
+pub(crate) struct Evidences {
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    evidence: Arc<Evidence>,
+    /// Of the gallery.
+    version: String,
+    items: u64,
+    at: Instant,
+}
+
+impl Evidences {
+    /// The evidence, and the size of the gallery. Not from asynchronous code: it may sample.
+    fn of(
+        &self,
+        reader: &dyn ReadGallery,
+        card: Option<&ModelCard>,
+    ) -> Result<(Arc<Evidence>, GallerySize), tercet_gallery::Error> {
+        let info = reader.info()?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*kept {
+            let much = kept.items.abs_diff(info.items) > kept.items / 10;
+            let same = kept.version == info.version;
+            if same || !much && kept.at.elapsed() < SAMPLE_AGE {
+                return Ok((kept.evidence.clone(), info.size()));
+            }
+        }
+        let (items, vectors) = tercet_gallery::sample::with_vectors(reader, info.items, SAMPLE)?;
+        let labels = items.into_iter().map(|item| item.label).collect();
+        let sample = Sample { vectors, labels };
+        let evidence = Arc::new(Evidence::new(card, info.settings.metric, Some(&sample))?);
+        *kept = Some(Kept {
+            evidence: evidence.clone(),
+            version: info.version.clone(),
+            items: info.items,
+            at: Instant::now(),
+        });
+        Ok((evidence, info.size()))
+    }
+}
+
+impl Service {
+    /// What the parameters of a search ask for: a threshold, or a rate of false matches.
+    pub(super) fn asked(query: &mut Parameters) -> Result<Asked, Refusal> {
+        const EXPECTED: &str = "a number above 0 and at most 1";
+        let rate = query.parsed::<f64>("false_matches", EXPECTED)?;
+        match (Self::given_threshold(query)?, rate) {
+            (Some(_), Some(_)) => Err(Refusal::malformed(
+                "`threshold` and `false_matches` are two ways to choose the threshold: give one",
+            )),
+            (Some(threshold), None) => Ok(Asked(Ask::Distance(threshold as f32))),
+            (None, Some(rate)) if !(rate > 0.0 && rate <= 1.0) => {
+                Err(Refusal::parameter("false_matches", &rate.to_string(), EXPECTED))
+            }
+            (None, rate) => Ok(Asked(Ask::FalseMatches(rate.unwrap_or(FALSE_MATCHES)))),
+        }
+    }
+
+    /// How hits are decided in the gallery as it is now.
+    pub(super) async fn decision(&self, Asked(ask): Asked) -> Result<Decision, Refusal> {
+        let (evidence, size) = self.evidence().await?;
+        Ok(evidence.decide(size, ask))
+    }
+
+    async fn evidence(&self) -> Result<(Arc<Evidence>, GallerySize), Refusal> {
+        let card = self.embedder.as_ref().map(|embedder| embedder.card.clone());
+        let evidences = self.evidences.clone();
+        self.gallery.ask(move |reader| evidences.of(reader, card.as_deref())).await
+    }
+}
+
+/// How hits of a search are decided.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Decided {
+    /// Nearer hits are the same; null where nothing tells.
+    threshold: Option<f32>,
+    /// The probability that a hit is the same before its distance is known: half of the queries are
+    /// assumed to be of a class in the gallery, each as often.
+    prior: f64,
+    /// Expected false matches of a query of a class that the gallery does not hold, at most.
+    false_matches_per_query: Option<f64>,
+    /// The expected share of queries of known classes that find their class.
+    expected_known_found: Option<f64>,
+    /// Where the threshold comes from: `model`, `model-scaled`, `gallery`, `false-accept-rates`,
+    /// `pairs` or `given`.
+    #[schema(value_type = Option<String>)]
+    basis: Option<tercet_train::decision::Basis>,
+    /// What there is to know about that.
+    note: Option<String>,
+    /// From distance to probability.
+    curve: Option<Curve>,
+    /// Thresholds at other rates.
+    thresholds: Vec<AtRate>,
+}
+
+/// A threshold and what it is chosen by.
+#[derive(Debug, Serialize, ToSchema)]
+struct AtRate {
+    false_matches_per_query: f64,
+    threshold: f32,
+}
+
+/// The threshold of searches
+#[utoipa::path(
+    get,
+    path = "/api/decision",
+    tag = "about",
+    params(
+        ("threshold" = Option<f64>, Query, description = "What this threshold would mean"),
+        ("false_matches" = Option<f64>, Query, description = "How many false matches a query of an unknown class may have on average; 0.01 unless said"),
+    ),
+    responses((status = 200, body = Decided), (status = "4XX", body = ErrorBody)),
+)]
+pub(super) async fn decision(
+    State(service): State<Arc<Service>>,
+    request: Request,
+) -> Result<Json<Decided>, Refusal> {
+    let mut query = Parameters::of(request.uri().query());
+    let Asked(ask) = Service::asked(&mut query)?;
+    query.end()?;
+    let (evidence, size) = service.evidence().await?;
+    let decision = evidence.decide(size, ask);
+    let thresholds: Vec<AtRate> = RATES
+        .into_iter()
+        .filter_map(|rate| {
+            let other = evidence.decide(size, Ask::FalseMatches(rate));
+            let threshold = other.threshold.filter(|_| other.false_matches_per_query.is_some())?;
+            Some(AtRate { false_matches_per_query: rate, threshold })
+        })
+        .collect();
+    let card = service.embedder.as_ref().map(|embedder| &embedder.card);
+    let pairs = card.and_then(|card| card.threshold);
+    let marks = thresholds.iter().map(|at| f64::from(at.threshold)).chain(pairs);
+    let marks: Vec<f64> = marks.chain(decision.threshold.map(f64::from)).collect();
+    let curve = decision.probability(0.0).and_then(|_| {
+        curve_of(&marks, |distance| decision.probability(distance).unwrap_or_default())
+    });
+    Ok(Json(Decided {
+        threshold: decision.threshold,
+        prior: decision.prior,
+        false_matches_per_query: decision.false_matches_per_query,
+        expected_known_found: decision.expected_known_found,
+        basis: decision.basis,
+        note: decision.note,
+        curve,
+        thresholds,
+    }))
+}
