@@ -66,6 +66,9 @@ pub fn distinct_names<'name>(names: impl IntoIterator<Item = &'name str>) -> Vec
         .unwrap_or_else(|| short(longest.max(1)))
 }
 
+/// The setting that is a pattern and no path, whatever strokes it contains.
+pub(crate) const PATTERN: &str = "label-from";
+
 /// Takes the folders out of a configuration of a training run; its lists of classes stay.
 pub(crate) fn hide_folders(config: &mut Value) {
     let Value::Object(config) = config else { return };
@@ -73,7 +76,8 @@ pub(crate) fn hide_folders(config: &mut Value) {
         let Value::String(text) = value else { continue };
         if key == "source" {
             *text = source_name(text);
-        } else if text.contains(['/', '\\'])
+        } else if key != PATTERN
+            && text.contains(['/', '\\'])
             && let Some(name) = file_name(text)
         {
             *text = name;
@@ -123,6 +127,7 @@ mod tests {
             "pretrained": "../weights/resnet18.pth",
             "holdout-classes": ["Greek/character01"],
             "augment": "photo:rotate=20",
+            "label-from": r"^(\d+)/",
             "steps": 600,
         });
         hide_folders(&mut config);
@@ -134,6 +139,7 @@ mod tests {
                 "pretrained": "resnet18.pth",
                 "holdout-classes": ["Greek/character01"],
                 "augment": "photo:rotate=20",
+                "label-from": r"^(\d+)/",
                 "steps": 600,
             })
         );

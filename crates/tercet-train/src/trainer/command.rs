@@ -4,7 +4,7 @@ use toml::Value;
 
 use super::TrainConfig;
 use crate::data::Source;
-use crate::sharing::{file_name, source_name};
+use crate::sharing::{PATTERN, file_name, source_name};
 
 impl TrainConfig {
     /// The command with these settings: the source, and a flag for each setting that differs from
@@ -26,7 +26,7 @@ impl TrainConfig {
                     words.push(format!("--{key}"));
                     continue;
                 }
-                Value::String(text) if text.contains('/') => {
+                Value::String(text) if text.contains('/') && key != PATTERN => {
                     file_name(text).unwrap_or_else(|| text.clone())
                 }
                 Value::String(text) => text.clone(),
