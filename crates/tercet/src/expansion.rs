@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distance::Points;
 use crate::neighbors::{self, Neighbor};
-use crate::{Error, Metric};
+use crate::{Error, Metric, SameItems};
 
 /// A vector x becomes Σ w(y)·y / Σ w(y) over itself, with weight 1, and its k nearest y, with weight
 /// max(0, cos(x, y))^α.
@@ -44,8 +44,24 @@ impl Expansion {
         gallery: ArrayView2<f32>,
         metric: Metric,
     ) -> Result<Array2<f32>, Error> {
+        self.queries_excluding(queries, gallery, metric, &SameItems::none(queries.nrows()))
+    }
+
+    /// [`queries`](Self::queries), where a query's own item in the gallery is not among its
+    /// neighbours.
+    ///
+    /// # Errors
+    /// As for [`queries`](Self::queries); `same` made for another number of queries or a larger
+    /// gallery.
+    pub fn queries_excluding(
+        &self,
+        queries: ArrayView2<f32>,
+        gallery: ArrayView2<f32>,
+        metric: Metric,
+        same: &SameItems,
+    ) -> Result<Array2<f32>, Error> {
         self.check()?;
-        let near = neighbors::nearest(queries, gallery, self.k, metric)?;
+        let near = neighbors::nearest_excluding(queries, gallery, self.k, metric, same)?;
         let gallery = Points::new(gallery, metric)?;
         let queries = gallery.beside(queries)?;
         Ok(self.expand(&queries, &gallery, &near, metric))
@@ -159,6 +175,17 @@ mod tests {
         let items = array![[0.0_f32], [2.0], [3.0]];
         let got = Expansion { k: 1, alpha: 0.0 }.database(items.view(), Metric::default()).unwrap();
         assert_eq!(got, array![[1.0_f32], [2.5], [2.5]]);
+    }
+
+    #[test]
+    fn a_query_is_not_expanded_by_itself() {
+        let items = array![[0.0_f32], [2.0], [3.0]];
+        let expansion = Expansion { k: 1, alpha: 0.0 };
+        let same = SameItems::by_key([0, 1, 2], [0, 1, 2]);
+        let (x, metric) = (items.view(), Metric::default());
+        let got = expansion.queries_excluding(x, x, metric, &same).unwrap();
+        assert_eq!(got, expansion.database(x, metric).unwrap());
+        assert_eq!(expansion.queries(x, x, metric).unwrap(), items);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use serde::Serialize;
 
 use crate::distance::Points;
-use crate::{Error, Metric};
+use crate::{Error, Metric, SameItems};
 
 /// An item of the gallery and how far it is from the query.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -47,6 +47,32 @@ pub fn nearest(
     let gallery = Points::new(gallery, metric)?;
     let queries = gallery.beside(queries)?;
     Ok(queries.nearest(&gallery, k, None))
+}
+
+/// The `k` nearest gallery items of every query that are not the query's own item. Otherwise as
+/// [`nearest`].
+///
+/// # Shapes
+/// - queries: Q×D, gallery: G×D; same: of Q queries
+/// - result: Q lists of at most k neighbours
+///
+/// # Errors
+/// As [`nearest`]; `same` made for another number of queries or a larger gallery.
+pub fn nearest_excluding(
+    queries: ArrayView2<f32>,
+    gallery: ArrayView2<f32>,
+    k: usize,
+    metric: Metric,
+    same: &SameItems,
+) -> Result<Vec<Vec<Neighbor>>, Error> {
+    at_least_one(k)?;
+    same.check(queries.nrows(), gallery.nrows())?;
+    let found = nearest(queries, gallery, k.saturating_add(same.most()), metric)?;
+    let others = |(query, found): (usize, Vec<Neighbor>)| -> Vec<Neighbor> {
+        let own = same.of(query);
+        found.into_iter().filter(|near| !own.contains(&near.index)).take(k).collect()
+    };
+    Ok(found.into_iter().enumerate().map(others).collect())
 }
 
 /// The `k` nearest other items of each of the items `rows`, nearest first, by brute force.
@@ -101,6 +127,22 @@ mod tests {
         };
         assert_eq!(pairs(&found[0]), [(0, 0.0), (2, 5.0)]);
         assert_eq!(pairs(&found[1]), [(0, 5.0), (1, 5.0)]);
+    }
+
+    #[test]
+    fn the_own_item_is_left_out_of_another_array() {
+        let items = array![[1.0_f32], [1.0], [4.0], [9.0]];
+        let same = SameItems::by_key(["b", "d"], ["a", "b", "c", "b"]);
+        let queries = array![[1.0_f32], [9.0]];
+        let found =
+            nearest_excluding(queries.view(), items.view(), 2, Metric::default(), &same).unwrap();
+        let rows = |found: &[Neighbor]| found.iter().map(|near| near.index).collect::<Vec<_>>();
+        assert_eq!(rows(&found[0]), [0, 2]);
+        assert_eq!(rows(&found[1]), [3, 2]);
+        let other = SameItems::by_key([1], [1]);
+        assert!(
+            nearest_excluding(queries.view(), items.view(), 2, Metric::default(), &other).is_err()
+        );
     }
 
     #[test]

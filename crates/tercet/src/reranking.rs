@@ -61,7 +61,34 @@ impl KReciprocal {
         let all = concatenate(Axis(0), &[queries, gallery]).map_err(|_| {
             Error::DimensionMismatch { queries: queries.ncols(), gallery: gallery.ncols() }
         })?;
-        Reranked::new(self, all.view(), metric, queries.nrows(), queries.nrows())
+        let (first, end) = (queries.nrows() as u32, all.nrows() as u32);
+        self.among(all.view(), (0..first).collect(), (first..end).collect(), metric)
+    }
+
+    /// Some of the items query some of them; an item may do both, and then is there once. All of
+    /// them are each other's neighbours. Otherwise as [`query_gallery`](Self::query_gallery).
+    ///
+    /// # Shapes
+    /// - embeddings: N×D; queries, gallery: rows below N
+    ///
+    /// # Errors
+    /// As there; a row that is not below N.
+    pub fn among(
+        &self,
+        embeddings: ArrayView2<f32>,
+        queries: Vec<u32>,
+        gallery: Vec<u32>,
+        metric: Metric,
+    ) -> Result<Reranked, Error> {
+        let rows = embeddings.nrows();
+        if let Some(row) = queries.iter().chain(&gallery).find(|&&row| row as usize >= rows) {
+            return Err(Error::Parameter {
+                parameter: "row",
+                got: format!("{row} of {rows} vectors"),
+                expected: "a row below the number of vectors",
+            });
+        }
+        Reranked::new(self, embeddings, metric, queries, gallery)
     }
 
     /// Every item against all, itself included. Otherwise as [`query_gallery`](Self::query_gallery).
@@ -73,7 +100,8 @@ impl KReciprocal {
         embeddings: ArrayView2<f32>,
         metric: Metric,
     ) -> Result<Reranked, Error> {
-        Reranked::new(self, embeddings, metric, embeddings.nrows(), 0)
+        let all: Vec<u32> = (0..embeddings.nrows() as u32).collect();
+        self.among(embeddings, all.clone(), all, metric)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -102,10 +130,10 @@ impl KReciprocal {
 pub struct Reranked {
     points: Points,
     lambda: f32,
-    /// The first so many items are queries.
-    queries: usize,
-    /// The gallery are the items from here on.
-    gallery_from: usize,
+    /// The items that query.
+    queries: Vec<u32>,
+    /// The items that are searched.
+    gallery: Vec<u32>,
     /// The greatest distance in the row of each item.
     farthest: Vec<f32>,
     /// V.
@@ -122,8 +150,8 @@ impl Reranked {
         parameters: &KReciprocal,
         all: ArrayView2<f32>,
         metric: Metric,
-        queries: usize,
-        gallery_from: usize,
+        queries: Vec<u32>,
+        gallery: Vec<u32>,
     ) -> Result<Self, Error> {
         parameters.check()?;
         let &KReciprocal { k1, k2, lambda } = parameters;
@@ -152,32 +180,29 @@ impl Reranked {
             .map(|near| mean(near.iter().take(k2).map(|&near| &own[near as usize])))
             .collect();
         let mut inverted = vec![Vec::new(); vectors.len()];
-        for (place, vector) in (0..).zip(&vectors[gallery_from..]) {
-            for &(item, weight) in vector {
+        for (place, &row) in (0..).zip(&gallery) {
+            for &(item, weight) in &vectors[row as usize] {
                 inverted[item as usize].push((place, weight));
             }
         }
-        Ok(Self { points, lambda, queries, gallery_from, farthest, vectors, inverted })
+        Ok(Self { points, lambda, queries, gallery, farthest, vectors, inverted })
     }
 
     /// Number of queries.
     pub fn queries(&self) -> usize {
-        self.queries
+        self.queries.len()
     }
 
     /// Number of gallery items.
     pub fn gallery(&self) -> usize {
-        self.points.len() - self.gallery_from
+        self.gallery.len()
     }
 
     /// Hands the distances of every query to all of the gallery to `judge`, with the query's row,
     /// and returns the answers in the order of the queries. Memory is one tile a thread.
     pub fn sweep<T: Send>(&self, judge: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
-        let pick = |from: usize, to: usize| {
-            self.points.reordered(&(from as u32..to as u32).collect::<Vec<u32>>())
-        };
-        let queries = pick(0, self.queries);
-        let gallery = pick(self.gallery_from, self.points.len());
+        let queries = self.points.reordered(&self.queries);
+        let gallery = self.points.reordered(&self.gallery);
         queries.sweep(&gallery, |query, distances| {
             self.mix(query, distances);
             judge(query, distances)
@@ -199,15 +224,16 @@ impl Reranked {
 
     /// Turns squared distances of a query into (1 − λ)·J + λ·d.
     fn mix(&self, query: usize, distances: &mut [f32]) {
+        let item = self.queries[query] as usize;
         let mut shared = vec![0.0_f32; distances.len()];
-        for &(item, weight) in &self.vectors[query] {
+        for &(item, weight) in &self.vectors[item] {
             for &(place, other) in &self.inverted[item as usize] {
                 shared[place as usize] += weight.min(other);
             }
         }
         for (distance, shared) in distances.iter_mut().zip(shared) {
             let jaccard = 1.0 - shared / (2.0 - shared);
-            let before = share(*distance, self.farthest[query]) as f32;
+            let before = share(*distance, self.farthest[item]) as f32;
             *distance = (1.0 - self.lambda) * jaccard + self.lambda * before;
         }
     }
@@ -306,6 +332,20 @@ mod tests {
                 (_, false) => assert_eq!(distance, 1.0),
             }
         }
+    }
+
+    #[test]
+    fn an_item_that_queries_and_is_searched_is_there_once() {
+        let x = vectors(30);
+        let (parameters, metric) = (KReciprocal::default(), Metric::default());
+        let all = parameters.leave_one_out(x.view(), metric).unwrap().distances();
+        let (queries, gallery) = (vec![7, 2, 20], (10..30).collect::<Vec<u32>>());
+        let some = parameters.among(x.view(), queries.clone(), gallery.clone(), metric).unwrap();
+        for ((query, item), &distance) in some.distances().indexed_iter() {
+            let expected = all[[queries[query] as usize, gallery[item] as usize]];
+            assert!((distance - expected).abs() < 1e-6, "{distance} {expected}");
+        }
+        assert!(parameters.among(x.view(), vec![30], vec![1], metric).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The rules are those of Market-1501 (Zheng et al., "Scalable Person Re-identification: A
 //! Benchmark", ICCV 2015): a gallery item with the query's identity *and* camera takes no part, nor
-//! does any of identity [`JUNK`]. Distractors, identity 0 there, stay in the gallery and match
+//! does any of identity [`JUNK`], nor the query's own item where that is in the gallery too. Distractors, identity 0 there, stay in the gallery and match
 //! nobody, since no query has their identity.
 
 mod sightings;
@@ -124,10 +124,10 @@ impl Reidentification {
     /// use tercet::{Metric, Reidentification};
     ///
     /// let (seen, there) = (array![[0.0_f32]], array![[0.0_f32], [1.0], [2.0], [3.0]]);
-    /// let queries = Sightings { embeddings: seen.view(), ids: &[7], cameras: &[1] };
+    /// let queries = Sightings { embeddings: seen.view(), ids: &[7], cameras: &[1], items: None };
     /// // The nearest is by the same camera; what remains is a match, another person, a match.
-    /// let gallery =
-    ///     Sightings { embeddings: there.view(), ids: &[7, 7, 3, 7], cameras: &[1, 2, 2, 3] };
+    /// let (ids, cameras) = (&[7, 7, 3, 7], &[1, 2, 2, 3]);
+    /// let gallery = Sightings { embeddings: there.view(), ids, cameras, items: None };
     /// let judged = Reidentification::judge(queries, gallery, Metric::default(), CMC_RANKS)?;
     /// assert_eq!(judged.cmc[&1], 1.0);
     /// assert!((judged.map - 5.0 / 6.0).abs() < 1e-12);

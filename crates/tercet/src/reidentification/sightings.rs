@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ndarray::{Array2, ArrayView2};
 
 use crate::distance::Points;
-use crate::{Error, Metric};
+use crate::{Error, Metric, SameItems};
 
 /// The identity of gallery items that take no part: detections that show nobody, or half of one.
 pub const JUNK: i64 = -1;
@@ -19,6 +19,10 @@ pub struct Sightings<'a> {
     pub ids: &'a [i64],
     /// N cameras.
     pub cameras: &'a [i64],
+    /// N numbers of items, where items may be both a query and in the gallery: a gallery item with
+    /// the query's number is the query itself and takes no part, whatever its camera. None where
+    /// queries and gallery share no item.
+    pub items: Option<&'a [u32]>,
 }
 
 /// Sightings that own their vectors.
@@ -42,7 +46,12 @@ impl Sightings<'_> {
                 return Err(Error::LabelCount { rows, labels });
             }
         }
-        Ok(())
+        match self.items {
+            Some(items) if items.len() != rows => {
+                Err(Error::LabelCount { rows, labels: items.len() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// One vector for each identity and camera: the mean of its vectors. As queries these make
@@ -102,7 +111,8 @@ impl Sightings<'_> {
 impl Pooled {
     /// The groups as sightings of their own.
     pub fn view(&self) -> Sightings<'_> {
-        Sightings { embeddings: self.embeddings.view(), ids: &self.ids, cameras: &self.cameras }
+        let (ids, cameras) = (&self.ids, &self.cameras);
+        Sightings { embeddings: self.embeddings.view(), ids, cameras, items: None }
     }
 }
 
@@ -114,6 +124,8 @@ pub(super) struct Search<'q, 'g> {
     junk: Vec<u32>,
     /// Gallery items of every other identity.
     items: HashMap<i64, Vec<u32>>,
+    /// Gallery items that are the query itself.
+    same: SameItems,
 }
 
 impl<'q, 'g> Search<'q, 'g> {
@@ -133,7 +145,11 @@ impl<'q, 'g> Search<'q, 'g> {
         }
         let junk = items.remove(&JUNK).unwrap_or_default();
         let (query_ids, query_cameras) = (queries.ids, queries.cameras);
-        Ok(Self { query_ids, query_cameras, cameras: gallery.cameras, junk, items })
+        let same = match (queries.items, gallery.items) {
+            (Some(queries), Some(gallery)) => SameItems::by_key(queries, gallery),
+            _ => SameItems::default(),
+        };
+        Ok(Self { query_ids, query_cameras, cameras: gallery.cameras, junk, items, same })
     }
 
     /// The gallery items of each identity but junk, by rising identity.
@@ -146,11 +162,15 @@ impl<'q, 'g> Search<'q, 'g> {
 
     /// Moves what takes no part to infinity, and returns the matches.
     pub(super) fn admit(&self, query: usize, distances: &mut [f32]) -> Vec<usize> {
-        for &item in &self.junk {
+        let own = self.same.of(query);
+        for &item in self.junk.iter().chain(own) {
             distances[item as usize] = f32::INFINITY;
         }
         let mut matches = Vec::new();
         for &item in self.items.get(&self.query_ids[query]).map_or(&[][..], Vec::as_slice) {
+            if own.contains(&item) {
+                continue;
+            }
             let item = item as usize;
             if self.cameras[item] == self.query_cameras[query] {
                 distances[item] = f32::INFINITY;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::protocol::matches_rows;
 use super::{Protocol, QueryJudgement};
 use crate::neighbors::{self, Neighbor};
-use crate::{Error, Labels};
+use crate::{Error, Labels, SameItems};
 
 /// A query with its nearest items.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,8 +44,9 @@ impl Protocol {
     ) -> Result<Vec<Example>, Error> {
         matches_rows(labels, embeddings)?;
         let rows: Vec<u32> = judged.iter().map(|judgement| judgement.query).collect();
-        let found = neighbors::nearest_leave_one_out(embeddings, &rows, k, self.metric())?;
-        Ok(examples(judged, found, labels, labels))
+        let more = self.most_excluded();
+        let found = neighbors::nearest_leave_one_out(embeddings, &rows, k + more, self.metric())?;
+        Ok(examples(judged, self.without_same(judged, found, k), labels, labels))
     }
 
     /// The `k` nearest gallery items of some of the queries of
@@ -74,8 +75,29 @@ impl Protocol {
             });
         }
         let some = queries.select(Axis(0), &rows);
-        let found = neighbors::nearest(some.view(), gallery, k, self.metric())?;
-        Ok(examples(judged, found, query_labels, gallery_labels))
+        let more = self.most_excluded();
+        let found = neighbors::nearest(some.view(), gallery, k + more, self.metric())?;
+        Ok(examples(judged, self.without_same(judged, found, k), query_labels, gallery_labels))
+    }
+
+    fn most_excluded(&self) -> usize {
+        self.same().map_or(0, SameItems::most)
+    }
+
+    fn without_same(
+        &self,
+        judged: &[QueryJudgement],
+        found: Vec<Vec<Neighbor>>,
+        k: usize,
+    ) -> Vec<Vec<Neighbor>> {
+        let own = |judgement: &QueryJudgement| {
+            self.same().map_or(&[][..], |same| same.of(judgement.query as usize))
+        };
+        let others = |(judgement, found): (&QueryJudgement, Vec<Neighbor>)| {
+            let own = own(judgement);
+            found.into_iter().filter(|near| !own.contains(&near.index)).take(k).collect()
+        };
+        judged.iter().zip(found).map(others).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Answer, Retrieval};
 use crate::distance::Points;
 use crate::ranking::Ranking;
 use crate::reranking::Reranked;
-use crate::{Error, Labels, Metric};
+use crate::{Error, Labels, Metric, SameItems};
 
 /// The ranks at which recall and precision are judged by default.
 ///
@@ -35,12 +35,13 @@ const DEEP_RANK: usize = 100;
 pub struct Protocol {
     metric: Metric,
     ranks: Option<Vec<usize>>,
+    same: Option<SameItems>,
 }
 
 impl Protocol {
     /// By distance under `metric`, at the default ranks.
     pub fn new(metric: Metric) -> Self {
-        Self { metric, ranks: None }
+        Self { metric, ranks: None, same: None }
     }
 
     /// Judges recall and precision at these ranks instead of [`RECALL_RANKS`], in any order.
@@ -59,6 +60,16 @@ impl Protocol {
             });
         }
         Ok(Self { ranks: Some(ranks), ..self })
+    }
+
+    /// Leaves out of each query's search the rows that hold the query's own item: they are neither
+    /// found nor missed.
+    ///
+    /// For [`leave_one_out`](Self::leave_one_out), which leaves out the query's own row in any case,
+    /// these are [further rows](SameItems::within) of the same item. Every function of this protocol
+    /// refuses what was made for another number of queries or a larger gallery.
+    pub fn excluding(self, same: SameItems) -> Self {
+        Self { same: Some(same), ..self }
     }
 
     /// The metric.
@@ -89,6 +100,7 @@ impl Protocol {
         labels: &Labels,
     ) -> Result<Retrieval, Error> {
         matches_rows(labels, embeddings)?;
+        self.check_same(labels.len(), labels.len())?;
         let points = Points::new(embeddings, self.metric)?;
         self.each_in_turn(labels, |judge| points.sweep(&points, judge))
     }
@@ -104,6 +116,7 @@ impl Protocol {
     ) -> Result<Retrieval, Error> {
         matches(labels, reranked.queries())?;
         matches(labels, reranked.gallery())?;
+        self.check_same(labels.len(), labels.len())?;
         self.each_in_turn(labels, |judge| reranked.sweep(judge))
     }
 
@@ -116,12 +129,9 @@ impl Protocol {
         let items = labels.items_by_class();
         let ranks = self.ranks(labels.len());
         let answers = sweep(&|query, distances| {
-            // Farther than anything, and not among the relevant: the query takes no part.
             distances[query] = f32::INFINITY;
             let class = &items[labels.classes()[query] as usize];
-            let others = class.iter().map(|&item| item as usize);
-            let ranking = Ranking::new(distances, others.filter(|&item| item != query))?;
-            Some(Answer::new(query, &ranking, &ranks))
+            Some(Answer::new(query, &self.ranking(query, distances, class)?, &ranks))
         });
         Retrieval::collect(answers, labels, labels.len(), &ranks)
     }
@@ -143,13 +153,7 @@ impl Protocol {
     ) -> Result<Retrieval, Error> {
         let points = between(queries, query_labels, gallery, gallery_labels, self.metric)?;
         let relevant = Relevant::new(query_labels, gallery_labels);
-        self.judge(
-            &relevant,
-            |judge| points.0.sweep(&points.1, judge),
-            |query, distances| {
-                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
-            },
-        )
+        self.judge(&relevant, |judge| points.0.sweep(&points.1, judge), |_, _| ())
     }
 
     /// [`query_gallery`](Self::query_gallery) by [re-ranked](crate::reranking::KReciprocal::query_gallery) distances.
@@ -165,13 +169,7 @@ impl Protocol {
         matches(query_labels, reranked.queries())?;
         matches(gallery_labels, reranked.gallery())?;
         let relevant = Relevant::new(query_labels, gallery_labels);
-        self.judge(
-            &relevant,
-            |judge| reranked.sweep(judge),
-            |query, distances| {
-                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
-            },
-        )
+        self.judge(&relevant, |judge| reranked.sweep(judge), |_, _| ())
     }
 
     /// [`query_gallery`](Self::query_gallery), where some (query, gallery item) pairs take no part:
@@ -200,24 +198,46 @@ impl Protocol {
                         *distance = f32::INFINITY;
                     }
                 }
-                let items = relevant.to(query).iter().map(|&item| item as usize);
-                // Distances are finite, so infinity marks the excluded.
-                let found: Vec<usize> = items.filter(|&item| distances[item].is_finite()).collect();
-                Ranking::new(distances, found.into_iter())
             },
         )
     }
 
+    /// `leave_out` sets the distance of what takes no part to infinity.
     fn judge(
         &self,
         relevant: &Relevant,
         sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
-        rank: impl Fn(usize, &mut [f32]) -> Option<Ranking> + Sync,
+        leave_out: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Result<Retrieval, Error> {
+        self.check_same(relevant.query_labels.len(), relevant.gallery)?;
         let ranks = self.ranks(relevant.gallery);
-        let answers =
-            sweep(&|query, distances| Some(Answer::new(query, &rank(query, distances)?, &ranks)));
+        let answers = sweep(&|query, distances| {
+            leave_out(query, distances);
+            let ranking = self.ranking(query, distances, relevant.to(query))?;
+            Some(Answer::new(query, &ranking, &ranks))
+        });
         Retrieval::collect(answers, relevant.query_labels, relevant.gallery, &ranks)
+    }
+
+    /// The ranks of the relevant items, without those that hold the query's own item or are at
+    /// infinity already. None where no relevant item remains.
+    fn ranking(&self, query: usize, distances: &mut [f32], relevant: &[u32]) -> Option<Ranking> {
+        for &item in self.same.as_ref().map_or(&[][..], |same| same.of(query)) {
+            distances[item as usize] = f32::INFINITY;
+        }
+        // Distances are finite, so infinity marks what takes no part.
+        let items = relevant.iter().map(|&item| item as usize);
+        let found: Vec<usize> = items.filter(|&item| distances[item].is_finite()).collect();
+        Ranking::new(distances, found.into_iter())
+    }
+
+    fn check_same(&self, queries: usize, gallery: usize) -> Result<(), Error> {
+        self.same.as_ref().map_or(Ok(()), |same| same.check(queries, gallery))
+    }
+
+    /// The rows that are the query's own item, beside its own row in leave-one-out.
+    pub(super) fn same(&self) -> Option<&SameItems> {
+        self.same.as_ref()
     }
 }
 

@@ -2,6 +2,7 @@ use ndarray::{Array2, Axis, array};
 use proptest::prelude::*;
 
 use super::*;
+use crate::SameItems;
 
 fn line(positions: &[f32]) -> Array2<f32> {
     Array2::from_shape_vec((positions.len(), 1), positions.to_vec()).unwrap()
@@ -95,6 +96,45 @@ fn classes_meet_by_name() {
     assert_eq!((judged.queries, judged.gallery, judged.skipped_queries), (2, 3, 1));
     assert_eq!(judged.per_query[0].reciprocal_rank, 0.5);
     assert!(close(judged.per_query[1].average_precision, 5.0 / 6.0));
+}
+
+#[test]
+fn an_item_of_both_sides_does_not_find_itself() {
+    let positions = [0.0_f32, 1.0, 1.5, 7.0, 7.0, 9.0];
+    let vectors = Array2::from_shape_vec((6, 1), positions.to_vec()).unwrap();
+    let labels = Labels::from_iter([0, 1, 0, 1, 1, 0]);
+    let x = vectors.view();
+    let alone = Retrieval::leave_one_out(x, &labels, Metric::default()).unwrap();
+    let same = SameItems::by_key(0..6, 0..6);
+    let protocol = Protocol::new(Metric::default()).excluding(same);
+    let both = protocol.query_gallery(x, &labels, x, &labels).unwrap();
+    assert_eq!((both.map, both.map_at_r, both.mrr), (alone.map, alone.map_at_r, alone.mrr));
+    assert_eq!(both.per_query, alone.per_query);
+    let reranking = crate::reranking::KReciprocal { k1: 2, k2: 2, lambda: 0.3 };
+    let reranked = reranking.leave_one_out(x, Metric::default()).unwrap();
+    let alone = Protocol::default().leave_one_out_reranked(&reranked, &labels).unwrap();
+    let both = protocol.query_gallery_reranked(&reranked, &labels, &labels).unwrap();
+    assert_eq!(both.per_query, alone.per_query);
+    // Neighbours that are shown follow the same rule.
+    let shown = protocol.examples(&both.per_query[..2], x, &labels, x, &labels, 3).unwrap();
+    assert_eq!(shown[0].nearest.iter().map(|near| near.index).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(shown[1].nearest.iter().map(|near| near.index).collect::<Vec<_>>(), [2, 0, 3]);
+}
+
+#[test]
+fn rows_of_one_item_do_not_find_each_other() {
+    // Rows 0 and 1 are one item: what is left for them to find is row 2, behind row 3.
+    let vectors = array![[0.0_f32], [0.0], [5.0], [4.0], [6.0]];
+    let labels = Labels::from_iter(["a", "a", "a", "b", "b"]);
+    let same = SameItems::within(&["x", "x", "y", "z", "w"]);
+    let protocol = Protocol::default().excluding(same);
+    let judged = protocol.leave_one_out(vectors.view(), &labels).unwrap();
+    assert_eq!(judged.per_query[0].relevant, 1);
+    assert_eq!(judged.per_query[0].reciprocal_rank, 0.5);
+    assert_eq!(judged.per_query[2].relevant, 2);
+    let short = Protocol::default().excluding(SameItems::none(4));
+    assert!(short.leave_one_out(vectors.view(), &labels).is_err());
+    assert!(short.query_gallery(vectors.view(), &labels, vectors.view(), &labels).is_err());
 }
 
 #[test]
