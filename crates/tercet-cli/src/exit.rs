@@ -1,5 +1,6 @@
-//! How a command ends: status and last words.
+//! How a command ends: its status and its error message.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use tercet_train::data::DataError;
@@ -7,6 +8,8 @@ use tercet_train::embeddings::EmbeddingsError;
 use tercet_train::model::ModelError;
 use tercet_train::printable::printable_text;
 use tercet_train::trainer::{ConfigError, TrainError};
+
+use crate::terminal::{stderr_width, wrapped};
 
 /// Status of a command that was called wrongly.
 const WRONG_USAGE: u8 = 2;
@@ -18,7 +21,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
-/// The command was interrupted; the message says how to go on.
+/// The command was interrupted; the message says how to resume.
 #[derive(Debug)]
 pub(crate) struct Interrupted(pub(crate) String);
 
@@ -39,11 +42,17 @@ message!(Interrupted);
 /// Tells an error and gives the status that belongs to it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Interrupted>() || broken_off(error) {
-        eprintln!("{}", told(error));
+        say(&told(error));
         return ExitCode::from(INTERRUPTED);
     }
-    eprintln!("error: {}", told(error));
+    say(&format!("error: {}", told(error)));
     if wrong_usage(error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
+}
+
+/// The last words, in the width of the terminal. A reader that went away changes no status.
+pub(crate) fn say(text: &str) {
+    let text = wrapped(text, stderr_width());
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// An error with its causes, but for those that the message before them ends with.

@@ -1,14 +1,17 @@
-//! `tercet`: train embeddings on triplets, judge them, put them to use.
+//! `tercet`: train embeddings on triplets, evaluate them, and use them.
 
 mod commands;
 mod exit;
+mod help;
 mod interrupt;
+mod outputs;
 mod progress;
 mod table;
+mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,7 +28,7 @@ fn keep_freed_pages() {
     }
 }
 
-/// Train embeddings on triplets, prove what they are worth, put them to use.
+/// Train embeddings on triplets, evaluate them, and use them to compare, search and group.
 #[derive(Debug, Parser)]
 #[command(name = "tercet", version, max_term_width = 100)]
 struct Cli {
@@ -35,53 +38,77 @@ struct Cli {
     general: General,
 }
 
-/// What every command understands.
+/// Options of every command.
 #[derive(Debug, Args)]
 struct General {
     /// Print results as one JSON document.
     #[arg(long, global = true)]
     json: bool,
-    /// No progress, no remarks; errors only.
+    /// Print no progress and no remarks, only errors.
     #[arg(long, short, global = true)]
     quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train an encoder and judge it on classes it never saw.
+    /// Train an encoder, and evaluate it on classes it has not seen.
     Train(Box<commands::train::Train>),
-    /// Judge a model or a file of embeddings.
+    /// Evaluate models or files of embeddings.
     Eval(Box<commands::eval::Eval>),
-    /// Turn the items of a source into embeddings.
+    /// Compute the embeddings of the items of a source.
     Embed(commands::embed::Embed),
-    /// Write a model as ONNX, for other programs.
+    /// Write a model as an ONNX file for other programs.
     Export(commands::export::Export),
-    /// Whether pictures show the same.
+    /// Decide whether pictures show the same thing.
     Compare(commands::compare::Compare),
-    /// Group items without labels.
+    /// Group items without using labels.
     Cluster(Box<commands::cluster::Cluster>),
-    /// Keep embeddings to be searched.
+    /// Store embeddings and search them.
     #[cfg_attr(
         not(feature = "gallery"),
-        command(about = "Keep embeddings to be searched (not in this build)")
+        command(about = "Store embeddings and search them (not in this build)")
     )]
     Gallery(commands::gallery::Gallery),
-    /// Exact value, gradient and triplet census of given vectors.
+    /// Compute the loss, its gradient and the triplet counts of given vectors.
     Loss(Box<commands::loss::Loss>),
-    /// Serve a gallery over HTTP, with a page to search and wander in it.
+    /// Serve a gallery over HTTP, with a page to search and browse it.
     #[cfg_attr(
         not(feature = "serve"),
-        command(about = "Serve a gallery over HTTP (not in this build)")
+        command(about = "Serve a gallery over HTTP, with a page (not in this build)")
     )]
     Serve(commands::serve::Serve),
-    /// Measure the objectives against the matrix products they need.
+    /// Measure the speed of the objectives against their matrix products.
     Bench(commands::bench::Bench),
-    /// Look at sources.
+    /// List, inspect and preview sources of data.
     Data(commands::data::Data),
+    /// Check what this build and this machine can do.
+    Doctor(commands::doctor::Doctor),
+    /// Print the completions of a shell.
+    Completions(commands::completions::Completions),
+    /// Print or write manual pages.
+    Man(commands::completions::Man),
+}
+
+/// The whole command line, with its help.
+fn command() -> clap::Command {
+    help::complete(Cli::command())
+}
+
+/// What was typed. A flag that other tools have gets a hint beside the error.
+fn parsed() -> Cli {
+    let parsed = command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    parsed.unwrap_or_else(|error| {
+        // Without a terminal there is nobody to print it for.
+        let _ = error.print();
+        if let Some(hint) = help::hint(&error) {
+            exit::say(&format!("\nhint: {hint}"));
+        }
+        std::process::exit(error.exit_code())
+    })
 }
 
 fn main() -> ExitCode {
-    let Cli { command, general } = Cli::parse();
+    let Cli { command, general } = parsed();
     // A server runs for long, and is idle for most of it.
     if !matches!(command, Command::Serve(_)) {
         keep_freed_pages();
@@ -98,6 +125,9 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(&general),
         Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),
+        Command::Doctor(doctor) => doctor.run(&general),
+        Command::Completions(completions) => completions.run(&general),
+        Command::Man(man) => man.run(&general),
     };
     done.unwrap_or_else(|error| exit::report(&error))
 }

@@ -11,6 +11,7 @@ use tercet_train::data::{
 use tercet_train::trainer::ImageSize;
 use tercet_train::{files, thumbnails};
 
+use crate::outputs::Outputs;
 use crate::{General, interrupt, progress};
 
 #[derive(Debug, Args)]
@@ -87,7 +88,10 @@ struct Previewed {
 impl Preview {
     fn run(self, general: &General) -> anyhow::Result<()> {
         let source = super::source(&self.source, None, self.label_from.as_ref())?;
+        let outputs = Outputs::default().file("--out", Some(&self.out), &["png"])?;
+        outputs.differ_from_source(&source)?;
         let catalogue = source.catalogue()?.training()?;
+        outputs.differ_from_items(&catalogue)?;
         let items = chosen(catalogue.len(), self.items, self.seed);
         let catalogue = catalogue.select(&items);
         let items: Vec<u32> = (0..items.len() as u32).collect();

@@ -1,9 +1,11 @@
-//! One file a command.
+//! One file for each command, and what they share.
 
 pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod data;
+pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod export;
@@ -32,7 +34,7 @@ use tercet_train::embeddings::BadRow;
 use tercet_train::model::Model;
 use tercet_train::printable::printable_text;
 
-use crate::{General, interrupt, progress};
+use crate::{General, interrupt, progress, terminal};
 
 /// Prints a result: one JSON document, or the text that a person reads.
 pub(crate) fn print(
@@ -43,7 +45,7 @@ pub(crate) fn print(
     let text = if general.json {
         serde_json::to_string_pretty(result).context("cannot write the result as JSON")?
     } else {
-        text()
+        terminal::wrapped(&text(), terminal::stdout_width())
     };
     // JSON escapes control characters by itself, and keeps names exact.
     let text = if general.json { Cow::from(&text) } else { printable_text(&text) };
@@ -79,8 +81,8 @@ pub(crate) fn source(
     Ok(source)
 }
 
-/// Reads the items of a catalogue the way a network takes them, with a bar; items left out are
-/// told.
+/// Reads the items of a catalogue the way a network takes them, with a bar, and lists the items left
+/// out.
 pub(crate) fn prepare(
     general: &General,
     input: &Input,
@@ -133,7 +135,7 @@ pub(crate) fn embed(
     with_bar(general, items, |progress| model.embed(examples, items, views, progress))
 }
 
-/// Shows a bar while items are embedded, and breaks off when asked to.
+/// Shows a bar while items are embedded, and stops at Ctrl-C.
 pub(crate) fn with_bar<E: Into<anyhow::Error>>(
     general: &General,
     items: &[u32],
@@ -157,7 +159,7 @@ pub(crate) fn check_writable(out: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     if out.is_dir() {
-        bail!("--out {} is a folder: name a file in it", out.display());
+        bail!("{} is a folder: name a file in it", out.display());
     }
     let probe = folder.join(format!(".tercet-{}.tmp", std::process::id()));
     fs::write(&probe, b"")

@@ -23,6 +23,7 @@ use super::loss::penalty_name;
 use crate::General;
 use crate::exit::{Interrupted, Usage};
 use crate::interrupt;
+use crate::outputs::Outputs;
 use crate::progress::TrainingDisplay;
 use crate::table::{self, count};
 
@@ -338,6 +339,7 @@ impl Train {
         }
         super::use_threads(config.threads)?;
         if let Some(out) = &config.out {
+            self.check_out(out, &config)?;
             super::check_writable(out)?;
         }
         let run = match resumed {
@@ -369,6 +371,17 @@ impl Train {
                 .into())
             }
         }
+    }
+
+    /// Refuses to write the model over a file that the run reads.
+    fn check_out(&self, out: &Path, config: &TrainConfig) -> anyhow::Result<()> {
+        let outputs = Outputs::default().file("--out", Some(out), &["safetensors"])?;
+        let files = [&self.config, &config.labels, &config.pretrained];
+        outputs.differ_from(files.into_iter().filter_map(Option::as_deref))?;
+        let source: Source = config.source.parse()?;
+        outputs.differ_from_source(&source)?;
+        // A file that is new cannot be an item.
+        if out.exists() { outputs.differ_from_items(&source.catalogue()?) } else { Ok(()) }
     }
 
     /// Defaults, then the file, then the flags.

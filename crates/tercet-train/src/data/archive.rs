@@ -56,6 +56,11 @@ impl Archive {
 }
 
 impl Entry {
+    /// The zip file that it is in.
+    pub(crate) fn path(&self) -> &Path {
+        &self.archive.path
+    }
+
     pub(crate) fn image(&self) -> Result<DynamicImage, DataError> {
         decode_bytes(&self.bytes()?, &self.to_string())
     }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
 use ndarray::Array2;
@@ -64,6 +64,19 @@ pub enum Content {
     Cell(Cell),
     /// No pixels, but a vector that something else made of them.
     Vector(Vector),
+}
+
+impl Content {
+    /// The file that is read for it; `None` of what is embedded in the program.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Entry(entry) => Some(entry.path()),
+            Self::Idx(image) => Some(image.path()),
+            Self::Cell(_) => None,
+            Self::Vector(vector) => Some(vector.path()),
+        }
+    }
 }
 
 impl Catalogue {

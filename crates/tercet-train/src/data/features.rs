@@ -18,6 +18,11 @@ pub struct Vector {
 }
 
 impl Vector {
+    /// The file that it is in.
+    pub(crate) fn path(&self) -> &Path {
+        &self.table.0
+    }
+
     /// Its components.
     pub fn values(&self) -> ArrayView1<'_, f32> {
         self.table.1.row(self.row)

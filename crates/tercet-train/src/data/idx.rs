@@ -45,6 +45,11 @@ struct Pair {
 }
 
 impl IdxImage {
+    /// The file that it is in.
+    pub(crate) fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     pub(crate) fn image(&self) -> Result<DynamicImage, DataError> {
         let Images { path, width, height, pixels } = &*self.file;
         let area = *width as usize * *height as usize;

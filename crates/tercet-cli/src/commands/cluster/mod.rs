@@ -3,7 +3,7 @@
 mod folders;
 
 use std::cmp::Reverse;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -22,7 +22,8 @@ use tercet_train::printable::printable;
 
 use super::threshold::DecidingAmongMany;
 use crate::exit::Usage;
-use crate::table::count;
+use crate::outputs::Outputs;
+use crate::table::{Column, Table, count, counted};
 use crate::{General, progress};
 
 /// Groups that a person is shown.
@@ -89,6 +90,11 @@ impl Cluster {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
         // Asked before the long work starts.
+        let outputs = Outputs::default()
+            .file("--out", self.out.as_deref(), &["csv"])?
+            .folder("--folders", self.folders.as_deref());
+        let source = self.source.as_deref().map(Path::new);
+        outputs.differ_from(std::iter::once(self.input.as_path()).chain(source))?;
         if let Some(out) = &self.out {
             super::check_writable(out)?;
         }
@@ -97,7 +103,7 @@ impl Cluster {
         }
         let is_model = Format::of(&self.input).is_err() || Model::is_model(&self.input)?;
         let items = match is_model {
-            true => self.embed(general)?,
+            true => self.embed(general, &outputs)?,
             false => self.read(general)?,
         };
         let (cut, told) = self.cut(&items)?;
@@ -137,7 +143,7 @@ impl Cluster {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn embed(&self, general: &General) -> anyhow::Result<Items> {
+    fn embed(&self, general: &General, outputs: &Outputs<'_>) -> anyhow::Result<Items> {
         if self.distance.is_some() || self.normalize {
             bail!(Usage("--distance and --normalize: a model knows its own".to_owned()));
         }
@@ -149,7 +155,12 @@ impl Cluster {
             )));
         };
         let source = super::source(source, None, self.label_from.as_ref())?;
+        outputs.differ_from_source(&source)?;
         let catalogue = source.catalogue()?;
+        outputs.differ_from_items(&catalogue)?;
+        if let Some(folders) = &self.folders {
+            folders::check_names(folders, &catalogue)?;
+        }
         let (pixels, skipped) = super::prepare(
             general,
             &model.card.preprocessing,
@@ -238,26 +249,28 @@ impl Cluster {
         let (several, alone): (Vec<_>, Vec<_>) =
             groups.groups.iter().partition(|items| items.len() > 1);
         let mut text = format!(
-            "{} items: {} groups, {} items alone, {} noise ({}, {told})",
-            count(ids.len()),
-            count(several.len()),
-            count(alone.len()),
+            "{}: {} of two or more, {} alone, {} noise ({}, {told})",
+            counted(ids.len(), "item", "items"),
+            counted(several.len(), "group", "groups"),
+            counted(alone.len(), "item", "items"),
             count(groups.noise),
             self.algorithm
         );
+        let mut table = Table::new([Column::Right, Column::Right, Column::Text]);
         for (number, items) in several.iter().take(SHOWN).enumerate() {
             let first: Vec<_> =
                 items.iter().take(3).map(|&item| printable(&ids[item as usize])).collect();
             let more = if items.len() > 3 { ", …" } else { "" };
-            text += &format!(
-                "\n{:>5} {:>6}  {}{more}",
-                number + 1,
-                count(items.len()),
-                first.join(", ")
-            );
+            table.row([(number + 1).to_string(), count(items.len()), first.join(", ") + more]);
+        }
+        if !several.is_empty() {
+            text += &format!("\n{}", table.text());
         }
         if several.len() > SHOWN {
-            text += &format!("\n      … and {} smaller ones", count(several.len() - SHOWN));
+            text += &format!(
+                "\n… and {}",
+                counted(several.len() - SHOWN, "smaller group", "smaller groups")
+            );
         }
         for written in [&self.out, &self.folders].into_iter().flatten() {
             text += &format!("\nwritten to {}", written.display());

@@ -3,7 +3,7 @@
 mod network;
 mod onnx;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -16,6 +16,7 @@ use tercet_train::model::Model;
 
 use crate::General;
 use crate::exit::Usage;
+use crate::outputs::Outputs;
 use crate::table::count;
 use network::Network;
 
@@ -59,10 +60,15 @@ impl Embed {
         super::use_threads(self.threads)?;
         // Asked before the long work starts.
         Format::of(&self.out)?.check(&self.out)?;
+        let outputs = Outputs::default().file("--out", Some(&self.out), &[])?;
+        let operands = self.operands.iter().map(Path::new);
+        outputs.differ_from(operands.chain(self.onnx.onnx.as_deref()))?;
         super::check_writable(&self.out)?;
         let (network, file, source) = self.operands(general)?;
-        let catalogue = super::source(source, self.labels.as_deref(), self.label_from.as_ref())?;
-        let catalogue = catalogue.catalogue()?;
+        let source = super::source(source, self.labels.as_deref(), self.label_from.as_ref())?;
+        outputs.differ_from_source(&source)?;
+        let catalogue = source.catalogue()?;
+        outputs.differ_from_items(&catalogue)?;
         let (examples, skipped) =
             super::prepare(general, network.input(), catalogue, self.skip_bad, self.views)?;
         let items: Vec<u32> = (0..examples.len() as u32).collect();

@@ -32,6 +32,8 @@ pub(super) struct ClusteringOptions {
 
 impl ClusteringOptions {
     pub(super) fn judge(&self, system: &System, seed: u64) -> anyhow::Result<Verdict> {
+        let distinct = system.distinct();
+        let system = &*distinct.system;
         let (cut, told) = self.cut(system, seed)?;
         let options = tercet::clustering::Options {
             metric: system.metric,
@@ -61,6 +63,7 @@ impl ClusteringOptions {
             format!("{}, {told}; no intervals, since groups depend on all items at once.", self.algorithm),
             "NMI is divided by the arithmetic mean of the entropies; AMI and ARI are adjusted for chance.".to_owned(),
         ];
+        conventions.extend(distinct.convention);
         if judged.noise > 0 {
             conventions.push(format!(
                 "{} items are noise and count as groups of their own.",

@@ -24,6 +24,9 @@ pub(super) fn differences(
     let judged: Option<Vec<_>> = verdicts.iter().map(|verdict| verdict.scores.as_ref()).collect();
     let Some(judged) = judged else { return Ok(Vec::new()) };
     let (Some(first), true) = (judged.first(), judged.len() > 1) else { return Ok(Vec::new()) };
+    if !are_comparable(systems) {
+        return Ok(Vec::new());
+    }
     let mut compared = Vec::new();
     for (place, &(figure, _)) in first.by_figure.iter().enumerate() {
         let scores: Vec<(&str, &Scores)> = systems
@@ -35,4 +38,19 @@ pub(super) fn differences(
         compared.extend(found.into_iter().map(|difference| Compared { figure, difference }));
     }
     Ok(compared)
+}
+
+/// Whether all systems hold the same items in the same order, as far as classes tell: only then can
+/// their queries be paired.
+pub(super) fn are_comparable(systems: &[System]) -> bool {
+    let classes = |system: &System| -> Vec<String> {
+        let of_row = |row: u32| system.class(row).to_owned();
+        match &system.search {
+            None => (0..system.labels.len() as u32).map(of_row).collect(),
+            Some(search) => search.queries.iter().map(|&row| of_row(row)).collect(),
+        }
+    };
+    let Some((first, others)) = systems.split_first() else { return true };
+    let first = classes(first);
+    others.iter().all(|other| classes(other) == first)
 }

@@ -36,7 +36,12 @@ impl OneShotOptions {
                 let judged = OneShot::judge(system.vectors.view(), runs, system.metric)?;
                 given(judged)
             }
-            None => self.drawn(system, seed),
+            None => {
+                let distinct = system.distinct();
+                let mut verdict = self.drawn(&distinct.system, seed)?;
+                verdict.conventions.extend(distinct.convention);
+                Ok(verdict)
+            }
         }
     }
 

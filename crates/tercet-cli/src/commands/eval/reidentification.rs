@@ -27,9 +27,9 @@ pub(super) struct ReidOptions {
 impl ReidOptions {
     pub(super) fn judge(&self, system: &System, seed: u64) -> anyhow::Result<Verdict> {
         let (Some(search), Some(cameras)) = (&system.search, &system.cameras) else {
-            let lacking = if system.search.is_none() { "a query and a gallery" } else { "cameras" };
+            let lacking = if system.search.is_none() { "queries and a gallery" } else { "cameras" };
             bail!(Usage(format!(
-                "{} has not {lacking}, which re-identification needs: use a source that has them (market1501, manifest), or --gallery, --cameras and --gallery-cameras with embeddings",
+                "{} has no {lacking}, which re-identification needs: use a source that has them (market1501, manifest), or --gallery, --cameras and --gallery-cameras with embeddings",
                 system.source
             )));
         };
@@ -39,6 +39,8 @@ impl ReidOptions {
             rows.iter().map(|&row| from[row as usize]).collect()
         };
         let (queries, gallery) = (system.rows(&search.queries), system.rows(&search.gallery));
+        let (query_items, gallery_items) =
+            (system.items.select(&search.queries), system.items.select(&search.gallery));
         let (query_ids, query_cameras) =
             (pick(&search.queries, &ids), pick(&search.queries, &cameras));
         let (gallery_ids, gallery_cameras) =
@@ -47,11 +49,13 @@ impl ReidOptions {
             embeddings: gallery.vectors.view(),
             ids: &gallery_ids,
             cameras: &gallery_cameras,
+            items: Some(&gallery_items.numbers),
         };
         let single = Sightings {
             embeddings: queries.vectors.view(),
             ids: &query_ids,
             cameras: &query_cameras,
+            items: Some(&query_items.numbers),
         };
         let pooled = self.multi_query.then(|| single.pooled(system.metric)).transpose()?;
         let queries = pooled.as_ref().map_or(single, |pooled| pooled.view());
@@ -95,6 +99,7 @@ impl ReidOptions {
             figures.push(Figure::share("rank-1 (single shot)", first));
         }
         let mut conventions = vec![CONVENTION.to_owned()];
+        conventions.extend(system.own_items());
         if let Some(pooled) = &pooled {
             conventions.push(format!(
                 "Multiple query: {} queries pooled into {}, one for each identity and camera.",

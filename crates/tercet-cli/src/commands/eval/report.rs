@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::Axis;
 use tercet::projection::Projection;
-use tercet::retrieval::{Example, Protocol as Search, QueryJudgement};
+use tercet::retrieval::{Example, QueryJudgement};
 use tercet::verification::Pair;
 use tercet::{Census, Retrieval};
 use tercet_report as page;
@@ -69,7 +69,10 @@ pub(super) fn page(
             ("command", command()),
             ("source", source.clone()),
             ("items", count(first.labels.len())),
-            ("classes", format!("{} ({})", count(first.labels.class_count()), first.which)),
+            (
+                "classes",
+                format!("{} ({})", count(first.labels.class_count()), first.which_classes()),
+            ),
             ("dimensions", first.vectors.ncols().to_string()),
             ("distance", first.metric.to_string()),
         ]
@@ -364,7 +367,7 @@ fn searched(
     judged: &[QueryJudgement],
     most: usize,
 ) -> anyhow::Result<Vec<Example>> {
-    let protocol = Search::new(system.metric);
+    let protocol = system.retrieval();
     let Some(search) = &system.search else {
         let (vectors, labels) = (system.vectors.view(), &system.labels);
         return Ok(protocol.examples_leave_one_out(judged, vectors, labels, most)?);

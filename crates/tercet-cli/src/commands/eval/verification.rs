@@ -14,6 +14,16 @@ use super::verdict::{
 use crate::table::count;
 
 pub(super) fn judge(system: &System, seed: u64) -> anyhow::Result<Verdict> {
+    if system.pairs.is_some() {
+        return of(system, seed);
+    }
+    let distinct = system.distinct();
+    let mut verdict = of(&distinct.system, seed)?;
+    verdict.conventions.extend(distinct.convention);
+    Ok(verdict)
+}
+
+fn of(system: &System, seed: u64) -> anyhow::Result<Verdict> {
     let rows: Vec<RowPair> = match &system.pairs {
         Some(pairs) => pairs
             .iter()
