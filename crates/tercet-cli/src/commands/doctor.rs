@@ -212,7 +212,11 @@ fn features() -> Vec<Feature> {
         feature("onnx", cfg!(feature = "onnx"), "embed --onnx: encoders of other programs"),
         feature("parquet", cfg!(feature = "parquet"), "tables and embeddings as Parquet files"),
         feature("postgres", cfg!(feature = "postgres"), "galleries in a PostgreSQL database"),
-        feature("serve", cfg!(feature = "serve"), "tercet serve: a gallery over HTTP, and its page"),
+        feature(
+            "serve",
+            cfg!(feature = "serve"),
+            "tercet serve: a gallery over HTTP, and its page",
+        ),
         feature("tsne", cfg!(feature = "tsne"), "eval --map t-sne, and the map of the page"),
     ]
 }

@@ -278,12 +278,7 @@ impl Reading {
         Ok(Chosen { items: all, which: "all", mix })
     }
 
-    fn read(
-        &self,
-        general: &General,
-        path: &Path,
-        protocol: Protocol,
-    ) -> anyhow::Result<System> {
+    fn read(&self, general: &General, path: &Path, protocol: Protocol) -> anyhow::Result<System> {
         let names = match &self.classes {
             None => None,
             Some(Classes::Named { names, .. }) => Some(names),
@@ -292,10 +287,11 @@ impl Reading {
                 path.display()
             ))),
         };
-        let read = |path: &Path, labels: &Option<PathBuf>, cameras: &Option<PathBuf>, flag: &str| {
-            let (labels, cameras) = (labels.as_deref(), cameras.as_deref());
-            Rowed::read(general, path, labels, cameras, flag, self.skip_bad)
-        };
+        let read =
+            |path: &Path, labels: &Option<PathBuf>, cameras: &Option<PathBuf>, flag: &str| {
+                let (labels, cameras) = (labels.as_deref(), cameras.as_deref());
+                Rowed::read(general, path, labels, cameras, flag, self.skip_bad)
+            };
         let mut all = read(path, &self.labels, &self.cameras, "--labels")?;
         let mut gallery = match &self.gallery {
             Some(file) => {
