@@ -21,8 +21,6 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("This program", &["completions", "man"]),
 ];
 
-const OUTPUT: (&str, &[&str]) = ("Output", &["json", "quiet"]);
-
 pub(super) const PAGES: &[Page] = &[
     Page {
         command: "train",
@@ -52,13 +50,12 @@ pub(super) const PAGES: &[Page] = &[
         command: "embed",
         short: &["out", "labels", "views", "skip-bad", "onnx", "threads"],
         headings: &[
-            ("Input and output", &["out", "labels", "skip-bad", "views"]),
+            ("Input and output", &["out", "labels", "label-from", "skip-bad", "views"]),
             (
                 "Encoders of other programs",
                 &["onnx", "size", "fit", "mean", "std", "layout", "output", "normalize"],
             ),
             ("Machine", &["threads"]),
-            OUTPUT,
         ],
         examples: "  tercet embed model.safetensors photos --out photos.safetensors
   tercet embed --onnx encoder.onnx photos --out photos.npy",
