@@ -17,6 +17,8 @@ pub struct OnnxEncoder {
     never: Infallible,
     /// What a file of `tercet export` says of itself.
     pub card: Option<ModelCard>,
+    /// How many items enter at once, where the graph was written for this number.
+    pub fixed_batch: Option<usize>,
     /// Stable hash of the file's bytes and of the options.
     pub fingerprint: String,
 }
