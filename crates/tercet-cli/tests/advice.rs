@@ -130,6 +130,11 @@ const CASES: &[Case] = &[
         "--folders",
         "cluster @m.safetensors @photos --folders @new-groups",
     ),
+    case(
+        "cluster @m.safetensors @photos --false-matches 2",
+        "expected a number above 0 and at most 1, such as 0.01",
+        "cluster @m.safetensors @photos --false-matches 0.01",
+    ),
     // compare
     case(
         "compare @m.safetensors @photos/a.png @photos/b.png --far 0.5",
@@ -191,7 +196,10 @@ const CASES: &[Case] = &[
 ];
 
 /// Advice that needs what a test cannot make; why, and the words.
-const NOT_FOLLOWED: &[(&str, &str)] = &[];
+const NOT_FOLLOWED: &[(&str, &str)] = &[
+    ("names what is missing, nothing to do", "classes asked for by --classes"),
+    ("the usage line of the help", "tercet embed [OPTIONS]"),
+];
 
 /// Files to run the cases on.
 struct Desk {
