@@ -14,6 +14,9 @@ use crate::terminal::{stderr_width, wrapped};
 /// Status of a command that was called wrongly.
 const WRONG_USAGE: u8 = 2;
 
+/// Status of a command that failed.
+const FAILED: u8 = 1;
+
 /// Status of an interrupted command.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -39,14 +42,23 @@ macro_rules! message {
 message!(Usage);
 message!(Interrupted);
 
-/// Tells an error and gives the status that belongs to it.
+/// Reports an error and gives the status that belongs to it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(status_of(error))
+}
+
+/// Reports an error and ends the process at once, also from another thread than the main one.
+pub(crate) fn leave(error: &anyhow::Error) -> ! {
+    std::process::exit(i32::from(status_of(error)))
+}
+
+fn status_of(error: &anyhow::Error) -> u8 {
     if error.is::<Interrupted>() || broken_off(error) {
         say(&told(error));
-        return ExitCode::from(INTERRUPTED);
+        return INTERRUPTED;
     }
     say(&format!("error: {}", told(error)));
-    if wrong_usage(error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
+    if wrong_usage(error) { WRONG_USAGE } else { FAILED }
 }
 
 /// The last words, in the width of the terminal. A reader that went away changes no status.
@@ -75,7 +87,10 @@ fn broken_off(error: &anyhow::Error) -> bool {
 fn wrong_usage(error: &anyhow::Error) -> bool {
     error.is::<Usage>()
         || error.is::<ConfigError>()
-        || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
+        || matches!(
+            error.downcast_ref(),
+            Some(TrainError::Config(_) | TrainError::NothingToAdd { .. })
+        )
         || matches!(error.downcast_ref(), Some(EmbeddingsError::UnknownFormat(_)))
 }
 

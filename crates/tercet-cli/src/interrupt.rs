@@ -1,33 +1,80 @@
-//! Ctrl-C: the first stops at a safe point, the second at once.
+//! Ctrl-C, SIGTERM and a closed terminal: the first stops at a safe point, the second at once.
 
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context;
+use anyhow::bail;
 
 use crate::exit::INTERRUPTED;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C sets the flag that is returned. The handler is installed once, however often
-/// a command asks for it.
+/// Whether the handler could be installed, once it was tried.
+static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
+
+/// From now on these signals set the flag that is returned. May be called any number of times.
 pub(crate) fn watch() -> anyhow::Result<&'static AtomicBool> {
-    static INSTALLED: Mutex<bool> = Mutex::new(false);
-    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*installed {
-        ctrlc::set_handler(|| {
-            if STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(i32::from(INTERRUPTED));
-            }
-        })
-        .context("cannot listen for Ctrl-C")?;
-        *installed = true;
+    match INSTALLED.get_or_init(install) {
+        Ok(()) => Ok(&STOP),
+        Err(error) => bail!("cannot listen for Ctrl-C: {error}"),
     }
-    Ok(&STOP)
 }
 
-/// Whether work in pieces goes on.
+fn install() -> Result<(), String> {
+    let hangups = Hangups::before();
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })
+    .map_err(|error| error.to_string())?;
+    hangups.restore();
+    Ok(())
+}
+
+/// What happens when the terminal is closed. `nohup` has a program ignore that, and the handler for
+/// Ctrl-C must not change it.
+struct Hangups {
+    #[cfg(unix)]
+    ignored: bool,
+}
+
+#[cfg(unix)]
+impl Hangups {
+    fn before() -> Self {
+        Self { ignored: matches!(ignore(), Some(nix::sys::signal::SigHandler::SigIgn)) }
+    }
+
+    fn restore(self) {
+        if self.ignored {
+            ignore();
+        }
+    }
+}
+
+/// Ignores SIGHUP; what happened to it before.
+#[cfg(unix)]
+fn ignore() -> Option<nix::sys::signal::SigHandler> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: ignoring a signal runs no code in a handler, and the caller installs one afterwards
+    // unless the signal was ignored before.
+    #[allow(unsafe_code)]
+    unsafe {
+        signal(Signal::SIGHUP, SigHandler::SigIgn).ok()
+    }
+}
+
+#[cfg(not(unix))]
+impl Hangups {
+    fn before() -> Self {
+        Self {}
+    }
+
+    fn restore(self) {}
+}
+
+/// Whether work in pieces is to be continued.
 pub(crate) fn asked() -> ControlFlow<()> {
     match STOP.load(Ordering::Relaxed) {
         true => ControlFlow::Break(()),

@@ -1,5 +1,9 @@
 //! `tercet`: train embeddings on triplets, evaluate them, and use them.
 
+// A print macro panics where its stream cannot be written; `exit::say` and `commands::print` do
+// not.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
+
 mod commands;
 mod exit;
 mod help;
@@ -55,6 +59,8 @@ enum Command {
     Train(Box<commands::train::Train>),
     /// Evaluate models or files of embeddings.
     Eval(Box<commands::eval::Eval>),
+    /// List runs, or compare two of them.
+    Runs(commands::runs::Runs),
     /// Compute the embeddings of the items of a source.
     Embed(commands::embed::Embed),
     /// Write a model as an ONNX file for other programs.
@@ -116,6 +122,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Train(train) => train.run(&general),
         Command::Eval(eval) => eval.run(&general),
+        Command::Runs(runs) => runs.run(&general),
         Command::Embed(embed) => embed.run(&general),
         Command::Export(export) => export.run(&general),
         Command::Compare(compare) => compare.run(&general),

@@ -253,15 +253,22 @@ impl TrainingDisplay {
     /// Leaves the last figures on the screen, without a time that is left.
     pub(crate) fn finish(&self) {
         self.main.set_style(style("step     {human_pos}/{human_len} in {elapsed}"));
-        for line in
-            [&self.main, &self.loss, &self.active, &self.spread, &self.held_out, &self.collapse]
-        {
+        for line in self.lines() {
             // A line that was never written would stay as an empty one.
             match line.message().is_empty() && line.length() == Some(0) {
                 true => line.finish_and_clear(),
                 false => line.abandon(),
             }
         }
+    }
+
+    /// Removes the lines from the screen: what they say of the time left is no longer true.
+    pub(crate) fn interrupted(&self) {
+        self.lines().into_iter().for_each(ProgressBar::finish_and_clear);
+    }
+
+    fn lines(&self) -> [&ProgressBar; 6] {
+        [&self.main, &self.loss, &self.active, &self.spread, &self.held_out, &self.collapse]
     }
 }
 

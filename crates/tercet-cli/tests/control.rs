@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{TINY, fail, json, pictures, stderr, succeed};
+use common::{TINY, fail, json, pictures, stderr, succeed, tercet};
 
 fn model(run: &Path) -> Vec<u8> {
     fs::read(run.join("model.safetensors")).unwrap()
@@ -269,6 +269,58 @@ fn a_full_disk_costs_no_checkpoint_and_the_run_goes_on_once_there_is_room() {
     let whole = folder.path().join("whole");
     succeed(&[&arguments[..], &["--run", whole.to_str().unwrap(), "--quiet"]].concat());
     assert!(model(&whole) == fs::read(copy).unwrap(), "the models differ");
+}
+
+/// A file that takes nothing, as a disk that is full.
+fn full() -> Stdio {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into()
+}
+
+#[test]
+fn output_that_cannot_be_written_ends_no_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let run = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let train = |name: &str| {
+        let run = run(name);
+        let words = ["train", &source, "--run", &run, "--steps", "12", "--log-every", "1"];
+        tercet(&[&words[..], &TINY[..]].concat())
+    };
+    // A reader of both streams that goes away at once, as `2>&1 | head -n 1`.
+    let mut child = train("piped").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // A log on a full disk.
+    let status = train("full").stdout(Stdio::null()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    for name in ["piped", "full"] {
+        assert!(Path::new(&run(name)).join("model.safetensors").is_file());
+    }
+    assert!(model(Path::new(&run("piped"))) == model(Path::new(&run("full"))));
+
+    // Other commands: success stays success, and errors keep their status.
+    let model = format!("{}/model.safetensors", run("full"));
+    let vectors = run("e.npy");
+    let gallery = run("gallery");
+    let cases: [(&[&str], i32); 7] = [
+        (&["eval", &model, &source], 0),
+        (&["embed", &model, &source, "--out", &vectors], 0),
+        (&["gallery", "create", &gallery, &source, "--model", &model], 0),
+        (&["cluster", &model, &source], 0),
+        (&["data", "info", &source], 0),
+        (&["eval", "none.npy"], 1),
+        (&["train", "--batch", "1x4"], 2),
+    ];
+    for (words, expected) in cases {
+        let status = tercet(words).stdout(Stdio::null()).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(expected), "{words:?}");
+    }
+    // A result that cannot be written is an error, and no panic.
+    let output = tercet(&["data", "list"]).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot write the result"), "{}", stderr(&output));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
+
 use crate::printable::printable_path;
 
 /// A file or folder that could not be read or written, by name.
@@ -35,9 +37,7 @@ impl<T> At<T> for io::Result<T> {
 /// # Errors
 /// A folder or file that cannot be written, by name; nothing is left behind then.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let scratch = path.with_file_name(name);
+    let scratch = temporary(path);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).at("make the folder", folder)?;
     }
@@ -52,6 +52,70 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), FileError> {
     }
     sync_folder(path);
     Ok(())
+}
+
+/// The file that [`write_atomically`] writes before it moves it to `path`: `NAME.PID.tmp`.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// Removes the temporary files that killed processes left when they wrote `path` with
+/// [`write_atomically`]: `NAME.PID.tmp` beside it, where no process PID exists. Call it before this
+/// process writes `path` itself; a file that cannot be removed stays.
+pub fn remove_leftovers(path: &Path) {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+    remove_dead(path, |entry| entry.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(".tmp"));
+}
+
+/// The file that [`check_writable`] writes and removes again: `.tercet-PID.tmp`.
+fn probe(folder: &Path) -> PathBuf {
+    folder.join(format!(".tercet-{}.tmp", std::process::id()))
+}
+
+/// Checks that a file can be written at `path`: makes its folder if needed, writes an empty file
+/// there and removes it. Removes the temporary files of killed processes that wrote `path`.
+///
+/// # Errors
+/// A folder that cannot be made or written to, by name.
+pub fn check_writable(path: &Path) -> Result<(), FileError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).at("make the folder", folder)?;
+    remove_leftovers(path);
+    remove_dead(path, |entry| entry.strip_prefix(".tercet-")?.strip_suffix(".tmp"));
+    let probe = probe(folder);
+    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).at("write to", folder)
+}
+
+/// Removes the files beside `path` from whose names `process` takes the number of a process that
+/// does not exist. This process counts as not existing: it has not written there yet.
+fn remove_dead(path: &Path, process: impl Fn(&str) -> Option<&str>) {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(&process).and_then(|number| number.parse().ok());
+        let is_dead = |number| number == std::process::id() || !exists(number);
+        if number.is_some_and(is_dead) {
+            let _ = fs::remove_file(entry.path()); // somebody else may have removed it already
+        }
+    }
+}
+
+/// Whether a process with this number exists on this machine.
+pub(crate) fn exists(process: u32) -> bool {
+    let process = Pid::from_u32(process);
+    let mut system = System::new();
+    let only = ProcessesToUpdate::Some(std::slice::from_ref(&process));
+    system.refresh_processes_specifics(only, true, ProcessRefreshKind::nothing());
+    // One that has ended and waits for its parent to notice writes no more.
+    system.process(process).is_some_and(|process| process.status() != ProcessStatus::Zombie)
 }
 
 /// Makes a rename in the folder of `path` durable, where the file system can.
@@ -74,6 +138,39 @@ mod tests {
         write_atomically(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leftovers_of_dead_processes_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let alive = child.id();
+        // A number above the largest that Linux gives to a process.
+        let (dead, own) = (u32::MAX / 2, std::process::id());
+        let removed = [
+            format!("model.{dead}.tmp"),
+            format!("model.{own}.tmp"),
+            format!(".tercet-{dead}.tmp"),
+        ];
+        let kept = [
+            format!("model.{alive}.tmp"),
+            format!(".tercet-{alive}.tmp"),
+            format!("other.{dead}.tmp"),
+            format!("model.{dead}.tmp.txt"),
+            "model.tmp".to_owned(),
+            "model.old.tmp".to_owned(),
+            "model".to_owned(),
+        ];
+        for name in removed.iter().chain(&kept) {
+            fs::write(at(name), "").unwrap();
+        }
+        check_writable(&at("model")).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(removed.iter().all(|name| !at(name).exists()));
+        assert!(kept.iter().all(|name| at(name).exists()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), kept.len());
     }
 
     #[test]

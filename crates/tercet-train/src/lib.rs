@@ -33,5 +33,6 @@ pub mod trainer;
 pub mod views;
 
 pub use model::Model;
+pub use trainer::shell;
 pub use trainer::{TrainConfig, train};
 pub use views::Views;

@@ -69,6 +69,29 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
+    /// The card of a model file, without its weights.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for damaged weights.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let (mut file, length) = reading::open(path).at("read the model", path)?;
+        let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
+        let metadata = safetensors_head::metadata(&mut file, length).at("read the model", path)?;
+        let metadata = metadata.map_err(refuse)?;
+        let card = metadata.get(KEY).ok_or_else(|| refuse(without_card()))?;
+        Self::from_json(card).map_err(|reason| refuse(format!("its metadata `{KEY}`: {reason}")))
+    }
+
+    /// The card in the content of a file.
+    pub(crate) fn of(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
+        let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|error| refuse(error.to_string()))?;
+        let card = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+        let card = card.ok_or_else(|| refuse(without_card()))?;
+        Self::from_json(card).map_err(|reason| refuse(format!("its metadata `{KEY}`: {reason}")))
+    }
+
     /// Reads a card as a file holds it. The error is what is wrong with it.
     ///
     /// # Errors
@@ -96,6 +119,10 @@ impl ModelCard {
     pub fn probability(&self, distance: f32) -> Option<f64> {
         self.calibration.as_ref().map(|calibration| calibration.probability(distance))
     }
+}
+
+fn without_card() -> String {
+    format!("it has no metadata `{KEY}`; expected a file written by `tercet train`")
 }
 
 /// Where weights come from.
@@ -176,27 +203,13 @@ impl Model {
     /// As [`load`](Self::load).
     pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, ModelError> {
         let device = Device::flex();
-        let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
-        let card =
-            header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| {
-                refuse(format!(
-                    "it has no metadata `{KEY}`; expected a file written by `tercet train`"
-                ))
-            })?;
-        let card = ModelCard::from_json(card)
-            .map_err(|reason| refuse(format!("its metadata `{KEY}`: {reason}")))?;
-
+        let card = ModelCard::of(&bytes, path)?;
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
         card.preprocessing.check()?;
-        let mut encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
-        let mut store = SafetensorsStore::from_bytes(Some(bytes))
-            .with_from_adapter(PyTorchToBurnAdapter)
-            .skip_enum_variants(true);
-        encoder.load_from(&mut store).map_err(|error| refuse(error.to_string()))?;
+        let encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
+        let encoder = encoder.with_weights(bytes, path)?;
         Ok(Self { card, fingerprint, encoder: encoder.valid(), device })
     }
 
@@ -313,6 +326,19 @@ impl Model {
             normalize_rows(&mut embeddings);
         }
         Ok(embeddings)
+    }
+}
+
+impl Encoder {
+    /// The network with the weights in the content of a model file; `path` names it in errors.
+    pub(crate) fn with_weights(mut self, bytes: Vec<u8>, path: &Path) -> Result<Self, ModelError> {
+        let mut store = SafetensorsStore::from_bytes(Some(bytes))
+            .with_from_adapter(PyTorchToBurnAdapter)
+            .skip_enum_variants(true);
+        let loaded = self.load_from(&mut store);
+        let refuse = |reason| ModelError::NotAModel { path: path.to_owned(), reason };
+        loaded.map_err(|error| refuse(error.to_string()))?;
+        Ok(self)
     }
 }
 

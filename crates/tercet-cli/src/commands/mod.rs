@@ -14,13 +14,13 @@ pub(crate) mod gallery;
 pub(crate) mod loss;
 #[cfg(not(feature = "serve"))]
 mod missing;
+pub(crate) mod runs;
 #[cfg_attr(not(feature = "serve"), path = "missing/serve.rs")]
 pub(crate) mod serve;
 pub(crate) mod threshold;
 pub(crate) mod train;
 
 use std::borrow::Cow;
-use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -152,17 +152,8 @@ pub(crate) fn with_bar<E: Into<anyhow::Error>>(
 
 /// Long work should not end in a path that cannot be written.
 pub(crate) fn check_writable(out: &Path) -> anyhow::Result<()> {
-    let folder = match out.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     if out.is_dir() {
         bail!("{} is a folder: name a file in it", out.display());
     }
-    let probe = folder.join(format!(".tercet-{}.tmp", std::process::id()));
-    fs::write(&probe, b"")
-        .and_then(|()| fs::remove_file(&probe))
-        .with_context(|| format!("cannot write to {}", folder.display()))
+    Ok(tercet_train::files::check_writable(out)?)
 }

@@ -1,9 +1,15 @@
 //! `tercet train`: from images to a judged model.
 
+mod foreign;
+mod next;
+mod plan;
+mod stopping;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -15,16 +21,18 @@ use tercet_train::data::{
 use tercet_train::encoder::{Freeze, Pooling};
 use tercet_train::trainer::{
     BatchShape, Bytes, Chunk, Condition, Curriculum, Ended, ImageSize, Keep, Margin, Monitor,
-    OnCollapse, OptimizerKind, Pool, RunFolder, ScheduleKind, Surroundings, TrainConfig,
-    TrainError, Trained, train,
+    OnCollapse, OptimizerKind, Pool, RunFolder, ScheduleKind, Surroundings, TrainConfig, Trained,
+    train,
 };
+use tercet_train::trainer::{Event, Left};
+use tercet_train::{model::ModelCard, shell};
 
 use super::loss::penalty_name;
 use crate::General;
-use crate::exit::{Interrupted, Usage};
+use crate::exit::{self, Usage};
 use crate::interrupt;
 use crate::outputs::Outputs;
-use crate::progress::TrainingDisplay;
+use crate::progress::{TrainingDisplay, remark};
 use crate::table::{self, count};
 
 #[derive(Debug, Args)]
@@ -34,8 +42,8 @@ pub(crate) struct Train {
     /// Folder of this run [default: the first free of runs/SOURCE-1, runs/SOURCE-2…].
     #[arg(long)]
     run: Option<PathBuf>,
-    /// Go on from the newest checkpoint of a run.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "config"])]
+    /// Resume a run from its newest checkpoint; with a larger --steps it is trained further.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "config", "dry_run"])]
     resume: Option<PathBuf>,
     /// A file with the same keys as the flags; flags win.
     #[arg(long, value_name = "FILE.toml")]
@@ -43,6 +51,11 @@ pub(crate) struct Train {
     /// Print the merged configuration and do nothing else.
     #[arg(long)]
     print_config: bool,
+    /// Print what would be trained, with the estimated memory and time, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    foreign: foreign::Foreign,
 }
 
 /// The flags that are also keys of the configuration file, by the same names.
@@ -215,6 +228,11 @@ struct Settings {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pretrained: Option<PathBuf>,
+    /// A model of `tercet train` to continue from: its weights, architecture and preprocessing, with
+    /// its objective and held-out classes unless they are given.
+    #[arg(long, value_name = "MODEL", conflicts_with = "pretrained")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<PathBuf>,
     /// Parts of the body that do not learn: the first N of stem, layer1 … layer4, or some by name.
     #[arg(long, value_name = "N|STAGE,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -324,11 +342,12 @@ impl Train {
             super::print(general, &listed, encoders)?;
             return Ok(ExitCode::SUCCESS);
         }
+        self.foreign.refuse(|| self.merged())?;
         let (config, resumed) = match &self.resume {
             None => (self.merged()?, None),
             Some(path) => {
-                let (run, config) = RunFolder::open(path)?;
-                (self.unchanged(config)?, Some(run))
+                let (mut run, config) = RunFolder::open(path)?;
+                (self.resumed(&mut run, config)?, Some(run))
             }
         };
         config.check()?;
@@ -338,45 +357,66 @@ impl Train {
             return Ok(ExitCode::SUCCESS);
         }
         super::use_threads(config.threads)?;
+        if self.dry_run {
+            return plan::show(general, &config);
+        }
         if let Some(out) = &config.out {
             self.check_out(out, &config)?;
             super::check_writable(out)?;
         }
-        let run = match resumed {
-            Some(run) => run,
-            None => RunFolder::fresh(&self.run_path(&config)?)?,
+        let is_resumed = resumed.is_some();
+        let run = match (resumed, &self.run) {
+            (Some(run), _) => run,
+            (None, Some(path)) => RunFolder::fresh(path)?,
+            (None, None) => {
+                let name = config.source.parse::<Source>()?.name();
+                RunFolder::next(Path::new("runs"), &name)?
+            }
         };
 
         let display = TrainingDisplay::new(general, config.steps);
-        let surroundings =
-            Surroundings { watch: &|event| display.show(event), stop: interrupt::watch()? };
-        let ended = train(&config, &run, &surroundings);
-        display.finish();
-        match ended.map_err(|error| advised(error, &run))? {
+        let first = Mutex::new(0);
+        let watch = |event: Event| {
+            if let (Event::Started { step, .. }, Ok(mut first)) = (&event, first.lock()) {
+                *first = *step;
+            }
+            display.show(event);
+        };
+        let leave: &(dyn Fn(Left) + Sync) = &|left| {
+            display.interrupted();
+            let error = match left.saved {
+                Ok(()) => stopping::interrupted(&run, left.step, config.steps),
+                Err(error) => stopping::advised(error, &run),
+            };
+            run.give_up();
+            exit::leave(&error)
+        };
+        let around = Surroundings { watch: &watch, stop: interrupt::watch()?, leave: Some(leave) };
+        let ended = train(&config, &run, &around);
+        match &ended {
+            Ok(Ended::Interrupted { .. }) => display.interrupted(),
+            _ => display.finish(),
+        }
+        match ended.map_err(|error| stopping::advised(error, &run))? {
             Ended::Finished(trained) => {
-                super::print(general, &trained, || summary(&trained, &run))?;
+                super::print(general, &trained, || {
+                    let text = summary(&trained, &run, config.from.is_some());
+                    format!("{text}\n\n{}", next::steps(&trained, &config))
+                })?;
+                let first = first.lock().map_or(0, |first| *first);
+                if is_resumed && first == trained.steps {
+                    remark(general, next::nothing_was_left(&trained));
+                }
                 Ok(ExitCode::SUCCESS)
             }
-            Ended::Interrupted { .. } if !run.has_begun() => {
-                Err(Interrupted("interrupted before the first step".to_owned()).into())
-            }
-            Ended::Interrupted { step } => {
-                let after = step.map_or_else(String::new, |step| {
-                    format!(" after step {step} of {}", config.steps)
-                });
-                Err(Interrupted(format!(
-                    "interrupted{after}; go on with: tercet train --resume {}",
-                    run.path().display()
-                ))
-                .into())
-            }
+            Ended::Interrupted { step } => Err(stopping::interrupted(&run, step, config.steps)),
         }
     }
 
     /// Refuses to write the model over a file that the run reads.
     fn check_out(&self, out: &Path, config: &TrainConfig) -> anyhow::Result<()> {
         let outputs = Outputs::default().file("--out", Some(out), &["safetensors"])?;
-        let files = [&self.config, &config.labels, &config.pretrained];
+        let files = [&self.config, &config.labels, &config.pretrained, &config.from];
         outputs.differ_from(files.into_iter().filter_map(Option::as_deref))?;
         let source: Source = config.source.parse()?;
         outputs.differ_from_source(&source)?;
@@ -396,11 +436,18 @@ impl Train {
             given = toml::from_str(&text)?;
         }
         given.extend(toml::Table::try_from(&self.settings)?);
-        // A source that is none is told when it is read.
+        // A source that is none is reported when it is read.
         let source = given.get("source").and_then(toml::Value::as_str);
-        let defaults = source
+        let mut defaults = source
             .and_then(|source| source.parse().ok())
             .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
+        if let Some(path) = given.get("from").and_then(toml::Value::as_str).map(PathBuf::from) {
+            let card = ModelCard::load(&path)?;
+            if source.is_none() {
+                bail!(Usage(without_source(&card, &path)));
+            }
+            defaults = defaults.continuing(&card, &path, &given)?;
+        }
         let mut merged = toml::Table::try_from(defaults)?;
         if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {
             // An objective that was asked for is never replaced by an easier one unasked.
@@ -410,8 +457,9 @@ impl Train {
         Ok(merged.try_into()?)
     }
 
-    /// A resumed run keeps its settings.
-    fn unchanged(&self, mut config: TrainConfig) -> anyhow::Result<TrainConfig> {
+    /// The configuration of a resumed run: its own, but for what may change.
+    fn resumed(&self, run: &mut RunFolder, config: TrainConfig) -> anyhow::Result<TrainConfig> {
+        let mut config = config;
         let mut flags = toml::Table::try_from(&self.settings)?;
         if let Some(threads) = flags.remove("threads") {
             config.threads = threads.try_into()?;
@@ -419,20 +467,13 @@ impl Train {
         if let Some(out) = flags.remove("out") {
             config.out = Some(out.try_into()?);
         }
-        if let Some((key, _)) = flags.into_iter().next() {
-            bail!(Usage(format!(
-                "--resume goes on with the settings of the run: drop `{key}`, or start a new run"
-            )));
+        if let Some(steps) = flags.remove("steps") {
+            run.extend(&mut config, steps.try_into()?);
         }
-        Ok(config)
-    }
-
-    fn run_path(&self, config: &TrainConfig) -> anyhow::Result<PathBuf> {
-        if let Some(path) = &self.run {
-            return Ok(path.clone());
+        match flags.into_iter().next() {
+            None => Ok(config),
+            Some((key, value)) => bail!(Usage(stopping::fixed(run, &config, &key, &value))),
         }
-        let name = config.source.parse::<Source>()?.name();
-        Ok(RunFolder::free_path(Path::new("runs"), &name))
     }
 }
 
@@ -448,17 +489,15 @@ const OBJECTIVE_KEYS: [&str; 8] = [
     "curriculum",
 ];
 
-/// An error that more room on the disk would have spared says how to go on with it.
-fn advised(error: TrainError, run: &RunFolder) -> anyhow::Error {
-    let lacks_room = error.lacks_room() && run.has_begun();
-    let error = anyhow::Error::from(error);
-    match lacks_room {
-        true => error.context(format!(
-            "the disk is full; nothing written before is lost: make room, then go on with: tercet train --resume {}",
-            run.path().display()
-        )),
-        false => error,
-    }
+/// A model is continued on pictures that are named. The file holds the name of the folder that it was
+/// trained on, but not where that is.
+fn without_source(card: &ModelCard, path: &Path) -> String {
+    let trained = card.provenance.config.get("source").and_then(serde_json::Value::as_str);
+    format!(
+        "--from needs a SOURCE to train on (the model was trained on {}): tercet train SOURCE --from {}",
+        trained.unwrap_or("an unknown one"),
+        shell::word(path)
+    )
 }
 
 fn class_names(path: &str) -> Result<BTreeSet<String>, DataError> {
@@ -490,10 +529,13 @@ fn encoders() -> String {
     ENCODERS.map(|(name, what)| format!("{name:<16} {what}")).join("\n")
 }
 
-fn summary(trained: &Trained, run: &RunFolder) -> String {
+/// Figures before and after, how the run went, and where its files are. `from_model` says whether
+/// it started from a model instead of fresh weights.
+fn summary(trained: &Trained, run: &RunFolder, from_model: bool) -> String {
     let mut text = String::new();
     if let Some(after) = &trained.after {
-        let untrained = trained.before.untrained.as_ref().map(|judged| ("untrained", judged));
+        let before = if from_model { "start" } else { "untrained" };
+        let untrained = trained.before.untrained.as_ref().map(|judged| (before, judged));
         let rows: Vec<_> = trained
             .before
             .raw()

@@ -90,7 +90,10 @@ const HINTS: &[(&[&str], &str)] = &[
         &["pretrained-model", "finetune", "resume-from", "continue", "restore"],
         "training continues with tercet train --resume RUN; weights of a body are read with --pretrained FILE",
     ),
-    (&["dry_run", "check"], "give --print-config to see the settings without training"),
+    (
+        &["dry_run", "check"],
+        "give --dry-run to see what would be trained, or --print-config for the settings",
+    ),
     (
         &["open-browser", "browser"],
         "the address of the page is printed when the server has started",
@@ -152,7 +155,7 @@ mod tests {
     #[test]
     fn flags_of_other_tools_are_explained() {
         for (given, expected) in [
-            (&["tercet", "train", "--epochs", "3"][..], "--steps"),
+            (&["tercet", "train", "--num-epochs", "3"][..], "--steps"),
             (&["tercet", "train", "photos", "--batch_size=64"], "--batch PxK"),
             (&["tercet", "train", "--lr", "0.1"], "--learning-rate"),
             (&["tercet", "eval", "--model", "m.safetensors"], "without a flag"),

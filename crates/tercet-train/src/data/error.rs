@@ -250,7 +250,7 @@ pub enum DataError {
     /// Too few classes to keep some of them apart.
     #[error(
         "cannot hold out {held_out} of {classes} classes ({pairs} of them with two items or more): \
-         {lacking}; choose another `--holdout`, or `--holdout 0` to train on everything"
+         {lacking}; {way_out}", way_out = way_out(*classes, *pairs)
     )]
     TooFewClasses {
         /// Classes in all.
@@ -284,4 +284,23 @@ pub enum DataError {
     /// The user asked to stop.
     #[error("interrupted while reading the data")]
     Interrupted,
+}
+
+/// What to do if classes cannot be held out: only what works for these numbers.
+fn way_out(classes: usize, pairs: usize) -> String {
+    let everything = "`--holdout 0` trains on everything";
+    match (classes, pairs) {
+        (_, 0 | 1) => {
+            "add classes or items: a triplet needs two classes with two items each".to_owned()
+        }
+        // Two classes are held out at least, and two are left.
+        (4.., pairs) if pairs == classes => {
+            let share = (2.0 / classes as f64).max(0.2);
+            format!(
+                "`--holdout {:.2}` holds out fewer, {everything}",
+                (100.0 * share).floor() / 100.0
+            )
+        }
+        _ => everything.to_owned(),
+    }
 }

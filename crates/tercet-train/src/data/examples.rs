@@ -124,6 +124,16 @@ impl Examples {
         }
     }
 
+    /// Bytes of memory that the items take.
+    pub fn cached_bytes(&self) -> u64 {
+        match self {
+            Self::Images(pixels) => pixels.cached_bytes(),
+            Self::Vectors(vectors) => {
+                4 * (vectors.catalogue().len() * vectors.standardization().dimensions) as u64
+            }
+        }
+    }
+
     /// What every item went through.
     pub fn input(&self) -> Input {
         match self {

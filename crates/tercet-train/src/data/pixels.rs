@@ -177,6 +177,11 @@ impl Pixels {
         self.cache.is_some()
     }
 
+    /// Bytes of memory that the kept items take.
+    pub fn cached_bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, |_| (self.len() * self.preprocessing.item_len()) as u64)
+    }
+
     /// The pixels of one item, C×H×W bytes.
     ///
     /// # Errors

@@ -301,7 +301,15 @@ mod tests {
         for classes in 0..4 {
             let message = split_classes(&labels(classes, 5), 0.2, 0).unwrap_err().to_string();
             assert!(message.contains(&format!("of {classes} classes")), "{message}");
-            assert!(message.contains("`--holdout 0`"), "{message}");
+            // It is named only where it helps: two classes are left to train on.
+            assert_eq!(message.contains("`--holdout 0`"), classes >= 2, "{message}");
+            assert_eq!(message.contains("add classes or items"), classes < 2, "{message}");
+        }
+        for (classes, share) in [(4, 0.9), (5, 0.8), (9, 0.9), (10, 0.9), (40, 0.97)] {
+            let message = split_classes(&labels(classes, 2), share, 0).unwrap_err().to_string();
+            let advice = message.rsplit_once("`--holdout 0.").unwrap().1;
+            let advice: f64 = format!("0.{}", advice.split('`').next().unwrap()).parse().unwrap();
+            assert!(split_classes(&labels(classes, 2), advice, 0).is_ok(), "{message}");
         }
         assert!(split_classes(&labels(4, 2), 0.2, 0).is_ok());
         assert!(split_classes(&labels(100, 1), 0.2, 0).is_err());

@@ -360,6 +360,7 @@ mod tests {
                 Takes::Vectors => EncoderOptions::default(),
             };
             let config = EncoderConfig::named(name, small).unwrap();
+            assert_eq!(EncoderConfig::named(name, config.options()).unwrap(), config);
             let input = match config.takes() {
                 Takes::Images => InputShape { channels: 3, height: 32, width: 16 },
                 Takes::Vectors => InputShape::vectors(7),

@@ -17,6 +17,12 @@ use crate::fingerprint::Fingerprint;
 
 const STATE: &str = "state.json";
 
+/// The hash of all other files of a checkpoint, with their names: written last.
+const SEAL: &str = "seal";
+
+/// The run's configuration, from which a damaged `config.toml` of the run can be restored.
+pub(super) const CONFIG: &str = "config.toml";
+
 /// Checkpoints kept: the newest, and one more should it be damaged.
 const KEEP: usize = 2;
 
@@ -45,6 +51,15 @@ pub(super) struct State {
     pub(super) softened: Vec<Softening>,
     /// The step of the newest checkpoint from which no collapse was in sight; it is kept.
     pub(super) good: Option<u64>,
+    /// Fingerprint of the model file that the run started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) start: Option<String>,
+    /// Whether the step showed a collapse that nothing was done about yet.
+    #[serde(default)]
+    pub(super) collapsed: bool,
+    /// Whether the run was stopped after the step but before the evaluation that follows it.
+    #[serde(default)]
+    pub(super) unfinished: bool,
 }
 
 /// A checkpoint: its state, and records by file name (`encoder.bpk`, …).
@@ -68,8 +83,7 @@ impl Checkpoint {
         }
         remove(&scratch)?;
         if let Err(error) = self.write_files(&scratch).and_then(|()| {
-            remove(&path)?;
-            fs::rename(&scratch, &path).at("write the checkpoint", &path)?;
+            replace(&scratch, &path).at("write the checkpoint", &path)?;
             Ok(())
         }) {
             // A part of a checkpoint is of no use and may be what fills the disk.
@@ -94,16 +108,22 @@ impl Checkpoint {
         for (name, record) in &self.records {
             write_atomically(&folder.join(name), record)?;
         }
-        let sealed = Sealed {
+        let described = Described {
             state: self.state.clone(),
             records: self.records.keys().cloned().collect(),
-            seal: seal(&self.records),
+            seal: None,
         };
-        let json = serde_json::to_vec(&sealed).map_err(|error| TrainError::BadRun {
+        let json = serde_json::to_vec(&described).map_err(|error| TrainError::BadRun {
             path: folder.to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(write_atomically(&folder.join(STATE), &json)?)
+        write_atomically(&folder.join(STATE), &json)?;
+        Ok(write_atomically(&folder.join(SEAL), seal(&self.records, Some(&json)).as_bytes())?)
+    }
+
+    /// The run's configuration; none in checkpoints of earlier versions.
+    pub(super) fn config(&self) -> Option<&str> {
+        std::str::from_utf8(self.records.get(CONFIG)?).ok()
     }
 
     /// The checkpoints of a run with their steps, oldest first.
@@ -131,17 +151,22 @@ impl Checkpoint {
             let file = path.join(name);
             fs::read(&file).at("read the checkpoint", &file)
         };
-        let sealed: Sealed = serde_json::from_slice(&bytes(STATE)?).map_err(|error| bad(&error))?;
+        let json = bytes(STATE)?;
+        let described: Described = serde_json::from_slice(&json).map_err(|error| bad(&error))?;
         let mut records = BTreeMap::new();
-        for name in sealed.records {
+        for name in described.records {
             let record = bytes(&name)?;
             records.insert(name, Bytes::from_bytes_vec(record));
         }
         // Burn would quietly start afresh what it cannot find in a damaged record.
-        if seal(&records) != sealed.seal {
+        let is_whole = match described.seal {
+            Some(expected) => seal(&records, None) == expected,
+            None => seal(&records, Some(&json)).as_bytes() == bytes(SEAL)?,
+        };
+        if !is_whole {
             return Err(bad(&"its files are damaged"));
         }
-        Ok(Self { state: sealed.state, records })
+        Ok(Self { state: described.state, records })
     }
 
     /// Takes a record out; none if there is no such record.
@@ -150,23 +175,68 @@ impl Checkpoint {
     }
 }
 
-/// `state.json`: the state, and what tells whether the files beside it are whole.
+/// `state.json`: the state, and the names of the files beside it.
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct Described {
     #[serde(flatten)]
     state: State,
     records: Vec<String>,
-    seal: String,
+    /// The hash of the records in checkpoints of earlier versions, which have no file [`SEAL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
 }
 
-fn seal(records: &BTreeMap<String, Bytes>) -> String {
+/// The hash of all records, and of `state.json` where that is covered.
+fn seal(records: &BTreeMap<String, Bytes>, state: Option<&[u8]>) -> String {
     let mut hash = Fingerprint::new();
-    for (name, record) in records {
+    let records = records.iter().map(|(name, record)| (name.as_str(), &record[..]));
+    for (name, record) in records.chain(state.map(|state| (STATE, state))) {
         hash.bytes(name.as_bytes());
         hash.number(record.len() as u64);
         hash.bytes(record);
     }
     hash.hex()
+}
+
+/// Moves a whole checkpoint to its place. One that is there already is moved aside before and
+/// removed after, so that a kill in between loses neither.
+fn replace(scratch: &Path, path: &Path) -> io::Result<()> {
+    let aside = aside(path);
+    match fs::rename(path, &aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Err(error) = fs::rename(scratch, path) {
+        let _ = fs::rename(&aside, path); // the first error is the one to report
+        return Err(error);
+    }
+    let _ = fs::remove_dir_all(&aside); // the next start removes it otherwise
+    Ok(())
+}
+
+/// Where the checkpoint `step-N` is while it is replaced: `.step-N.old`.
+fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.old"))
+}
+
+/// Removes what killed processes left of writing checkpoints, and puts a checkpoint back that was
+/// about to be replaced. The caller holds the lock of the run.
+pub(super) fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_prefix('.')) else { continue };
+        if !name.starts_with("step-") {
+            continue;
+        }
+        let replaced = name.strip_suffix(".old").map(|name| folder.join(name));
+        match replaced {
+            // What stays does no harm.
+            Some(path) if !path.exists() => drop(fs::rename(entry.path(), path)),
+            None if !name.ends_with(".tmp") => {}
+            _ => drop(fs::remove_dir_all(entry.path())),
+        }
+    }
 }
 
 fn remove(path: &Path) -> Result<(), TrainError> {
@@ -175,5 +245,81 @@ fn remove(path: &Path) -> Result<(), TrainError> {
             Err(error).at("remove", path).map_err(TrainError::from)
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(step: u64) -> Checkpoint {
+        let state = serde_json::json!({
+            "step": step, "data": "d", "statistics": [0.5], "threads": 2, "chunk": null,
+            "work": { "items": 7, "backward": 3 }, "best": null, "watch": CollapseWatch::default(),
+            "softened": [], "good": null,
+        });
+        let records = [("encoder.bpk", "weights"), (CONFIG, "seed = 0\n")];
+        let record = |text: &str| Bytes::from_bytes_vec(text.as_bytes().to_vec());
+        Checkpoint {
+            state: serde_json::from_value(state).unwrap(),
+            records: records.map(|(name, text)| (name.to_owned(), record(text))).into(),
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_of_any_file_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = checkpoint(3).write(folder.path()).unwrap();
+        let read = Checkpoint::read(&path).unwrap();
+        assert_eq!((read.state.step, read.config()), (3, Some("seed = 0\n")));
+        for file in [STATE, SEAL, CONFIG, "encoder.bpk"] {
+            let file = path.join(file);
+            let whole = fs::read(&file).unwrap();
+            for place in 0..whole.len() {
+                let mut bytes = whole.clone();
+                bytes[place] ^= 1;
+                fs::write(&file, &bytes).unwrap();
+                assert!(Checkpoint::read(&path).is_err(), "{} at {place}", file.display());
+                fs::write(&file, &whole[..place]).unwrap();
+                assert!(Checkpoint::read(&path).is_err(), "{} cut", file.display());
+            }
+            fs::write(&file, &whole).unwrap();
+        }
+        fs::remove_file(path.join(SEAL)).unwrap();
+        assert!(Checkpoint::read(&path).is_err());
+    }
+
+    #[test]
+    fn checkpoints_of_earlier_versions_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = checkpoint(3).write(folder.path()).unwrap();
+        fs::remove_file(path.join(SEAL)).unwrap();
+        let mut state: serde_json::Value =
+            serde_json::from_slice(&fs::read(path.join(STATE)).unwrap()).unwrap();
+        let object = state.as_object_mut().unwrap();
+        object.remove("collapsed");
+        object.remove("unfinished");
+        object.insert("records".to_owned(), serde_json::json!(["encoder.bpk"]));
+        let mut records = checkpoint(3).records;
+        records.remove(CONFIG);
+        object.insert("seal".to_owned(), seal(&records, None).into());
+        fs::write(path.join(STATE), state.to_string()).unwrap();
+        assert_eq!(Checkpoint::read(&path).unwrap().config(), None);
+        fs::write(path.join("encoder.bpk"), "damaged").unwrap();
+        assert!(Checkpoint::read(&path).is_err());
+    }
+
+    #[test]
+    fn what_a_kill_leaves_is_put_back_or_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let path = checkpoint(3).write(folder.path()).unwrap();
+        fs::rename(&path, at(".step-00000003.old")).unwrap();
+        fs::create_dir(at(".step-00000004.tmp")).unwrap();
+        fs::create_dir(at(".other.tmp")).unwrap();
+        remove_leftovers(folder.path());
+        assert_eq!(Checkpoint::read(&path).unwrap().state.step, 3);
+        assert!(at(".other.tmp").exists() && !at(".step-00000004.tmp").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

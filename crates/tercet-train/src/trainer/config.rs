@@ -134,6 +134,10 @@ pub struct TrainConfig {
     /// standardised as ImageNet's were. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
+    /// A model file whose weights, architecture and preprocessing the run starts from. Default
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// Stages of the body that do not learn. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
@@ -236,6 +240,7 @@ impl Default for TrainConfig {
             pooling: None,
             embedding_dim: None,
             pretrained: None,
+            from: None,
             freeze: None,
             backbone_learning_rate: None,
             learning_rate: 1e-3,

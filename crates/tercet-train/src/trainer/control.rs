@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tercet::{Labels, Memory, Outcome};
 
+use super::attend::attend;
 use super::average::Average;
 use super::best::Best;
-use super::checkpoint::{Checkpoint, State};
+use super::checkpoint::{CONFIG, Checkpoint, State};
 use super::collapse::{Condition, OnCollapse, collapse_value};
 use super::memory::{pack, unpack};
 use super::monitor::{CollapseLine, JudgedLine, JudgedOn, Line};
@@ -18,7 +19,7 @@ use super::optimizer::Optimizer;
 use super::prepared::{batch_shape, sampler};
 use super::run::Metrics;
 use super::softening::{Easing, Softening, eased};
-use super::{Before, Event, Keep, TrainError, Trainer, Work, fresh};
+use super::{Before, Event, Keep, Left, TrainError, Trainer, Work, fresh};
 use crate::encoder::Encoder;
 
 /// By how much a judgement must be better to count as a sign of life, whatever the loss says.
@@ -89,12 +90,24 @@ impl Trainer<'_> {
     pub(super) fn observe(&mut self, outcome: &Outcome, labels: &Labels) {
         let value = collapse_value(&self.objective, labels, &outcome.census);
         let patience = self.config.collapse_patience();
-        self.collapsed = self.state.watch.observe(self.state.step, outcome, value, patience);
+        self.state.collapsed = self.state.watch.observe(self.state.step, outcome, value, patience);
     }
 
     /// Whether a judgement follows a step.
     pub(super) fn is_judged(&self, step: u64) -> bool {
         step.is_multiple_of(self.config.judge_interval()) || step == self.config.steps
+    }
+
+    /// What follows a step, if the run was stopped after the step and before that.
+    pub(super) fn finish_step(
+        &mut self,
+        metrics: &mut Metrics,
+    ) -> Result<Option<Turn>, TrainError> {
+        let mut phases = self.config.phases()?.into_iter();
+        if let Some(phase) = phases.find(|phase| self.state.step <= phase.until) {
+            self.objective = eased(phase.objective, &self.state.softened);
+        }
+        self.after_step(metrics)
     }
 
     /// Judges, notices a collapse, writes a checkpoint, each if it is time for it.
@@ -103,9 +116,9 @@ impl Trainer<'_> {
         if self.is_judged(step) {
             self.judge(metrics)?;
         }
-        if std::mem::take(&mut self.collapsed)
-            && let Some(turn) = self.collapse(metrics)?
-        {
+        let is_collapsed = std::mem::take(&mut self.state.collapsed);
+        self.state.unfinished = false;
+        if is_collapsed && let Some(turn) = self.collapse(metrics)? {
             return Ok(Some(turn));
         }
         if step.is_multiple_of(self.config.checkpoint_every) || self.is_done() {
@@ -115,8 +128,10 @@ impl Trainer<'_> {
     }
 
     fn judge(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
-        let Some(judged) = self.evaluate_during(self.shown())? else { return Ok(()) };
         let step = self.state.step;
+        let save = || Left { step: Some(step), saved: self.save(&self.encoder, &self.state) };
+        let judged = attend(self.around, save, || self.evaluate_during(self.shown()))?;
+        let Some(judged) = judged else { return Ok(()) };
         let line = Line::Judged(JudgedLine {
             step,
             on: self.judged_on(),
@@ -201,10 +216,15 @@ impl Trainer<'_> {
         if state.data != self.state.data || state.statistics != self.state.statistics {
             return Err(TrainError::DataChanged(self.config.source.clone()));
         }
+        if let Some(start) =
+            self.prepared.start.as_ref().filter(|_| state.start != self.state.start)
+        {
+            return Err(TrainError::StartChanged(start.path().to_owned()));
+        }
         let (then, now) = (state.threads, rayon::current_num_threads());
         if then != now {
             self.tell(Event::Warning(format!(
-                "this run began with {then} threads and goes on with {now}: the result will differ in rounding (`--threads {then}` keeps it)"
+                "this run began with {then} threads and is continued with {now}: the result will differ in rounding (`--threads {then}` keeps it the same)"
             )));
         }
         let bad = |reason: String| TrainError::BadRun { path: self.run.checkpoints(), reason };
@@ -252,15 +272,44 @@ impl Trainer<'_> {
         self.memory = memory;
     }
 
+    /// Takes on the larger number of steps that a resumed run is asked for.
+    pub(super) fn extend(&mut self) -> Result<(), TrainError> {
+        let Some(before) = self.run.extended() else { return Ok(()) };
+        let done = self.state.step;
+        if self.config.steps <= done {
+            return Err(TrainError::NothingToAdd { done });
+        }
+        // An earlier end by patience is over; evaluations count from here.
+        if let Some(best) = &mut self.state.best {
+            best.without_gain = 0;
+        }
+        self.tell(Event::Warning(format!(
+            "{} steps instead of {before}: from step {} on, learning rate, evaluations and other shares of the steps are those of a run of {0} steps",
+            self.config.steps,
+            done + 1
+        )));
+        Ok(())
+    }
+
     pub(super) fn checkpoint(&mut self) -> Result<(), TrainError> {
         // Where a run happens to be interrupted must not decide what it goes back to.
         let step = self.state.step;
         if step.is_multiple_of(self.config.checkpoint_every) && self.state.watch.is_at_ease() {
             self.state.good = Some(step);
         }
+        self.save(&self.encoder, &self.state)?;
+        self.tell(Event::Checkpoint { step: self.state.step });
+        Ok(())
+    }
+
+    /// Writes a checkpoint of this network and state, and of all else as it is.
+    pub(super) fn save(&self, encoder: &Encoder, state: &State) -> Result<(), TrainError> {
+        if !self.run.is_ours() {
+            return Ok(()); // a run that is only planned writes nothing
+        }
         let bad = |error| self.unwritten(error);
         let mut records = BTreeMap::new();
-        records.insert(ENCODER.to_owned(), weights(&self.encoder).map_err(bad)?);
+        records.insert(ENCODER.to_owned(), weights(encoder).map_err(bad)?);
         let optimizer = self.optimizer.to_record().into_bytes();
         records.insert(OPTIMIZER.to_owned(), optimizer.map_err(|error| bad(error.to_string()))?);
         if let Some(average) = &self.average {
@@ -273,8 +322,9 @@ impl Trainer<'_> {
             let memory = pack(memory).map_err(bad)?;
             records.insert(MEMORY.to_owned(), Record::from_bytes_vec(memory));
         }
-        Checkpoint { state: self.state.clone(), records }.write(&self.run.checkpoints())?;
-        self.tell(Event::Checkpoint { step: self.state.step });
+        let config = self.run.config_text(self.config)?.into_bytes();
+        records.insert(CONFIG.to_owned(), Record::from_bytes_vec(config));
+        Checkpoint { state: state.clone(), records }.write(&self.run.checkpoints())?;
         Ok(())
     }
 

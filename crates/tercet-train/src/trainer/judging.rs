@@ -58,7 +58,8 @@ impl Trainer<'_> {
         let untrained = fresh(self.config, &self.prepared, &self.learning)?;
         let untrained = self.embed_items(&untrained, &self.prepared.split.holdout)?;
         let untrained = Retrieval::leave_one_out(untrained.view(), &self.holdout, self.metric)?;
-        self.tell(Event::Baseline("untrained", &untrained));
+        let name = if self.prepared.start.is_some() { "start" } else { "untrained" };
+        self.tell(Event::Baseline(name, &untrained));
         let (pixels, features) = match *self.prepared.examples {
             Examples::Images(_) => (Some(raw), None),
             Examples::Vectors(_) => (None, Some(raw)),

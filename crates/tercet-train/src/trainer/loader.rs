@@ -1,8 +1,10 @@
 //! Batches made ready ahead of time, in order, by threads.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use tercet::PkSampler;
 
@@ -51,17 +53,22 @@ impl Recipe {
     }
 }
 
-/// Yields the batches of the steps `start..end` in order. Thread i of n makes the steps start + i,
+/// Time between two looks at the stop while a batch is awaited.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Yields the batches of the steps `start..end` in order; [`DataError::Interrupted`] instead of a
+/// batch that is not ready when a stop is asked for. Thread i of n makes the steps start + i,
 /// start + i + n…, so that what is yielded does not depend on timing.
-pub(super) struct Loader {
+pub(super) struct Loader<'a> {
     threads: Vec<Receiver<Result<Batch, DataError>>>,
     next: u64,
     start: u64,
     end: u64,
+    stop: &'a AtomicBool,
 }
 
-impl Loader {
-    pub(super) fn new(recipe: Recipe, start: u64, end: u64) -> Self {
+impl<'a> Loader<'a> {
+    pub(super) fn new(recipe: Recipe, start: u64, end: u64, stop: &'a AtomicBool) -> Self {
         let count = threads(&recipe.examples, &recipe.augmentation);
         let recipe = Arc::new(recipe);
         let threads = (0..count as u64)
@@ -81,11 +88,11 @@ impl Loader {
                 receive
             })
             .collect();
-        Self { threads, next: start, start, end }
+        Self { threads, next: start, start, end, stop }
     }
 }
 
-impl Iterator for Loader {
+impl Iterator for Loader<'_> {
     type Item = Result<Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -94,6 +101,15 @@ impl Iterator for Loader {
         }
         let thread = (self.next - self.start) as usize % self.threads.len();
         self.next += 1;
-        self.threads[thread].recv().ok()
+        loop {
+            match self.threads[thread].recv_timeout(INTERVAL) {
+                Ok(batch) => return Some(batch),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if self.stop.load(Ordering::Relaxed) => {
+                    return Some(Err(DataError::Interrupted));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 }

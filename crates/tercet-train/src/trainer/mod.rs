@@ -1,5 +1,6 @@
 //! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
 
+mod attend;
 mod average;
 mod batch;
 mod best;
@@ -20,17 +21,21 @@ mod objective;
 mod optimizer;
 mod outcome;
 mod passes;
+mod plan;
 mod prepared;
 mod report;
 mod room;
 mod run;
 mod schedule;
+pub mod shell;
 mod softening;
+mod start;
 mod step;
 mod tensorboard;
 mod verdict;
 mod watch;
 
+pub use attend::Left;
 pub use batch::{BatchShape, Bytes, Chunk, Pool};
 pub use best::{Best, Keep, Monitor};
 pub use collapse::{Condition, OnCollapse, REMEDY};
@@ -41,7 +46,8 @@ pub use monitor::{CollapseLine, JudgedLine, JudgedOn, Line, StepLine};
 pub use objective::{Margin, Parts};
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub use outcome::{Before, Collapse, Count, Ended, Trained, Work};
-pub use run::RunFolder;
+pub use plan::{Plan, plan, steps_of};
+pub use run::{Progress, RunFolder, RunSummary};
 pub use schedule::{Schedule, ScheduleKind};
 pub use softening::{Easing, Softening};
 pub use verdict::{Notation, Verdict};
@@ -49,20 +55,23 @@ pub use watch::{Event, Surroundings};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Bytes as Record, Device};
 use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 
+use crate::data::DataError;
 use crate::encoder::Encoder;
 use crate::pretrained::Taken;
+use attend::attend;
 use average::Average;
 use checkpoint::State;
 use collapse::CollapseWatch;
 use control::Turn;
 use loader::{Batch, Loader, Recipe, batches_ahead};
 use optimizer::Optimizer;
+use passes::apart;
 use prepared::{Prepared, batch_shape, sampler};
 use room::{Task, chunk};
 use run::Metrics;
@@ -82,12 +91,22 @@ pub fn train(
 ) -> Result<Ended, TrainError> {
     let began = Instant::now();
     config.check()?;
-    let Some(prepared) = Prepared::new(config, surroundings)? else {
-        return Ok(Ended::Interrupted { step: None });
-    };
-    let trainer = Trainer::new(config, run, prepared, surroundings, began)?;
-    trainer.run()
+    let trainer = attend(
+        surroundings,
+        || Left { step: None, saved: Ok(()) },
+        || match Prepared::new(config, surroundings)? {
+            None => Ok(None),
+            Some(prepared) => Trainer::new(config, run, prepared, surroundings, began).map(Some),
+        },
+    );
+    match trainer? {
+        None => Ok(Ended::Interrupted { step: None }),
+        Some(trainer) => trainer.run(),
+    }
 }
+
+/// A step that takes this long is attended, so that a stop need not wait for its end.
+const SLOW: Duration = Duration::from_millis(500);
 
 struct Trainer<'a> {
     config: &'a TrainConfig,
@@ -119,8 +138,8 @@ struct Trainer<'a> {
     memory: Option<Memory>,
     state: State,
 
-    /// Whether the step just made showed a collapse.
-    collapsed: bool,
+    /// Whether the last step took long. The first one may.
+    is_slow: bool,
 }
 
 impl<'a> Trainer<'a> {
@@ -145,15 +164,8 @@ impl<'a> Trainer<'a> {
         for phase in config.phases()? {
             largest = largest.max(batch_shape(config, phase.batch, &train.labels)?.items());
         }
-        let task = Task {
-            encoder: &encoder,
-            input: prepared.examples.input().shape(),
-            parameters: encoder.parameters(),
-            batch: largest,
-            candidates: sampler.batch_size().max(largest),
-            batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
-        };
-        let chunk = chunk(config, &task)?;
+        let candidates = sampler.batch_size().max(largest);
+        let chunk = chunk(config, &task(config, &prepared, &encoder, largest, candidates)?)?;
         let mut trainer = Self {
             config,
             run,
@@ -181,8 +193,11 @@ impl<'a> Trainer<'a> {
                 watch: CollapseWatch::default(),
                 softened: Vec::new(),
                 good: None,
+                start: prepared.start.as_ref().map(|start| start.fingerprint.clone()),
+                collapsed: false,
+                unfinished: false,
             },
-            collapsed: false,
+            is_slow: true,
             began,
             prepared,
         };
@@ -190,6 +205,7 @@ impl<'a> Trainer<'a> {
         if let Some(restored) = run.restore_newest(|found| trainer.restored(found), &warn)? {
             trainer.take_up(restored);
         }
+        trainer.extend()?;
         if let Some(chunk) = trainer.state.chunk {
             (around.watch)(Event::Warning(format!(
                 "{chunk} items go through the network at once; the gradient is that of the whole batch"
@@ -200,7 +216,9 @@ impl<'a> Trainer<'a> {
 
     fn run(mut self) -> Result<Ended, TrainError> {
         self.run.begin(self.config)?;
-        let before = self.judge_baselines()?;
+        let step = self.state.step;
+        let left = move || Left { step: Some(step), saved: Ok(()) };
+        let before = attend(self.around, left, || self.judge_baselines())?;
         self.tell(Event::Started {
             step: self.state.step,
             train: Count::of(&self.prepared.train_labels()),
@@ -218,22 +236,25 @@ impl<'a> Trainer<'a> {
                 }
             }
         }
-        self.finish(before).map(|trained| Ended::Finished(Box::new(trained)))
+        // The last checkpoint holds all steps, so the rest can be done again at any time.
+        let step = self.state.step;
+        let left = move || Left { step: Some(step), saved: Ok(()) };
+        let trained = attend(self.around, left, || self.finish(before))?;
+        Ok(Ended::Finished(Box::new(trained)))
     }
 
     /// Phase after phase, until the run is done, interrupted, or has to go back.
     fn train(&mut self, metrics: &mut Metrics) -> Result<Turn, TrainError> {
+        if self.state.unfinished
+            && let Some(turn) = self.finish_step(metrics)?
+        {
+            return Ok(turn);
+        }
         while !self.is_done() {
             let end = self.enter_phase()?;
             let first = self.state.step;
-            let recipe = Recipe {
-                examples: self.prepared.examples.clone(),
-                sampler: self.sampler.clone(),
-                train: self.prepared.split.train.clone(),
-                augmentation: self.config.augmentation()?,
-                seed: self.config.seed,
-            };
-            let loader = Loader::new(recipe, first, end);
+            self.is_slow = true;
+            let loader = Loader::new(self.recipe()?, first, end, self.around.stop);
             let mut since = (Instant::now(), first);
             for batch in loader {
                 if self.around.stop.load(Ordering::Relaxed) {
@@ -242,6 +263,10 @@ impl<'a> Trainer<'a> {
                 }
                 let batch = match batch {
                     Ok(batch) => batch,
+                    Err(DataError::Interrupted) => {
+                        self.checkpoint()?;
+                        return Ok(Turn::Interrupted);
+                    }
                     Err(error) => {
                         self.checkpoint()?; // a file that went missing must not cost the steps so far
                         return Err(error.into());
@@ -270,12 +295,40 @@ impl<'a> Trainer<'a> {
         Ok(Turn::Done)
     }
 
+    /// What the loader makes batches of in this phase.
+    fn recipe(&self) -> Result<Recipe, TrainError> {
+        Ok(Recipe {
+            examples: self.prepared.examples.clone(),
+            sampler: self.sampler.clone(),
+            train: self.prepared.split.train.clone(),
+            augmentation: self.config.augmentation()?,
+            seed: self.config.seed,
+        })
+    }
+
+    /// What a step of this phase is made of.
+    fn task(&self) -> Result<Task<'_>, TrainError> {
+        let candidates = self.sampler.batch_size().max(self.batch);
+        task(self.config, &self.prepared, &self.encoder, self.batch, candidates)
+    }
+
     /// One step: the objective's gradient, then the optimiser's move.
     fn train_step(&mut self, batch: Batch) -> Result<Option<StepLine>, TrainError> {
         let step = self.state.step;
         let schedule = self.config.learning_schedule();
         let rate = schedule.rate_at(step) * softening::rate_share(&self.state.softened);
-        let (gradients, seen) = self.gradients(batch, rate)?;
+        let began = Instant::now();
+        let (gradients, seen) = match self.is_slow {
+            false => self.gradients(batch, rate)?,
+            true => {
+                // Batch norms move with the step, which does not count if it is left.
+                let before = apart(&self.encoder);
+                let step = self.state.step;
+                let save = || Left { step: Some(step), saved: self.save(&before, &self.state) };
+                attend(self.around, save, || self.gradients(batch, rate))?
+            }
+        };
+        self.is_slow = began.elapsed() >= SLOW;
         let (encoder, gradient_norm) = self.optimizer.step(
             rate,
             schedule.is_falling_at(step),
@@ -286,6 +339,7 @@ impl<'a> Trainer<'a> {
         self.remember(&seen)?;
         self.state.work += seen.work;
         self.state.step += 1;
+        self.state.unfinished = true;
         if let Some(average) = &mut self.average {
             average.add(&self.encoder, self.state.step);
         }
@@ -312,6 +366,24 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// What a step is made of, as far as its memory goes.
+fn task<'a>(
+    config: &TrainConfig,
+    prepared: &Prepared,
+    encoder: &'a Encoder,
+    batch: usize,
+    candidates: usize,
+) -> Result<Task<'a>, TrainError> {
+    Ok(Task {
+        encoder,
+        input: prepared.examples.input().shape(),
+        parameters: encoder.parameters(),
+        batch,
+        candidates,
+        batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
+    })
+}
+
 /// The network before its first step.
 fn fresh(
     config: &TrainConfig,
@@ -333,6 +405,9 @@ fn beginning(
     let mut encoder = architecture.init(shape, device)?;
     if let Some(directions) = &prepared.principal {
         encoder = encoder.starting_from(directions.view(), device);
+    }
+    if let Some(start) = &prepared.start {
+        encoder = start.put_into(encoder)?;
     }
     let mut taken = None;
     if let Some(weights) = &prepared.pretrained {

@@ -8,6 +8,7 @@ use tercet::{Labels, PkSampler, Sampling};
 
 use super::batch::BatchShape;
 use super::config::{ConfigError, TrainConfig};
+use super::start::Start;
 use super::{Event, Surroundings, TrainError};
 use crate::data::{
     BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) fingerprint: String,
     /// Weights that the encoder's body starts from.
     pub(super) pretrained: Option<StateDict>,
+    /// The model that the encoder starts from.
+    pub(super) start: Option<Start>,
     /// The principal components of vectors, D×D', from which a head with fewer components starts.
     pub(super) principal: Option<Array2<f32>>,
 }
@@ -41,11 +44,12 @@ impl Prepared {
         if let Some(label_from) = &config.label_from {
             source = source.with_label_from(label_from.clone())?;
         }
+        let start = Start::of(config)?;
         let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
-        let catalogue = source.catalogue()?;
+        let catalogue = training(source.catalogue()?)?;
         catalogue.needs_good(config.skip_bad)?;
-        let catalogue = catalogue.training()?;
-        // Batches that the classes cannot give are told before the images are decoded.
+        refuse_untrainable(&catalogue)?;
+        // Batches that the classes cannot give are reported before the images are decoded.
         let split = config.split(&catalogue.labels)?;
         for phase in config.phases()? {
             sampler(config, phase.batch, &catalogue.select(&split.train))?;
@@ -60,6 +64,8 @@ impl Prepared {
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
         let input = config.input(&source, &catalogue)?;
+        // A model must see in further training what it saw before.
+        let input = start.as_ref().map_or(input, |start| start.card.preprocessing.clone());
         let prepared = Examples::prepare(catalogue, &input, &options, &progress);
         let (examples, skipped) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
@@ -70,6 +76,7 @@ impl Prepared {
         }
         let split = config.split(&examples.catalogue().labels)?;
         let examples = Arc::new(match examples {
+            examples if start.is_some() => examples,
             Examples::Images(pixels) if pretrained.is_some() => {
                 let (mean, std) = (pretrained::MEAN.to_vec(), pretrained::STD.to_vec());
                 Examples::Images(pixels.with_statistics(mean, std)?)
@@ -84,8 +91,19 @@ impl Prepared {
             vectors => vectors,
         });
         let fingerprint = examples.catalogue().fingerprint();
-        let principal = principal(config, &examples, &split.train)?;
-        Ok(Some(Self { examples, split, skipped, fingerprint, pretrained, principal }))
+        let principal = match start {
+            Some(_) => None,
+            None => principal(config, &examples, &split.train)?,
+        };
+        let prepared = Self { examples, split, skipped, fingerprint, pretrained, start, principal };
+        let seen = prepared
+            .start
+            .as_ref()
+            .and_then(|start| start.seen_before(&prepared.fingerprint, &prepared.held_out()));
+        if let Some(note) = seen {
+            (around.watch)(Event::Warning(note));
+        }
+        Ok(Some(prepared))
     }
 
     /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
@@ -107,6 +125,33 @@ impl Prepared {
 
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
         self.examples.catalogue().labels.select(items)
+    }
+}
+
+/// The items to train on. Where there are none because none of them is understood, the first such
+/// item is named.
+fn training(catalogue: Catalogue) -> Result<Catalogue, DataError> {
+    let bad = catalogue.bad.first().cloned();
+    let items = catalogue.bad.len();
+    match (catalogue.training(), bad) {
+        (Ok(training), Some(first)) if training.is_empty() => {
+            Err(DataError::AllBad { first, items })
+        }
+        (Err(DataError::NoTraining { .. }), Some(first)) => Err(DataError::AllBad { first, items }),
+        (training, _) => training,
+    }
+}
+
+/// Refuses a source in which nothing can be trained on before classes are held out: that they cannot
+/// be would not say why.
+fn refuse_untrainable(catalogue: &Catalogue) -> Result<(), TrainError> {
+    match usable(&catalogue.labels) {
+        0 | 1 => Err(TrainError::TooFewClasses {
+            source_text: catalogue.source.clone(),
+            classes: catalogue.labels.class_count(),
+            pairs: usable(&catalogue.labels),
+        }),
+        _ => Ok(()),
     }
 }
 

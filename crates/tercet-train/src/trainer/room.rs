@@ -45,11 +45,8 @@ pub(super) fn chunk(config: &TrainConfig, task: &Task) -> Result<Option<usize>, 
         (Chunk::Auto, Some(Bytes(limit))) => limit,
         (Chunk::Auto, None) => machine() / 2,
     };
-    let kept = VALUE * encoder.activations(input) as u64;
-    let item = kept + (BACKWARD * kept as f64) as u64;
-    let numbers = input.channels * input.height * input.width;
-    let batches = (2 + task.batches_ahead) * task.candidates * numbers; // the step's, and its copy
-    let fixed = VALUE * (WEIGHTS * task.parameters as u64 + batches as u64);
+    let item = item(encoder, input);
+    let fixed = fixed(task);
     let fit = limit.saturating_sub(fixed) / item;
     if fit >= batch as u64 {
         return Ok(None);
@@ -64,6 +61,26 @@ pub(super) fn chunk(config: &TrainConfig, task: &Task) -> Result<Option<usize>, 
         .into());
     }
     Ok(Some(fit as usize))
+}
+
+/// The estimated memory of a step, in bytes, with so many items in the network at once.
+pub(super) fn memory(task: &Task, chunk: Option<usize>) -> u64 {
+    let at_once = chunk.map_or(task.batch, |chunk| chunk.min(task.batch));
+    fixed(task) + item(task.encoder, task.input) * at_once as u64
+}
+
+/// Bytes of one item in the network, forward and back.
+fn item(encoder: &Encoder, input: InputShape) -> u64 {
+    let kept = VALUE * encoder.activations(input) as u64;
+    kept + (BACKWARD * kept as f64) as u64
+}
+
+/// Bytes of the weights, of what the optimiser keeps of them, and of the batches.
+fn fixed(task: &Task) -> u64 {
+    let InputShape { channels, height, width } = task.input;
+    // The step's batch and its copy, and those that are prepared.
+    let batches = (2 + task.batches_ahead) * task.candidates * channels * height * width;
+    VALUE * (WEIGHTS * task.parameters as u64 + batches as u64)
 }
 
 /// The memory of the machine, or of the group of processes that this one belongs to.

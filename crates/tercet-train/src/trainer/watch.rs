@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use tercet::Retrieval;
 
-use super::{Count, Line, Phase};
+use super::{Count, Left, Line, Phase};
 use crate::data::BadItem;
 
 /// What a run tells while it goes on.
@@ -63,4 +63,7 @@ pub struct Surroundings<'a> {
     pub watch: &'a (dyn Fn(Event) + Sync),
     /// Once true, the run stops at the next step, after a checkpoint.
     pub stop: &'a AtomicBool,
+    /// Called if the next step is too far away: the checkpoint is written, and this is to end the
+    /// process. If it returns, or there is none, the run stops at the next step.
+    pub leave: Option<&'a (dyn Fn(Left) + Sync)>,
 }

@@ -7,10 +7,11 @@ use anyhow::{Context, bail};
 use tercet_gallery::{Error, ReadGallery};
 use tercet_train::data::Source;
 use tercet_train::model::Model;
-use tercet_train::trainer::RunFolder;
+use tercet_train::shell;
 
+use crate::General;
+use crate::commands::runs;
 use crate::exit::Usage;
-use crate::{General, progress};
 
 /// A model and the bytes of its file, to be kept in the gallery.
 pub(super) struct Chosen {
@@ -35,13 +36,13 @@ impl Chosen {
             return Self::load(path);
         }
         let name = source.name();
-        let Some(path) = RunFolder::newest_model(Path::new("runs"), &name) else {
+        let Some(path) = runs::newest_model(general, &name) else {
             bail!(Usage(format!(
                 "no model was trained on this source here (runs/{name}-1): name one with --model, \
-                 or train one: tercet train {source}"
+                 or train one: {}",
+                shell::command(["tercet", "train", &source.to_string()])
             )));
         };
-        progress::remark(general, format!("model {} (--model takes another)", path.display()));
         Self::load(&path)
     }
 }

@@ -1,0 +1,162 @@
+//! What a run would be: everything up to its first step, and a few steps to measure.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::attend::{Left, attend};
+use super::loader::Loader;
+use super::prepared::{Prepared, batch_shape};
+use super::room::memory;
+use super::{Count, RunFolder, Surroundings, TrainConfig, TrainError, Trainer};
+use crate::data::{DataError, Source};
+
+/// Steps that are measured, after one that is not: the first step allocates memory.
+const MEASURED: u64 = 5;
+
+/// No further step is measured after this time.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Held-out items that are embedded to measure an evaluation.
+const EMBEDDED: usize = 256;
+
+/// Evaluations beside those along the way: the untrained network and the trained one, with its
+/// verification.
+const OTHERS: f64 = 3.0;
+
+/// What a run would be, as `tercet train --dry-run --json` prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// Where the items come from.
+    pub source: String,
+    /// The objective's name.
+    pub objective: String,
+    /// The architecture's name.
+    pub encoder: String,
+    /// Weights of the network that are learnt.
+    pub parameters: usize,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Classes × items of a batch.
+    pub batch: String,
+    /// Items of a batch.
+    pub batch_items: usize,
+    /// How often the run looks at each training item, on average.
+    pub epochs: f64,
+    /// What is trained on.
+    pub train: Count,
+    /// What is chosen by along the way.
+    pub validation: Count,
+    /// What is kept apart.
+    pub holdout: Count,
+    /// Items that go through the network at once; none if a whole batch does.
+    pub chunk: Option<usize>,
+    /// Estimated memory in bytes: items, batches, network, gradients.
+    pub memory_bytes: u64,
+    /// Steps that were measured.
+    pub measured_steps: u64,
+    /// Mean time of a measured step.
+    pub seconds_per_step: f64,
+    /// Estimated time of all steps and evaluations.
+    pub seconds: f64,
+    /// Items that `skip-bad` leaves out.
+    pub skipped: usize,
+}
+
+/// Prepares a run, makes a few steps and forgets them. Writes nothing. None if interrupted.
+///
+/// # Errors
+/// Settings or data that cannot be used.
+pub fn plan(config: &TrainConfig, around: &Surroundings) -> Result<Option<Plan>, TrainError> {
+    config.check()?;
+    let run = RunFolder::only_named("".as_ref());
+    let left = || Left { step: None, saved: Ok(()) };
+    attend(around, left, || {
+        let Some(prepared) = Prepared::new(config, around)? else { return Ok(None) };
+        Trainer::new(config, &run, prepared, around, Instant::now())?.plan()
+    })
+}
+
+/// The steps of a number of epochs, with the training items and the items of a batch that they come
+/// from: ⌈epochs · items / batch⌉.
+///
+/// # Errors
+/// Settings or a source that cannot be used.
+pub fn steps_of(config: &TrainConfig, epochs: f64) -> Result<(u64, usize, usize), TrainError> {
+    let mut source: Source = config.source.parse()?;
+    if let Some(labels) = &config.labels {
+        source = source.with_labels(labels.clone())?;
+    }
+    if let Some(label_from) = &config.label_from {
+        source = source.with_label_from(label_from.clone())?;
+    }
+    let catalogue = source.catalogue()?.training()?;
+    let split = config.split(&catalogue.labels)?;
+    let train = catalogue.labels.select(&split.train);
+    let batch = batch_shape(config, config.batch, &train)?.items();
+    let steps = (epochs * train.len() as f64 / batch.max(1) as f64).ceil().max(1.0);
+    Ok((steps as u64, train.len(), batch))
+}
+
+impl Trainer<'_> {
+    fn plan(mut self) -> Result<Option<Plan>, TrainError> {
+        let end = self.enter_phase()?.min(MEASURED + 1);
+        let loader = Loader::new(self.recipe()?, 0, end, self.around.stop);
+        let (began, mut first) = (Instant::now(), None);
+        let mut measured = 0;
+        for batch in loader {
+            let batch = match batch {
+                Err(DataError::Interrupted) => return Ok(None),
+                batch => batch?,
+            };
+            self.train_step(batch)?;
+            match first {
+                None => first = Some(Instant::now()),
+                Some(_) => measured += 1,
+            }
+            if began.elapsed() > LONG {
+                break;
+            }
+        }
+        // Of a run of one step, or of very long steps, the first is all there is.
+        let since = first.filter(|_| measured > 0).unwrap_or(began);
+        let seconds_per_step = since.elapsed().as_secs_f64() / measured.max(1) as f64;
+        let evaluation = self.seconds_of_an_evaluation()?;
+        let evaluations = self.config.steps / self.config.judge_interval();
+        let steps = self.config.steps as f64 * seconds_per_step;
+        let train = self.prepared.train_labels();
+        let batch = batch_shape(self.config, self.config.batch, &train)?;
+        Ok(Some(Plan {
+            source: self.prepared.examples.catalogue().source.clone(),
+            objective: self.config.objective_name(),
+            encoder: self.config.encoder.clone(),
+            parameters: self.encoder.parameters(),
+            steps: self.config.steps,
+            batch: batch.to_string(),
+            batch_items: batch.items(),
+            epochs: self.config.steps as f64 * batch.items() as f64 / train.len().max(1) as f64,
+            train: Count::of(&train),
+            validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
+            holdout: Count::of(&self.holdout),
+            chunk: self.state.chunk,
+            memory_bytes: memory(&self.task()?, self.state.chunk)
+                + self.prepared.examples.cached_bytes(),
+            measured_steps: measured.max(1),
+            seconds_per_step,
+            seconds: steps + (evaluations as f64 + OTHERS) * evaluation,
+            skipped: self.prepared.skipped.len(),
+        }))
+    }
+
+    /// Time of embedding all items that are evaluated, from some of them.
+    fn seconds_of_an_evaluation(&self) -> Result<f64, TrainError> {
+        let holdout = &self.prepared.split.holdout;
+        let some = &holdout[..holdout.len().min(EMBEDDED)];
+        if some.is_empty() {
+            return Ok(0.0);
+        }
+        let began = Instant::now();
+        self.embed_items(&self.encoder, some)?;
+        Ok(began.elapsed().as_secs_f64() * holdout.len() as f64 / some.len() as f64)
+    }
+}
