@@ -179,7 +179,7 @@ fn parts(
     // All images of a part in one folder that is no class, as `val/images`.
     let is_alone = |part: &Inside<'_>| {
         let is_general = |name: &&str| GENERAL.contains(&name.to_lowercase().as_str());
-        part.folders.len() == 1 && part.folders.iter().all(|name| is_general(name))
+        part.folders.len() == 1 && part.folders.iter().all(is_general)
     };
     let bare: Vec<&Inside<'_>> =
         named.iter().copied().filter(|part| !part.holds_folders() || is_alone(part)).collect();
