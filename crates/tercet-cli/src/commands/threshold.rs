@@ -70,6 +70,7 @@ impl DecidingAmongMany {
     }
 
     /// Whether the rate was given and not the default.
+    #[cfg(feature = "gallery")]
     pub(crate) fn asks_for_rate(&self) -> bool {
         self.false_matches.is_some()
     }
