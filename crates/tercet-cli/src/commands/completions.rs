@@ -30,11 +30,17 @@ pub(crate) struct Man {
     /// Write a page for each command into this folder, instead of that of `tercet` to the terminal.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Print the reference of all commands as one Markdown page instead.
+    #[arg(long, conflicts_with = "out")]
+    markdown: bool,
 }
 
 impl Man {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         let command = crate::command();
+        if self.markdown {
+            return write(crate::help::markdown(command).as_bytes());
+        }
         let Some(folder) = self.out else {
             let mut text = Vec::new();
             clap_mangen::Man::new(command).render(&mut text).context("cannot write the page")?;

@@ -2,9 +2,11 @@
 //! (`-h`) with the flags that most people need.
 
 mod hints;
+mod markdown;
 mod pages;
 
 pub(crate) use hints::hint;
+pub(crate) use markdown::page as markdown;
 
 use std::fmt::Write;
 

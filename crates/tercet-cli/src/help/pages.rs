@@ -131,6 +131,7 @@ pub(super) const PAGES: &[Page] = &[
         short: &[],
         headings: &[],
         examples: "  tercet man                   the page of `tercet`, for man -l -
-  tercet man --out man1        a page for each command in the folder man1",
+  tercet man --out man1        a page for each command in the folder man1
+  tercet man --markdown        all commands, flags and defaults as one Markdown page",
     },
 ];
