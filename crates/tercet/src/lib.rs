@@ -95,3 +95,12 @@ pub use same_items::SameItems;
 pub use sampler::{PkSampler, Sampling};
 pub use verification::Verification;
 pub use watch::Watch;
+
+/// The examples of the book and of the page of this crate are compiled and run as tests.
+#[cfg(doctest)]
+mod documented {
+    #[doc = include_str!("../../../docs/book/src/how-to/rust.md")]
+    struct Book;
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+}
