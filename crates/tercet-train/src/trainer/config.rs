@@ -90,7 +90,7 @@ pub struct TrainConfig {
     /// Steps before the memory begins to fill and to serve. Default: a tenth of the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_start: Option<u64>,
-    /// The objective. Default `facenet` (GUIDE.md, "Objectives", has the measurements).
+    /// The objective. Default `facenet`: docs/book/src/explanation/objectives.md has the measurements.
     pub objective: Preset,
     /// How distances are measured; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,7 +283,7 @@ pub struct ConfigError {
 
 impl TrainConfig {
     /// The defaults for a source: those of [`TrainConfig::default`], and for vectors a head that
-    /// starts as the identity (GUIDE.md, "Train on features", has the measurements).
+    /// starts as the identity: docs/book/src/how-to/features.md has the measurements.
     pub fn suited_to(source: &Source) -> Self {
         let config = Self { source: source.to_string(), ..Self::default() };
         match source {
