@@ -90,7 +90,7 @@ pub struct TrainConfig {
     /// Steps before the memory begins to fill and to serve. Default: a tenth of the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_start: Option<u64>,
-    /// The objective. Default `facenet`: docs/book/src/explanation/objectives.md has the measurements.
+    /// The objective. Default `facenet`: docs/book/src/explanation/objectives.md has the figures.
     pub objective: Preset,
     /// How distances are measured; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
