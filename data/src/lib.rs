@@ -75,6 +75,11 @@ pub static EMOJI: Sheets = Sheets {
     columns: 40,
 };
 
+/// The example of the crate's page is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -182,6 +182,11 @@ pub fn reader(location: &str) -> Result<Box<dyn ReadGallery>, Error> {
 #[cfg(not(feature = "postgres"))]
 const NO_DATABASE: Error = Error::NotBuilt { what: "galleries in PostgreSQL" };
 
+/// The example of the crate's page is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use super::*;

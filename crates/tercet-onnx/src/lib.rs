@@ -27,3 +27,8 @@ pub use absent::OnnxEncoder;
 pub use encoder::OnnxEncoder;
 pub use error::OnnxError;
 pub use options::{Layout, OnnxOptions};
+
+/// The example of the crate's page is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

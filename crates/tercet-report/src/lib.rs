@@ -44,3 +44,8 @@ pub use parts::{
     Picture, Quantity, Strip,
 };
 pub use training::{Judged, TrainingReport};
+
+/// The example of the crate's page is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -191,3 +191,8 @@ async fn watch(service: Arc<Service>) {
         let _ = service.gallery.look_again().await;
     }
 }
+
+/// The example of the crate's page is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -36,3 +36,8 @@ pub use model::Model;
 pub use trainer::shell;
 pub use trainer::{TrainConfig, train};
 pub use views::Views;
+
+/// The example of the crate's page is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
