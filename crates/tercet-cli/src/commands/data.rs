@@ -28,7 +28,8 @@ enum Look {
     Info {
         /// `kind:PATH`, or a path whose kind is recognised.
         source: String,
-        /// For vectors without labels: `.npy` of integers or texts, or text with one label a line.
+        /// For vectors without labels: `.npy` of integers or texts, or text with one label on each
+        /// line.
         #[arg(long)]
         labels: Option<PathBuf>,
         /// Take the class from the names of the files in a folder: a regular expression with one
@@ -48,7 +49,7 @@ struct Preview {
     /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
     #[arg(long, value_name = "REGEX")]
     label_from: Option<LabelFrom>,
-    /// As of `tercet train`: none, glyph, photo, reid, with changes such as glyph:rotate=20
+    /// As in `tercet train`: none, glyph, photo, reid, with changes such as glyph:rotate=20
     /// [default: what suits the source].
     #[arg(long, value_name = "PRESET[:NAME=X,…]")]
     augment: Option<Augmentation>,

@@ -62,10 +62,10 @@ pub(crate) struct Serve {
     /// The largest picture, in millions of pixels.
     #[arg(long, value_name = "MEGAPIXELS", default_value_t = 50)]
     max_pixels: u64,
-    /// Pictures that may wait to be embedded; clients beyond that are asked to come back (503).
+    /// Pictures that may wait to be embedded; further clients get 503.
     #[arg(long, default_value_t = 64)]
     queue: usize,
-    /// Connections at once; beyond that idle ones are closed, or clients asked to come back (503).
+    /// Connections at once; beyond that idle ones are closed, or new clients get 503.
     #[arg(long, default_value_t = 512)]
     max_connections: usize,
     /// The same for the connections from one address [default: a quarter of --max-connections].

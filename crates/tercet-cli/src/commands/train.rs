@@ -65,7 +65,8 @@ struct Settings {
     /// `kind:PATH`, or a path whose kind is recognised [default: glyphs, embedded].
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
-    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    /// For `features` sources without labels: `.npy` of integers, or text with one label on each
+    /// line.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<PathBuf>,
@@ -74,16 +75,16 @@ struct Settings {
     #[arg(long, value_name = "REGEX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     label_from: Option<LabelFrom>,
-    /// Share of the classes kept apart to judge on [default: 0.2].
+    /// Share of the classes that are held out for the evaluation [default: 0.2].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout: Option<f64>,
-    /// Share of the classes kept apart to choose by, so that held-out figures stay honest
-    /// [default: 0, the held-out classes serve for both].
+    /// Share of further classes that are evaluated during the run, so that the held-out ones do not
+    /// choose the weights [default: 0, the held-out classes are used for both].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<f64>,
-    /// A file that names the classes to keep apart, one a line, instead of a share of them.
+    /// A file that names the classes to hold out, one on each line, instead of a share of them.
     #[arg(long, value_name = "FILE", conflicts_with = "holdout", value_parser = class_names)]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout_classes: Option<BTreeSet<String>>,
@@ -109,24 +110,24 @@ struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<Filter>,
-    /// What is done to training images: none, glyph, photo, reid, and what differs from it behind a
-    /// colon, as glyph:rotate=20,erase=0.5; numbers are crop, flip, shift, scale, rotate, shear,
+    /// How training images are changed: none, glyph, photo, reid, with other numbers after a colon,
+    /// such as glyph:rotate=20,erase=0.5; numbers are crop, flip, shift, scale, rotate, shear,
     /// colour, gray, invert, erase [default: none for glyphs; glyph for emoji, omniglot, idx; reid
     /// for market1501; else photo].
     #[arg(long, value_name = "PRESET[:NAME=X,…]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     augment: Option<Augmentation>,
-    /// How a batch is put together: classes (any), cameras (items of a class from several),
-    /// categories (classes of one) [default: classes].
+    /// How a batch is composed: classes (any), cameras (items of a class from several), categories
+    /// (classes of one) [default: classes].
     #[arg(long, value_name = "HOW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     sampling: Option<Sampling>,
-    /// What is kept apart as a whole: class or category [default: class].
+    /// What is held out as a whole: class or category [default: class].
     #[arg(long, value_name = "WHAT", conflicts_with = "holdout_classes")]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout_by: Option<HoldoutBy>,
-    /// The most memory that decoded images are kept in, as 512MiB; beyond it they are decoded each
-    /// time [default: 4GiB].
+    /// The most memory for decoded images, such as 512MiB; beyond it they are decoded each time
+    /// [default: 4GiB].
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_limit: Option<Bytes>,
@@ -138,12 +139,12 @@ struct Settings {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
-    /// Classes × items of a batch [default: 16x4, with fewer classes where there are fewer].
+    /// Classes × items of a batch [default: 16x4, with fewer classes if there are fewer].
     #[arg(long, value_name = "PxK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchShape>,
-    /// Candidates (PxK or a number) of which each step learns from the P·K of --batch that teach
-    /// most [default: none, from a batch as it is drawn].
+    /// Candidates (PxK or a number) of which the P·K of --batch with the longest gradient become
+    /// the batch [default: none, the batch is what was drawn].
     #[arg(long, value_name = "PxK|N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pool: Option<Pool>,
@@ -160,7 +161,7 @@ struct Settings {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<usize>,
-    /// Steps before the memory begins to fill and to serve [default: a tenth of the steps].
+    /// Steps before the memory begins to fill [default: a tenth of the steps].
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_start: Option<u64>,
@@ -207,7 +208,7 @@ struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<usize>,
-    /// Blocks of small-cnn [default: as the image size asks].
+    /// Blocks of small-cnn [default: by the image size].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     depth: Option<usize>,
@@ -215,8 +216,8 @@ struct Settings {
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<usize>,
-    /// What the head of small-cnn sees of the last map: flatten (every place), global (their mean)
-    /// [default: flatten].
+    /// What the head of small-cnn gets of the last map: flatten (every position), global (their
+    /// mean) [default: flatten].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pooling: Option<Pooling>,
@@ -245,11 +246,11 @@ struct Settings {
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f64>,
-    /// How it goes on from there: paper, cosine, one-cycle, constant [default: paper].
+    /// The learning rate over the steps: paper, cosine, one-cycle, constant [default: paper].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<ScheduleKind>,
-    /// Steps in which the rate rises to its height [default: 0; one-cycle: 0.3 of the steps].
+    /// Steps in which the rate rises to its maximum [default: 0; one-cycle: 0.3 of the steps].
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     warmup: Option<u64>,
@@ -277,26 +278,27 @@ struct Settings {
     #[arg(long, value_name = "B")]
     #[serde(skip_serializing_if = "Option::is_none")]
     falling_beta1: Option<f32>,
-    /// Decay of averaged weights, which then are judged and saved, such as 0.999 [default: 0, none].
+    /// Decay of averaged weights, which are then evaluated and saved, such as 0.999 [default: 0,
+    /// none].
     #[arg(long, value_name = "DECAY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ema: Option<f64>,
     /// Which weights become the model: last, best of those evaluated during the run, or auto: the
-    /// best, those before training included, where classes are held out [default: auto].
+    /// best, those before training included, if classes are held out [default: auto].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     keep: Option<Keep>,
-    /// What the best is judged by: map-at-r, recall-at-1, r-precision, map, mrr
+    /// The figure that decides which weights are best: map-at-r, recall-at-1, r-precision, map, mrr
     /// [default: map-at-r].
     #[arg(long, value_name = "FIGURE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     monitor: Option<Monitor>,
-    /// Judgements without a better one after which to stop [default: 0, never].
-    #[arg(long, value_name = "JUDGEMENTS")]
+    /// Evaluations without an improvement after which the run stops [default: 0, never].
+    #[arg(long, value_name = "EVALUATIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     patience: Option<u64>,
-    /// When all embeddings become equal: warn, stop, soften [default: soften; warn with an
-    /// objective of your own].
+    /// What to do when all embeddings become equal: warn, stop, soften [default: soften; warn with
+    /// an objective of your own].
     #[arg(long, value_name = "WHAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     on_collapse: Option<OnCollapse>,
@@ -313,7 +315,7 @@ struct Settings {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_every: Option<u64>,
-    /// Steps between two judgements on the held-out classes [default: a sixth of the steps].
+    /// Steps between two evaluations on the held-out classes [default: a sixth of the steps].
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     judge_every: Option<u64>,
@@ -321,7 +323,7 @@ struct Settings {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint_every: Option<u64>,
-    /// Where the model goes beside the run folder.
+    /// A second file for the model, besides the one in the run folder.
     #[arg(long, value_name = "MODEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<PathBuf>,

@@ -34,10 +34,10 @@ pub(crate) struct Cluster {
     /// A model of `tercet train`, or embeddings (`.safetensors`, `.parquet`, `.npy`).
     #[arg(value_name = "MODEL|EMBEDDINGS")]
     input: PathBuf,
-    /// For a model: `kind:PATH`, or a path whose kind is recognised. Labels are not looked at; a
-    /// folder of images without sub-folders will do.
+    /// For a model: `kind:PATH`, or a path whose kind is recognised. Labels are not used; a folder
+    /// of images without sub-folders is enough.
     source: Option<String>,
-    /// As of the other commands, for a folder that they take with it; the classes do not count here.
+    /// As in the other commands; the classes are not used here.
     #[arg(long, value_name = "REGEX")]
     label_from: Option<LabelFrom>,
     /// average-linkage, complete-linkage, single-linkage, ward, k-means, dbscan, hdbscan,
@@ -49,7 +49,7 @@ pub(crate) struct Cluster {
     /// This many groups, instead of a threshold.
     #[arg(long, value_name = "N", conflicts_with_all = ["threshold", "far", "false_matches"])]
     clusters: Option<usize>,
-    /// For dbscan and hdbscan: items that make a dense place or a group.
+    /// For dbscan and hdbscan: items that make a dense region or a group.
     #[arg(long, value_name = "N", default_value_t = 5)]
     min_items: usize,
     /// Write `id,group` for every item; groups are numbered from the largest, noise has none.
@@ -58,7 +58,7 @@ pub(crate) struct Cluster {
     /// Make a folder for each group of two or more, and hard links, or copies, of its pictures.
     #[arg(long, value_name = "DIR")]
     folders: Option<PathBuf>,
-    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model knows its own.
+    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model has its own.
     #[arg(long)]
     distance: Option<Distance>,
     /// For embeddings: L2-normalise them first.

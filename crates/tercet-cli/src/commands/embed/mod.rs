@@ -30,7 +30,8 @@ pub(crate) struct Embed {
     /// recognised.
     #[arg(value_names = ["MODEL", "SOURCE"], num_args = 1..=2, required = true)]
     operands: Vec<String>,
-    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    /// For `features` sources without labels: `.npy` of integers, or text with one label on each
+    /// line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Take the class from the names of the files in a folder: a regular expression with one group,

@@ -17,7 +17,7 @@ pub(super) struct Flags {
     /// themselves how items are prepared; for others, the flags below do.
     #[arg(long, value_name = "FILE")]
     pub(super) onnx: Option<PathBuf>,
-    /// Height x width of the images that enter the encoder, or one side of a square, where it takes
+    /// Height x width of the images that enter the encoder, or one side of a square, if it accepts
     /// any.
     #[arg(long, value_name = "HxW", requires = "onnx")]
     size: Option<ImageSize>,
@@ -33,7 +33,7 @@ pub(super) struct Flags {
     /// grey].
     #[arg(long, value_name = "S,…", value_delimiter = ',', requires = "onnx")]
     std: Option<Vec<f32>>,
-    /// The order of the axes, nchw or nhwc, where the file does not tell.
+    /// The order of the axes, nchw or nhwc, if the file does not say.
     #[arg(long, requires = "onnx")]
     layout: Option<Layout>,
     /// The output that holds the embeddings [default: the first].

@@ -25,7 +25,7 @@ pub(super) struct ClusteringOptions {
     /// For clustering: this many groups [default for k-means: the number of classes].
     #[arg(long, value_name = "N")]
     clusters: Option<usize>,
-    /// For dbscan and hdbscan: items that make a dense place or a group.
+    /// For dbscan and hdbscan: items that make a dense region or a group.
     #[arg(long, value_name = "N", default_value_t = 5)]
     min_items: usize,
 }

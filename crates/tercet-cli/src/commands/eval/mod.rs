@@ -38,10 +38,10 @@ use verdict::Verdict;
 #[derive(Debug, Args)]
 pub(crate) struct Eval {
     /// Models of `tercet train` or embeddings (`.npy`, `.safetensors`, `.parquet`); several are
-    /// compared. Models need a source to be judged on, which comes last.
+    /// compared. Models need a source to be evaluated on, which comes last.
     #[arg(required = true, value_name = "MODEL|EMBEDDINGS … [SOURCE]")]
     inputs: Vec<String>,
-    /// How they are judged.
+    /// The question that is asked.
     #[arg(long, value_enum, default_value_t)]
     protocol: Protocol,
     #[command(flatten)]
@@ -63,7 +63,8 @@ pub(crate) struct Eval {
     /// The map of the page: pca, or t-sne (takes up to a minute).
     #[arg(long, value_name = "NAME", requires = "report", default_value_t)]
     map: Projection,
-    /// Seed of whatever is drawn: pairs, episodes, single-shot galleries, starts of a clustering.
+    /// Seed of everything that is drawn: pairs, episodes, single-shot galleries, starts of a
+    /// clustering.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Threads; 0 takes every core.

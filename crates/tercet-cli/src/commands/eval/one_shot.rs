@@ -24,7 +24,7 @@ pub(super) struct OneShotOptions {
     /// Episodes drawn.
     #[arg(long, value_name = "N", default_value_t = EpisodeOptions::default().episodes)]
     episodes: usize,
-    /// What stands for a class: nearest (example) or mean.
+    /// What represents a class: nearest (example) or mean.
     #[arg(long, default_value_t)]
     prototype: Prototype,
 }

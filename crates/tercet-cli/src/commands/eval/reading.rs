@@ -32,11 +32,12 @@ pub(super) struct Reading {
     /// Evaluate all classes, also those that the model was trained on.
     #[arg(long)]
     all_classes: bool,
-    /// Evaluate some classes only: those of a file, one name a line, or `held-out`, those that were
-    /// held out when the model was trained, also in another source.
+    /// Evaluate some classes only: those of a file, one name on each line, or `held-out`, those
+    /// that were held out when the model was trained, also in another source.
     #[arg(long, value_name = "held-out|FILE", conflicts_with = "all_classes")]
     classes: Option<Classes>,
-    /// For embeddings or `features` sources without labels: `.npy` of integers, or text with one label a line.
+    /// For embeddings or `features` sources without labels: `.npy` of integers, or text with one
+    /// label on each line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// For a model: take the class from the names of the files in a folder: a regular expression with
@@ -60,7 +61,7 @@ pub(super) struct Reading {
     /// of an lfw source; else balanced pairs, drawn].
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
-    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model knows its own.
+    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model has its own.
     #[arg(long)]
     distance: Option<Distance>,
     /// For embeddings: L2-normalise them first.

@@ -19,7 +19,7 @@ pub(super) struct ReidOptions {
     /// For reid: pool the queries of the same identity and camera into one (multiple query).
     #[arg(long)]
     multi_query: bool,
-    /// For reid: also the CMC over galleries of one random item a person, as for CUHK03.
+    /// For reid: also the CMC over galleries of one random item per person, as for CUHK03.
     #[arg(long)]
     single_shot: bool,
 }

@@ -23,7 +23,7 @@ pub(super) struct Add {
     gallery: String,
     #[command(flatten)]
     filling: Filling,
-    /// Put items in the place of those with their ids, instead of leaving these as they are.
+    /// Replace the items that have the same ids, instead of leaving them as they are.
     #[arg(long)]
     replace: bool,
     /// The model that makes the vectors; a gallery that has none keeps a copy [default: the one that

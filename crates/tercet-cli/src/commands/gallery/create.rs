@@ -35,7 +35,7 @@ pub(super) struct Create {
     quantize: Option<Quantization>,
     #[command(flatten)]
     indexing: Indexing,
-    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model knows its own.
+    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model has its own.
     #[arg(long)]
     distance: Option<Distance>,
     /// For embeddings: L2-normalise them.

@@ -21,7 +21,7 @@ pub(super) struct Indexing {
     /// Build an index over all items, in place of an older one, and measure how well it finds.
     #[arg(long, value_enum, value_name = "KIND")]
     index: Option<Kind>,
-    /// For hnsw: neighbours of a vector in the graph; more find better and take more room.
+    /// For hnsw: neighbours of a vector in the graph; more find better and need more memory.
     #[arg(long, value_name = "N", default_value_t = Hnsw::default().connectivity, requires = "index")]
     connectivity: usize,
     /// For hnsw: candidates that a search keeps; more find better and take longer.

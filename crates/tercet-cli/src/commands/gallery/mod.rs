@@ -39,7 +39,7 @@ enum Action {
     Search(search::Search),
     /// What a gallery holds.
     Info(info::Info),
-    /// Give back the room of removed items, and overwrite what is left of them.
+    /// Free the space of removed items, and overwrite what is left of them.
     Compact(compact::Compact),
     /// Copy a gallery that may be in use into a new folder.
     Backup(backup::Backup),

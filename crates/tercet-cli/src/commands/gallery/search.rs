@@ -39,7 +39,7 @@ pub(super) struct Search {
     /// names must all hold.
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
-    /// Pass over codes and index: measure every vector.
+    /// Measure every vector, without codes and index.
     #[arg(long)]
     exact: bool,
     /// The model that made the gallery's vectors [default: the one that the gallery keeps].

@@ -26,8 +26,7 @@ use crate::{General, interrupt, progress};
 pub(crate) struct Loss {
     /// Vectors as `.npy` (N×D, f16, f32 or f64), `.safetensors` or `.parquet`.
     embeddings: PathBuf,
-    /// `.npy` of integers, or text with one label a line [default: those beside the
-    /// vectors].
+    /// `.npy` of integers, or text with one label on each line [default: those beside the vectors].
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted. Without one, the parts below
@@ -40,10 +39,10 @@ pub(crate) struct Loss {
     /// L2-normalise the vectors first; the gradient goes through it.
     #[arg(long)]
     normalize: bool,
-    /// Which triplets count, with parameters after a colon [default: hard]: all, hard, semi-hard,
-    /// semi-hard-all, semi-hard-fallback, violating-random, easy-positive, easy-positive-semi-hard,
+    /// Which triplets count, with parameters after a colon: all, hard, semi-hard, semi-hard-all,
+    /// semi-hard-fallback, violating-random, easy-positive, easy-positive-semi-hard,
     /// distance-weighted:cutoff=0.5,nonzero-loss-cutoff=1.4, n-hard:positives=1..2,negatives=1..2,
-    /// random:triplets=1, and explicit for those of --triplets.
+    /// random:triplets=1, and explicit for those of --triplets [default: hard].
     #[arg(long)]
     selection: Option<Choice>,
     /// For `--selection explicit`: `.npy` of M×3 integers, or text with anchor,positive,negative on

@@ -31,7 +31,7 @@ pub(super) struct Filling {
     /// `kind:PATH`, or a path whose kind is recognised; or embeddings (`.safetensors`, `.parquet`,
     /// `.npy`).
     pub(super) source: String,
-    /// For embeddings without labels: `.npy` of integers, or text with one label a line.
+    /// For embeddings without labels: `.npy` of integers, or text with one label on each line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Take the class from the names of the files in a folder: a regular expression with one group,
