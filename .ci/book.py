@@ -145,9 +145,9 @@ def commands(path, tercet):
         while words and words[0] in flags(tercet, command)[1]:
             command, words = (*command, words[0]), words[1:]
         known, below = flags(tercet, command)
-        if not command and words and re.fullmatch(r"[a-z-]+", words[0]):
+        if not command and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
             yield f"{shown(path)}: `{line}`: there is no command {words[0]}"
-        if command and below and words and re.fullmatch(r"[a-z-]+", words[0]):
+        if command and below and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
             yield f"{shown(path)}: `{line}`: tercet {command[0]} has no command {words[0]}"
         for word in words:
             flag = word.split("=")[0]
