@@ -39,7 +39,7 @@ impl Man {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         let command = crate::command();
         if self.markdown {
-            return write(crate::help::markdown(command).as_bytes());
+            return write(crate::help::reference_page(command).as_bytes());
         }
         let Some(folder) = self.out else {
             let mut text = Vec::new();

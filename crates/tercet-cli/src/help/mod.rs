@@ -6,7 +6,7 @@ mod markdown;
 mod pages;
 
 pub(crate) use hints::hint;
-pub(crate) use markdown::page as markdown;
+pub(crate) use markdown::page as reference_page;
 
 use std::fmt::Write;
 
