@@ -57,6 +57,7 @@ pub mod expansion;
 pub mod labels;
 mod matrix;
 mod named;
+mod neighbor;
 pub mod neighbors;
 pub mod objective;
 pub mod one_shot;

@@ -1,19 +1,11 @@
 //! The nearest items, exactly.
 
 use ndarray::ArrayView2;
-use serde::Serialize;
 
 use crate::distance::Points;
 use crate::{Error, Metric, SameItems};
 
-/// An item of the gallery and how far it is from the query.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Neighbor {
-    /// Row of the gallery.
-    pub index: u32,
-    /// Its distance, in the unit of the metric.
-    pub distance: f32,
-}
+pub use crate::neighbor::Neighbor;
 
 /// The `k` nearest gallery items of every query, nearest first, by brute force.
 ///

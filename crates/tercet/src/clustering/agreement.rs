@@ -54,6 +54,16 @@ pub struct Agreement {
     pub bcubed_f1: f64,
 }
 
+impl Groups {
+    /// How far these groups agree with the classes of the items.
+    ///
+    /// # Errors
+    /// Another count of labels than of items, or no items.
+    pub fn judge(&self, labels: &Labels) -> Result<Agreement, Error> {
+        Agreement::judge(self, labels)
+    }
+}
+
 impl Agreement {
     /// Judges `groups` by the classes of the same items.
     ///

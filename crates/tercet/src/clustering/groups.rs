@@ -2,9 +2,6 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::Agreement;
-use crate::{Error, Labels};
-
 /// Which group each item was put into; noise is in none.
 ///
 /// Groups are numbered in the order in which they first appear.
@@ -73,13 +70,5 @@ impl Groups {
             }
         }
         items
-    }
-
-    /// How far these groups agree with the classes of the items.
-    ///
-    /// # Errors
-    /// Another count of labels than of items, or no items.
-    pub fn judge(&self, labels: &Labels) -> Result<Agreement, Error> {
-        Agreement::judge(self, labels)
     }
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::points::CANCELLATION;
 use super::{Distance, Points};
 use crate::matrix::{Operand, product, squared_difference};
-use crate::neighbors::Neighbor;
+use crate::neighbor::Neighbor;
 use crate::simd::vectorised;
 
 /// Queries of one block: the more, the less it costs to lay the gallery out for the product anew.

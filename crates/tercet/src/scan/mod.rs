@@ -23,10 +23,12 @@
 
 mod codes;
 mod gather;
+mod quantization;
 mod quantizer;
 
-pub use codes::{CodedBlock, Codes, Quantization, nearest_coded};
+pub use codes::{CodedBlock, nearest_coded};
 pub use gather::Found;
+pub use quantization::{Codes, Quantization};
 pub use quantizer::Quantizer;
 
 use std::ops::Range;

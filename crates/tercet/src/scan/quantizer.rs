@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::codes::{Codes, Quantization};
+use super::quantization::{Codes, Quantization};
 
 /// How many values of each end of a component's sample may be left out of its range.
 const TRIMS: [usize; 8] = [0, 1, 2, 4, 8, 16, 32, 64];

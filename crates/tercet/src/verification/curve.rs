@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Pair;
+use super::thresholds::{groups, just_above};
 
 /// How far apart two neighbouring points of a thinned curve are, in FAR or in VAL, …
 const STEP: f64 = 1.0 / 256.0;
@@ -26,7 +27,7 @@ pub struct RocPoint {
 pub(super) fn thinned(sorted: &[Pair], curve: &[(f64, f64)]) -> Vec<RocPoint> {
     // Point i + 1 accepts all up to the i-th distance: the next one is the threshold.
     let distances = groups(sorted).map(|(distance, ..)| distance);
-    let beyond = sorted.last().map(|pair| super::folds::just_above(pair.distance));
+    let beyond = sorted.last().map(|pair| just_above(pair.distance));
     let mut points: Vec<RocPoint> = Vec::new();
     let last = curve.len() - 1;
     for (place, (&(far, val), threshold)) in curve.iter().zip(distances.chain(beyond)).enumerate() {
@@ -38,14 +39,6 @@ pub(super) fn thinned(sorted: &[Pair], curve: &[(f64, f64)]) -> Vec<RocPoint> {
         }
     }
     points
-}
-
-/// Same and different pairs at each distance that occurs, by rising distance.
-pub(super) fn groups(sorted: &[Pair]) -> impl Iterator<Item = (f32, u64, u64)> {
-    sorted.chunk_by(|x, y| x.distance == y.distance).map(|tied| {
-        let same = tied.iter().filter(|pair| pair.same).count();
-        (tied[0].distance, same as u64, (tied.len() - same) as u64)
-    })
 }
 
 /// The points (FAR, VAL) of all thresholds, from (0, 0) to (1, 1).

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Pair;
-use super::curve::groups;
+use super::thresholds::best_threshold;
 use crate::Error;
 
 /// The thresholds of davidsandberg/facenet: 0, 0.01, …, 3.99.
@@ -107,36 +107,6 @@ fn right_on_grid(sorted: &[Pair]) -> impl Iterator<Item = i64> {
         }
         right
     })
-}
-
-/// The lowest of the candidate thresholds with the most pairs judged rightly.
-pub(super) fn best_threshold(sorted: &[Pair]) -> f32 {
-    let mut groups = groups(sorted).peekable();
-    // At the least distance nothing is accepted: all different pairs are right.
-    let mut best = groups.peek().map_or(0.0, |&(least, ..)| least);
-    let (mut right, mut most) = (0_i64, 0);
-    while let Some((distance, same, different)) = groups.next() {
-        right += same as i64 - different as i64;
-        if right > most {
-            most = right;
-            best = match groups.peek() {
-                Some(&(next, ..)) => above(distance, next),
-                None => just_above(distance),
-            };
-        }
-    }
-    best
-}
-
-/// Halfway between two distances, and above the first also where they are neighbours in f32.
-fn above(distance: f32, next: f32) -> f32 {
-    let halfway = ((f64::from(distance) + f64::from(next)) / 2.0) as f32;
-    if halfway > distance { halfway } else { next }
-}
-
-/// The next number, unless that is infinity, which files cannot hold.
-pub(super) fn just_above(distance: f32) -> f32 {
-    distance.next_up().min(f32::MAX)
 }
 
 /// Mean and population standard deviation; NaN without values.

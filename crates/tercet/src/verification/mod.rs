@@ -5,6 +5,7 @@ mod folds;
 mod intervals;
 mod pairs;
 mod rates;
+mod thresholds;
 
 pub use curve::RocPoint;
 pub use folds::{Accuracy, FoldJudgement, facenet_accuracy};
@@ -18,8 +19,9 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::comparison::Scores;
-use folds::{Fold, best_threshold, mean_and_std};
+use folds::{Fold, mean_and_std};
 use rates::{Accepted, check_far};
+use thresholds::best_threshold;
 
 /// Two items compared.
 #[derive(Debug, Clone, Copy, PartialEq)]

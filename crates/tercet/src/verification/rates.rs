@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::folds::{Fold, just_above, mean_and_std};
+use super::folds::{Fold, mean_and_std};
+use super::thresholds::just_above;
 use super::{Pair, sorted_by_distance};
 use crate::Error;
 
