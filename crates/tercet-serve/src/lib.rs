@@ -22,10 +22,12 @@ mod connection;
 mod decoders;
 pub mod demo;
 mod embedder;
+mod evidences;
 mod find;
 mod gallery;
 mod guard;
 mod guesses;
+mod keys;
 mod limits;
 mod log;
 mod map;
@@ -38,6 +40,7 @@ mod picture;
 mod places;
 mod refusal;
 mod sample;
+mod service;
 
 use std::io;
 use std::net::TcpListener;
@@ -47,13 +50,13 @@ use std::time::Duration;
 
 use tercet_train::model::ModelError;
 
-use crate::api::Service;
 use crate::body::Bodies;
 use crate::embedder::Embedder;
 use crate::gallery::Gallery;
-use crate::guard::Keys;
 use crate::guesses::Guesses;
+use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::service::Service;
 
 pub use limits::{LimitError, Limits, MOST};
 

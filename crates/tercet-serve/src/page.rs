@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::api::Service;
+use crate::service::Service;
 
 /// Address, media type and content of each file.
 const FILES: &[(&str, &str, &[u8])] = &[

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::catalogue::{self, Catalogue};
-use super::reader::take;
+use super::newest::newest;
 use super::snapshot::Snapshot;
 use super::{last_change, model};
 use crate::error::AtPath;
@@ -28,7 +28,7 @@ pub(super) fn back_up(folder: &Path, to: &Path) -> Result<BackedUp, Error> {
     loop {
         clear_unfinished(to)?;
         // Reads and checks every vector; what a writer does from here on is not seen.
-        let snapshot = take(folder, None)?;
+        let snapshot = newest(folder, None)?;
         match copy(folder, &snapshot, to) {
             // The model or the graph of this state was replaced by a newer one.
             Err(Copying::Replaced(_)) if attempt < ATTEMPTS => attempt += 1,

@@ -15,7 +15,10 @@
 //! either before or after the commit, and what it speaks of is there.
 
 mod backup;
+#[cfg(feature = "hnsw")]
+mod build_index;
 mod catalogue;
+mod changes;
 mod codes;
 mod combine;
 mod compact;
@@ -24,6 +27,7 @@ mod hnsw;
 mod last_change;
 mod memory;
 mod model;
+mod newest;
 mod reader;
 mod recall;
 mod segment;

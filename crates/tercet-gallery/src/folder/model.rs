@@ -8,7 +8,7 @@ use super::catalogue::ModelFile;
 use crate::Error;
 use crate::error::AtPath;
 
-pub(super) const FILE: &str = "model.safetensors";
+pub(super) const FILE: &str = ModelFile::NAME;
 
 /// What a stopped writer may leave.
 const UNFINISHED: &str = "model.unfinished";

@@ -1,6 +1,5 @@
 //! The many who ask.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,6 +11,7 @@ use super::backup;
 use super::catalogue::{Catalogue, LARGE, Stamp};
 use super::combine::Combiner;
 use super::model;
+use super::newest::newest;
 use super::segment;
 use super::settle::{Settled, settle};
 use super::snapshot::Snapshot;
@@ -66,7 +66,7 @@ impl Reader {
     /// There is none; a newer format; a file that is missing, too short or not what was written.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
-        let snapshot = take(folder, None)?;
+        let snapshot = newest(folder, None)?;
         let settings = snapshot.head.settings.clone();
         let view = RwLock::new(View::new(snapshot));
         Ok(Self { folder: folder.to_owned(), settings, view, refreshing: Mutex::new(()) })
@@ -87,25 +87,6 @@ impl Reader {
 
     fn view(&self) -> Arc<View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A snapshot. A file that compaction removes between the catalogue and its opening means that
-/// there is a newer one.
-pub(super) fn take(folder: &Path, before: Option<&Snapshot>) -> Result<Snapshot, Error> {
-    let generation = || Catalogue::open(folder, false)?.head().map(|head| head.generation);
-    let mut seen = generation()?;
-    loop {
-        match Snapshot::take(folder, before) {
-            Err(Error::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
-                let now = generation()?;
-                if now == seen {
-                    return Err(Error::damaged(&path, "the file is not there"));
-                }
-                seen = now;
-            }
-            other => return other,
-        }
     }
 }
 
@@ -189,7 +170,7 @@ impl ReadGallery for Reader {
         }
         let changed = Catalogue::open(&self.folder, false)?.state()? != before.snapshot.state;
         if changed {
-            let snapshot = take(&self.folder, Some(&before.snapshot))?;
+            let snapshot = newest(&self.folder, Some(&before.snapshot))?;
             if snapshot.head.settings != self.settings {
                 return Err(Error::Replaced { location: self.folder.display().to_string() });
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::catalogue::Catalogue;
-use super::reader::take;
+use super::newest::newest;
 use super::{last_change, model};
 use crate::Error;
 use crate::Verified;
@@ -14,7 +14,7 @@ pub(super) fn verify(folder: &Path) -> Result<Verified, Error> {
     last_change::check_record(folder)?;
     Catalogue::open(folder, false)?.check_log()?;
     // Without anything read before, this compares each segment and the graph with its checksum.
-    let snapshot = take(folder, None)?;
+    let snapshot = newest(folder, None)?;
     let catalogue = snapshot.catalogue();
     catalogue.check_structure()?;
     for part in &snapshot.parts {

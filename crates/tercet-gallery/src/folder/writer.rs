@@ -1,4 +1,4 @@
-//! The one who changes a gallery.
+//! The one who changes a gallery: its lock, its transactions and the rows that it appends.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -10,13 +10,9 @@ use ndarray::ArrayView2;
 
 use super::catalogue::{self, Catalogue, Checkpoint, Head, Listed, place};
 use super::segment::{self, Extent};
-use super::{codes, last_change, model};
+use super::{last_change, model};
 use crate::error::AtPath;
-use crate::item::{check, distinct};
-use crate::{
-    Added, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Item, Settings, Vectors,
-    WriteGallery,
-};
+use crate::{Error, Settings};
 
 const LOCK: &str = "writer.lock";
 
@@ -28,7 +24,7 @@ const LOCK: &str = "writer.lock";
 pub struct Writer {
     pub(super) folder: PathBuf,
     pub(super) catalogue: Catalogue,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Device and number of the catalogue's file: another one under its name is another gallery.
     file: (u64, u64),
     /// Held for as long as the writer lives; the system frees it with the process.
@@ -218,114 +214,6 @@ impl Writer {
             values = later;
         }
         Ok(places)
-    }
-}
-
-impl WriteGallery for Writer {
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn add(
-        &mut self,
-        vectors: Vectors,
-        items: &[Item],
-        duplicates: Duplicates,
-    ) -> Result<Added, Error> {
-        let rows = self.settings.accept(vectors)?;
-        check(items, rows.nrows())?;
-        if items.is_empty() {
-            return Ok(Added { added: 0, replaced: 0 });
-        }
-        let last = self.catalogue.segments()?.last().map(|listed| listed.extent);
-        let mut new = self.new_segments(rows.nrows(), last)?.into_iter();
-        let folder = self.folder.clone();
-        self.change(|catalogue| {
-            let mut head = catalogue.head()?;
-            head.generation += 1;
-            let mut replaced = 0;
-            for item in items {
-                let Some((key, place)) = catalogue.find(&item.id)? else { continue };
-                if duplicates == Duplicates::Refuse {
-                    return Err(Error::DuplicateId { id: item.id.clone() });
-                }
-                catalogue.delete(key)?;
-                catalogue.touch_segment(super::catalogue::at(place).0, head.generation)?;
-                replaced += 1;
-            }
-            let last = catalogue.segments()?.last().map(|listed| listed.extent);
-            let places = Self::append(&folder, catalogue, &mut head, last, rows.view(), &mut new)?;
-            for (item, place) in items.iter().zip(places) {
-                catalogue.insert(item, place)?;
-            }
-            let added = items.len() - replaced;
-            head.items += added as i64;
-            catalogue.set_head(&head)?;
-            Ok(Added { added, replaced })
-        })
-    }
-
-    fn remove(&mut self, ids: &[&str]) -> Result<(), Error> {
-        distinct(ids.iter().copied())?;
-        if ids.is_empty() {
-            return Ok(());
-        }
-        self.change(|catalogue| {
-            let mut head = catalogue.head()?;
-            head.generation += 1;
-            for &id in ids {
-                let Some((key, place)) = catalogue.find(id)? else {
-                    return Err(Error::UnknownId { id: id.into() });
-                };
-                catalogue.delete(key)?;
-                catalogue.touch_segment(super::catalogue::at(place).0, head.generation)?;
-            }
-            head.items -= ids.len() as i64;
-            catalogue.set_head(&head)
-        })?;
-        // The change itself is safe. What cannot be emptied now waits for the readers' refresh.
-        let _ = self.empty_log();
-        Ok(())
-    }
-
-    #[cfg(feature = "hnsw")]
-    fn build_index(&mut self, options: Hnsw) -> Result<Index, Error> {
-        super::hnsw::build(self, options)
-    }
-
-    #[cfg(not(feature = "hnsw"))]
-    fn build_index(&mut self, _: Hnsw) -> Result<Index, Error> {
-        Err(Error::NotBuilt { what: "HNSW index" })
-    }
-
-    fn keep_model(&mut self, file: &[u8]) -> Result<(), Error> {
-        let own = self.catalogue.own_files()?;
-        for name in model::names() {
-            let path = self.folder.join(&name);
-            if !own.contains(&name) && path.symlink_metadata().is_ok() {
-                return Err(Error::ForeignFile { path });
-            }
-        }
-        self.catalogue.announce(&model::names())?;
-        let folder = self.folder.clone();
-        self.change(|catalogue| {
-            let mut head = catalogue.head()?;
-            head.generation += 1;
-            catalogue.set_model_file(model::write(&folder, file)?)?;
-            catalogue.set_head(&head)
-        })
-    }
-
-    fn measure_codes(&mut self) -> Result<Option<CodeRecall>, Error> {
-        codes::measure(self)
-    }
-
-    fn compact(&mut self) -> Result<Compacted, Error> {
-        super::compact::compact(self)
-    }
-
-    fn empty_log(&mut self) -> Result<bool, Error> {
-        self.catalogue.checkpoint(Checkpoint::Truncate)
     }
 }
 

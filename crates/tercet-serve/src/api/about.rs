@@ -11,9 +11,9 @@ use serde_json::Value;
 use tercet_train::model::ModelCard;
 use utoipa::ToSchema;
 
-use super::Service;
 use crate::paths;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
 /// Points of a [`Curve`].
 const POINTS: usize = 129;

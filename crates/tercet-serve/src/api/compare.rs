@@ -8,10 +8,11 @@ use ndarray::Axis;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Verdict;
 use super::question::{self, Pair};
-use super::{Service, Verdict};
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
 /// How far two things are apart, and what that means.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,25 +1,18 @@
 //! `/api/decision`: by which threshold the hits of a search are the same, and what it depends on.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::Serialize;
 use tercet::open_set::GallerySize;
-use tercet_gallery::ReadGallery;
-use tercet_train::decision::{Ask, Decision, Evidence, FALSE_MATCHES, SAMPLE, Sample};
-use tercet_train::model::ModelCard;
+use tercet_train::decision::{Ask, Decision, Evidence, FALSE_MATCHES};
 use utoipa::ToSchema;
 
-use super::Service;
 use super::about::{Curve, curve_of};
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
-
-/// A gallery that changes is not sampled again before this time is over, unless its size changes
-/// much.
-const SAMPLE_AGE: Duration = Duration::from_secs(10);
+use crate::service::Service;
 
 /// Rates that the page offers.
 const RATES: [f64; 3] = [0.1, 0.01, 0.001];
@@ -27,50 +20,6 @@ const RATES: [f64; 3] = [0.1, 0.01, 0.001];
 /// What a search asks of the decision.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked(Ask);
-
-/// What the gallery is decided by; gathered when it is first needed.
-#[derive(Default)]
-pub(crate) struct Evidences {
-    kept: Mutex<Option<Kept>>,
-}
-
-struct Kept {
-    evidence: Arc<Evidence>,
-    /// Of the gallery.
-    version: String,
-    items: u64,
-    at: Instant,
-}
-
-impl Evidences {
-    /// The evidence, and the size of the gallery. Not from asynchronous code: it may sample.
-    fn of(
-        &self,
-        reader: &dyn ReadGallery,
-        card: Option<&ModelCard>,
-    ) -> Result<(Arc<Evidence>, GallerySize), tercet_gallery::Error> {
-        let info = reader.info()?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = &*kept {
-            let much = kept.items.abs_diff(info.items) > kept.items / 10;
-            let same = kept.version == info.version;
-            if same || !much && kept.at.elapsed() < SAMPLE_AGE {
-                return Ok((kept.evidence.clone(), info.size()));
-            }
-        }
-        let (items, vectors) = tercet_gallery::sample::with_vectors(reader, info.items, SAMPLE)?;
-        let labels = items.into_iter().map(|item| item.label).collect();
-        let sample = Sample { vectors, labels };
-        let evidence = Arc::new(Evidence::new(card, info.settings.metric, Some(&sample))?);
-        *kept = Some(Kept {
-            evidence: evidence.clone(),
-            version: info.version.clone(),
-            items: info.items,
-            at: Instant::now(),
-        });
-        Ok((evidence, info.size()))
-    }
-}
 
 impl Service {
     /// What the parameters of a search ask for: a threshold, or a rate of false matches.

@@ -14,11 +14,11 @@ use serde::Serialize;
 use tercet_gallery::{Duplicates, Item, Page, Vectors};
 use utoipa::ToSchema;
 
-use super::Service;
 use super::question::{self, Named, Question};
 use crate::commit::Commit;
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 use crate::{find, sample};
 
 /// The most of one page.

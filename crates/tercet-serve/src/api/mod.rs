@@ -23,33 +23,10 @@ use tower_http::csrf::CsrfLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use crate::body::Bodies;
-use crate::embedder::Embedder;
-use crate::gallery::Gallery;
-use crate::guard::{self, Keys};
-use crate::guesses::Guesses;
-use crate::map::Cartographer;
-use crate::metrics::Metrics;
 use crate::parameters::Parameters;
 use crate::refusal::Refusal;
-use crate::{Limits, page};
-
-pub(crate) use decision::Evidences;
-
-/// Everything that answers are made of.
-pub(crate) struct Service {
-    pub(crate) name: String,
-    pub(crate) passing: bool,
-    pub(crate) gallery: Gallery,
-    pub(crate) embedder: Option<Embedder>,
-    pub(crate) map: Arc<Cartographer>,
-    pub(crate) bodies: Bodies,
-    pub(crate) keys: Option<Keys>,
-    pub(crate) guesses: Guesses,
-    pub(crate) evidences: Arc<Evidences>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) limits: Limits,
-}
+use crate::service::Service;
+use crate::{guard, page};
 
 /// What a distance means.
 #[derive(Debug, Serialize, ToSchema)]

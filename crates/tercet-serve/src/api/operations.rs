@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Service;
 use crate::metrics::MEDIA_TYPE;
 use crate::network::Network;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
 /// A sign of life.
 #[derive(Debug, Serialize, ToSchema)]

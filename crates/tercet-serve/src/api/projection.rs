@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Service;
 use crate::map::{Map, Shown, Unmappable};
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
 /// The gallery on a plane
 ///

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use tercet_gallery::Thumbnail;
 use utoipa::ToSchema;
 
-use super::Service;
 use crate::body::Upload;
 use crate::refusal::Refusal;
+use crate::service::Service;
 
 /// Something that has a vector.
 #[derive(Debug)]

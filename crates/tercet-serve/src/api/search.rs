@@ -12,10 +12,11 @@ use tercet_gallery::{Filter, Hit, Method, Search, Vectors};
 use tercet_train::decision::Basis;
 use utoipa::ToSchema;
 
+use super::Verdict;
 use super::question::{self, Named};
-use super::{Service, Verdict};
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
 /// The most that one search finds.
 const MOST: usize = 1000;

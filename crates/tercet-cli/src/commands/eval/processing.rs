@@ -5,10 +5,10 @@ use clap::Args;
 use ndarray::Array2;
 use tercet::expansion::Expansion;
 use tercet::quantisation::{Quantisation, Quantiser};
-use tercet::reranking::{KReciprocal, Reranked};
+use tercet::reranking::KReciprocal;
 use tercet::whitening::Pca;
 
-use super::system::System;
+use super::system::{Reranking, System};
 
 /// Steps after embedding, in the order in which they are applied.
 #[derive(Debug, Args)]
@@ -30,16 +30,6 @@ pub(super) struct Processing {
     /// Also evaluate distances re-ranked by k-reciprocal neighbours.
     #[arg(long, value_name = "K1,K2,LAMBDA", num_args = 0..=1, default_missing_value = "20,6,0.3", value_parser = k_reciprocal)]
     rerank: Option<KReciprocal>,
-}
-
-/// Distances that are not those of the vectors alone.
-#[derive(Clone)]
-pub(super) struct Reranking(std::sync::Arc<Reranked>);
-
-impl Reranking {
-    pub(super) fn distances(&self) -> &Reranked {
-        &self.0
-    }
 }
 
 impl Processing {
@@ -154,7 +144,7 @@ fn rerank(system: &System, parameters: KReciprocal) -> anyhow::Result<System> {
         }
     };
     let mut after = system.processed("rerank".to_owned(), system.vectors.clone());
-    after.reranking = Some(Reranking(std::sync::Arc::new(reranked)));
+    after.reranking = Some(Reranking::new(reranked));
     Ok(after)
 }
 

@@ -8,9 +8,8 @@ use serde_json::Value;
 use tercet::Reidentification;
 use tercet::reidentification::{CMC_RANKS, CONVENTION, JUNK, REPETITIONS, Sightings, SingleShot};
 
-use super::processing::Reranking;
 use super::retrieval::query_classes;
-use super::system::System;
+use super::system::{Reranking, System};
 use super::verdict::{Detail, Figure, Judgements, Verdict, document};
 use crate::exit::Usage;
 

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use tercet::retrieval::QueryJudgement;
 use tercet::{Labels, Retrieval};
 
-use super::processing::Reranking;
-use super::system::System;
+use super::system::{Reranking, System};
 use super::verdict::{Detail, Figure, Judgements, Verdict, document};
 use crate::table::{count, counted};
 

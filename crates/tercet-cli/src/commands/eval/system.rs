@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use ndarray::{Array2, Axis};
 use tercet::one_shot::Run;
+use tercet::reranking::Reranked;
 use tercet::retrieval::Protocol;
 use tercet::{Labels, Metric, SameItems};
 use tercet_train::data::{BadItem, Catalogue, ItemPair};
 
 use super::classes::Mix;
 use super::items::{Items, SameBy};
-use super::processing::Reranking;
 use crate::table::count;
 
 /// Vectors to judge.
@@ -53,6 +54,20 @@ pub(super) struct System {
     pub(super) steps: Vec<String>,
     /// Distances that take the place of those between the vectors.
     pub(super) reranking: Option<Reranking>,
+}
+
+/// Distances that are not those of the vectors alone.
+#[derive(Clone)]
+pub(super) struct Reranking(Arc<Reranked>);
+
+impl Reranking {
+    pub(super) fn new(distances: Reranked) -> Self {
+        Self(Arc::new(distances))
+    }
+
+    pub(super) fn distances(&self) -> &Reranked {
+        &self.0
+    }
 }
 
 /// Rows that query and rows that are searched.

@@ -185,7 +185,7 @@ impl Catalogue {
             .map(|listed| super::segment::name(listed.extent.number))
             .collect();
         own.extend(self.graph()?.map(|graph| graph.file));
-        own.extend(self.model_file()?.map(|_| super::model::FILE.to_owned()));
+        own.extend(self.model_file()?.map(|_| ModelFile::NAME.to_owned()));
         self.announce(&own)
     }
 

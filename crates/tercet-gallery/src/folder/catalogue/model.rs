@@ -12,6 +12,11 @@ pub(in crate::folder) struct ModelFile {
     pub(in crate::folder) checksum: u32,
 }
 
+impl ModelFile {
+    /// Its name in the folder.
+    pub(in crate::folder) const NAME: &str = "model.safetensors";
+}
+
 impl Catalogue {
     pub(in crate::folder) fn model_file(&self) -> Result<Option<ModelFile>, Error> {
         let mut found = self.rows("SELECT bytes, checksum FROM model", [], |row| {

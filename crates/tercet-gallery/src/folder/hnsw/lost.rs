@@ -9,29 +9,27 @@ use rayon::prelude::*;
 use usearch::Index as Usearch;
 
 use crate::Error;
-use crate::folder::recall::NEAREST;
 
 /// How often vectors that are not found are added again.
 const ROUNDS: usize = 3;
 
 /// A vector of the graph: its key, and where it is.
-pub(super) struct Node<'a> {
-    pub(super) key: u64,
-    pub(super) vector: &'a [f32],
+pub(in crate::folder) struct Node<'a> {
+    pub(in crate::folder) key: u64,
+    pub(in crate::folder) vector: &'a [f32],
 }
 
 /// Adds again what the graph does not find, and returns the keys of what it still does not find.
 /// `candidates` is how many a search keeps, and `refused` names the file in an error.
-pub(super) fn find_again(
+pub(in crate::folder) fn find_again(
     graph: &Usearch,
     nodes: &[Node],
     candidates: usize,
     refused: impl Fn(String) -> Error + Sync,
 ) -> Result<Vec<u64>, Error> {
-    let searched = candidates.max(NEAREST);
     let missing = || -> Result<Vec<(&Node, Missing)>, Error> {
         let missing = nodes.par_iter().map(|node| {
-            let missing = search(graph, node, searched).map_err(&refused)?;
+            let missing = search(graph, node, candidates).map_err(&refused)?;
             Ok(missing.map(|missing| (node, missing)))
         });
         Ok(missing.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())

@@ -1,10 +1,9 @@
 //! An HNSW graph beside the vectors: it proposes, the vectors decide.
 
-mod build;
 mod lost;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::ArrayView2;
@@ -15,17 +14,22 @@ use super::catalogue::Graph;
 use crate::error::AtPath;
 use crate::{Error, Hnsw, Settings};
 
-pub(super) use build::build;
+pub(super) use lost::{Node, find_again};
 
 /// A graph in memory.
 pub(super) struct Loaded {
     graph: Usearch,
     /// usearch lends its callers a fixed number of places to work in: one set of them at a time.
     turn: Mutex<()>,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl Loaded {
+    /// A graph that was just written to `path`.
+    pub(super) fn new(graph: Usearch, path: PathBuf) -> Self {
+        Self { graph, turn: Mutex::new(()), path }
+    }
+
     /// Compares the file with its checksum, then loads it.
     pub(super) fn open(folder: &Path, graph: &Graph, settings: &Settings) -> Result<Self, Error> {
         let path = folder.join(&graph.file);
@@ -43,7 +47,7 @@ impl Loaded {
         }
         reserve(&empty, empty.size(), &path)?;
         empty.change_expansion_search(graph.expansion_search);
-        Ok(Self { graph: empty, turn: Mutex::new(()), path })
+        Ok(Self::new(empty, path))
     }
 
     /// Places of up to `k` near rows that `keeps` lets pass, for each query.
@@ -69,7 +73,7 @@ impl Loaded {
     }
 }
 
-fn empty(dimensions: usize, options: Hnsw, path: &Path) -> Result<Usearch, Error> {
+pub(super) fn empty(dimensions: usize, options: Hnsw, path: &Path) -> Result<Usearch, Error> {
     // Squared distances order the rows of every metric.
     Usearch::new(&IndexOptions {
         dimensions,
@@ -84,16 +88,16 @@ fn empty(dimensions: usize, options: Hnsw, path: &Path) -> Result<Usearch, Error
 }
 
 /// Room for the rows, and for every thread that may call: usearch grows neither by itself.
-fn reserve(graph: &Usearch, rows: usize, path: &Path) -> Result<(), Error> {
+pub(super) fn reserve(graph: &Usearch, rows: usize, path: &Path) -> Result<(), Error> {
     // The thread that asks may not be one of the pool.
     let threads = rayon::current_num_threads() + 1;
     graph.reserve_capacity_and_threads(rows.max(1), threads).map_err(|error| refused(path, error))
 }
 
-fn refused(path: &Path, error: impl std::fmt::Display) -> Error {
+pub(super) fn refused(path: &Path, error: impl std::fmt::Display) -> Error {
     Error::Index { path: path.to_owned(), what: error.to_string() }
 }
 
-fn text(path: &Path) -> Result<&str, Error> {
+pub(super) fn text(path: &Path) -> Result<&str, Error> {
     path.to_str().ok_or_else(|| refused(path, "its path must be UTF-8"))
 }

@@ -2,27 +2,25 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use tercet::scan::Found;
 
-use super::lost::{Node, find_again};
-use super::{Loaded, empty, refused, reserve, text};
+use super::catalogue::{Graph, place};
+use super::hnsw::{Loaded, Node, empty, find_again, refused, reserve, text};
+use super::recall::{NEAREST, Queries, Sample};
+use super::snapshot::Snapshot;
+use super::writer::Writer;
 use crate::error::AtPath;
-use crate::folder::catalogue::{Graph, place};
-use crate::folder::recall::{NEAREST, Queries, Sample};
-use crate::folder::snapshot::Snapshot;
-use crate::folder::writer::Writer;
 use crate::{Error, Hnsw, Index};
 
 /// Queries on which a new graph is measured.
 const SAMPLE: usize = 256;
 
 /// Builds a graph over all items, writes it, measures it and makes it the gallery's.
-pub(in crate::folder) fn build(writer: &mut Writer, options: Hnsw) -> Result<Index, Error> {
+pub(super) fn build(writer: &mut Writer, options: Hnsw) -> Result<Index, Error> {
     let begun = Instant::now();
     let snapshot = Snapshot::take(&writer.folder, None).or_else(|_| {
         // A graph that cannot be read must not keep its successor away.
@@ -47,13 +45,14 @@ pub(in crate::folder) fn build(writer: &mut Writer, options: Hnsw) -> Result<Ind
         graph.add(node.key, node.vector).map_err(|error| refused(&path, error))
     })?;
     let refused_here = |error: String| refused(&path, error);
-    let beside = find_again(&graph, &nodes, options.expansion_search, refused_here)?;
+    let candidates = options.expansion_search.max(NEAREST);
+    let beside = find_again(&graph, &nodes, candidates, refused_here)?;
     let beside: Vec<i64> = beside.into_iter().map(|key| key as i64).collect();
     graph.save(text(&path)?).map_err(|error| refused(&path, error))?;
     File::open(&path).and_then(|file| file.sync_all()).at(&path)?;
     File::open(&writer.folder).and_then(|folder| folder.sync_all()).at(&writer.folder)?;
 
-    let loaded = Loaded { graph, turn: Mutex::new(()), path: path.clone() };
+    let loaded = Loaded::new(graph, path.clone());
     let sample = Sample::draw(&snapshot, SAMPLE, Queries::Moved)?;
     let found = proposed(&snapshot, &loaded, sample.queries.view())?;
     let last = snapshot.parts.last().map(|part| part.segment.extent);

@@ -1,0 +1,105 @@
+//! What lets a request in: the token of the server, or the cookie that a page gets for it.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use subtle::ConstantTimeEq;
+
+/// The token, and the cookie that a page gets for it so that pictures load with it too.
+pub(crate) struct Keys {
+    token: String,
+    /// The name of the cookie. Cookies are shared by all ports of a host: the port in it keeps
+    /// several servers on one machine apart.
+    cookie: String,
+    /// What the cookie holds: of no use after this process, and not the token.
+    session: String,
+}
+
+/// What a request brings to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    Right,
+    /// A token that is not the server's: a guess, or a mistake.
+    WrongToken,
+    /// None, or a cookie of an earlier process, which nobody can guess.
+    None,
+}
+
+impl Keys {
+    pub(crate) fn new(token: String) -> Self {
+        let [high, low]: [u128; 2] = rand::random();
+        let cookie = "tercet-session".to_owned();
+        Self { token, cookie, session: format!("{high:032x}{low:032x}") }
+    }
+
+    /// The same for a server that listens at this port.
+    pub(crate) fn at_port(self, port: u16) -> Self {
+        Self { cookie: format!("tercet-session-{port}"), ..self }
+    }
+
+    pub(crate) fn is_token(&self, given: &str) -> bool {
+        same(given, &self.token)
+    }
+
+    /// The header that sets the cookie: for this host only, and out of reach of scripts.
+    pub(crate) fn cookie(&self) -> String {
+        format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.session)
+    }
+
+    pub(crate) fn credentials(&self, headers: &HeaderMap) -> Credentials {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let bearer = headers.get(header::AUTHORIZATION).and_then(text);
+        if let Some(given) = bearer.as_deref().and_then(|text| text.strip_prefix("Bearer ")) {
+            return match self.is_token(given.trim()) {
+                true => Credentials::Right,
+                false => Credentials::WrongToken,
+            };
+        }
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(text);
+        let given = cookies.flat_map(|text| {
+            let pairs = text.split(';').filter_map(|pair| pair.trim().split_once('='));
+            let own = pairs.filter(|(name, _)| *name == self.cookie);
+            own.map(|(_, value)| value.to_owned()).collect::<Vec<String>>()
+        });
+        match given.into_iter().any(|given| same(&given, &self.session)) {
+            true => Credentials::Right,
+            false => Credentials::None,
+        }
+    }
+}
+
+/// In a time that does not tell how many characters are right.
+fn same(given: &str, expected: &str) -> bool {
+    given.as_bytes().ct_eq(expected.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn token_and_cookie_are_accepted() {
+        use Credentials::{None, Right, WrongToken};
+        let keys = Keys::new("secret".to_owned()).at_port(8728);
+        let with = |name: HeaderName, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            keys.credentials(&headers)
+        };
+        assert_eq!(with(header::AUTHORIZATION, "Bearer secret"), Right);
+        let cookie = keys.cookie();
+        let pair = cookie.split(';').next().unwrap();
+        assert!(pair.starts_with("tercet-session-8728="), "{pair}");
+        assert_eq!(with(header::COOKIE, &format!("a=b; {pair}")), Right);
+        assert_eq!(with(header::AUTHORIZATION, "Bearer secre"), WrongToken);
+        assert_eq!(with(header::AUTHORIZATION, "Bearer \u{20}"), WrongToken);
+        for wrong in ["secret", "Basic secret"] {
+            assert_eq!(with(header::AUTHORIZATION, wrong), None, "{wrong}");
+        }
+        assert_eq!(with(header::COOKIE, "tercet-session-8728=secret"), None);
+        // Another server on this machine has its own.
+        let other = pair.replace("8728", "8729");
+        assert_eq!(with(header::COOKIE, &other), None);
+        assert_eq!(keys.credentials(&HeaderMap::new()), None);
+    }
+}
