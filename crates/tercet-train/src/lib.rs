@@ -21,6 +21,7 @@ pub mod judgement;
 mod kernels;
 pub mod model;
 pub mod onnx;
+mod onnx_graph;
 #[cfg(feature = "parquet")]
 mod parquet_claims;
 pub mod pretrained;

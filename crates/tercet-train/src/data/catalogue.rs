@@ -6,9 +6,9 @@ use rayon::prelude::*;
 use tercet::Labels;
 
 use super::archive::Entry;
-use super::features::Vector;
-use super::idx::IdxImage;
+use super::idx_image::IdxImage;
 use super::sheets::Cell;
+use super::vector::Vector;
 use super::{Attributes, BadItem, DataError, Part, decode_file};
 use crate::fingerprint::Fingerprint;
 

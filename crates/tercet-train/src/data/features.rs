@@ -1,33 +1,11 @@
 //! Vectors instead of images: what another network made of its items.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1};
-
-use super::{BadItem, Catalogue, Content, DataError, Item};
+use super::{BadItem, Catalogue, Content, DataError, Item, Vector};
 use crate::embeddings::{BadRow, Embeddings, labels_beside};
 use crate::printable::exact_name;
-
-/// One row of a file of vectors, which is kept in memory as a whole. Cheap to clone.
-#[derive(Clone)]
-pub struct Vector {
-    table: Arc<(PathBuf, Array2<f32>)>,
-    row: usize,
-}
-
-impl Vector {
-    /// The file that it is in.
-    pub(crate) fn path(&self) -> &Path {
-        &self.table.0
-    }
-
-    /// Its components.
-    pub fn values(&self) -> ArrayView1<'_, f32> {
-        self.table.1.row(self.row)
-    }
-}
 
 /// The rows of a file, with the labels of another file, of the file itself, or of one that lies
 /// beside it as `NAME.labels.txt` or `NAME.labels.npy`.
@@ -74,25 +52,11 @@ pub(crate) fn catalogue(
             bad.push(BadItem { id, path, reason });
             continue;
         }
-        items.push(Item::new(id, Content::Vector(Vector { table: table.clone(), row })));
+        items.push(Item::new(id, Content::Vector(Vector::new(table.clone(), row))));
         classes.push(label);
     }
     let labels = classes.into_iter().collect();
     Ok(Catalogue { bad, ..Catalogue::new(source, items, labels) })
-}
-
-impl PartialEq for Vector {
-    fn eq(&self, other: &Self) -> bool {
-        self.table.0 == other.table.0 && self.row == other.row
-    }
-}
-
-impl Eq for Vector {}
-
-impl fmt::Debug for Vector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Vector").field(&self.table.0).field(&self.row).finish()
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! IDX files, the format of MNIST and its family (LeCun et al.), gzipped or not.
 
-use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
-use image::{DynamicImage, GrayImage};
 
 use super::decode::read;
+use super::idx_image::{IdxImage, Images};
 use super::walk::Walk;
 use super::{
     ALLOCATION_LIMIT, Attributes, Catalogue, Content, DataError, Item, Part, Parts, SIDE_LIMIT,
@@ -20,48 +19,12 @@ const IMAGES: [u8; 4] = [0, 0, 8, 3];
 /// First bytes of labels: unsigned bytes in one dimension.
 const LABELS: [u8; 4] = [0, 0, 8, 1];
 
-/// One image of an IDX file, which is kept in memory as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdxImage {
-    file: Arc<Images>,
-    index: usize,
-}
-
-/// The images of one file.
-#[derive(PartialEq, Eq)]
-struct Images {
-    path: PathBuf,
-    width: u32,
-    height: u32,
-    pixels: Vec<u8>,
-}
-
 /// A file of images with its file of labels.
 struct Pair {
     /// What stands before `images` in the name: `train`, `t10k`.
     name: String,
     images: PathBuf,
     labels: PathBuf,
-}
-
-impl IdxImage {
-    /// The file that it is in.
-    pub(crate) fn path(&self) -> &Path {
-        &self.file.path
-    }
-
-    pub(crate) fn image(&self) -> Result<DynamicImage, DataError> {
-        let Images { path, width, height, pixels } = &*self.file;
-        let area = *width as usize * *height as usize;
-        pixels
-            .get(self.index * area..(self.index + 1) * area)
-            .and_then(|pixels| GrayImage::from_raw(*width, *height, pixels.to_vec()))
-            .map(DynamicImage::from)
-            .ok_or_else(|| DataError::Undecodable {
-                what: format!("image {} of {}", self.index, path.display()),
-                reason: "it is not there".to_owned(),
-            })
-    }
 }
 
 /// Whether a file is one of images, or a folder holds such files, by their names.
@@ -86,7 +49,7 @@ pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataEr
             _ => None,
         };
         let parts: Parts = part.into_iter().collect();
-        let file = Arc::new(Images::open(images)?);
+        let file = Arc::new(read_images(images)?);
         let area = file.width as usize * file.height as usize;
         let (expected, values) = (file.pixels.len() / area, read_labels(labels)?);
         if values.len() != expected {
@@ -101,7 +64,7 @@ pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataEr
         }
         for (index, label) in values.iter().enumerate() {
             let id = if name.is_empty() { index.to_string() } else { format!("{name}/{index}") };
-            let content = Content::Idx(IdxImage { file: file.clone(), index });
+            let content = Content::Idx(IdxImage::new(file.clone(), index));
             let attributes = Attributes { parts, ..Attributes::default() };
             items.push(Item { id, content, attributes });
             classes.push(label.to_string());
@@ -202,27 +165,26 @@ fn pair(images: &Path) -> Result<Pair, DataError> {
     }
 }
 
-impl Images {
-    fn open(path: &Path) -> Result<Self, DataError> {
-        let mut bytes = unpack(path)?;
-        let [count, height, width] = header(path, &bytes, IMAGES, "images")?;
-        let refuse = |reason| DataError::Refused { path: path.to_owned(), reason };
-        let sides = 1..=SIDE_LIMIT;
-        if !sides.contains(&width) || !sides.contains(&height) {
-            return Err(refuse(format!(
-                "its images have {width} x {height} pixels, expected 1 to {SIDE_LIMIT} a side"
-            )));
-        }
-        bytes.drain(..16);
-        let expected = u128::from(count) * u128::from(width) * u128::from(height);
-        if bytes.len() as u128 != expected {
-            return Err(refuse(format!(
-                "{} bytes behind its header, expected {expected} for {count} images of {width} x {height} pixels",
-                bytes.len()
-            )));
-        }
-        Ok(Self { path: path.to_owned(), width, height, pixels: bytes })
+/// The images of one file.
+fn read_images(path: &Path) -> Result<Images, DataError> {
+    let mut bytes = unpack(path)?;
+    let [count, height, width] = header(path, &bytes, IMAGES, "images")?;
+    let refuse = |reason| DataError::Refused { path: path.to_owned(), reason };
+    let sides = 1..=SIDE_LIMIT;
+    if !sides.contains(&width) || !sides.contains(&height) {
+        return Err(refuse(format!(
+            "its images have {width} x {height} pixels, expected 1 to {SIDE_LIMIT} a side"
+        )));
     }
+    bytes.drain(..16);
+    let expected = u128::from(count) * u128::from(width) * u128::from(height);
+    if bytes.len() as u128 != expected {
+        return Err(refuse(format!(
+            "{} bytes behind its header, expected {expected} for {count} images of {width} x {height} pixels",
+            bytes.len()
+        )));
+    }
+    Ok(Images { path: path.to_owned(), width, height, pixels: bytes })
 }
 
 fn read_labels(path: &Path) -> Result<Vec<u8>, DataError> {
@@ -273,12 +235,6 @@ fn unpack(path: &Path) -> Result<Vec<u8>, DataError> {
         return Err(refuse(format!("it unpacks to more than {ALLOCATION_LIMIT} bytes")));
     }
     Ok(unpacked)
-}
-
-impl fmt::Debug for Images {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Images").field(&self.path).finish()
-    }
 }
 
 #[cfg(test)]

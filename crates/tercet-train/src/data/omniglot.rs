@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::tree::Tree;
-use super::{Attributes, BadItem, Catalogue, Content, DataError, Item, Part, Parts, Source};
+use super::{Attributes, BadItem, Catalogue, Content, DataError, Item, Part, Parts};
 
 /// The sets as the author names them, folders or zip files, and what they are for.
 const SETS: [(&str, Part); 2] =
     [("images_background", Part::Train), ("images_evaluation", Part::Test)];
 
 /// The one-shot runs as the author names them, a folder or a zip file.
-const RUNS: &str = "all_runs";
+pub(super) const RUNS: &str = "all_runs";
 
 /// What tells the right answers of a run.
 const ANSWERS: &str = "class_labels.txt";
@@ -133,26 +133,14 @@ pub struct OneShotRun {
 }
 
 impl OneShotRuns {
-    /// The runs that lie at an `omniglot` source, as `all_runs`, `all_runs.zip` or in a folder of
-    /// this.
-    ///
-    /// # Errors
-    /// A source of another kind, or without runs; a line of a `class_labels.txt` that names an
-    /// image that is not there; a test image without an answer. Each names file and line.
-    pub fn of(source: &Source) -> Result<Self, DataError> {
-        let lacking = |path: &Path| DataError::Nothing {
-            path: path.to_owned(),
-            found: "no one-shot runs".to_owned(),
-            expected: format!("{RUNS} or {RUNS}.zip with run01/{ANSWERS} … in it"),
-        };
-        match source {
-            Source::Omniglot(path) => match find_runs(path)? {
-                Some(tree) => Self::read(source.to_string(), path, tree),
-                None => Err(lacking(path)),
-            },
-            other => Err(DataError::Malformed {
-                text: other.to_string(),
-                expected: format!("one-shot runs are those of `omniglot:PATH` with {RUNS} in it"),
+    /// The runs at a path, as `all_runs`, `all_runs.zip` or in a folder of this.
+    pub(super) fn at(source: String, path: &Path) -> Result<Self, DataError> {
+        match find_runs(path)? {
+            Some(tree) => Self::read(source, path, tree),
+            None => Err(DataError::Nothing {
+                path: path.to_owned(),
+                found: "no one-shot runs".to_owned(),
+                expected: format!("{RUNS} or {RUNS}.zip with run01/{ANSWERS} … in it"),
             }),
         }
     }
@@ -287,6 +275,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
+    use crate::data::Source;
 
     fn png(light: u8) -> Vec<u8> {
         let mut bytes = std::io::Cursor::new(Vec::new());

@@ -12,7 +12,7 @@ use super::layers::{convolution_with_bias, linear, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`InceptionSmall`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Layers that several architectures share, with their initialisation.
 
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::options::check_range;
 use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 
 /// The most components that a head gives; a matrix of 2^14 × 2^14 is a gigabyte.
 pub(super) const LARGEST: usize = 1 << 14;

@@ -12,7 +12,7 @@ use super::layers::{EmbeddingHead, convolution_with_bias, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Slope of the leaky ReLU below 0.
 const SLOPE: f64 = 0.3;

@@ -11,7 +11,7 @@ use super::linear_head::{LARGEST, projection};
 use super::options::check_range;
 use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`MlpHead`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

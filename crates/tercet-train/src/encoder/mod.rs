@@ -3,12 +3,14 @@
 //! Each architecture is a `XConfig` whose `init` makes the network X with its `forward`. To add
 //! one, write its file, then name it in [`EncoderConfig`] and [`Encoder`].
 
+mod config_options;
 mod inception_small;
 mod layers;
 mod linear_head;
 mod lunet;
 mod mlp_head;
 mod options;
+mod pooling;
 mod resnet;
 mod small_cnn;
 mod stages;
@@ -19,8 +21,9 @@ pub use linear_head::{LinearHead, LinearHeadConfig};
 pub use lunet::{LuNet, LuNetConfig};
 pub use mlp_head::{MlpHead, MlpHeadConfig};
 pub use options::EncoderOptions;
+pub use pooling::Pooling;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
-pub use small_cnn::{Pooling, SmallCnn, SmallCnnConfig};
+pub use small_cnn::{SmallCnn, SmallCnnConfig};
 pub use stages::{Freeze, Stage};
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -28,7 +31,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 use trail::Trail;
 
 /// The size of what enters an encoder: images, or vectors of D components as D×1×1.

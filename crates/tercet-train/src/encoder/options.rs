@@ -1,9 +1,6 @@
 //! Options as the command line gives them, of whichever architecture.
 
-use super::{
-    EncoderConfig, EncoderError, InceptionSmallConfig, LinearHeadConfig, LuNetConfig,
-    MlpHeadConfig, Pooling, ResNetConfig, SmallCnnConfig,
-};
+use super::{EncoderConfig, EncoderError, Pooling};
 
 /// Options that some architecture has; those not given take the architecture's defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -45,42 +42,6 @@ impl EncoderOptions {
                 got,
                 expected: format!("nothing, since {} has no such option", config.name()),
             }),
-        }
-    }
-}
-
-impl EncoderConfig {
-    /// The options that [`EncoderConfig::named`] makes this configuration of.
-    pub fn options(&self) -> EncoderOptions {
-        let none = EncoderOptions::default();
-        match *self {
-            Self::SmallCnn(SmallCnnConfig { width, depth, embedding_dim, pooling }) => {
-                EncoderOptions {
-                    width: Some(width),
-                    depth: Some(depth),
-                    embedding_dim: Some(embedding_dim),
-                    pooling: Some(pooling),
-                    ..none
-                }
-            }
-            Self::LuNet(LuNetConfig { width, hidden, embedding_dim })
-            | Self::ResNet18(ResNetConfig { width, hidden, embedding_dim })
-            | Self::ResNet34(ResNetConfig { width, hidden, embedding_dim })
-            | Self::ResNet50(ResNetConfig { width, hidden, embedding_dim }) => EncoderOptions {
-                width: Some(width),
-                hidden: Some(hidden),
-                embedding_dim: Some(embedding_dim),
-                ..none
-            },
-            Self::InceptionSmall(InceptionSmallConfig { width, embedding_dim }) => {
-                EncoderOptions { width: Some(width), embedding_dim: Some(embedding_dim), ..none }
-            }
-            Self::LinearHead(LinearHeadConfig { embedding_dim }) => {
-                EncoderOptions { embedding_dim: Some(embedding_dim), ..none }
-            }
-            Self::MlpHead(MlpHeadConfig { hidden, embedding_dim }) => {
-                EncoderOptions { hidden: Some(hidden), embedding_dim: Some(embedding_dim), ..none }
-            }
         }
     }
 }

@@ -12,7 +12,7 @@ use super::layers::{EmbeddingHead, convolution, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
 use super::{EncoderError, EncoderOptions, InputShape, Stage};
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`ResNet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,5 @@
 //! A small convolutional network: the default for images of up to about a hundred pixels a side.
 
-use std::fmt;
-use std::str::FromStr;
-
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::MaxPool2dConfig;
@@ -11,9 +8,9 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
+use super::{EncoderError, EncoderOptions, InputShape, Pooling};
 use crate::kernels::{convolve, normalize};
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Blocks stop halving the image once a side is at most this long: a head that still sees where
 /// things are beats global pooling.
@@ -34,41 +31,6 @@ pub struct SmallCnnConfig {
     pub embedding_dim: usize,
     /// What the head sees of the last map. Default `flatten`.
     pub pooling: Pooling,
-}
-
-/// What the head of a network sees of its last map.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pooling {
-    /// Every place.
-    #[default]
-    Flatten,
-    /// The mean over all places.
-    Global,
-}
-
-impl fmt::Display for Pooling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flatten => "flatten",
-            Self::Global => "global",
-        })
-    }
-}
-
-impl FromStr for Pooling {
-    type Err = EncoderError;
-
-    fn from_str(text: &str) -> Result<Self, EncoderError> {
-        [Self::Flatten, Self::Global]
-            .into_iter()
-            .find(|pooling| pooling.to_string() == text)
-            .ok_or_else(|| EncoderError::Option {
-                option: "pooling",
-                got: format!("`{text}`"),
-                expected: "flatten or global".to_owned(),
-            })
-    }
 }
 
 impl Default for SmallCnnConfig {

@@ -2,11 +2,11 @@
 
 use prost::Message;
 
-use super::graph::{Flow, Graph};
-use super::messages::{self, OperatorSet, Property};
 use super::{CARD, IMAGES, OUTPUT, OnnxError, VECTORS, signature};
 use crate::data::Input;
 use crate::model::{Model, ModelCard};
+use crate::onnx_graph::messages::{self, OperatorSet, Property};
+use crate::onnx_graph::{Flow, Graph};
 
 /// The operator set of exported graphs.
 pub const OPSET: i64 = 17;

@@ -4,8 +4,6 @@
 //! its `forward`.
 
 mod export;
-mod graph;
-mod messages;
 #[cfg(test)]
 mod reference;
 mod signature;
@@ -13,7 +11,6 @@ mod signature;
 mod tests;
 
 pub use export::{OPSET, export};
-pub(crate) use graph::{Flow, Graph};
 
 /// The metadata key that holds the model's card.
 pub const CARD: &str = "tercet";

@@ -7,7 +7,7 @@ use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::messages::{GraphMessage, Node, Weights, kind};
+use crate::onnx_graph::messages::{GraphMessage, Node, Weights, kind};
 
 /// The output of a graph for its input, N×C×H×W; fewer axes are filled up with ones.
 pub(super) fn run(graph: &GraphMessage, input: Tensor<4>) -> Tensor<4> {

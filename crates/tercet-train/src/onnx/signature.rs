@@ -1,9 +1,9 @@
 //! What an exported graph says of itself.
 
-use super::messages::{Axis, GraphMessage, Shape, TensorType, Type, Value, kind};
 use super::{CARD, IMAGES, OUTPUT, VECTORS};
 use crate::data::{Input, Preprocessing, Standardization};
 use crate::model::ModelCard;
+use crate::onnx_graph::messages::{Axis, GraphMessage, Shape, TensorType, Type, Value, kind};
 
 /// Declares input and output, and says what they mean.
 pub(super) fn declare(graph: &mut GraphMessage, card: &ModelCard) {

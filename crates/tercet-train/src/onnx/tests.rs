@@ -8,13 +8,13 @@ use ndarray::Array2;
 use prost::Message;
 use tercet::Distance;
 
-use super::messages::{GraphMessage, kind};
 use super::*;
 use crate::data::{Input, Preprocessing, Standardization};
 use crate::encoder::{
     ENCODER_NAMES, EncoderConfig, EncoderOptions, Pooling, SmallCnnConfig, Takes,
 };
 use crate::model::{FORMAT, Model, ModelCard, Provenance, normalize_rows, values};
+use crate::onnx_graph::messages::{self, GraphMessage, kind};
 
 /// A narrow model of an architecture, whose batch norms have seen items.
 fn model(name: &str, channels: u32, normalized: bool) -> Model {

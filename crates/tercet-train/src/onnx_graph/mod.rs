@@ -1,4 +1,6 @@
-//! Builds an ONNX graph layer by layer.
+//! Builds an ONNX graph layer by layer: what each encoder describes itself with.
+
+pub(crate) mod messages;
 
 use burn::module::Param;
 use burn::nn::conv::Conv2d;
@@ -6,7 +8,7 @@ use burn::nn::pool::{AvgPool2d, MaxPool2d};
 use burn::nn::{BatchNorm, Linear, PaddingConfig2d};
 use burn::tensor::Tensor;
 
-use super::messages::{Attribute, GraphMessage, Node, Weights, kind};
+use messages::{Attribute, GraphMessage, Node, Weights, kind};
 
 /// A value that flows through a graph: what a layer gives, or the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +24,13 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    pub(super) fn input(&self, name: &str) -> Flow {
+    pub(crate) fn input(&self, name: &str) -> Flow {
         Flow(name.to_owned())
     }
 
     /// The graph, with its last value under the name `output`; inputs and outputs are not declared
     /// yet.
-    pub(super) fn finish(mut self, last: Flow, output: &str) -> Result<GraphMessage, String> {
+    pub(crate) fn finish(mut self, last: Flow, output: &str) -> Result<GraphMessage, String> {
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -167,7 +169,7 @@ impl Graph {
     }
 
     /// Rows of length 1, x/√(Σx² + ε); ε keeps rows of zeros.
-    pub(super) fn normalize(&mut self, rows: &Flow, epsilon: f32) -> Flow {
+    pub(crate) fn normalize(&mut self, rows: &Flow, epsilon: f32) -> Flow {
         let squares = self.square(rows);
         let name = self.next("sum");
         let axes = Weights {
