@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
+use super::settings::ConfigError;
 use crate::data::DataError;
 use crate::encoder::EncoderError;
 use crate::files::FileError;

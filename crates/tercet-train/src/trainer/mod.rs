@@ -1,57 +1,37 @@
 //! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
 
-mod attend;
-mod average;
-mod batch;
 mod best;
-mod checkpoint;
-mod choice;
 mod collapse;
-mod command;
-mod config;
 mod control;
-mod curriculum;
+mod counts;
 mod error;
-mod finish;
-mod judging;
-mod loader;
-mod memory;
-mod monitor;
-mod objective;
-mod optimizer;
-mod outcome;
-mod passes;
+mod evaluation;
+mod events;
 mod plan;
 mod prepared;
-mod report;
-mod room;
-mod run;
-mod schedule;
+mod run_folder;
+mod settings;
 pub mod shell;
-mod softening;
-mod start;
+mod start_model;
+mod state;
 mod step;
-mod tensorboard;
-mod verdict;
-mod watch;
 
-pub use attend::Left;
-pub use batch::{BatchShape, Bytes, Chunk, Pool};
-pub use best::{Best, Keep, Monitor};
-pub use collapse::{Condition, OnCollapse, REMEDY};
-pub use config::{ConfigError, ImageSize, TrainConfig};
-pub use curriculum::{Curriculum, Phase, Stage};
+pub use best::Best;
+pub use collapse::softening::{Easing, Softening};
+pub use collapse::{Condition, REMEDY};
+pub use counts::{Count, Work};
 pub use error::TrainError;
-pub use monitor::{CollapseLine, JudgedLine, JudgedOn, Line, StepLine};
-pub use objective::{Margin, Parts};
-pub use optimizer::{OptimizerConfig, OptimizerKind};
-pub use outcome::{Before, Collapse, Count, Ended, Trained, Work};
+pub use evaluation::{Before, Collapse, Ended, Notation, Trained, Verdict};
+pub use events::{Event, Left, Surroundings};
 pub use plan::{Plan, plan, steps_of};
-pub use run::{Progress, RunFolder, RunSummary};
-pub use schedule::{Schedule, ScheduleKind};
-pub use softening::{Easing, Softening};
-pub use verdict::{Notation, Verdict};
-pub use watch::{Event, Surroundings};
+pub use run_folder::{
+    CollapseLine, JudgedLine, JudgedOn, Line, Progress, RunFolder, RunSummary, StepLine,
+};
+pub use settings::{
+    BatchShape, Bytes, Chunk, ConfigError, Curriculum, ImageSize, Keep, Margin, Monitor,
+    OnCollapse, OptimizerConfig, OptimizerKind, Parts, Phase, Pool, Schedule, ScheduleKind, Stage,
+    TrainConfig,
+};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,17 +44,18 @@ use tercet::{Labels, Memory, Metric, Objective, PkSampler};
 use crate::data::DataError;
 use crate::encoder::Encoder;
 use crate::pretrained::Taken;
-use attend::attend;
-use average::Average;
-use checkpoint::State;
 use collapse::CollapseWatch;
+use collapse::softening::rate_share;
 use control::Turn;
-use loader::{Batch, Loader, Recipe, batches_ahead};
-use optimizer::Optimizer;
-use passes::apart;
+use control::long_work::attend;
 use prepared::{Prepared, batch_shape, sampler};
-use room::{Task, chunk};
-use run::Metrics;
+use run_folder::Metrics;
+use state::State;
+use step::average::Average;
+use step::loader::{Batch, Loader, Recipe, batches_ahead};
+use step::memory_estimate::{Task, chunk};
+use step::optimizer::Optimizer;
+use step::passes::apart;
 
 /// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
 /// model and report.
@@ -316,7 +297,7 @@ impl<'a> Trainer<'a> {
     fn train_step(&mut self, batch: Batch) -> Result<Option<StepLine>, TrainError> {
         let step = self.state.step;
         let schedule = self.config.learning_schedule();
-        let rate = schedule.rate_at(step) * softening::rate_share(&self.state.softened);
+        let rate = schedule.rate_at(step) * rate_share(&self.state.softened);
         let began = Instant::now();
         let (gradients, seen) = match self.is_slow {
             false => self.gradients(batch, rate)?,

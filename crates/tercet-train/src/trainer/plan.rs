@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::attend::{Left, attend};
-use super::loader::Loader;
+use super::control::long_work::attend;
+use super::counts::Count;
+use super::events::{Left, Surroundings};
 use super::prepared::{Prepared, batch_shape};
-use super::room::memory;
-use super::{Count, RunFolder, Surroundings, TrainConfig, TrainError, Trainer};
+use super::step::loader::Loader;
+use super::step::memory_estimate::memory;
+use super::{RunFolder, TrainConfig, TrainError, Trainer};
 use crate::data::{DataError, Source};
 
 /// Steps that are measured, after one that is not: the first step allocates memory.

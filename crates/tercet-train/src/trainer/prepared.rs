@@ -6,10 +6,10 @@ use ndarray::{Array2, ArrayView2};
 use tercet::whitening::Pca;
 use tercet::{Labels, PkSampler, Sampling};
 
-use super::batch::BatchShape;
-use super::config::{ConfigError, TrainConfig};
-use super::start::Start;
-use super::{Event, Surroundings, TrainError};
+use super::TrainError;
+use super::events::{Event, Surroundings};
+use super::settings::{BatchShape, ConfigError, TrainConfig};
+use super::start_model::Start;
 use crate::data::{
     BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
 };

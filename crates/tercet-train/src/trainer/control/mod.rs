@@ -1,0 +1,385 @@
+//! What happens between two steps: judgements, the best weights, collapse, checkpoints.
+
+pub(super) mod long_work;
+
+use burn::module::Module;
+use burn::optim::OptimizerRecord;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes as Record;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tercet::{Labels, Memory, Outcome};
+
+use super::best::Best;
+use super::collapse::softening::{Easing, Softening, eased};
+use super::collapse::{Condition, collapse_value};
+use super::counts::Work;
+use super::evaluation::Before;
+use super::events::{Event, Left};
+use super::prepared::{batch_shape, sampler};
+use super::run_folder::{
+    CONFIG_COPY, Checkpoint, CollapseLine, JudgedLine, JudgedOn, Line, Metrics,
+};
+use super::settings::{Keep, OnCollapse};
+use super::state::State;
+use super::step::average::Average;
+use super::step::embedding_memory::{pack, unpack};
+use super::step::optimizer::Optimizer;
+use super::{TrainError, Trainer, fresh};
+use crate::encoder::Encoder;
+use long_work::attend;
+
+/// By how much a judgement must be better to count as a sign of life, whatever the loss says.
+const SIGN_OF_LIFE: f64 = 0.01;
+
+/// Why training paused.
+pub(super) enum Turn {
+    /// All steps are made, or the patience is over.
+    Done,
+    /// Someone asked for it; a checkpoint was written.
+    Interrupted,
+    /// The run collapsed and is to go back to an easier task.
+    Back(Easing),
+}
+
+/// A checkpoint, unpacked.
+pub(super) struct Restored {
+    state: State,
+    encoder: Encoder,
+    optimizer: Optimizer,
+    average: Option<Average>,
+    kept: Option<Record>,
+    memory: Option<Memory>,
+}
+
+impl Trainer<'_> {
+    /// Whether there is no step left to make.
+    pub(super) fn is_done(&self) -> bool {
+        self.state.step >= self.config.steps || self.is_out_of_patience()
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        let without_gain = self.state.best.map_or(0, |best| best.without_gain);
+        self.config.patience > 0 && without_gain >= self.config.patience
+    }
+
+    /// Takes on objective and batch of the phase that the next step is in; returns its end.
+    pub(super) fn enter_phase(&mut self) -> Result<u64, TrainError> {
+        let step = self.state.step;
+        let phases = self.config.phases()?;
+        let Some(place) = phases.iter().position(|phase| step < phase.until) else {
+            return Ok(step);
+        };
+        let phase = phases[place];
+        if step == phase.from && place > 0 && phases[place - 1].objective != phase.objective {
+            self.state.watch.restart(); // distances and losses have another meaning
+        }
+        let train = self.prepared.examples.catalogue().select(&self.prepared.split.train);
+        let sampler = sampler(self.config, phase.batch, &train)?;
+        self.batch = batch_shape(self.config, phase.batch, &train.labels)?.items();
+        for (count, what) in [
+            (sampler.left_out(), "with a single item cannot be trained on and are left out"),
+            (sampler.repeating(), "with fewer items than K repeat items within a batch"),
+        ] {
+            if count > 0 {
+                self.tell(Event::Warning(format!("{count} classes {what}")));
+            }
+        }
+        self.sampler = Arc::new(sampler);
+        self.objective = eased(phase.objective, &self.state.softened);
+        if phases.len() > 1 {
+            self.tell(Event::Phase { phase: &phase, batch: self.sampler.to_string() });
+        }
+        Ok(phase.until)
+    }
+
+    /// Shows the collapse watch what the step was like.
+    pub(super) fn observe(&mut self, outcome: &Outcome, labels: &Labels) {
+        let value = collapse_value(&self.objective, labels, &outcome.census);
+        let patience = self.config.collapse_patience();
+        self.state.collapsed = self.state.watch.observe(self.state.step, outcome, value, patience);
+    }
+
+    /// Whether a judgement follows a step.
+    pub(super) fn is_judged(&self, step: u64) -> bool {
+        step.is_multiple_of(self.config.judge_interval()) || step == self.config.steps
+    }
+
+    /// What follows a step, if the run was stopped after the step and before that.
+    pub(super) fn finish_step(
+        &mut self,
+        metrics: &mut Metrics,
+    ) -> Result<Option<Turn>, TrainError> {
+        let mut phases = self.config.phases()?.into_iter();
+        if let Some(phase) = phases.find(|phase| self.state.step <= phase.until) {
+            self.objective = eased(phase.objective, &self.state.softened);
+        }
+        self.after_step(metrics)
+    }
+
+    /// Judges, notices a collapse, writes a checkpoint, each if it is time for it.
+    pub(super) fn after_step(&mut self, metrics: &mut Metrics) -> Result<Option<Turn>, TrainError> {
+        let step = self.state.step;
+        if self.is_judged(step) {
+            self.judge(metrics)?;
+        }
+        let is_collapsed = std::mem::take(&mut self.state.collapsed);
+        self.state.unfinished = false;
+        if is_collapsed && let Some(turn) = self.collapse(metrics)? {
+            return Ok(Some(turn));
+        }
+        if step.is_multiple_of(self.config.checkpoint_every) || self.is_done() {
+            self.checkpoint()?;
+        }
+        Ok(self.is_done().then_some(Turn::Done))
+    }
+
+    fn judge(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
+        let step = self.state.step;
+        let save = || Left { step: Some(step), saved: self.save(&self.encoder, &self.state) };
+        let judged = attend(self.around, save, || self.evaluate_during(self.shown()))?;
+        let Some(judged) = judged else { return Ok(()) };
+        let line = Line::Judged(JudgedLine {
+            step,
+            on: self.judged_on(),
+            recall_at_1: judged.recall_at(1).unwrap_or_default(),
+            map_at_r: judged.map_at_r,
+        });
+        self.log(metrics, line)?;
+        let value = self.config.monitor.of(&judged);
+        let before = self.state.best.map(|best| f64::from(best.value));
+        if Best::judge(&mut self.state.best, step, value) {
+            if before.is_some_and(|before| value > before + SIGN_OF_LIFE) {
+                self.state.watch.progressed();
+            }
+            if self.config.keep != Keep::Last {
+                self.kept = Some(weights(self.shown()).map_err(|error| self.unwritten(error))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the configuration says to do about a collapse.
+    fn collapse(&mut self, metrics: &mut Metrics) -> Result<Option<Turn>, TrainError> {
+        let step = self.state.step;
+        let Condition::Collapsed { since } = self.state.watch.condition() else { return Ok(None) };
+        let easing = Easing::next(&self.objective, &self.state.softened);
+        if let (OnCollapse::Soften, Some(easing)) = (self.config.on_collapse, easing) {
+            return Ok(Some(Turn::Back(easing)));
+        }
+        let line = CollapseLine { step, noticed: step, since, easing: None };
+        self.log(metrics, Line::Collapse(line))?;
+        if self.config.on_collapse == OnCollapse::Stop {
+            self.checkpoint()?;
+            return Err(TrainError::Collapsed { step, since });
+        }
+        Ok(None)
+    }
+
+    /// Goes back to where no collapse was in sight, and makes the task easier from there.
+    pub(super) fn go_back(&mut self, easing: Easing) -> Result<(), TrainError> {
+        let noticed = self.state.step;
+        let Condition::Collapsed { since } = self.state.watch.condition() else { return Ok(()) };
+        let mut softened = std::mem::take(&mut self.state.softened);
+        let good = self.state.good.and_then(|step| self.run.checkpoint_of(step));
+        let restored = match good {
+            Some(checkpoint) => self.restored(checkpoint)?,
+            None => self.start()?,
+        };
+        self.take_up(restored);
+        let step = self.state.step;
+        softened.push(Softening { noticed, back_to: step, easing });
+        self.state.softened = softened;
+        self.state.watch.restart();
+        // From now on the run goes on from here, also if it is killed.
+        self.checkpoint()?;
+        let mut metrics = self.run.metrics_from(step)?;
+        let line = CollapseLine { step, noticed, since, easing: Some(easing) };
+        self.log(&mut metrics, Line::Collapse(line))
+    }
+
+    /// The run before its first step.
+    fn start(&self) -> Result<Restored, TrainError> {
+        let encoder = fresh(self.config, &self.prepared, &self.learning)?;
+        Ok(Restored {
+            state: State {
+                step: 0,
+                best: None,
+                good: None,
+                work: Work::default(),
+                ..self.state.clone()
+            },
+            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?),
+            average: self.average.is_some().then(|| Average::new(self.config.ema, &encoder)),
+            kept: None,
+            memory: None,
+            encoder,
+        })
+    }
+
+    /// What a checkpoint holds.
+    pub(super) fn restored(&self, mut checkpoint: Checkpoint) -> Result<Restored, TrainError> {
+        let state = checkpoint.state.clone();
+        if state.data != self.state.data || state.statistics != self.state.statistics {
+            return Err(TrainError::DataChanged(self.config.source.clone()));
+        }
+        if let Some(start) =
+            self.prepared.start.as_ref().filter(|_| state.start != self.state.start)
+        {
+            return Err(TrainError::StartChanged(start.path().to_owned()));
+        }
+        let (then, now) = (state.threads, rayon::current_num_threads());
+        if then != now {
+            self.tell(Event::Warning(format!(
+                "this run began with {then} threads and is continued with {now}: the result will differ in rounding (`--threads {then}` keeps it the same)"
+            )));
+        }
+        let bad = |reason: String| TrainError::BadRun { path: self.run.checkpoints(), reason };
+        let lacking = || bad("a checkpoint lacks a record".to_owned());
+        // Loading a record changes running statistics that clones share: load into networks of
+        // their own.
+        let load = |record: Record| -> Result<Encoder, TrainError> {
+            let encoder = fresh(self.config, &self.prepared, &self.learning)?;
+            let record =
+                ModuleRecord::from_bytes(record).map_err(|error| bad(error.to_string()))?;
+            encoder.try_load_record(record).map_err(|error| bad(error.to_string()))
+        };
+        let encoder = load(checkpoint.take(ENCODER).ok_or_else(lacking)?)?;
+        let optimizer = checkpoint.take(OPTIMIZER).ok_or_else(lacking)?;
+        let optimizer =
+            OptimizerRecord::from_bytes(optimizer).map_err(|error| bad(error.to_string()))?;
+        let average = match self.config.ema {
+            0.0 => None,
+            decay => {
+                let record = checkpoint.take(AVERAGE).ok_or_else(lacking)?;
+                Some(Average::new(decay, &load(record)?))
+            }
+        };
+        let memory =
+            checkpoint.take(MEMORY).map(|bytes| unpack(bytes.to_vec(), self.config.memory));
+        let memory = memory.transpose().map_err(bad)?;
+        Ok(Restored {
+            state: State { threads: now, ..state },
+            encoder,
+            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?)
+                .load_record(optimizer),
+            average,
+            kept: checkpoint.take(KEPT),
+            memory,
+        })
+    }
+
+    pub(super) fn take_up(&mut self, restored: Restored) {
+        let Restored { state, encoder, optimizer, average, kept, memory } = restored;
+        self.state = state;
+        self.encoder = encoder;
+        self.optimizer = optimizer;
+        self.average = average;
+        self.kept = kept;
+        self.memory = memory;
+    }
+
+    /// Takes on the larger number of steps that a resumed run is asked for.
+    pub(super) fn extend(&mut self) -> Result<(), TrainError> {
+        let Some(before) = self.run.extended() else { return Ok(()) };
+        let done = self.state.step;
+        if self.config.steps <= done {
+            return Err(TrainError::NothingToAdd { done });
+        }
+        // An earlier end by patience is over; evaluations count from here.
+        if let Some(best) = &mut self.state.best {
+            best.without_gain = 0;
+        }
+        self.tell(Event::Warning(format!(
+            "{} steps instead of {before}: from step {} on, learning rate, evaluations and other shares of the steps are those of a run of {0} steps",
+            self.config.steps,
+            done + 1
+        )));
+        Ok(())
+    }
+
+    pub(super) fn checkpoint(&mut self) -> Result<(), TrainError> {
+        // Where a run happens to be interrupted must not decide what it goes back to.
+        let step = self.state.step;
+        if step.is_multiple_of(self.config.checkpoint_every) && self.state.watch.is_at_ease() {
+            self.state.good = Some(step);
+        }
+        self.save(&self.encoder, &self.state)?;
+        self.tell(Event::Checkpoint { step: self.state.step });
+        Ok(())
+    }
+
+    /// Writes a checkpoint of this network and state, and of all else as it is.
+    pub(super) fn save(&self, encoder: &Encoder, state: &State) -> Result<(), TrainError> {
+        if !self.run.is_ours() {
+            return Ok(()); // a run that is only planned writes nothing
+        }
+        let bad = |error| self.unwritten(error);
+        let mut records = BTreeMap::new();
+        records.insert(ENCODER.to_owned(), weights(encoder).map_err(bad)?);
+        let optimizer = self.optimizer.to_record().into_bytes();
+        records.insert(OPTIMIZER.to_owned(), optimizer.map_err(|error| bad(error.to_string()))?);
+        if let Some(average) = &self.average {
+            records.insert(AVERAGE.to_owned(), weights(average.network()).map_err(bad)?);
+        }
+        if let Some(kept) = &self.kept {
+            records.insert(KEPT.to_owned(), kept.clone());
+        }
+        if let Some(memory) = &self.memory {
+            let memory = pack(memory).map_err(bad)?;
+            records.insert(MEMORY.to_owned(), Record::from_bytes_vec(memory));
+        }
+        let config = self.run.config_text(self.config)?.into_bytes();
+        records.insert(CONFIG_COPY.to_owned(), Record::from_bytes_vec(config));
+        Checkpoint { state: state.clone(), records }.write(&self.run.checkpoints())?;
+        Ok(())
+    }
+
+    /// The network that becomes the model, and the number of steps after which it was.
+    pub(super) fn chosen(&self, before: &Before) -> Result<(Encoder, u64), TrainError> {
+        let (Some(kept), Some(best)) = (&self.kept, self.state.best) else {
+            return Ok((self.shown().clone(), self.state.step));
+        };
+        if self.config.keep == Keep::Auto
+            && let Some(start) = self.value_before_training(before)?
+            && start as f32 > best.value
+        {
+            return Ok((fresh(self.config, &self.prepared, &self.learning)?, 0));
+        }
+        let bad = |reason: String| TrainError::BadRun { path: self.run.checkpoints(), reason };
+        let record =
+            ModuleRecord::from_bytes(kept.clone()).map_err(|error| bad(error.to_string()))?;
+        let encoder = fresh(self.config, &self.prepared, &self.learning)?
+            .try_load_record(record)
+            .map_err(|error| bad(error.to_string()))?;
+        Ok((encoder, best.step))
+    }
+
+    /// The figure that weights are chosen by, of the network before its first step.
+    fn value_before_training(&self, before: &Before) -> Result<Option<f64>, TrainError> {
+        let monitor = self.config.monitor;
+        if self.judged_on() == JudgedOn::Holdout {
+            return Ok(before.untrained.as_ref().map(|untrained| monitor.of(untrained)));
+        }
+        let untrained = fresh(self.config, &self.prepared, &self.learning)?;
+        Ok(self.evaluate_during(&untrained)?.map(|untrained| monitor.of(&untrained)))
+    }
+
+    fn unwritten(&self, reason: String) -> TrainError {
+        TrainError::BadRun { path: self.run.checkpoints(), reason }
+    }
+}
+
+/// The records of a checkpoint.
+const ENCODER: &str = "encoder.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const AVERAGE: &str = "average.bpk";
+const KEPT: &str = "kept.bpk";
+const MEMORY: &str = "memory.safetensors";
+
+fn weights(encoder: &Encoder) -> Result<Record, String> {
+    // Batch norm keeps its newest running statistics apart until they are next asked for, and a
+    // record does not ask: `valid` does, for all who share them.
+    encoder.valid();
+    encoder.clone().into_record().into_bytes().map_err(|error| error.to_string())
+}

@@ -1,0 +1,200 @@
+//! The objective of a run: a named product, or one with parts of its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tercet::{Distance, Metric, Objective, Penalty, Preset, Reduction, Selection, TripletLoss};
+
+use super::ConfigError;
+use super::text::as_text;
+
+/// Margin of a hinge that is asked for without one, as in FaceNet.
+const HINGE_MARGIN: f32 = 0.2;
+
+/// Parts that take the place of a preset's.
+///
+/// ```
+/// use tercet::{Preset, Selection};
+/// use tercet_train::trainer::Parts;
+/// let parts = Parts { selection: Some(Selection::SemiHardAll), penalty: Some("hinge"), ..Parts::default() };
+/// let objective = parts.of(Preset::BatchHard)?;
+/// assert_eq!(objective.to_string(), "semi-hard-all, hinge 0.2, mean");
+/// # Ok::<(), tercet_train::trainer::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Parts<'a> {
+    /// How distances are measured.
+    pub distance: Option<Distance>,
+    /// L2-normalise first, whatever the preset does.
+    pub normalize: bool,
+    /// Which triplets count.
+    pub selection: Option<Selection>,
+    /// What a triplet costs: one of [`Penalty::NAMES`].
+    pub penalty: Option<&'a str>,
+    /// The penalty's margin. A number alone makes a hinge, `soft` alone a soft penalty.
+    pub margin: Option<Margin>,
+    /// How the costs become one number.
+    pub reduction: Option<Reduction>,
+}
+
+impl Parts<'_> {
+    /// The preset with these parts. A hinge without a margin gets 0.2, a soft penalty 0.
+    ///
+    /// # Errors
+    /// A penalty that does not exist or contradicts its margin; parts of `lifted`, which is no
+    /// product and has a margin only.
+    pub fn of(self, preset: Preset) -> Result<Objective, ConfigError> {
+        let base = match preset.loss() {
+            Objective::Triplet(loss) => loss,
+            lifted => return self.of_lifted(lifted),
+        };
+        let metric = Metric {
+            distance: self.distance.unwrap_or(base.metric.distance),
+            normalize: self.normalize || base.metric.normalize,
+        };
+        Ok(TripletLoss {
+            metric,
+            selection: self.selection.unwrap_or(base.selection),
+            penalty: self.penalty_over(base.penalty)?,
+            reduction: self.reduction.unwrap_or(base.reduction),
+        }
+        .into())
+    }
+
+    /// Whether the preset keeps all its parts but for the margin.
+    pub fn is_plain(self) -> bool {
+        self == Self { margin: self.margin, ..Self::default() }
+    }
+
+    fn penalty_over(self, base: Penalty) -> Result<Penalty, ConfigError> {
+        let (name, margin) = match (self.penalty, self.margin) {
+            (None, None) => return Ok(base),
+            (None | Some("soft"), Some(Margin::Soft)) => ("soft", 0.0),
+            (Some(name), Some(Margin::Soft)) => {
+                return Err(ConfigError {
+                    key: "margin",
+                    got: Margin::Soft.to_string(),
+                    expected: format!("a number, since the penalty is {name}"),
+                });
+            }
+            (name, Some(Margin::Hinge(margin))) => (name.unwrap_or("hinge"), margin),
+            (Some("soft"), None) => ("soft", 0.0),
+            (Some(name), None) => (name, HINGE_MARGIN),
+        };
+        Penalty::from_name(name, margin).map_err(|_| ConfigError {
+            key: "penalty",
+            got: name.to_owned(),
+            expected: format!("one of {}", Penalty::NAMES.join(", ")),
+        })
+    }
+
+    fn of_lifted(self, lifted: Objective) -> Result<Objective, ConfigError> {
+        let refuse = |key, got: String, expected: &str| {
+            Err(ConfigError { key, got, expected: expected.to_owned() })
+        };
+        if !self.is_plain() {
+            return refuse(
+                "objective",
+                Preset::Lifted.to_string(),
+                "a product of distance, selection, penalty and reduction, since there are parts for it: batch-hard, say",
+            );
+        }
+        match self.margin {
+            None => Ok(lifted),
+            Some(Margin::Hinge(margin)) => Ok(lifted.with_margin(margin)),
+            Some(Margin::Soft) => refuse(
+                "margin",
+                Margin::Soft.to_string(),
+                "a number, since lifted has no soft margin",
+            ),
+        }
+    }
+}
+
+/// The margin of a run's penalty.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Margin {
+    /// ln(1 + eˣ) instead of a margin.
+    Soft,
+    /// max(0, x + margin).
+    Hinge(f32),
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Soft => f.write_str("soft"),
+            Self::Hinge(margin) => margin.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Margin {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match (text, text.parse::<f32>()) {
+            ("soft", _) => Ok(Self::Soft),
+            (_, Ok(margin)) if margin.is_finite() && margin >= 0.0 => Ok(Self::Hinge(margin)),
+            _ => Err(ConfigError {
+                key: "margin",
+                got: format!("`{text}`"),
+                expected: "a number of at least 0, or `soft`".to_owned(),
+            }),
+        }
+    }
+}
+
+as_text!(Margin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_take_the_place_of_the_preset_s() {
+        let parts = |parts: Parts, preset: Preset| {
+            parts.of(preset).map(|objective| format!("{}: {objective}", objective.metric()))
+        };
+        let margin = |margin| Parts { margin: Some(margin), ..Parts::default() };
+        let expect = |given, preset, expected: &str| {
+            assert_eq!(parts(given, preset).unwrap(), expected);
+        };
+        expect(Parts::default(), Preset::BatchHard, "euclidean: hard, soft margin, mean");
+        expect(margin(Margin::Hinge(0.5)), Preset::BatchHard, "euclidean: hard, hinge 0.5, mean");
+        expect(margin(Margin::Soft), Preset::BatchAll, "euclidean: all, soft margin, mean");
+        let random = Some("random:triplets=3".parse().unwrap());
+        expect(
+            Parts {
+                distance: Some(Distance::Cosine),
+                selection: random,
+                penalty: Some("squared-hinge"),
+                reduction: Some(Reduction::Sum),
+                ..Parts::default()
+            },
+            Preset::BatchHard,
+            "cosine: random:triplets=3, squared-hinge 0.2, sum",
+        );
+        for (given, preset, expected) in [
+            (
+                Parts { penalty: Some("hinge"), ..margin(Margin::Soft) },
+                Preset::BatchHard,
+                "margin is soft",
+            ),
+            (
+                Parts { penalty: Some("hing"), ..Parts::default() },
+                Preset::BatchAll,
+                "penalty is hing",
+            ),
+            (
+                Parts { selection: random, ..Parts::default() },
+                Preset::Lifted,
+                "objective is lifted",
+            ),
+            (margin(Margin::Soft), Preset::Lifted, "margin is soft"),
+        ] {
+            let error = parts(given, preset).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

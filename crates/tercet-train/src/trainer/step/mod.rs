@@ -1,0 +1,195 @@
+//! The gradient of one step: of a batch, or of what still teaches among a pool of candidates; and
+//! what is told of it.
+
+pub(super) mod average;
+pub(super) mod embedding_memory;
+pub(super) mod loader;
+pub(super) mod memory_estimate;
+pub(super) mod optimizer;
+pub(super) mod passes;
+
+use std::collections::BTreeSet;
+
+use burn::optim::GradientsParams;
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
+use tercet::{Labels, Outcome, Percentiles};
+
+use super::counts::Work;
+use super::{StepLine, TrainError, Trainer};
+use crate::encoder::Encoder;
+use loader::Batch;
+use passes::{Evaluate, Passed, Rows, apart, chunks};
+
+/// What a step saw.
+pub(super) struct Seen {
+    /// What the objective said of all candidates.
+    pub(super) outcome: Outcome,
+    /// What it said it of, a row an item.
+    pub(super) embeddings: Array2<f32>,
+    /// Their items.
+    pub(super) items: Vec<u32>,
+    pub(super) work: Work,
+}
+
+/// Embeddings to learn against but not from.
+pub(super) struct Frozen {
+    pub(super) vectors: Array2<f32>,
+    pub(super) labels: Labels,
+}
+
+impl Trainer<'_> {
+    /// The gradient of a batch, directly or in chunks; empty if nothing teaches.
+    ///
+    /// With a pool the batch is what the loader's candidates have to teach: all are embedded without
+    /// a graph, and those whose gradient is longest, at most P·K, become the batch, with the other
+    /// candidates as frozen ones.
+    pub(super) fn gradients(
+        &self,
+        Batch { items, values }: Batch,
+        learning_rate: f64,
+    ) -> Result<(GradientsParams, Seen), TrainError> {
+        let shape = self.prepared.examples.input().shape();
+        let seed = self.config.seed ^ self.state.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let rows = Rows { values: &values, shape, device: &self.learning, seed };
+        // Selections that draw take other places of the batch in each step.
+        let objective = self.objective.with_seed(seed);
+        let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
+            if has_diverged(embeddings) {
+                return Err(TrainError::Diverged { step: self.state.step + 1, learning_rate });
+            }
+            let labels = self.prepared.labels(items);
+            Ok(match frozen {
+                None => objective.evaluate(embeddings, &labels)?,
+                Some(Frozen { vectors, labels: frozen }) => {
+                    let evaluation = objective.evaluation(embeddings, &labels);
+                    evaluation.frozen(vectors.view(), frozen).run()?
+                }
+            })
+        };
+
+        let frozen = self.remembered(&items);
+        let Some(most) = self.config.pool.map(|_| self.batch) else {
+            let passed = self.there_and_back(rows, &self.encoder, &|embeddings| {
+                evaluate(embeddings, &items, frozen.as_ref())
+            })?;
+            let work = Work::new(items.len(), passed.backward);
+            let Passed { embeddings, outcome, gradients, .. } = passed;
+            return Ok((gradients, Seen { outcome, embeddings, items, work }));
+        };
+
+        let all: Vec<usize> = (0..items.len()).collect();
+        let chunks = chunks(&all, self.state.chunk.unwrap_or(most));
+        let embeddings = rows.embed(&self.encoder, &chunks)?;
+        let outcome = evaluate(embeddings.view(), &items, frozen.as_ref())?;
+        let hardest = hardest(outcome.gradient.view(), most);
+        if hardest.is_empty() {
+            let (gradients, work) = (GradientsParams::new(), Work::new(items.len(), 0));
+            return Ok((gradients, Seen { outcome, embeddings, items, work }));
+        }
+        let chosen: Vec<u32> = hardest.iter().map(|&row| items[row]).collect();
+        let others = self.others(embeddings.view(), &items, &chosen, frozen);
+        let values = rows.of(&hardest);
+        // Running statistics have met these rows already.
+        let passed = self.there_and_back(
+            Rows { values: &values, ..rows },
+            &apart(&self.encoder),
+            &|embeddings| evaluate(embeddings, &chosen, Some(&others)),
+        )?;
+        let work = Work::new(items.len(), passed.backward);
+        Ok((passed.gradients, Seen { outcome, embeddings, items, work }))
+    }
+
+    /// At once where that fits into memory, else by gradient caching.
+    fn there_and_back(
+        &self,
+        rows: Rows,
+        network: &Encoder,
+        evaluate: Evaluate,
+    ) -> Result<Passed, TrainError> {
+        match self.state.chunk {
+            Some(chunk) if chunk < rows.len() => rows.cached(network, chunk, evaluate),
+            _ => rows.direct(network, evaluate),
+        }
+    }
+
+    /// The candidates that were not chosen, but for other rows of chosen items, and what was frozen
+    /// already.
+    fn others(
+        &self,
+        embeddings: ArrayView2<f32>,
+        items: &[u32],
+        chosen: &[u32],
+        frozen: Option<Frozen>,
+    ) -> Frozen {
+        let chosen: BTreeSet<u32> = chosen.iter().copied().collect();
+        let rows: Vec<usize> =
+            (0..items.len()).filter(|&row| !chosen.contains(&items[row])).collect();
+        let others: Vec<u32> = rows.iter().map(|&row| items[row]).collect();
+        let vectors = embeddings.select(Axis(0), &rows);
+        let labels = self.prepared.labels(&others);
+        match frozen {
+            None => Frozen { vectors, labels },
+            Some(frozen) => Frozen {
+                vectors: concatenate![Axis(0), vectors, frozen.vectors],
+                labels: labels.chain(&frozen.labels),
+            },
+        }
+    }
+
+    pub(super) fn line(&self, seen: &Seen, learning_rate: f64) -> Result<StepLine, TrainError> {
+        let Seen { outcome, embeddings, work, .. } = seen;
+        let census = &outcome.census;
+        Ok(StepLine {
+            step: self.state.step,
+            loss: outcome.value,
+            active: census.active_share(),
+            selected: census.selected,
+            violated: census.violated as f64 / census.selected.max(1) as f64,
+            learning_rate,
+            norm: Percentiles::norms(embeddings.view()),
+            distance: Percentiles::pairwise_distances(embeddings.view(), self.metric)?,
+            gradient_norm: None,
+            collapse: Some(self.state.watch.condition()),
+            spread: Some(self.state.watch.spread()),
+            separation: Some(self.state.watch.separation()),
+            items_per_second: 0.0,
+            backward: Some(work.share()),
+        })
+    }
+}
+
+/// Components beyond this size come from weights that grow without end; their squares would soon
+/// leave the range of f32.
+const LARGEST: f32 = 1e15;
+
+/// Whether embeddings left the range of numbers, or are about to.
+pub(super) fn has_diverged(embeddings: ArrayView2<f32>) -> bool {
+    embeddings.iter().any(|value| value.is_nan() || value.abs() > LARGEST)
+}
+
+/// The rows with a gradient, at most so many: those where it is longest. In rising order.
+fn hardest(gradient: ArrayView2<f32>, most: usize) -> Vec<usize> {
+    let length = |row: ArrayView1<f32>| row.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>();
+    let mut rows: Vec<(f64, usize)> =
+        gradient.outer_iter().map(length).zip(0..).filter(|&(length, _)| length > 0.0).collect();
+    rows.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
+    rows.truncate(most);
+    let mut rows: Vec<usize> = rows.into_iter().map(|(_, row)| row).collect();
+    rows.sort_unstable();
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn the_hardest_rows_have_the_longest_gradients() {
+        let gradient = array![[0.0_f32, 3.0], [0.0, 0.0], [-4.0, 0.0], [2.0, 2.0], [0.0, -3.0]];
+        assert_eq!(hardest(gradient.view(), 9), [0, 2, 3, 4]);
+        assert_eq!(hardest(gradient.view(), 2), [0, 2]); // of equal ones the first
+        assert!(hardest(Array2::zeros((3, 2)).view(), 2).is_empty());
+    }
+}
