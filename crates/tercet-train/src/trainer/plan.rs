@@ -8,6 +8,7 @@ use super::control::long_work::attend;
 use super::counts::Count;
 use super::events::{Left, Surroundings};
 use super::prepared::{Prepared, batch_shape};
+use super::setup::Setup;
 use super::step::loader::Loader;
 use super::step::memory_estimate::memory;
 use super::{RunFolder, TrainConfig, TrainError, Trainer};
@@ -75,7 +76,7 @@ pub fn plan(config: &TrainConfig, around: &Surroundings) -> Result<Option<Plan>,
     let left = || Left { step: None, saved: Ok(()) };
     attend(around, left, || {
         let Some(prepared) = Prepared::new(config, around)? else { return Ok(None) };
-        Trainer::new(config, &run, prepared, around, Instant::now())?.plan()
+        Trainer::new(Setup::new(config, &run, around, prepared, Instant::now())?)?.plan()
     })
 }
 
@@ -103,7 +104,12 @@ pub fn steps_of(config: &TrainConfig, epochs: f64) -> Result<(u64, usize, usize)
 impl Trainer<'_> {
     fn plan(mut self) -> Result<Option<Plan>, TrainError> {
         let end = self.enter_phase()?.min(MEASURED + 1);
-        let loader = Loader::new(self.recipe()?, 0, end, self.around.stop);
+        let loader = Loader::new(
+            self.setup.recipe(&self.phase.sampler)?,
+            0,
+            end,
+            self.setup.surroundings.stop,
+        );
         let (began, mut first) = (Instant::now(), None);
         let mut measured = 0;
         for batch in loader {
@@ -124,41 +130,44 @@ impl Trainer<'_> {
         let since = first.filter(|_| measured > 0).unwrap_or(began);
         let seconds_per_step = since.elapsed().as_secs_f64() / measured.max(1) as f64;
         let evaluation = self.seconds_of_an_evaluation()?;
-        let evaluations = self.config.steps / self.config.judge_interval();
-        let steps = self.config.steps as f64 * seconds_per_step;
-        let train = self.prepared.train_labels();
-        let batch = batch_shape(self.config, self.config.batch, &train)?;
+        let evaluations = self.setup.config.steps / self.setup.config.judge_interval();
+        let steps = self.setup.config.steps as f64 * seconds_per_step;
+        let train = self.setup.prepared.train_labels();
+        let batch = batch_shape(self.setup.config, self.setup.config.batch, &train)?;
         Ok(Some(Plan {
-            source: self.prepared.examples.catalogue().source.clone(),
-            objective: self.config.objective_name(),
-            encoder: self.config.encoder.clone(),
-            parameters: self.encoder.parameters(),
-            steps: self.config.steps,
+            source: self.setup.prepared.examples.catalogue().source.clone(),
+            objective: self.setup.config.objective_name(),
+            encoder: self.setup.config.encoder.clone(),
+            parameters: self.learned.encoder.parameters(),
+            steps: self.setup.config.steps,
             batch: batch.to_string(),
             batch_items: batch.items(),
-            epochs: self.config.steps as f64 * batch.items() as f64 / train.len().max(1) as f64,
+            epochs: self.setup.config.steps as f64 * batch.items() as f64
+                / train.len().max(1) as f64,
             train: Count::of(&train),
-            validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
-            holdout: Count::of(&self.holdout),
+            validation: Count::of(
+                &self.setup.prepared.labels(&self.setup.prepared.split.validation),
+            ),
+            holdout: Count::of(&self.setup.holdout),
             chunk: self.state.chunk,
-            memory_bytes: memory(&self.task()?, self.state.chunk)
-                + self.prepared.examples.cached_bytes(),
+            memory_bytes: memory(&self.memory_task()?, self.state.chunk)
+                + self.setup.prepared.examples.cached_bytes(),
             measured_steps: measured.max(1),
             seconds_per_step,
             seconds: steps + (evaluations as f64 + OTHERS) * evaluation,
-            skipped: self.prepared.skipped.len(),
+            skipped: self.setup.prepared.skipped.len(),
         }))
     }
 
     /// Time of embedding all items that are evaluated, from some of them.
     fn seconds_of_an_evaluation(&self) -> Result<f64, TrainError> {
-        let holdout = &self.prepared.split.holdout;
+        let holdout = &self.setup.prepared.split.holdout;
         let some = &holdout[..holdout.len().min(EMBEDDED)];
         if some.is_empty() {
             return Ok(0.0);
         }
         let began = Instant::now();
-        self.embed_items(&self.encoder, some)?;
+        self.embed_items(&self.learned.encoder, some)?;
         Ok(began.elapsed().as_secs_f64() * holdout.len() as f64 / some.len() as f64)
     }
 }

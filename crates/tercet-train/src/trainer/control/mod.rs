@@ -8,7 +8,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::Bytes as Record;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tercet::{Labels, Memory, Outcome};
+use tercet::{Labels, Outcome};
 
 use super::best::Best;
 use super::collapse::softening::{Easing, Softening, eased};
@@ -16,6 +16,7 @@ use super::collapse::{Condition, collapse_value};
 use super::counts::Work;
 use super::evaluation::Before;
 use super::events::{Event, Left};
+use super::learned::Learned;
 use super::prepared::{batch_shape, sampler};
 use super::run_folder::{
     CONFIG_COPY, Checkpoint, CollapseLine, JudgedLine, JudgedOn, Line, Metrics,
@@ -24,8 +25,7 @@ use super::settings::{Keep, OnCollapse};
 use super::state::State;
 use super::step::average::Average;
 use super::step::embedding_memory::{pack, unpack};
-use super::step::optimizer::Optimizer;
-use super::{TrainError, Trainer, fresh};
+use super::{TrainError, Trainer};
 use crate::encoder::Encoder;
 use long_work::attend;
 
@@ -45,28 +45,24 @@ pub(super) enum Turn {
 /// A checkpoint, unpacked.
 pub(super) struct Restored {
     state: State,
-    encoder: Encoder,
-    optimizer: Optimizer,
-    average: Option<Average>,
-    kept: Option<Record>,
-    memory: Option<Memory>,
+    learned: Learned,
 }
 
 impl Trainer<'_> {
     /// Whether there is no step left to make.
     pub(super) fn is_done(&self) -> bool {
-        self.state.step >= self.config.steps || self.is_out_of_patience()
+        self.state.step >= self.setup.config.steps || self.is_out_of_patience()
     }
 
     fn is_out_of_patience(&self) -> bool {
         let without_gain = self.state.best.map_or(0, |best| best.without_gain);
-        self.config.patience > 0 && without_gain >= self.config.patience
+        self.setup.config.patience > 0 && without_gain >= self.setup.config.patience
     }
 
     /// Takes on objective and batch of the phase that the next step is in; returns its end.
     pub(super) fn enter_phase(&mut self) -> Result<u64, TrainError> {
         let step = self.state.step;
-        let phases = self.config.phases()?;
+        let phases = self.setup.config.phases()?;
         let Some(place) = phases.iter().position(|phase| step < phase.until) else {
             return Ok(step);
         };
@@ -74,35 +70,37 @@ impl Trainer<'_> {
         if step == phase.from && place > 0 && phases[place - 1].objective != phase.objective {
             self.state.watch.restart(); // distances and losses have another meaning
         }
-        let train = self.prepared.examples.catalogue().select(&self.prepared.split.train);
-        let sampler = sampler(self.config, phase.batch, &train)?;
-        self.batch = batch_shape(self.config, phase.batch, &train.labels)?.items();
+        let train =
+            self.setup.prepared.examples.catalogue().select(&self.setup.prepared.split.train);
+        let sampler = sampler(self.setup.config, phase.batch, &train)?;
+        self.phase.batch = batch_shape(self.setup.config, phase.batch, &train.labels)?.items();
         for (count, what) in [
             (sampler.left_out(), "with a single item cannot be trained on and are left out"),
             (sampler.repeating(), "with fewer items than K repeat items within a batch"),
         ] {
             if count > 0 {
-                self.tell(Event::Warning(format!("{count} classes {what}")));
+                self.setup.report(Event::Warning(format!("{count} classes {what}")));
             }
         }
-        self.sampler = Arc::new(sampler);
-        self.objective = eased(phase.objective, &self.state.softened);
+        self.phase.sampler = Arc::new(sampler);
+        self.phase.objective = eased(phase.objective, &self.state.softened);
         if phases.len() > 1 {
-            self.tell(Event::Phase { phase: &phase, batch: self.sampler.to_string() });
+            self.setup
+                .report(Event::Phase { phase: &phase, batch: self.phase.sampler.to_string() });
         }
         Ok(phase.until)
     }
 
     /// Shows the collapse watch what the step was like.
     pub(super) fn observe(&mut self, outcome: &Outcome, labels: &Labels) {
-        let value = collapse_value(&self.objective, labels, &outcome.census);
-        let patience = self.config.collapse_patience();
+        let value = collapse_value(&self.phase.objective, labels, &outcome.census);
+        let patience = self.setup.config.collapse_patience();
         self.state.collapsed = self.state.watch.observe(self.state.step, outcome, value, patience);
     }
 
     /// Whether a judgement follows a step.
     pub(super) fn is_judged(&self, step: u64) -> bool {
-        step.is_multiple_of(self.config.judge_interval()) || step == self.config.steps
+        step.is_multiple_of(self.setup.config.judge_interval()) || step == self.setup.config.steps
     }
 
     /// What follows a step, if the run was stopped after the step and before that.
@@ -110,9 +108,9 @@ impl Trainer<'_> {
         &mut self,
         metrics: &mut Metrics,
     ) -> Result<Option<Turn>, TrainError> {
-        let mut phases = self.config.phases()?.into_iter();
+        let mut phases = self.setup.config.phases()?.into_iter();
         if let Some(phase) = phases.find(|phase| self.state.step <= phase.until) {
-            self.objective = eased(phase.objective, &self.state.softened);
+            self.phase.objective = eased(phase.objective, &self.state.softened);
         }
         self.after_step(metrics)
     }
@@ -128,7 +126,7 @@ impl Trainer<'_> {
         if is_collapsed && let Some(turn) = self.collapse(metrics)? {
             return Ok(Some(turn));
         }
-        if step.is_multiple_of(self.config.checkpoint_every) || self.is_done() {
+        if step.is_multiple_of(self.setup.config.checkpoint_every) || self.is_done() {
             self.checkpoint()?;
         }
         Ok(self.is_done().then_some(Turn::Done))
@@ -136,8 +134,11 @@ impl Trainer<'_> {
 
     fn judge(&mut self, metrics: &mut Metrics) -> Result<(), TrainError> {
         let step = self.state.step;
-        let save = || Left { step: Some(step), saved: self.save(&self.encoder, &self.state) };
-        let judged = attend(self.around, save, || self.evaluate_during(self.shown()))?;
+        let save =
+            || Left { step: Some(step), saved: self.save(&self.learned.encoder, &self.state) };
+        let judged = attend(self.setup.surroundings, save, || {
+            self.evaluate_during(self.learned.evaluated_network())
+        })?;
         let Some(judged) = judged else { return Ok(()) };
         let line = Line::Judged(JudgedLine {
             step,
@@ -146,14 +147,17 @@ impl Trainer<'_> {
             map_at_r: judged.map_at_r,
         });
         self.log(metrics, line)?;
-        let value = self.config.monitor.of(&judged);
+        let value = self.setup.config.monitor.of(&judged);
         let before = self.state.best.map(|best| f64::from(best.value));
         if Best::judge(&mut self.state.best, step, value) {
             if before.is_some_and(|before| value > before + SIGN_OF_LIFE) {
                 self.state.watch.progressed();
             }
-            if self.config.keep != Keep::Last {
-                self.kept = Some(weights(self.shown()).map_err(|error| self.unwritten(error))?);
+            if self.setup.config.keep != Keep::Last {
+                self.learned.best_weights = Some(
+                    weights(self.learned.evaluated_network())
+                        .map_err(|error| self.unwritten(error))?,
+                );
             }
         }
         Ok(())
@@ -163,13 +167,13 @@ impl Trainer<'_> {
     fn collapse(&mut self, metrics: &mut Metrics) -> Result<Option<Turn>, TrainError> {
         let step = self.state.step;
         let Condition::Collapsed { since } = self.state.watch.condition() else { return Ok(None) };
-        let easing = Easing::next(&self.objective, &self.state.softened);
-        if let (OnCollapse::Soften, Some(easing)) = (self.config.on_collapse, easing) {
+        let easing = Easing::next(&self.phase.objective, &self.state.softened);
+        if let (OnCollapse::Soften, Some(easing)) = (self.setup.config.on_collapse, easing) {
             return Ok(Some(Turn::Back(easing)));
         }
         let line = CollapseLine { step, noticed: step, since, easing: None };
         self.log(metrics, Line::Collapse(line))?;
-        if self.config.on_collapse == OnCollapse::Stop {
+        if self.setup.config.on_collapse == OnCollapse::Stop {
             self.checkpoint()?;
             return Err(TrainError::Collapsed { step, since });
         }
@@ -181,7 +185,7 @@ impl Trainer<'_> {
         let noticed = self.state.step;
         let Condition::Collapsed { since } = self.state.watch.condition() else { return Ok(()) };
         let mut softened = std::mem::take(&mut self.state.softened);
-        let good = self.state.good.and_then(|step| self.run.checkpoint_of(step));
+        let good = self.state.good.and_then(|step| self.setup.folder.checkpoint_of(step));
         let restored = match good {
             Some(checkpoint) => self.restored(checkpoint)?,
             None => self.start()?,
@@ -193,53 +197,44 @@ impl Trainer<'_> {
         self.state.watch.restart();
         // From now on the run goes on from here, also if it is killed.
         self.checkpoint()?;
-        let mut metrics = self.run.metrics_from(step)?;
+        let mut metrics = self.setup.folder.metrics_from(step)?;
         let line = CollapseLine { step, noticed, since, easing: Some(easing) };
         self.log(&mut metrics, Line::Collapse(line))
     }
 
     /// The run before its first step.
     fn start(&self) -> Result<Restored, TrainError> {
-        let encoder = fresh(self.config, &self.prepared, &self.learning)?;
-        Ok(Restored {
-            state: State {
-                step: 0,
-                best: None,
-                good: None,
-                work: Work::default(),
-                ..self.state.clone()
-            },
-            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?),
-            average: self.average.is_some().then(|| Average::new(self.config.ema, &encoder)),
-            kept: None,
-            memory: None,
-            encoder,
-        })
+        let encoder = self.setup.fresh_encoder()?;
+        let learned = Learned::new(&self.setup, encoder)?;
+        let state =
+            State { step: 0, best: None, good: None, work: Work::default(), ..self.state.clone() };
+        Ok(Restored { state, learned })
     }
 
     /// What a checkpoint holds.
     pub(super) fn restored(&self, mut checkpoint: Checkpoint) -> Result<Restored, TrainError> {
         let state = checkpoint.state.clone();
         if state.data != self.state.data || state.statistics != self.state.statistics {
-            return Err(TrainError::DataChanged(self.config.source.clone()));
+            return Err(TrainError::DataChanged(self.setup.config.source.clone()));
         }
         if let Some(start) =
-            self.prepared.start.as_ref().filter(|_| state.start != self.state.start)
+            self.setup.prepared.start.as_ref().filter(|_| state.start != self.state.start)
         {
             return Err(TrainError::StartChanged(start.path().to_owned()));
         }
         let (then, now) = (state.threads, rayon::current_num_threads());
         if then != now {
-            self.tell(Event::Warning(format!(
+            self.setup.report(Event::Warning(format!(
                 "this run began with {then} threads and is continued with {now}: the result will differ in rounding (`--threads {then}` keeps it the same)"
             )));
         }
-        let bad = |reason: String| TrainError::BadRun { path: self.run.checkpoints(), reason };
+        let bad =
+            |reason: String| TrainError::BadRun { path: self.setup.folder.checkpoints(), reason };
         let lacking = || bad("a checkpoint lacks a record".to_owned());
         // Loading a record changes running statistics that clones share: load into networks of
         // their own.
         let load = |record: Record| -> Result<Encoder, TrainError> {
-            let encoder = fresh(self.config, &self.prepared, &self.learning)?;
+            let encoder = self.setup.fresh_encoder()?;
             let record =
                 ModuleRecord::from_bytes(record).map_err(|error| bad(error.to_string()))?;
             encoder.try_load_record(record).map_err(|error| bad(error.to_string()))
@@ -248,7 +243,7 @@ impl Trainer<'_> {
         let optimizer = checkpoint.take(OPTIMIZER).ok_or_else(lacking)?;
         let optimizer =
             OptimizerRecord::from_bytes(optimizer).map_err(|error| bad(error.to_string()))?;
-        let average = match self.config.ema {
+        let average = match self.setup.config.ema {
             0.0 => None,
             decay => {
                 let record = checkpoint.take(AVERAGE).ok_or_else(lacking)?;
@@ -256,43 +251,37 @@ impl Trainer<'_> {
             }
         };
         let memory =
-            checkpoint.take(MEMORY).map(|bytes| unpack(bytes.to_vec(), self.config.memory));
+            checkpoint.take(MEMORY).map(|bytes| unpack(bytes.to_vec(), self.setup.config.memory));
         let memory = memory.transpose().map_err(bad)?;
-        Ok(Restored {
-            state: State { threads: now, ..state },
+        let learned = Learned {
             encoder,
-            optimizer: Optimizer::new(self.config.optimizer_config(), self.config.slower()?)
-                .load_record(optimizer),
+            optimizer: self.setup.optimizer()?.load_record(optimizer),
             average,
-            kept: checkpoint.take(KEPT),
+            best_weights: checkpoint.take(KEPT),
             memory,
-        })
+        };
+        Ok(Restored { state: State { threads: now, ..state }, learned })
     }
 
-    pub(super) fn take_up(&mut self, restored: Restored) {
-        let Restored { state, encoder, optimizer, average, kept, memory } = restored;
+    pub(super) fn take_up(&mut self, Restored { state, learned }: Restored) {
         self.state = state;
-        self.encoder = encoder;
-        self.optimizer = optimizer;
-        self.average = average;
-        self.kept = kept;
-        self.memory = memory;
+        self.learned = learned;
     }
 
     /// Takes on the larger number of steps that a resumed run is asked for.
     pub(super) fn extend(&mut self) -> Result<(), TrainError> {
-        let Some(before) = self.run.extended() else { return Ok(()) };
+        let Some(before) = self.setup.folder.extended() else { return Ok(()) };
         let done = self.state.step;
-        if self.config.steps <= done {
+        if self.setup.config.steps <= done {
             return Err(TrainError::NothingToAdd { done });
         }
         // An earlier end by patience is over; evaluations count from here.
         if let Some(best) = &mut self.state.best {
             best.without_gain = 0;
         }
-        self.tell(Event::Warning(format!(
+        self.setup.report(Event::Warning(format!(
             "{} steps instead of {before}: from step {} on, learning rate, evaluations and other shares of the steps are those of a run of {0} steps",
-            self.config.steps,
+            self.setup.config.steps,
             done + 1
         )));
         Ok(())
@@ -301,55 +290,59 @@ impl Trainer<'_> {
     pub(super) fn checkpoint(&mut self) -> Result<(), TrainError> {
         // Where a run happens to be interrupted must not decide what it goes back to.
         let step = self.state.step;
-        if step.is_multiple_of(self.config.checkpoint_every) && self.state.watch.is_at_ease() {
+        if step.is_multiple_of(self.setup.config.checkpoint_every) && self.state.watch.is_at_ease()
+        {
             self.state.good = Some(step);
         }
-        self.save(&self.encoder, &self.state)?;
-        self.tell(Event::Checkpoint { step: self.state.step });
+        self.save(&self.learned.encoder, &self.state)?;
+        self.setup.report(Event::Checkpoint { step: self.state.step });
         Ok(())
     }
 
     /// Writes a checkpoint of this network and state, and of all else as it is.
     pub(super) fn save(&self, encoder: &Encoder, state: &State) -> Result<(), TrainError> {
-        if !self.run.is_ours() {
+        if !self.setup.folder.is_ours() {
             return Ok(()); // a run that is only planned writes nothing
         }
         let bad = |error| self.unwritten(error);
         let mut records = BTreeMap::new();
         records.insert(ENCODER.to_owned(), weights(encoder).map_err(bad)?);
-        let optimizer = self.optimizer.to_record().into_bytes();
+        let optimizer = self.learned.optimizer.to_record().into_bytes();
         records.insert(OPTIMIZER.to_owned(), optimizer.map_err(|error| bad(error.to_string()))?);
-        if let Some(average) = &self.average {
+        if let Some(average) = &self.learned.average {
             records.insert(AVERAGE.to_owned(), weights(average.network()).map_err(bad)?);
         }
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = &self.learned.best_weights {
             records.insert(KEPT.to_owned(), kept.clone());
         }
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = &self.learned.memory {
             let memory = pack(memory).map_err(bad)?;
             records.insert(MEMORY.to_owned(), Record::from_bytes_vec(memory));
         }
-        let config = self.run.config_text(self.config)?.into_bytes();
+        let config = self.setup.folder.config_text(self.setup.config)?.into_bytes();
         records.insert(CONFIG_COPY.to_owned(), Record::from_bytes_vec(config));
-        Checkpoint { state: state.clone(), records }.write(&self.run.checkpoints())?;
+        Checkpoint { state: state.clone(), records }.write(&self.setup.folder.checkpoints())?;
         Ok(())
     }
 
     /// The network that becomes the model, and the number of steps after which it was.
     pub(super) fn chosen(&self, before: &Before) -> Result<(Encoder, u64), TrainError> {
-        let (Some(kept), Some(best)) = (&self.kept, self.state.best) else {
-            return Ok((self.shown().clone(), self.state.step));
+        let (Some(kept), Some(best)) = (&self.learned.best_weights, self.state.best) else {
+            return Ok((self.learned.evaluated_network().clone(), self.state.step));
         };
-        if self.config.keep == Keep::Auto
+        if self.setup.config.keep == Keep::Auto
             && let Some(start) = self.value_before_training(before)?
             && start as f32 > best.value
         {
-            return Ok((fresh(self.config, &self.prepared, &self.learning)?, 0));
+            return Ok((self.setup.fresh_encoder()?, 0));
         }
-        let bad = |reason: String| TrainError::BadRun { path: self.run.checkpoints(), reason };
+        let bad =
+            |reason: String| TrainError::BadRun { path: self.setup.folder.checkpoints(), reason };
         let record =
             ModuleRecord::from_bytes(kept.clone()).map_err(|error| bad(error.to_string()))?;
-        let encoder = fresh(self.config, &self.prepared, &self.learning)?
+        let encoder = self
+            .setup
+            .fresh_encoder()?
             .try_load_record(record)
             .map_err(|error| bad(error.to_string()))?;
         Ok((encoder, best.step))
@@ -357,16 +350,16 @@ impl Trainer<'_> {
 
     /// The figure that weights are chosen by, of the network before its first step.
     fn value_before_training(&self, before: &Before) -> Result<Option<f64>, TrainError> {
-        let monitor = self.config.monitor;
+        let monitor = self.setup.config.monitor;
         if self.judged_on() == JudgedOn::Holdout {
             return Ok(before.untrained.as_ref().map(|untrained| monitor.of(untrained)));
         }
-        let untrained = fresh(self.config, &self.prepared, &self.learning)?;
+        let untrained = self.setup.fresh_encoder()?;
         Ok(self.evaluate_during(&untrained)?.map(|untrained| monitor.of(&untrained)))
     }
 
     fn unwritten(&self, reason: String) -> TrainError {
-        TrainError::BadRun { path: self.run.checkpoints(), reason }
+        TrainError::BadRun { path: self.setup.folder.checkpoints(), reason }
     }
 }
 

@@ -17,9 +17,13 @@ impl Trainer<'_> {
         let (encoder, kept_step) = self.chosen(&before)?;
         let mut after = None;
         if self.has_holdout() {
-            let embeddings = self.embed_items(&encoder, &self.prepared.split.holdout)?;
-            let judged =
-                Judgement::new(embeddings.view(), &self.holdout, self.metric, self.config.seed)?;
+            let embeddings = self.embed_items(&encoder, &self.setup.prepared.split.holdout)?;
+            let judged = Judgement::new(
+                embeddings.view(),
+                &self.setup.holdout,
+                self.setup.metric,
+                self.setup.config.seed,
+            )?;
             after = Some((judged, embeddings));
         }
         let collapse = Collapse {
@@ -29,13 +33,13 @@ impl Trainer<'_> {
         };
 
         let verdict = Verdict::of(&Findings {
-            config: self.config,
+            config: self.setup.config,
             before: &before,
             after: after.as_ref().map(|(judged, _)| &judged.retrieval),
-            labels: &self.holdout,
+            labels: &self.setup.holdout,
             collapse: &collapse,
             kept_step,
-            classes: self.prepared.examples.catalogue().labels.class_count(),
+            classes: self.setup.prepared.examples.catalogue().labels.class_count(),
         })?;
 
         let results = serde_json::json!({
@@ -45,45 +49,50 @@ impl Trainer<'_> {
             "collapse": json(&collapse)?,
         });
         let open_set = match &after {
-            Some((_, embeddings)) => {
-                open_set(embeddings.view(), &self.holdout, self.metric, self.config.seed)?
-            }
+            Some((_, embeddings)) => open_set(
+                embeddings.view(),
+                &self.setup.holdout,
+                self.setup.metric,
+                self.setup.config.seed,
+            )?,
             None => None,
         };
         let card = self.card(results, after.as_ref().map(|(judged, _)| judged), open_set)?;
-        Model::save(&card, &encoder, &self.run.model_file())?;
-        if let Some(out) = &self.config.out {
+        Model::save(&card, &encoder, &self.setup.folder.model_file())?;
+        if let Some(out) = &self.setup.config.out {
             Model::save(&card, &encoder, out)?;
         }
         let mut trained = Trained {
-            model: self.config.out.clone().unwrap_or_else(|| self.run.model_file()),
-            run: self.run.path().to_owned(),
-            source: self.prepared.examples.catalogue().source.clone(),
+            model: self.setup.config.out.clone().unwrap_or_else(|| self.setup.folder.model_file()),
+            run: self.setup.folder.path().to_owned(),
+            source: self.setup.prepared.examples.catalogue().source.clone(),
             steps: self.state.step,
-            stopped_early: self.state.step < self.config.steps,
+            stopped_early: self.state.step < self.setup.config.steps,
             kept_step,
             best: self.state.best,
-            monitor: self.config.monitor,
+            monitor: self.setup.config.monitor,
             collapse,
-            seconds: self.began.elapsed().as_secs_f64(),
-            seed: self.config.seed,
-            objective: self.config.objective_name(),
-            encoder: self.config.encoder.clone(),
-            parameters: self.encoder.parameters(),
-            train: Count::of(&self.prepared.labels(&self.prepared.split.train)),
-            validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
-            holdout: Count::of(&self.holdout),
+            seconds: self.setup.began.elapsed().as_secs_f64(),
+            seed: self.setup.config.seed,
+            objective: self.setup.config.objective_name(),
+            encoder: self.setup.config.encoder.clone(),
+            parameters: self.learned.encoder.parameters(),
+            train: Count::of(&self.setup.prepared.labels(&self.setup.prepared.split.train)),
+            validation: Count::of(
+                &self.setup.prepared.labels(&self.setup.prepared.split.validation),
+            ),
+            holdout: Count::of(&self.setup.holdout),
             before,
             after: None,
             verdict,
             chunk: self.state.chunk,
             work: self.state.work,
-            skipped: self.prepared.skipped.clone(),
+            skipped: self.setup.prepared.skipped.clone(),
         };
         let (judged, embeddings) = after.unzip();
         trained.after = judged;
         self.write_report(&trained, embeddings)?;
-        trained.seconds = self.began.elapsed().as_secs_f64();
+        trained.seconds = self.setup.began.elapsed().as_secs_f64();
         Ok(trained)
     }
 
@@ -99,17 +108,17 @@ impl Trainer<'_> {
             out: None,
             threads: 0,
             cache_limit: TrainConfig::default().cache_limit,
-            augment: Some(self.config.augmentation()?),
-            ..self.config.clone()
+            augment: Some(self.setup.config.augmentation()?),
+            ..self.setup.config.clone()
         })?;
         hide_folders(&mut config);
         let verification = after.and_then(|after| after.verification.as_ref());
         Ok(ModelCard {
             format: FORMAT,
-            encoder: self.config.encoder_config()?,
-            preprocessing: self.prepared.examples.input(),
-            distance: self.metric.distance,
-            normalized: self.metric.normalize,
+            encoder: self.setup.config.encoder_config()?,
+            preprocessing: self.setup.prepared.examples.input(),
+            distance: self.setup.metric.distance,
+            normalized: self.setup.metric.normalize,
             threshold: verification.map(|judged| f64::from(judged.threshold)),
             thresholds: after
                 .map(|after| {
@@ -121,9 +130,9 @@ impl Trainer<'_> {
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
                 config,
-                seed: self.config.seed,
-                held_out: self.prepared.held_out(),
-                data: self.prepared.fingerprint.clone(),
+                seed: self.setup.config.seed,
+                held_out: self.setup.prepared.held_out(),
+                data: self.setup.prepared.fingerprint.clone(),
                 results,
             },
         })

@@ -12,9 +12,8 @@ use burn::module::Module;
 use ndarray::Array2;
 use tercet::{Metric, Retrieval};
 
-use super::step::average::Average;
 use super::step::has_diverged;
-use super::{Event, JudgedOn, TrainError, Trainer, fresh};
+use super::{Event, JudgedOn, TrainError, Trainer};
 use crate::data::Examples;
 use crate::encoder::Encoder;
 use crate::model::{ModelError, embed};
@@ -26,12 +25,7 @@ pub use verdict::{Notation, Verdict};
 
 impl Trainer<'_> {
     pub(super) fn has_holdout(&self) -> bool {
-        !self.prepared.split.holdout.is_empty()
-    }
-
-    /// The network that is judged and saved: the average where there is one.
-    pub(super) fn shown(&self) -> &Encoder {
-        self.average.as_ref().map_or(&self.encoder, Average::network)
+        !self.setup.prepared.split.holdout.is_empty()
     }
 
     pub(super) fn embed_items(
@@ -39,11 +33,18 @@ impl Trainer<'_> {
         encoder: &Encoder,
         items: &[u32],
     ) -> Result<Array2<f32>, TrainError> {
-        let examples = &self.prepared.examples;
+        let examples = &self.setup.prepared.examples;
         let shape = examples.input().shape();
         let go_on = |_: usize| -> ControlFlow<()> { ControlFlow::Continue(()) };
-        let embedded =
-            embed(&encoder.valid(), shape, examples, items, Views::Single, &self.plain, &go_on);
+        let embedded = embed(
+            &encoder.valid(),
+            shape,
+            examples,
+            items,
+            Views::Single,
+            &self.setup.plain_device,
+            &go_on,
+        );
         let diverged = match &embedded {
             Ok(embeddings) => has_diverged(embeddings.view()),
             Err(error) => matches!(error, ModelError::Embed(_)),
@@ -51,7 +52,7 @@ impl Trainer<'_> {
         match diverged && self.state.step > 0 {
             true => Err(TrainError::Diverged {
                 step: self.state.step,
-                learning_rate: self.config.learning_rate,
+                learning_rate: self.setup.config.learning_rate,
             }),
             false => Ok(embedded?),
         }
@@ -62,15 +63,16 @@ impl Trainer<'_> {
         if !self.has_holdout() {
             return Ok(Before::default());
         }
-        let raw = self.prepared.examples.matrix(&self.prepared.split.holdout)?;
-        let raw = Retrieval::leave_one_out(raw.view(), &self.holdout, self.raw_metric())?;
-        self.tell(Event::Baseline(self.raw_name(), &raw));
-        let untrained = fresh(self.config, &self.prepared, &self.learning)?;
-        let untrained = self.embed_items(&untrained, &self.prepared.split.holdout)?;
-        let untrained = Retrieval::leave_one_out(untrained.view(), &self.holdout, self.metric)?;
-        let name = if self.prepared.start.is_some() { "start" } else { "untrained" };
-        self.tell(Event::Baseline(name, &untrained));
-        let (pixels, features) = match *self.prepared.examples {
+        let raw = self.setup.prepared.examples.matrix(&self.setup.prepared.split.holdout)?;
+        let raw = Retrieval::leave_one_out(raw.view(), &self.setup.holdout, self.raw_metric())?;
+        self.setup.report(Event::Baseline(self.raw_name(), &raw));
+        let untrained = self.setup.fresh_encoder()?;
+        let untrained = self.embed_items(&untrained, &self.setup.prepared.split.holdout)?;
+        let untrained =
+            Retrieval::leave_one_out(untrained.view(), &self.setup.holdout, self.setup.metric)?;
+        let name = if self.setup.prepared.start.is_some() { "start" } else { "untrained" };
+        self.setup.report(Event::Baseline(name, &untrained));
+        let (pixels, features) = match *self.setup.prepared.examples {
             Examples::Images(_) => (Some(raw), None),
             Examples::Vectors(_) => (None, Some(raw)),
         };
@@ -79,7 +81,7 @@ impl Trainer<'_> {
 
     /// What the untouched input is called.
     pub(super) fn raw_name(&self) -> &'static str {
-        match *self.prepared.examples {
+        match *self.setup.prepared.examples {
             Examples::Images(_) => "pixels",
             Examples::Vectors(_) => "features",
         }
@@ -87,15 +89,15 @@ impl Trainer<'_> {
 
     /// How the untouched input is compared: pixels in Euclidean distance, vectors as embeddings are.
     pub(super) fn raw_metric(&self) -> Metric {
-        match *self.prepared.examples {
+        match *self.setup.prepared.examples {
             Examples::Images(_) => Metric::default(),
-            Examples::Vectors(_) => self.metric,
+            Examples::Vectors(_) => self.setup.metric,
         }
     }
 
     /// The classes that judgements along the way are made on.
     pub(super) fn judged_on(&self) -> JudgedOn {
-        match self.prepared.split.validation.is_empty() {
+        match self.setup.prepared.split.validation.is_empty() {
             true => JudgedOn::Holdout,
             false => JudgedOn::Validation,
         }
@@ -109,14 +111,14 @@ impl Trainer<'_> {
     ) -> Result<Option<Retrieval>, TrainError> {
         let on = self.judged_on();
         let items = match on {
-            JudgedOn::Holdout => &self.prepared.split.holdout,
-            JudgedOn::Validation => &self.prepared.split.validation,
+            JudgedOn::Holdout => &self.setup.prepared.split.holdout,
+            JudgedOn::Validation => &self.setup.prepared.split.validation,
         };
         if items.is_empty() {
             return Ok(None);
         }
         let embeddings = self.embed_items(encoder, items)?;
-        let labels = self.prepared.labels(items);
-        Ok(Some(Retrieval::leave_one_out(embeddings.view(), &labels, self.metric)?))
+        let labels = self.setup.prepared.labels(items);
+        Ok(Some(Retrieval::leave_one_out(embeddings.view(), &labels, self.setup.metric)?))
     }
 }

@@ -42,22 +42,22 @@ impl Trainer<'_> {
         if let (Some(after), Some(embeddings)) = (&trained.after, embeddings) {
             self.add_histograms(&mut report, after)?;
             add_verification(&mut report, after);
-            if let Some(pixels) = self.prepared.examples.pixels() {
+            if let Some(pixels) = self.setup.prepared.examples.pixels() {
                 report.strips = self.strips(pixels, after, embeddings.view())?;
             }
             report.confused = self.confused(after, embeddings.view())?;
         }
         let page = report.to_html().map_err(|error| TrainError::Report(error.to_string()))?;
-        Ok(write_atomically(&self.run.report_file(), page.as_bytes())?)
+        Ok(write_atomically(&self.setup.folder.report_file(), page.as_bytes())?)
     }
 
     fn facts(&self, trained: &Trained) -> Result<Vec<(String, String)>, TrainError> {
-        let config = self.config;
-        let loss = self.objective;
+        let config = self.setup.config;
+        let loss = self.phase.objective;
         let name = config.objective.to_string();
         let objective =
             if trained.objective == name { format!("{name}: {loss}") } else { loss.to_string() };
-        let input = match self.prepared.examples.input() {
+        let input = match self.setup.prepared.examples.input() {
             Input::Images(Preprocessing { width, height, channels, .. }) => (
                 "images",
                 format!(
@@ -93,7 +93,7 @@ impl Trainer<'_> {
             ("collapse watch", collapse(trained)),
             ("seed", trained.seed.to_string()),
             ("duration", format!("{:.0} s", trained.seconds)),
-            ("data fingerprint", self.prepared.fingerprint.clone()),
+            ("data fingerprint", self.setup.prepared.fingerprint.clone()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into())
@@ -101,21 +101,24 @@ impl Trainer<'_> {
 
     /// Components of an embedding.
     fn dimensions(&self) -> Result<usize, TrainError> {
-        let shape = self.prepared.examples.input().shape();
-        Ok(self.config.encoder_config()?.embedding_dim(shape))
+        let shape = self.setup.prepared.examples.input().shape();
+        Ok(self.setup.config.encoder_config()?.embedding_dim(shape))
     }
 
     /// What a step is computed on.
     fn batches(&self) -> String {
-        let mut text = match self.config.pool {
-            None => self.sampler.to_string(),
-            Some(_) => format!("the {} with the largest gradient of {}", self.batch, self.sampler),
+        let mut text = match self.setup.config.pool {
+            None => self.phase.sampler.to_string(),
+            Some(_) => format!(
+                "the {} with the largest gradient of {}",
+                self.phase.batch, self.phase.sampler
+            ),
         };
         if let Some(chunk) = self.state.chunk {
             text += &format!(", {chunk} items through the network at once");
         }
-        if self.config.memory > 0 {
-            let (memory, start) = (self.config.memory, self.config.memory_start());
+        if self.setup.config.memory > 0 {
+            let (memory, start) = (self.setup.config.memory, self.setup.config.memory_start());
             text += &format!(", with {memory} past embeddings from step {start} on");
         }
         text
@@ -145,7 +148,7 @@ impl Trainer<'_> {
     /// Which weights these are, and how they were chosen.
     fn choices(&self, trained: &Trained) -> Vec<String> {
         let mut notes = Vec::new();
-        let config = self.config;
+        let config = self.setup.config;
         let chosen = trained.kept_step != trained.steps || trained.stopped_early;
         let chosen = chosen || config.keep == Keep::Best || config.patience > 0;
         if chosen && self.judged_on() == JudgedOn::Holdout {
@@ -172,8 +175,8 @@ impl Trainer<'_> {
             step if step == trained.steps => format!("after step {step}, the last"),
             step => format!("after step {step}, the best by {}", trained.monitor),
         };
-        if self.config.ema > 0.0 {
-            text += &format!(", averaged with decay {}", self.config.ema);
+        if self.setup.config.ema > 0.0 {
+            text += &format!(", averaged with decay {}", self.setup.config.ema);
         }
         text
     }
@@ -192,7 +195,7 @@ impl Trainer<'_> {
             report.recall_at_1.extend(untrained.recall_at(1).map(|recall| (0, recall)));
             report.map_at_r.push((0, untrained.map_at_r));
         }
-        for line in self.run.lines()? {
+        for line in self.setup.folder.lines()? {
             match line {
                 Line::Step(line) => {
                     report.loss.push((line.step, line.loss));
@@ -219,9 +222,13 @@ impl Trainer<'_> {
         report: &mut TrainingReport,
         after: &Judgement,
     ) -> Result<(), TrainError> {
-        let raw = self.prepared.examples.matrix(&self.prepared.split.holdout)?;
-        let before =
-            judgement::pairs(raw.view(), &self.holdout, self.raw_metric(), self.config.seed)?;
+        let raw = self.setup.prepared.examples.matrix(&self.setup.prepared.split.holdout)?;
+        let before = judgement::pairs(
+            raw.view(),
+            &self.setup.holdout,
+            self.raw_metric(),
+            self.setup.config.seed,
+        )?;
         report.histograms = [(self.raw_name(), &before), ("trained", &after.pairs)]
             .into_iter()
             .filter(|(_, pairs)| !pairs.is_empty())

@@ -10,19 +10,19 @@ use crate::trainer::{TrainError, Trainer};
 impl Trainer<'_> {
     /// What the memory holds of other items than these; none before it holds anything.
     pub(in crate::trainer) fn remembered(&self, items: &[u32]) -> Option<Frozen> {
-        let memory = self.memory.as_ref()?;
+        let memory = self.learned.memory.as_ref()?;
         let (vectors, labels) = memory.without(&numbers(items));
         Some(Frozen { vectors, labels })
     }
 
     /// Keeps what a step embedded, from the step on with which the memory starts.
     pub(in crate::trainer) fn remember(&mut self, seen: &Seen) -> Result<(), TrainError> {
-        if self.config.memory == 0 || self.state.step < self.config.memory_start() {
+        if self.setup.config.memory == 0 || self.state.step < self.setup.config.memory_start() {
             return Ok(());
         }
-        let labels = self.prepared.labels(&seen.items);
-        let (capacity, dimensions) = (self.config.memory, seen.embeddings.ncols());
-        let memory = self.memory.get_or_insert_with(|| Memory::new(capacity, dimensions));
+        let labels = self.setup.prepared.labels(&seen.items);
+        let (capacity, dimensions) = (self.setup.config.memory, seen.embeddings.ncols());
+        let memory = self.learned.memory.get_or_insert_with(|| Memory::new(capacity, dimensions));
         Ok(memory.push(seen.embeddings.view(), &labels, &numbers(&seen.items))?)
     }
 }

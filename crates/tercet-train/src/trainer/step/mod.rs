@@ -48,16 +48,16 @@ impl Trainer<'_> {
         Batch { items, values }: Batch,
         learning_rate: f64,
     ) -> Result<(GradientsParams, Seen), TrainError> {
-        let shape = self.prepared.examples.input().shape();
-        let seed = self.config.seed ^ self.state.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let rows = Rows { values: &values, shape, device: &self.learning, seed };
+        let shape = self.setup.prepared.examples.input().shape();
+        let seed = self.setup.config.seed ^ self.state.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let rows = Rows { values: &values, shape, device: &self.setup.learning_device, seed };
         // Selections that draw take other places of the batch in each step.
-        let objective = self.objective.with_seed(seed);
+        let objective = self.phase.objective.with_seed(seed);
         let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
             if has_diverged(embeddings) {
                 return Err(TrainError::Diverged { step: self.state.step + 1, learning_rate });
             }
-            let labels = self.prepared.labels(items);
+            let labels = self.setup.prepared.labels(items);
             Ok(match frozen {
                 None => objective.evaluate(embeddings, &labels)?,
                 Some(Frozen { vectors, labels: frozen }) => {
@@ -68,8 +68,8 @@ impl Trainer<'_> {
         };
 
         let frozen = self.remembered(&items);
-        let Some(most) = self.config.pool.map(|_| self.batch) else {
-            let passed = self.there_and_back(rows, &self.encoder, &|embeddings| {
+        let Some(most) = self.setup.config.pool.map(|_| self.phase.batch) else {
+            let passed = self.there_and_back(rows, &self.learned.encoder, &|embeddings| {
                 evaluate(embeddings, &items, frozen.as_ref())
             })?;
             let work = Work::new(items.len(), passed.backward);
@@ -79,7 +79,7 @@ impl Trainer<'_> {
 
         let all: Vec<usize> = (0..items.len()).collect();
         let chunks = chunks(&all, self.state.chunk.unwrap_or(most));
-        let embeddings = rows.embed(&self.encoder, &chunks)?;
+        let embeddings = rows.embed(&self.learned.encoder, &chunks)?;
         let outcome = evaluate(embeddings.view(), &items, frozen.as_ref())?;
         let hardest = hardest(outcome.gradient.view(), most);
         if hardest.is_empty() {
@@ -92,7 +92,7 @@ impl Trainer<'_> {
         // Running statistics have met these rows already.
         let passed = self.there_and_back(
             Rows { values: &values, ..rows },
-            &apart(&self.encoder),
+            &apart(&self.learned.encoder),
             &|embeddings| evaluate(embeddings, &chosen, Some(&others)),
         )?;
         let work = Work::new(items.len(), passed.backward);
@@ -126,7 +126,7 @@ impl Trainer<'_> {
             (0..items.len()).filter(|&row| !chosen.contains(&items[row])).collect();
         let others: Vec<u32> = rows.iter().map(|&row| items[row]).collect();
         let vectors = embeddings.select(Axis(0), &rows);
-        let labels = self.prepared.labels(&others);
+        let labels = self.setup.prepared.labels(&others);
         match frozen {
             None => Frozen { vectors, labels },
             Some(frozen) => Frozen {
@@ -147,7 +147,7 @@ impl Trainer<'_> {
             violated: census.violated as f64 / census.selected.max(1) as f64,
             learning_rate,
             norm: Percentiles::norms(embeddings.view()),
-            distance: Percentiles::pairwise_distances(embeddings.view(), self.metric)?,
+            distance: Percentiles::pairwise_distances(embeddings.view(), self.setup.metric)?,
             gradient_norm: None,
             collapse: Some(self.state.watch.condition()),
             spread: Some(self.state.watch.spread()),

@@ -42,10 +42,10 @@ impl Trainer<'_> {
             .map(|share| (share * queries.len().saturating_sub(1) as f64).round() as usize)
             .collect();
         places.dedup();
-        let chosen = of_different_classes(&queries, &places, self.holdout.classes());
+        let chosen = of_different_classes(&queries, &places, self.setup.holdout.classes());
         let rows: Vec<u32> = chosen.iter().map(|query| query.query).collect();
-        let found = nearest_leave_one_out(embeddings, &rows, NEIGHBORS, self.metric)?;
-        let classes = self.holdout.classes();
+        let found = nearest_leave_one_out(embeddings, &rows, NEIGHBORS, self.setup.metric)?;
+        let classes = self.setup.holdout.classes();
         chosen
             .iter()
             .zip(found)
@@ -74,8 +74,8 @@ impl Trainer<'_> {
         embeddings: ArrayView2<f32>,
     ) -> Result<Vec<ConfusedPair>, TrainError> {
         let (queries, nearest) = sampled(&after.retrieval.per_query);
-        let labels = &self.holdout;
-        let examples = Protocol::new(self.metric)
+        let labels = &self.setup.holdout;
+        let examples = Protocol::new(self.setup.metric)
             .examples_leave_one_out(&queries, embeddings, labels, nearest)?;
         confusions(&examples, labels, labels, CONFUSED)
             .into_iter()
@@ -94,23 +94,31 @@ impl Trainer<'_> {
 
     /// A held-out item with its picture, where it has one.
     fn example(&self, holdout: u32) -> Result<Picture, TrainError> {
-        if let Some(pixels) = self.prepared.examples.pixels() {
+        if let Some(pixels) = self.setup.prepared.examples.pixels() {
             return self.picture(pixels, holdout);
         }
-        let item = self.prepared.split.holdout[holdout as usize] as usize;
+        let item = self.setup.prepared.split.holdout[holdout as usize] as usize;
         Ok(Picture {
             png: Vec::new(),
-            label: self.holdout.name(self.holdout.classes()[holdout as usize]).to_owned(),
-            id: self.prepared.examples.catalogue().items[item].id.clone(),
+            label: self
+                .setup
+                .holdout
+                .name(self.setup.holdout.classes()[holdout as usize])
+                .to_owned(),
+            id: self.setup.prepared.examples.catalogue().items[item].id.clone(),
         })
     }
 
     /// A held-out item as the encoder sees it.
     fn picture(&self, pixels: &Pixels, holdout: u32) -> Result<Picture, TrainError> {
-        let item = self.prepared.split.holdout[holdout as usize] as usize;
+        let item = self.setup.prepared.split.holdout[holdout as usize] as usize;
         Ok(Picture {
             png: png(&pixels.item(item)?, pixels.preprocessing())?,
-            label: self.holdout.name(self.holdout.classes()[holdout as usize]).to_owned(),
+            label: self
+                .setup
+                .holdout
+                .name(self.setup.holdout.classes()[holdout as usize])
+                .to_owned(),
             id: pixels.catalogue().items[item].id.clone(),
         })
     }
