@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use tercet::ParameterError;
 use tercet_train::data::DataError;
 use tercet_train::embeddings::EmbeddingsError;
 use tercet_train::model::ModelError;
 use tercet_train::printable::printable_text;
-use tercet_train::trainer::{ConfigError, TrainError};
+use tercet_train::trainer::TrainError;
 
 use crate::terminal::{stderr_width, wrapped};
 
@@ -86,7 +87,7 @@ fn broken_off(error: &anyhow::Error) -> bool {
 
 fn wrong_usage(error: &anyhow::Error) -> bool {
     error.is::<Usage>()
-        || error.is::<ConfigError>()
+        || error.is::<ParameterError>()
         || matches!(
             error.downcast_ref(),
             Some(TrainError::Config(_) | TrainError::NothingToAdd { .. })

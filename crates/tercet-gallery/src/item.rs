@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
-use tercet::Metric;
 use tercet::open_set::GallerySize;
 use tercet::scan::Quantization;
+use tercet::{Metric, ParameterError};
 
 use crate::{Error, Filter};
 
@@ -125,7 +125,8 @@ pub(crate) fn at_least_one(k: usize) -> Result<(), Error> {
         return Ok(());
     }
     let got = k.to_string();
-    Err(tercet::Error::Parameter { parameter: "k", got, expected: "at least 1" }.into())
+    let expected = "at least 1".to_owned();
+    Err(tercet::Error::from(ParameterError { parameter: "k", got, expected }).into())
 }
 
 /// Refuses an id that is given twice.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 use prost::Message;
+use tercet::ParameterError;
 use tercet_train::data::{DataError, Examples, Input, Preprocessing, Standardization};
 use tercet_train::files::FileError;
 use tercet_train::fingerprint::Fingerprint;
@@ -62,18 +63,16 @@ impl OnnxEncoder {
         let seen =
             Seen::of(graph, options.size, options.layout).map_err(|refusal| match refusal {
                 Refusal::File(reason) => unusable(reason),
-                Refusal::Option { option, got, expected } => {
-                    OnnxError::Option { option, got, expected }
-                }
+                Refusal::Option(error) => OnnxError::Option(error),
             })?;
         if let Some(name) = &options.output {
             let names: Vec<_> = graph.output.iter().map(|output| &*output.name).collect();
             if !names.contains(&&**name) {
-                return Err(OnnxError::Option {
-                    option: "output",
+                return Err(OnnxError::Option(ParameterError {
+                    parameter: "output",
                     got: format!("`{name}`"),
                     expected: format!("one of {}", names.join(", ")),
-                });
+                }));
             }
         }
         let card = card(&proto).map_err(unusable)?;
@@ -231,14 +230,12 @@ fn prepared(seen: &Seen, options: &OnnxOptions) -> Result<Input, OnnxError> {
         ..Preprocessing::new(size.width, size.height, channels)
     };
     preprocessing.check().map_err(|error| match error {
-        DataError::Parameter { parameter, got, expected } => {
-            OnnxError::Option { option: parameter, got, expected }
-        }
-        error => OnnxError::Option {
-            option: "size",
+        DataError::Parameter(error) => OnnxError::Option(error),
+        error => OnnxError::Option(ParameterError {
+            parameter: "size",
             got: error.to_string(),
             expected: "an image".to_owned(),
-        },
+        }),
     })?;
     Ok(Input::Images(preprocessing))
 }
@@ -251,11 +248,11 @@ fn refuse_given(options: &OnnxOptions, expected: &str) -> Result<(), OnnxError> 
         ("std", options.std.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(OnnxError::Option {
-            option,
+        Some((option, _)) => Err(OnnxError::Option(ParameterError {
+            parameter: option,
             got: "given".to_owned(),
             expected: expected.to_owned(),
-        }),
+        })),
         None => Ok(()),
     }
 }

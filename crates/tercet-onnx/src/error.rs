@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use tercet::ParameterError;
 use tercet_train::files::FileError;
 
 /// Why an ONNX file cannot be used.
@@ -23,13 +24,6 @@ pub enum OnnxError {
         path: PathBuf,
     },
     /// An option contradicts the file, or is missing.
-    #[error("{option} is {got}: expected {expected}")]
-    Option {
-        /// Its name.
-        option: &'static str,
-        /// What was given.
-        got: String,
-        /// What would do.
-        expected: String,
-    },
+    #[error(transparent)]
+    Option(#[from] ParameterError),
 }

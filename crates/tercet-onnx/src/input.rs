@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tercet::ParameterError;
 use tercet_train::data::Input;
 use tercet_train::trainer::ImageSize;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -43,7 +44,7 @@ pub(crate) enum Refusal {
     /// The file is no encoder of images or vectors.
     File(String),
     /// An option contradicts it, or is missing.
-    Option { option: &'static str, got: String, expected: String },
+    Option(ParameterError),
 }
 
 impl Seen {
@@ -152,11 +153,11 @@ impl<'a> Told<'a> {
             None if coloured(1) => Layout::Nchw,
             None if coloured(3) => Layout::Nhwc,
             None if self.sides[1].is_none() || self.sides[3].is_none() => {
-                return Err(Refusal::Option {
-                    option: "layout",
+                return Err(Refusal::Option(ParameterError {
+                    parameter: "layout",
                     got: format!("not given, and {self} does not tell"),
                     expected: "nchw or nhwc".to_owned(),
-                });
+                }));
             }
             None => return Err(self.refuse("images of 1 or 3 channels")),
         };
@@ -175,16 +176,16 @@ impl<'a> Told<'a> {
                 (Some(side), None) => Ok(side),
                 (None, Some(asked)) => Ok(asked),
                 (Some(side), Some(asked)) if side == asked => Ok(side),
-                (None, None) => Err(Refusal::Option {
-                    option: "size",
+                (None, None) => Err(Refusal::Option(ParameterError {
+                    parameter: "size",
                     got: format!("not given, and {self} takes any"),
                     expected: "HEIGHTxWIDTH in pixels, as the encoder was trained with".to_owned(),
-                }),
-                (Some(_), Some(_)) => Err(Refusal::Option {
-                    option: "size",
+                })),
+                (Some(_), Some(_)) => Err(Refusal::Option(ParameterError {
+                    parameter: "size",
                     got: size.map_or_else(String::new, |size| size.to_string()),
                     expected: format!("that of {self}; leave it out"),
-                }),
+                })),
             }
         };
         let height = side(rows, size.map(|size| size.height))?;
@@ -195,11 +196,11 @@ impl<'a> Told<'a> {
     fn vector(&self, size: Option<ImageSize>, layout: Option<Layout>) -> Result<Item, Refusal> {
         for (option, given) in [("size", size.is_some()), ("layout", layout.is_some())] {
             if given {
-                return Err(Refusal::Option {
-                    option,
+                return Err(Refusal::Option(ParameterError {
+                    parameter: option,
                     got: "given".to_owned(),
                     expected: format!("none, since {self} takes vectors"),
-                });
+                }));
             }
         }
         match self.sides[1] {
@@ -265,9 +266,7 @@ mod tests {
     fn other_inputs_are_refused_with_what_they_are() {
         let refused = |sides: &[i64], size| match Seen::of(&graph(sides), size, None) {
             Err(Refusal::File(reason)) => reason,
-            Err(Refusal::Option { option, got, expected }) => {
-                format!("{option} is {got}: expected {expected}")
-            }
+            Err(Refusal::Option(error)) => error.to_string(),
             Ok(input) => panic!("{input:?} was taken"),
         };
         assert_eq!(

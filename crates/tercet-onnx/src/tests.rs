@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, array};
 use prost::Message;
+use tercet::ParameterError;
 use tercet_train::Views;
 use tercet_train::data::{Examples, Input, PrepareOptions, Source};
 use tract_onnx::pb::tensor_proto::DataType;
@@ -225,7 +226,10 @@ fn files_that_cannot_embed_are_refused_by_name() {
     assert_eq!(refused(&path, output), "output is `z`: expected one of y");
     let path = write(folder.path(), means(), None);
     let std = OnnxOptions { std: Some(vec![0.0, 1.0, 1.0]), ..none() };
-    assert!(matches!(OnnxEncoder::load(&path, &std), Err(OnnxError::Option { option: "std", .. })));
+    assert!(matches!(
+        OnnxEncoder::load(&path, &std),
+        Err(OnnxError::Option(ParameterError { parameter: "std", .. }))
+    ));
 }
 
 #[test]

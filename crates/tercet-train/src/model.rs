@@ -18,10 +18,10 @@ use rayon::prelude::*;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use tercet::calibration::Calibration;
-use tercet::{Distance, Metric, OpenSet};
+use tercet::{Distance, Metric, OpenSet, ParameterError};
 
 use crate::data::{DataError, Examples, Input};
-use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
+use crate::encoder::{Encoder, EncoderConfig, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
 use crate::printable::printable_path;
@@ -159,7 +159,7 @@ pub enum ModelError {
     },
     /// The options in the file make no network.
     #[error(transparent)]
-    Encoder(#[from] EncoderError),
+    Encoder(#[from] ParameterError),
     /// The items to embed could not be read.
     #[error(transparent)]
     Data(#[from] DataError),

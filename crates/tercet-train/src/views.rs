@@ -1,9 +1,7 @@
 //! Several looks at one picture, whose embeddings are averaged.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use tercet::{ParameterError, named};
 
 use crate::data::{DataError, Input, Preprocessing, Window};
 use crate::encoder::InputShape;
@@ -28,14 +26,13 @@ pub enum Views {
     CropsFlip,
 }
 
-impl Views {
-    const NAMES: [(&str, Self); 4] = [
-        ("single", Self::Single),
-        ("flip", Self::Flip),
-        ("crops", Self::Crops),
-        ("crops-flip", Self::CropsFlip),
-    ];
+named!(
+    Views,
+    "views",
+    [Single = "single", Flip = "flip", Crops = "crops", CropsFlip = "crops-flip"]
+);
 
+impl Views {
     /// The preprocessing that pictures need before views are cut from them: for crops, 9/8 of the
     /// encoder's width and height.
     pub fn preprocessing(self, input: &Preprocessing) -> Preprocessing {
@@ -55,11 +52,11 @@ impl Views {
         match (input, self) {
             (Input::Images(input), views) => Ok(Input::Images(views.preprocessing(input))),
             (Input::Vectors(_), Self::Single) => Ok(input.clone()),
-            (Input::Vectors(_), views) => Err(DataError::Parameter {
+            (Input::Vectors(_), views) => Err(DataError::Parameter(ParameterError {
                 parameter: "views",
                 got: views.to_string(),
                 expected: "single, since the model takes vectors, which have no other".to_owned(),
-            }),
+            })),
         }
     }
 
@@ -83,26 +80,6 @@ impl Views {
     }
 }
 
-impl FromStr for Views {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|&(_, views)| views).ok_or_else(|| DataError::Parameter {
-            parameter: "views",
-            got: format!("`{text}`"),
-            expected: Self::NAMES.map(|(name, _)| name).join(", "),
-        })
-    }
-}
-
-impl fmt::Display for Views {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, views)| views == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +99,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for (name, views) in Views::NAMES {
+        for (name, views) in Views::ALL.map(|views| (views.name(), views)) {
             assert_eq!((name.parse::<Views>().unwrap(), views.to_string()), (views, name.into()));
         }
         let message = "ten".parse::<Views>().unwrap_err().to_string();

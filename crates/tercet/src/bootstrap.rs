@@ -87,11 +87,7 @@ pub(crate) fn resampled_means(
         return Err(Error::LabelCount { rows: column.len(), labels: classes.len() });
     }
     if resamples == 0 {
-        return Err(Error::Parameter {
-            parameter: "resamples",
-            got: resamples.to_string(),
-            expected: "at least 1",
-        });
+        return Err(Error::parameter("resamples", resamples.to_string(), "at least 1"));
     }
     // A mean needs no more of a class than its sums and its count.
     let totals = class_totals(columns, classes);
@@ -202,6 +198,6 @@ mod tests {
     fn nothing_to_resample_is_an_error() {
         assert!(matches!(over_classes(&[], &[], 10, 0), Err(Error::NotEnough { .. })));
         assert!(matches!(over_classes(&[1.0], &[], 10, 0), Err(Error::LabelCount { .. })));
-        assert!(matches!(over_classes(&[1.0], &[0], 0, 0), Err(Error::Parameter { .. })));
+        assert!(matches!(over_classes(&[1.0], &[0], 0, 0), Err(Error::Parameter(_))));
     }
 }

@@ -128,10 +128,12 @@ fn same_queries(left: (&str, &Scores), right: (&str, &Scores)) -> Result<(), Err
 /// The class of every query, of which there must be two.
 fn classes(scores: &Scores, labels: &Labels) -> Result<Vec<u32>, Error> {
     let class = |&query: &u32| {
-        labels.classes().get(query as usize).copied().ok_or_else(|| Error::Parameter {
-            parameter: "query",
-            got: format!("{query} of {} labels", labels.len()),
-            expected: "a row with a label",
+        labels.classes().get(query as usize).copied().ok_or_else(|| {
+            Error::parameter(
+                "query",
+                format!("{query} of {} labels", labels.len()),
+                "a row with a label",
+            )
         })
     };
     let classes: Vec<u32> = scores.keys().map(class).collect::<Result<_, _>>()?;

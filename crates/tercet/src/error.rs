@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::ParameterError;
+
 /// The command that gives a build with every feature: the end of each message about a missing one.
 pub const FULL_BUILD: &str = "cargo install --path crates/tercet-cli --features full";
 
@@ -61,15 +63,8 @@ pub enum Error {
         gallery: usize,
     },
     /// A parameter outside its range.
-    #[error("{parameter} is {got}: expected {expected}")]
-    Parameter {
-        /// Which parameter.
-        parameter: &'static str,
-        /// What was given.
-        got: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// A name that no case of a choice carries.
     #[error("unknown {what} `{got}`: expected one of {expected}")]
     UnknownName {
@@ -149,4 +144,15 @@ pub enum Error {
         /// What there is.
         got: String,
     },
+}
+
+impl Error {
+    /// A parameter outside its range.
+    pub(crate) fn parameter(
+        parameter: &'static str,
+        got: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        ParameterError { parameter, got: got.into(), expected: expected.into() }.into()
+    }
 }

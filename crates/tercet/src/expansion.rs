@@ -89,11 +89,11 @@ impl Expansion {
 
     fn check(&self) -> Result<(), Error> {
         if !(self.alpha >= 0.0 && self.alpha.is_finite()) {
-            return Err(Error::Parameter {
-                parameter: "alpha",
-                got: self.alpha.to_string(),
-                expected: "a finite power of at least 0",
-            });
+            return Err(Error::parameter(
+                "alpha",
+                self.alpha.to_string(),
+                "a finite power of at least 0",
+            ));
         }
         Ok(())
     }

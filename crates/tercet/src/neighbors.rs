@@ -86,11 +86,11 @@ pub fn nearest_leave_one_out(
     at_least_one(k)?;
     let gallery = Points::new(embeddings, metric)?;
     if let Some(row) = rows.iter().find(|&&row| row as usize >= gallery.len()) {
-        return Err(Error::Parameter {
-            parameter: "row",
-            got: format!("{row} of {} vectors", gallery.len()),
-            expected: "a row below the number of vectors",
-        });
+        return Err(Error::parameter(
+            "row",
+            format!("{row} of {} vectors", gallery.len()),
+            "a row below the number of vectors",
+        ));
     }
     let queries = gallery.reordered(rows);
     Ok(queries.nearest(&gallery, k, Some(rows)))
@@ -100,7 +100,7 @@ fn at_least_one(k: usize) -> Result<(), Error> {
     if k > 0 {
         return Ok(());
     }
-    Err(Error::Parameter { parameter: "k", got: k.to_string(), expected: "at least 1" })
+    Err(Error::parameter("k", k.to_string(), "at least 1"))
 }
 
 #[cfg(test)]

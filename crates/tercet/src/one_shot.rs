@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::named::named;
+use crate::named;
 use crate::{Error, Labels, Metric};
 
 /// One run: which items are the examples, and which are to be told by them.
@@ -63,11 +63,11 @@ impl OneShot {
         let rows = |items: &[(u32, u32)]| -> Result<Array2<f32>, Error> {
             let outside = items.iter().find(|(row, _)| *row as usize >= embeddings.nrows());
             if let Some((row, _)) = outside {
-                return Err(Error::Parameter {
-                    parameter: "row",
-                    got: format!("{row} of {} vectors", embeddings.nrows()),
-                    expected: "a row below the number of vectors",
-                });
+                return Err(Error::parameter(
+                    "row",
+                    format!("{row} of {} vectors", embeddings.nrows()),
+                    "a row below the number of vectors",
+                ));
             }
             let rows: Vec<usize> = items.iter().map(|&(row, _)| row as usize).collect();
             Ok(embeddings.select(Axis(0), &rows))
@@ -156,20 +156,7 @@ pub enum Prototype {
     Mean,
 }
 
-named!(Prototype, "prototype");
-
-impl Prototype {
-    /// Every prototype.
-    pub const ALL: [Self; 2] = [Self::Nearest, Self::Mean];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nearest => "nearest",
-            Self::Mean => "mean",
-        }
-    }
-}
+named!(Prototype, "prototype", [Nearest = "nearest", Mean = "mean"]);
 
 /// Which tasks are drawn. Defaults: 1,000 episodes, 5 ways, 1 shot, 15 queries a class, nearest
 /// example, seed 0.
@@ -252,7 +239,7 @@ impl Episodes {
             ("episodes", episodes, 1, "at least 1 task"),
         ] {
             if got < least {
-                return Err(Error::Parameter { parameter, got: got.to_string(), expected });
+                return Err(Error::parameter(parameter, got.to_string(), expected));
             }
         }
         let mut classes = labels.items_by_class();

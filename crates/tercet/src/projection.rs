@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::distance::Points;
-use crate::named::named;
+use crate::named;
 #[cfg(feature = "tsne")]
 use crate::neighbors;
 use crate::whitening::Pca;
@@ -28,20 +28,9 @@ pub enum Projection {
     TSne,
 }
 
-named!(Projection, "projection");
+named!(Projection, "projection", [Pca = "pca", TSne = "t-sne"]);
 
 impl Projection {
-    /// Every projection.
-    pub const ALL: [Self; 2] = [Self::Pca, Self::TSne];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pca => "pca",
-            Self::TSne => "t-sne",
-        }
-    }
-
     /// The projection that shows the most in this build: t-SNE, or principal components in a build
     /// without the feature `tsne`.
     pub fn best() -> Self {

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::named::named;
+use crate::named;
 
 /// How many bits a dimension, and on what scale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,21 +24,13 @@ pub enum Quantisation {
     OneBit,
 }
 
-named!(Quantisation, "quantisation");
+named!(
+    Quantisation,
+    "quantisation",
+    [EightBit = "8-bit", EightBitGlobal = "8-bit-global", OneBit = "1-bit",]
+);
 
 impl Quantisation {
-    /// Every quantisation.
-    pub const ALL: [Self; 3] = [Self::EightBit, Self::EightBitGlobal, Self::OneBit];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EightBit => "8-bit",
-            Self::EightBitGlobal => "8-bit-global",
-            Self::OneBit => "1-bit",
-        }
-    }
-
     /// Bytes of a vector of so many dimensions.
     pub fn bytes(self, dimensions: usize) -> usize {
         match self {

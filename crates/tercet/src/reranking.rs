@@ -82,11 +82,11 @@ impl KReciprocal {
     ) -> Result<Reranked, Error> {
         let rows = embeddings.nrows();
         if let Some(row) = queries.iter().chain(&gallery).find(|&&row| row as usize >= rows) {
-            return Err(Error::Parameter {
-                parameter: "row",
-                got: format!("{row} of {rows} vectors"),
-                expected: "a row below the number of vectors",
-            });
+            return Err(Error::parameter(
+                "row",
+                format!("{row} of {rows} vectors"),
+                "a row below the number of vectors",
+            ));
         }
         Reranked::new(self, embeddings, metric, queries, gallery)
     }
@@ -107,19 +107,11 @@ impl KReciprocal {
     fn check(&self) -> Result<(), Error> {
         for (parameter, got) in [("k1", self.k1), ("k2", self.k2)] {
             if got == 0 {
-                return Err(Error::Parameter {
-                    parameter,
-                    got: got.to_string(),
-                    expected: "at least 1",
-                });
+                return Err(Error::parameter(parameter, got.to_string(), "at least 1"));
             }
         }
         if !(0.0..=1.0).contains(&self.lambda) {
-            return Err(Error::Parameter {
-                parameter: "lambda",
-                got: self.lambda.to_string(),
-                expected: "a share from 0 to 1",
-            });
+            return Err(Error::parameter("lambda", self.lambda.to_string(), "a share from 0 to 1"));
         }
         Ok(())
     }

@@ -75,11 +75,11 @@ impl SameItems {
             return Err(Error::LabelCount { rows: queries, labels: self.queries() });
         }
         match self.of_query.iter().flatten().max() {
-            Some(&row) if row as usize >= gallery => Err(Error::Parameter {
-                parameter: "row of the same item",
-                got: format!("{row} in a gallery of {gallery}"),
-                expected: "a row of the gallery",
-            }),
+            Some(&row) if row as usize >= gallery => Err(Error::parameter(
+                "row of the same item",
+                format!("{row} in a gallery of {gallery}"),
+                "a row of the gallery",
+            )),
             _ => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::named::named;
+use crate::named;
 use crate::{Error, Labels};
 
 /// Draws P classes and K items of each ("In Defense", section 2), so that every anchor of a batch
@@ -63,21 +63,7 @@ pub enum Sampling {
     Categories,
 }
 
-named!(Sampling, "sampling");
-
-impl Sampling {
-    /// Every way.
-    pub const ALL: [Self; 3] = [Self::Classes, Self::Cameras, Self::Categories];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Classes => "classes",
-            Self::Cameras => "cameras",
-            Self::Categories => "categories",
-        }
-    }
-}
+named!(Sampling, "sampling", [Classes = "classes", Cameras = "cameras", Categories = "categories"]);
 
 impl PkSampler {
     /// A sampler of `p` classes with `k` items each.
@@ -87,11 +73,11 @@ impl PkSampler {
     pub fn new(labels: &Labels, p: usize, k: usize, seed: u64) -> Result<Self, Error> {
         for (parameter, got) in [("P", p), ("K", k)] {
             if got < 2 {
-                return Err(Error::Parameter {
+                return Err(Error::parameter(
                     parameter,
-                    got: got.to_string(),
-                    expected: "at least 2, since a triplet needs two classes and two items of one",
-                });
+                    got.to_string(),
+                    "at least 2, since a triplet needs two classes and two items of one",
+                ));
             }
         }
         let mut classes = labels.items_by_class();
@@ -138,15 +124,15 @@ impl PkSampler {
         for (class, items) in (0..).zip(&self.classes) {
             let category = of[items[0] as usize];
             if let Some(&other) = items.iter().find(|&&item| of[item as usize] != category) {
-                return Err(Error::Parameter {
-                    parameter: "categories",
-                    got: format!(
+                return Err(Error::parameter(
+                    "categories",
+                    format!(
                         "a class in `{}` and `{}`",
                         categories.name(category),
                         categories.name(of[other as usize])
                     ),
-                    expected: "all items of a class in one category",
-                });
+                    "all items of a class in one category",
+                ));
             }
             groups[category as usize].push(class);
         }
@@ -158,11 +144,11 @@ impl PkSampler {
     fn check_count(&self, parameter: &'static str, labels: &Labels) -> Result<(), Error> {
         match labels.len() == self.items {
             true => Ok(()),
-            false => Err(Error::Parameter {
+            false => Err(Error::parameter(
                 parameter,
-                got: format!("{} for {} items", labels.len(), self.items),
-                expected: "one for each item",
-            }),
+                format!("{} for {} items", labels.len(), self.items),
+                "one for each item",
+            )),
         }
     }
 

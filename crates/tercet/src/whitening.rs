@@ -93,11 +93,11 @@ impl Pca {
             });
         }
         if components == 0 || components > dimensions {
-            return Err(Error::Parameter {
-                parameter: "components",
-                got: format!("{components} of {dimensions} dimensions"),
-                expected: "at least 1 and at most one a dimension",
-            });
+            return Err(Error::parameter(
+                "components",
+                format!("{components} of {dimensions} dimensions"),
+                "at least 1 and at most one a dimension",
+            ));
         }
         let mean: Array1<f64> =
             embeddings.outer_iter().fold(Array1::zeros(dimensions), |mut sum: Array1<f64>, row| {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::{DataError, Preprocessing};
 
@@ -170,10 +171,12 @@ impl FromStr for Augmentation {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        let refuse = |got: &str, expected: String| DataError::Parameter {
-            parameter: "augment",
-            got: format!("`{got}`"),
-            expected,
+        let refuse = |got: &str, expected: String| {
+            DataError::Parameter(ParameterError {
+                parameter: "augment",
+                got: format!("`{got}`"),
+                expected,
+            })
         };
         let (name, changes) = text.split_once(':').unwrap_or((text, ""));
         let preset = Self::PRESETS.iter().find(|(known, _)| *known == name);

@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 use thiserror::Error;
 
 use crate::embeddings::EmbeddingsError;
@@ -238,15 +239,8 @@ pub enum DataError {
         bytes: u64,
     },
     /// A parameter outside its range.
-    #[error("{parameter} is {got}: expected {expected}")]
-    Parameter {
-        /// Which parameter.
-        parameter: &'static str,
-        /// What was given.
-        got: String,
-        /// What is accepted.
-        expected: String,
-    },
+    #[error(transparent)]
+    Parameter(ParameterError),
     /// Too few classes to keep some of them apart.
     #[error(
         "cannot hold out {held_out} of {classes} classes ({pairs} of them with two items or more): \

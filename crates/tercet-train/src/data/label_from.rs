@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::DataError;
 
@@ -42,10 +43,14 @@ impl FromStr for LabelFrom {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        let refuse = |reason: String| DataError::Parameter {
-            parameter: "label-from",
-            got: format!("`{text}`"),
-            expected: format!(r"a regular expression with one group, such as '^(\d+)_' ({reason})"),
+        let refuse = |reason: String| {
+            DataError::Parameter(ParameterError {
+                parameter: "label-from",
+                got: format!("`{text}`"),
+                expected: format!(
+                    r"a regular expression with one group, such as '^(\d+)_' ({reason})"
+                ),
+            })
         };
         let regex = Regex::new(text).map_err(|error| {
             // The library draws the place in several lines; the last says what is wrong.

@@ -1,12 +1,12 @@
 //! One picture to numbers of a fixed size.
 
 use std::fmt;
-use std::str::FromStr;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::DynamicImage;
 use serde::{Deserialize, Serialize};
+use tercet::{ParameterError, named};
 
 use super::{DataError, SIDE_LIMIT};
 
@@ -61,20 +61,21 @@ pub enum Filter {
     Lanczos3,
 }
 
-impl Fit {
-    const NAMES: [(&str, Self); 3] =
-        [("crop", Self::Crop), ("pad", Self::Pad), ("stretch", Self::Stretch)];
-}
+named!(Fit, "fit", [Crop = "crop", Pad = "pad", Stretch = "stretch"]);
+
+named!(
+    Filter,
+    "filter",
+    [
+        Nearest = "nearest",
+        Box = "box",
+        Bilinear = "bilinear",
+        CatmullRom = "catmull-rom",
+        Lanczos3 = "lanczos3",
+    ]
+);
 
 impl Filter {
-    const NAMES: [(&str, Self); 5] = [
-        ("nearest", Self::Nearest),
-        ("box", Self::Box),
-        ("bilinear", Self::Bilinear),
-        ("catmull-rom", Self::CatmullRom),
-        ("lanczos3", Self::Lanczos3),
-    ];
-
     fn algorithm(self) -> ResizeAlg {
         match self {
             Self::Nearest => ResizeAlg::Nearest,
@@ -83,52 +84,6 @@ impl Filter {
             Self::CatmullRom => ResizeAlg::Convolution(FilterType::CatmullRom),
             Self::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
         }
-    }
-}
-
-fn named<T: Copy>(
-    names: &[(&'static str, T)],
-    parameter: &'static str,
-    text: &str,
-) -> Result<T, DataError> {
-    names.iter().find(|(name, _)| *name == text).map(|&(_, value)| value).ok_or_else(|| {
-        DataError::Parameter {
-            parameter,
-            got: format!("`{text}`"),
-            expected: names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-        }
-    })
-}
-
-fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
-    names.iter().find(|(_, candidate)| candidate == value).map_or("", |(name, _)| name)
-}
-
-impl FromStr for Fit {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        named(&Self::NAMES, "fit", text)
-    }
-}
-
-impl fmt::Display for Fit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(&Self::NAMES, self))
-    }
-}
-
-impl FromStr for Filter {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        named(&Self::NAMES, "filter", text)
-    }
-}
-
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(&Self::NAMES, self))
     }
 }
 
@@ -153,7 +108,7 @@ impl Preprocessing {
     /// 1 or 3 channels, and each has a finite mean and a finite deviation above 0.
     pub fn check(&self) -> Result<(), DataError> {
         let refuse = |parameter, got, expected: String| {
-            Err(DataError::Parameter { parameter, got, expected })
+            Err(DataError::Parameter(ParameterError { parameter, got, expected }))
         };
         for (parameter, side) in [("width", self.width), ("height", self.height)] {
             if !(1..=SIDE_LIMIT).contains(&side) {
@@ -395,17 +350,20 @@ mod tests {
 
     #[test]
     fn names_and_json_agree() {
-        for (name, filter) in Filter::NAMES {
+        for (name, filter) in Filter::ALL.map(|filter| (filter.name(), filter)) {
             assert_eq!(serde_json::to_value(filter).unwrap(), name);
             assert_eq!(name.parse::<Filter>().unwrap(), filter);
             assert_eq!(filter.to_string(), name);
         }
-        for (name, fit) in Fit::NAMES {
+        for (name, fit) in Fit::ALL.map(|fit| (fit.name(), fit)) {
             assert_eq!(serde_json::to_value(fit).unwrap(), name);
             assert_eq!(name.parse::<Fit>().unwrap().to_string(), name);
         }
         let message = "cubic".parse::<Filter>().unwrap_err().to_string();
-        assert!(message.contains("filter is `cubic`") && message.contains("lanczos3"), "{message}");
+        assert!(
+            message.contains("unknown filter `cubic`") && message.contains("lanczos3"),
+            "{message}"
+        );
 
         let preprocessing = Preprocessing::new(28, 30, 3);
         let json = serde_json::to_string(&preprocessing).unwrap();

@@ -1,14 +1,12 @@
 //! Whole classes kept apart, to judge on what the encoder has never seen.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use tercet::Labels;
+use tercet::{Labels, ParameterError, named};
 
 use super::{DataError, classes_named};
 
@@ -34,35 +32,7 @@ pub enum HoldoutBy {
     Category,
 }
 
-impl HoldoutBy {
-    const ALL: [Self; 2] = [Self::Class, Self::Category];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Class => "class",
-            Self::Category => "category",
-        }
-    }
-}
-
-impl FromStr for HoldoutBy {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        Self::ALL.into_iter().find(|by| by.name() == text).ok_or_else(|| DataError::Parameter {
-            parameter: "holdout-by",
-            got: format!("`{text}`"),
-            expected: Self::ALL.map(Self::name).join(" or "),
-        })
-    }
-}
-
-impl fmt::Display for HoldoutBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+named!(HoldoutBy, "holdout-by", [Class = "class", Category = "category"]);
 
 /// The category of each item: what stands before the last `/` in the name of its class, as the
 /// alphabet in `Greek/character01`.
@@ -107,11 +77,11 @@ fn drawn(
     seed: u64,
 ) -> Result<(Vec<u32>, Vec<u32>), DataError> {
     if !(0.0..1.0).contains(&share) {
-        return Err(DataError::Parameter {
+        return Err(DataError::Parameter(ParameterError {
             parameter: "holdout",
             got: share.to_string(),
             expected: "a share of the classes, at least 0 and below 1".to_owned(),
-        });
+        }));
     }
     let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
     classes.sort_by_key(|&class| labels.name(class));

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::{BadItem, Catalogue, DataError};
 
@@ -30,8 +31,9 @@ impl Standardization {
     /// [`DataError::Parameter`] unless there are components, and none or all of them have a finite
     /// mean and a finite deviation above 0.
     pub fn check(&self) -> Result<(), DataError> {
-        let refuse =
-            |parameter, got, expected| Err(DataError::Parameter { parameter, got, expected });
+        let refuse = |parameter, got, expected| {
+            Err(DataError::Parameter(ParameterError { parameter, got, expected }))
+        };
         if self.dimensions == 0 {
             return refuse("dimensions", "0".to_owned(), "at least 1".to_owned());
         }

@@ -7,11 +7,12 @@ use burn::nn::{BatchNorm, Linear, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::{convolution_with_bias, linear, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
+use super::{EncoderOptions, InputShape};
 use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`InceptionSmall`].
@@ -119,7 +120,11 @@ impl InceptionSmallConfig {
     ///
     /// # Errors
     /// Sizes outside their range.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<InceptionSmall, EncoderError> {
+    pub fn init(
+        &self,
+        input: InputShape,
+        device: &Device,
+    ) -> Result<InceptionSmall, ParameterError> {
         check_range("width", self.width, 1..=512)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;
         let scaled = |channels: usize| (channels * self.width).div_ceil(64);

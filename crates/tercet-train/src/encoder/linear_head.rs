@@ -4,10 +4,11 @@ use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
+use super::{EncoderOptions, InputShape};
 use crate::onnx_graph::{Flow, Graph};
 
 /// The most components that a head gives; a matrix of 2^14 × 2^14 is a gigabyte.
@@ -45,7 +46,7 @@ impl LinearHeadConfig {
     ///
     /// # Errors
     /// Sizes outside their range.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<LinearHead, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<LinearHead, ParameterError> {
         let projection = projection(input.channels, self.embedding_dim, device)?;
         Ok(LinearHead { projection })
     }
@@ -75,7 +76,11 @@ impl LinearHead {
 
 /// A matrix without bias that keeps distances as far as its size allows; 0 components are as many as
 /// the vector has.
-pub(super) fn projection(from: usize, to: usize, device: &Device) -> Result<Linear, EncoderError> {
+pub(super) fn projection(
+    from: usize,
+    to: usize,
+    device: &Device,
+) -> Result<Linear, ParameterError> {
     check_range("components of a vector", from, 1..=LARGEST)?;
     check_range("embedding-dim", to, 0..=LARGEST)?;
     let to = if to == 0 { from } else { to };

@@ -7,11 +7,12 @@ use burn::nn::pool::MaxPool2d;
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::{EmbeddingHead, convolution_with_bias, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
+use super::{EncoderOptions, InputShape};
 use crate::onnx_graph::{Flow, Graph};
 
 /// Slope of the leaky ReLU below 0.
@@ -76,13 +77,13 @@ impl LuNetConfig {
     ///
     /// # Errors
     /// Sizes outside their range; a width that is no multiple of 4.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<LuNet, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<LuNet, ParameterError> {
         check_range("width", self.width, 4..=512)?;
         check_range("hidden", self.hidden, 1..=2048)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;
         if !self.width.is_multiple_of(4) {
-            return Err(EncoderError::Option {
-                option: "width",
+            return Err(ParameterError {
+                parameter: "width",
                 got: self.width.to_string(),
                 expected: "a multiple of 4".to_owned(),
             });

@@ -5,12 +5,13 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::linear;
 use super::linear_head::{LARGEST, projection};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
+use super::{EncoderOptions, InputShape};
 use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`MlpHead`].
@@ -54,7 +55,7 @@ impl MlpHeadConfig {
     ///
     /// # Errors
     /// Sizes outside their range.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<MlpHead, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<MlpHead, ParameterError> {
         check_range("hidden", self.hidden, 1..=LARGEST)?;
         let projection = projection(input.channels, self.embedding_dim, device)?;
         let [_, to] = projection.weight.val().dims();

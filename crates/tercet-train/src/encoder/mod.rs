@@ -32,6 +32,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use crate::onnx_graph::{Flow, Graph};
+use tercet::ParameterError;
 use trail::Trail;
 
 /// The size of what enters an encoder: images, or vectors of D components as D×1×1.
@@ -104,7 +105,7 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// A name that is not one of [`ENCODER_NAMES`]; an option that the architecture does not have.
-    pub fn named(name: &str, options: EncoderOptions) -> Result<Self, EncoderError> {
+    pub fn named(name: &str, options: EncoderOptions) -> Result<Self, ParameterError> {
         let mut left = options;
         let config = match name {
             SmallCnnConfig::NAME => Self::SmallCnn(SmallCnnConfig::with(&mut left)),
@@ -124,8 +125,8 @@ impl EncoderConfig {
             LinearHeadConfig::NAME => Self::LinearHead(LinearHeadConfig::with(&mut left)),
             MlpHeadConfig::NAME => Self::MlpHead(MlpHeadConfig::with(&mut left)),
             _ => {
-                return Err(EncoderError::Option {
-                    option: "encoder",
+                return Err(ParameterError {
+                    parameter: "encoder",
                     got: name.to_owned(),
                     expected: format!("one of {}", ENCODER_NAMES.join(", ")),
                 });
@@ -196,7 +197,7 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// Options that do not fit each other or the input.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<Encoder, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<Encoder, ParameterError> {
         let encoder = match self {
             Self::SmallCnn(config) => Encoder::SmallCnn(config.init(input, device)?),
             Self::LuNet(config) => Encoder::LuNet(config.init(input, device)?),
@@ -216,21 +217,6 @@ impl EncoderConfig {
         // Burn draws weights when they are first used: draw them now, in a fixed order.
         Ok(encoder.materialize())
     }
-}
-
-/// Options that make no network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EncoderError {
-    /// An option outside its range.
-    #[error("{option} is {got}: expected {expected}")]
-    Option {
-        /// Which option.
-        option: &'static str,
-        /// What was given.
-        got: String,
-        /// What is accepted.
-        expected: String,
-    },
 }
 
 /// A network that turns a batch of images or vectors into embeddings.

@@ -1,6 +1,8 @@
 //! Options as the command line gives them, of whichever architecture.
 
-use super::{EncoderConfig, EncoderError, Pooling};
+use tercet::ParameterError;
+
+use super::{EncoderConfig, Pooling};
 
 /// Options that some architecture has; those not given take the architecture's defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -26,7 +28,7 @@ impl EncoderOptions {
     }
 
     /// Refuses options that were given and not taken.
-    pub(super) fn none_left(&self, config: &EncoderConfig) -> Result<(), EncoderError> {
+    pub(super) fn none_left(&self, config: &EncoderConfig) -> Result<(), ParameterError> {
         let number = |given: Option<usize>| given.map(|number| number.to_string());
         let left = [
             ("embedding-dim", number(self.embedding_dim)),
@@ -37,8 +39,8 @@ impl EncoderOptions {
         ];
         match left.into_iter().find_map(|(option, given)| Some((option, given?))) {
             None => Ok(()),
-            Some((option, got)) => Err(EncoderError::Option {
-                option,
+            Some((option, got)) => Err(ParameterError {
+                parameter: option,
                 got,
                 expected: format!("nothing, since {} has no such option", config.name()),
             }),
@@ -51,12 +53,12 @@ pub(super) fn check_range(
     option: &'static str,
     got: usize,
     range: std::ops::RangeInclusive<usize>,
-) -> Result<(), EncoderError> {
+) -> Result<(), ParameterError> {
     if range.contains(&got) {
         return Ok(());
     }
-    Err(EncoderError::Option {
-        option,
+    Err(ParameterError {
+        parameter: option,
         got: got.to_string(),
         expected: format!("{} to {}", range.start(), range.end()),
     })

@@ -1,11 +1,7 @@
 //! What the head of a network sees of its last map.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-
-use super::EncoderError;
+use tercet::named;
 
 /// What the head of a network sees of its last map.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,26 +14,4 @@ pub enum Pooling {
     Global,
 }
 
-impl fmt::Display for Pooling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flatten => "flatten",
-            Self::Global => "global",
-        })
-    }
-}
-
-impl FromStr for Pooling {
-    type Err = EncoderError;
-
-    fn from_str(text: &str) -> Result<Self, EncoderError> {
-        [Self::Flatten, Self::Global]
-            .into_iter()
-            .find(|pooling| pooling.to_string() == text)
-            .ok_or_else(|| EncoderError::Option {
-                option: "pooling",
-                got: format!("`{text}`"),
-                expected: "flatten or global".to_owned(),
-            })
-    }
-}
+named!(Pooling, "pooling", [Flatten = "flatten", Global = "global"]);

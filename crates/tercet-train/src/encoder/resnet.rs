@@ -7,11 +7,12 @@ use burn::nn::pool::MaxPool2d;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::{EmbeddingHead, convolution, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape, Stage};
+use super::{EncoderOptions, InputShape, Stage};
 use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`ResNet`].
@@ -126,7 +127,7 @@ impl ResNetConfig {
         depth: ResNetDepth,
         input: InputShape,
         device: &Device,
-    ) -> Result<ResNet, EncoderError> {
+    ) -> Result<ResNet, ParameterError> {
         check_range("width", self.width, 1..=256)?;
         check_range("hidden", self.hidden, 1..=16384)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;

@@ -6,9 +6,10 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape, Pooling};
+use super::{EncoderOptions, InputShape, Pooling};
 use crate::kernels::{convolve, normalize};
 use crate::onnx_graph::{Flow, Graph};
 
@@ -71,11 +72,11 @@ impl SmallCnnConfig {
     ///
     /// # Errors
     /// A width or embedding dimension of 0; more blocks than the image can be halved.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<SmallCnn, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<SmallCnn, ParameterError> {
         for (option, got) in [("width", self.width), ("embedding-dim", self.embedding_dim)] {
             if !(1..=4096).contains(&got) {
-                return Err(EncoderError::Option {
-                    option,
+                return Err(ParameterError {
+                    parameter: option,
                     got: got.to_string(),
                     expected: "1 to 4096".to_owned(),
                 });
@@ -90,8 +91,8 @@ impl SmallCnnConfig {
             depth => depth,
         };
         if depth == 0 || depth > possible {
-            return Err(EncoderError::Option {
-                option: "depth",
+            return Err(ParameterError {
+                parameter: "depth",
                 got: depth.to_string(),
                 expected: format!(
                     "1 to {possible} blocks for images of {}×{} pixels",
@@ -105,8 +106,8 @@ impl SmallCnnConfig {
         let map = places * self.width;
         let weights = map * self.embedding_dim + depth * 9 * self.width * self.width;
         if weights > LARGEST {
-            return Err(EncoderError::Option {
-                option: "width × embedding-dim",
+            return Err(ParameterError {
+                parameter: "width × embedding-dim",
                 got: format!("{weights} weights"),
                 expected: format!("at most {LARGEST}: more blocks, or smaller numbers"),
             });

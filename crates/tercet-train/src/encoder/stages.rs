@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use burn::module::ParamGroup;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tercet::ParameterError;
 
-use super::{EncoderConfig, EncoderError};
+use super::EncoderConfig;
 
 /// A part of a network's body, from images to features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +68,10 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// An architecture without stages, more stages than there are, or an unknown name.
-    pub fn frozen(&self, freeze: &Freeze) -> Result<ParamGroup, EncoderError> {
+    pub fn frozen(&self, freeze: &Freeze) -> Result<ParamGroup, ParameterError> {
         let all = self.stages();
-        let refuse = |expected: String| EncoderError::Option {
-            option: "freeze",
+        let refuse = |expected: String| ParameterError {
+            parameter: "freeze",
             got: freeze.to_string(),
             expected,
         };
@@ -96,10 +97,10 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// An architecture without stages.
-    pub fn body(&self) -> Result<ParamGroup, EncoderError> {
+    pub fn body(&self) -> Result<ParamGroup, ParameterError> {
         match self.stages() {
-            [] => Err(EncoderError::Option {
-                option: "backbone-learning-rate",
+            [] => Err(ParameterError {
+                parameter: "backbone-learning-rate",
                 got: "given".to_owned(),
                 expected: format!("nothing, since {} has no stages", self.name()),
             }),
@@ -108,12 +109,12 @@ impl EncoderConfig {
     }
 }
 
-fn group<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Result<ParamGroup, EncoderError> {
+fn group<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Result<ParamGroup, ParameterError> {
     let modules: Vec<_> = stages.into_iter().flat_map(|stage| stage.modules).copied().collect();
     // Behind the name of the variant, which a path may have.
     ParamGroup::from_regex(format!(r"^(\w+\.)?({})\.", modules.join("|"))).map_err(|error| {
-        EncoderError::Option {
-            option: "freeze",
+        ParameterError {
+            parameter: "freeze",
             got: modules.join(", "),
             expected: format!("names of modules: {error:?}"),
         }

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::settings::ConfigError;
+use tercet::ParameterError;
+
 use crate::data::DataError;
-use crate::encoder::EncoderError;
 use crate::files::FileError;
 use crate::model::ModelError;
 use crate::pretrained::PretrainedError;
@@ -16,7 +16,7 @@ use crate::shell;
 pub enum TrainError {
     /// A setting outside its range.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ParameterError),
     /// The data could not be read or used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -25,7 +25,7 @@ pub enum TrainError {
     Core(#[from] tercet::Error),
     /// The encoder's options fit neither each other nor the images.
     #[error(transparent)]
-    Encoder(#[from] EncoderError),
+    Encoder(ParameterError),
     /// Pretrained weights that cannot be used.
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),

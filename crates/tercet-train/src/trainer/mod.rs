@@ -30,9 +30,8 @@ pub use run_folder::{
     CollapseLine, JudgedLine, JudgedOn, Line, Progress, RunFolder, RunSummary, StepLine,
 };
 pub use settings::{
-    BatchShape, Bytes, Chunk, ConfigError, Curriculum, ImageSize, Keep, Margin, Monitor,
-    OnCollapse, OptimizerConfig, OptimizerKind, Parts, Phase, Pool, Schedule, ScheduleKind, Stage,
-    TrainConfig,
+    BatchShape, Bytes, Chunk, Curriculum, ImageSize, Keep, Margin, Monitor, OnCollapse,
+    OptimizerConfig, OptimizerKind, Parts, Phase, Pool, Schedule, ScheduleKind, Stage, TrainConfig,
 };
 
 use std::sync::Arc;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use tercet::whitening::Pca;
-use tercet::{Labels, PkSampler, Sampling};
+use tercet::{Labels, ParameterError, PkSampler, Sampling};
 
 use super::TrainError;
 use super::events::{Event, Surroundings};
-use super::settings::{BatchShape, ConfigError, TrainConfig};
+use super::settings::{BatchShape, TrainConfig};
 use super::start_model::Start;
 use crate::data::{
     BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
@@ -178,7 +178,7 @@ pub(super) fn batch_shape(
     config: &TrainConfig,
     batch: Option<BatchShape>,
     train: &Labels,
-) -> Result<BatchShape, ConfigError> {
+) -> Result<BatchShape, ParameterError> {
     let default = config.default_batch()?;
     Ok(batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
 }
@@ -200,7 +200,7 @@ pub(super) fn sampler(
         None => ("batch", batch),
         Some(pool) => ("pool", pool.shape(batch)),
     };
-    let refuse = |expected| ConfigError { key, got: shape.to_string(), expected };
+    let refuse = |expected| ParameterError { parameter: key, got: shape.to_string(), expected };
     if key == "pool" && shape.items() <= batch.items() {
         return Err(refuse(format!("more items than a batch of {batch}")).into());
     }

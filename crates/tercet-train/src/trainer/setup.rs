@@ -75,7 +75,7 @@ impl<'a> Setup<'a> {
         device.seed(config.seed);
         let shape = prepared.examples.input().shape();
         let architecture = config.encoder_config()?;
-        let mut encoder = architecture.init(shape, device)?;
+        let mut encoder = architecture.init(shape, device).map_err(TrainError::Encoder)?;
         if let Some(directions) = &prepared.principal {
             encoder = encoder.starting_from(directions.view(), device);
         }
@@ -88,7 +88,8 @@ impl<'a> Setup<'a> {
             (encoder, taken) = (started, Some(summary));
         }
         if let Some(freeze) = &config.freeze {
-            encoder = encoder.freeze_group(architecture.frozen(freeze)?);
+            encoder =
+                encoder.freeze_group(architecture.frozen(freeze).map_err(TrainError::Encoder)?);
         }
         Ok((encoder, taken))
     }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tercet::ParameterError;
+
 use super::TrainError;
-use super::settings::{ConfigError, ImageSize, TrainConfig};
+use super::settings::{ImageSize, TrainConfig};
 use crate::encoder::Encoder;
 use crate::files::At;
 use crate::fingerprint::Fingerprint;
@@ -93,7 +95,7 @@ impl TrainConfig {
         card: &ModelCard,
         path: &Path,
         given: &toml::Table,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, ParameterError> {
         let decided = Self { from: Some(path.to_owned()), ..self }.decided_by(card);
         let decided = with_keys(decided, card, given);
         let asked: Self = given.clone().try_into().unwrap_or_default();
@@ -103,8 +105,8 @@ impl TrainConfig {
                 let word = |value: Option<&toml::Value>| {
                     value.map(|value| value.to_string().trim_matches('"').to_owned())
                 };
-                return Err(ConfigError {
-                    key,
+                return Err(ParameterError {
+                    parameter: key,
                     got: word(asked.get(key)).unwrap_or_default(),
                     expected: match word(fixed.get(key)) {
                         Some(value) => format!(
@@ -153,13 +155,13 @@ impl TrainConfig {
     }
 
     /// Checks a configuration that was written before against the file it starts from.
-    fn check_start(&self, card: &ModelCard, path: &Path) -> Result<(), ConfigError> {
+    fn check_start(&self, card: &ModelCard, path: &Path) -> Result<(), ParameterError> {
         let fixed = table(&self.clone().decided_by(card));
         let own = table(self);
         match DECIDED.into_iter().find(|key| own.get(*key) != fixed.get(*key)) {
             None => Ok(()),
-            Some(key) => Err(ConfigError {
-                key,
+            Some(key) => Err(ParameterError {
+                parameter: key,
                 got: own.get(key).map_or_else(|| "not set".to_owned(), toml::Value::to_string),
                 expected: format!(
                     "{}, as in {}",

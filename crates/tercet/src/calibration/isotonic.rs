@@ -35,11 +35,11 @@ impl TryFrom<Knots> for Isotonic {
         if even && rises && finite && falls && shares {
             return Ok(Self { distances, probabilities });
         }
-        Err(Error::Parameter {
-            parameter: "isotonic calibration",
-            got: format!("{} distances, {} probabilities", distances.len(), probabilities.len()),
-            expected: "as many of each, finite distances that rise and shares that fall",
-        })
+        Err(Error::parameter(
+            "isotonic calibration",
+            format!("{} distances, {} probabilities", distances.len(), probabilities.len()),
+            "as many of each, finite distances that rise and shares that fall",
+        ))
     }
 }
 

@@ -22,11 +22,11 @@ pub(super) fn neighbors_within(points: &Points, threshold: f32) -> Result<Vec<Ve
         found
     });
     if held.into_inner() > JOINED_PAIRS {
-        return Err(Error::Parameter {
-            parameter: "threshold",
-            got: format!("{threshold}, which makes more than {JOINED_PAIRS} neighbours"),
-            expected: "one that joins fewer items",
-        });
+        return Err(Error::parameter(
+            "threshold",
+            format!("{threshold}, which makes more than {JOINED_PAIRS} neighbours"),
+            "one that joins fewer items",
+        ));
     }
     Ok(neighbors)
 }

@@ -43,7 +43,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use crate::distance::Points;
-use crate::named::named;
+use crate::named;
 use crate::{Distance, Error, Metric};
 
 /// How items are grouped.
@@ -77,35 +77,22 @@ pub enum Clustering {
     ChineseWhispers,
 }
 
-named!(Clustering, "clustering");
+named!(
+    Clustering,
+    "clustering",
+    [
+        AverageLinkage = "average-linkage",
+        CompleteLinkage = "complete-linkage",
+        SingleLinkage = "single-linkage",
+        Ward = "ward",
+        KMeans = "k-means",
+        Dbscan = "dbscan",
+        Hdbscan = "hdbscan",
+        ChineseWhispers = "chinese-whispers",
+    ]
+);
 
 impl Clustering {
-    /// Every algorithm.
-    pub const ALL: [Self; 8] = [
-        Self::AverageLinkage,
-        Self::CompleteLinkage,
-        Self::SingleLinkage,
-        Self::Ward,
-        Self::KMeans,
-        Self::Dbscan,
-        Self::Hdbscan,
-        Self::ChineseWhispers,
-    ];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AverageLinkage => "average-linkage",
-            Self::CompleteLinkage => "complete-linkage",
-            Self::SingleLinkage => "single-linkage",
-            Self::Ward => "ward",
-            Self::KMeans => "k-means",
-            Self::Dbscan => "dbscan",
-            Self::Hdbscan => "hdbscan",
-            Self::ChineseWhispers => "chinese-whispers",
-        }
-    }
-
     /// Whether groups can be cut at this distance.
     pub fn takes_threshold(self) -> bool {
         !matches!(self, Self::KMeans | Self::Hdbscan)
@@ -171,21 +158,21 @@ impl Clustering {
     }
 
     fn refuse(self, cut: Cut) -> Error {
-        Error::Parameter {
-            parameter: "cut",
-            got: format!("{cut} for {self}"),
-            expected: match (self.takes_threshold(), self.takes_clusters()) {
+        Error::parameter(
+            "cut",
+            format!("{cut} for {self}"),
+            match (self.takes_threshold(), self.takes_clusters()) {
                 (true, true) => "a threshold or a number of groups",
                 (true, false) => "a threshold",
                 (false, true) => "a number of groups",
                 (false, false) => "neither a threshold nor a number of groups",
             },
-        }
+        )
     }
 
     fn check(self, points: &Points, options: &Options) -> Result<(), Error> {
         let refuse =
-            |parameter, got: String, expected| Err(Error::Parameter { parameter, got, expected });
+            |parameter, got: String, expected| Err(Error::parameter(parameter, got, expected));
         match options.cut {
             Cut::Threshold(_) if !self.takes_threshold() => Err(self.refuse(options.cut)),
             Cut::Clusters(_) if !self.takes_clusters() => Err(self.refuse(options.cut)),

@@ -17,7 +17,7 @@ use std::fmt;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, named::named};
+use crate::{Error, named};
 
 /// How far apart two embeddings x and y are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,21 +32,11 @@ pub enum Distance {
     Cosine,
 }
 
-impl Distance {
-    /// Every distance.
-    pub const ALL: [Self; 3] = [Self::Euclidean, Self::SquaredEuclidean, Self::Cosine];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Euclidean => "euclidean",
-            Self::SquaredEuclidean => "squared-euclidean",
-            Self::Cosine => "cosine",
-        }
-    }
-}
-
-named!(Distance, "distance");
+named!(
+    Distance,
+    "distance",
+    [Euclidean = "euclidean", SquaredEuclidean = "squared-euclidean", Cosine = "cosine",]
+);
 
 /// Vectors shorter than this count as zero where only their direction matters.
 const SHORTEST: f64 = 1e-30;

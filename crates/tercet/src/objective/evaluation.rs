@@ -151,11 +151,11 @@ impl<'a> Evaluation<'a> {
     fn compute(self, gradient: &mut [f32]) -> Result<(f64, Option<Array2<f32>>, Census), Error> {
         let rule = rule(self.objective)?;
         if self.frozen_anchors && !matches!(self.others, Others::Frozen(..)) {
-            return Err(Error::Parameter {
-                parameter: "frozen_anchors",
-                got: "true".to_owned(),
-                expected: "frozen vectors, which become the anchors",
-            });
+            return Err(Error::parameter(
+                "frozen_anchors",
+                "true",
+                "frozen vectors, which become the anchors",
+            ));
         }
         // The pool is entered once; the parallel parts then start without waking it each time.
         rayon::scope(|_| {

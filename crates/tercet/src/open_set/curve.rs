@@ -49,11 +49,11 @@ impl Curve {
         if even && rise && finite && grow && shares && *exponent >= 0.0 && exponent.is_finite() {
             return Ok(());
         }
-        Err(Error::Parameter {
-            parameter: "open set",
-            got: format!("a curve of {} distances and {} rates", distances.len(), rates.len()),
-            expected: "as many of each, positive distances that rise and rates that do not fall",
-        })
+        Err(Error::parameter(
+            "open set",
+            format!("a curve of {} distances and {} rates", distances.len(), rates.len()),
+            "as many of each, positive distances that rise and rates that do not fall",
+        ))
     }
 
     pub(super) fn at(&self, distance: f64) -> f64 {

@@ -154,14 +154,11 @@ impl TryFrom<Stored> for OpenSet {
         if !(positive(stored.items_per_class)
             && stored.spread.is_none_or(|spread| positive(f64::from(spread))))
         {
-            return Err(Error::Parameter {
-                parameter: "open set",
-                got: format!(
-                    "{} items per class, spread {:?}",
-                    stored.items_per_class, stored.spread
-                ),
-                expected: "positive numbers",
-            });
+            return Err(Error::parameter(
+                "open set",
+                format!("{} items per class, spread {:?}", stored.items_per_class, stored.spread),
+                "positive numbers",
+            ));
         }
         Ok(Self::of(stored))
     }

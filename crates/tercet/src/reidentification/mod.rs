@@ -174,11 +174,7 @@ impl Reidentification {
         sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
     ) -> Result<Self, Error> {
         if ranks == 0 {
-            return Err(Error::Parameter {
-                parameter: "ranks",
-                got: ranks.to_string(),
-                expected: "at least 1",
-            });
+            return Err(Error::parameter("ranks", ranks.to_string(), "at least 1"));
         }
         let search = Search::new(queries, gallery)?;
         let items = gallery.ids.len();

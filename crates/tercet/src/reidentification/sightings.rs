@@ -133,11 +133,11 @@ impl<'q, 'g> Search<'q, 'g> {
         queries.check()?;
         gallery.check()?;
         if let Some(row) = queries.ids.iter().position(|&id| id == JUNK) {
-            return Err(Error::Parameter {
-                parameter: "query identity",
-                got: format!("{JUNK} at row {row}"),
-                expected: "somebody to look for: -1 marks junk, which only a gallery may hold",
-            });
+            return Err(Error::parameter(
+                "query identity",
+                format!("{JUNK} at row {row}"),
+                "somebody to look for: -1 marks junk, which only a gallery may hold",
+            ));
         }
         let mut items: HashMap<i64, Vec<u32>> = HashMap::new();
         for (item, &id) in gallery.ids.iter().enumerate() {

@@ -58,7 +58,7 @@ impl SingleShot {
         for (parameter, value) in [("ranks", ranks), ("repetitions", repetitions)] {
             if value == 0 {
                 let expected = "at least 1";
-                return Err(Error::Parameter { parameter, got: value.to_string(), expected });
+                return Err(Error::parameter(parameter, value.to_string(), expected));
             }
         }
         let search = Search::new(queries, gallery)?;

@@ -68,11 +68,11 @@ impl Protocol {
         matches_rows(gallery_labels, gallery)?;
         let rows: Vec<usize> = judged.iter().map(|judgement| judgement.query as usize).collect();
         if let Some(row) = rows.iter().find(|&&row| row >= queries.nrows()) {
-            return Err(Error::Parameter {
-                parameter: "row",
-                got: format!("{row} of {} queries", queries.nrows()),
-                expected: "a row below the number of queries",
-            });
+            return Err(Error::parameter(
+                "row",
+                format!("{row} of {} queries", queries.nrows()),
+                "a row below the number of queries",
+            ));
         }
         let some = queries.select(Axis(0), &rows);
         let more = self.most_excluded();

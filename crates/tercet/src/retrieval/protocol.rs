@@ -53,11 +53,11 @@ impl Protocol {
         ranks.sort_unstable();
         ranks.dedup();
         if ranks.first().is_none_or(|&least| least == 0) {
-            return Err(Error::Parameter {
-                parameter: "ranks",
-                got: format!("{ranks:?}"),
-                expected: "at least one rank, counted from 1",
-            });
+            return Err(Error::parameter(
+                "ranks",
+                format!("{ranks:?}"),
+                "at least one rank, counted from 1",
+            ));
         }
         Ok(Self { ranks: Some(ranks), ..self })
     }

@@ -110,11 +110,11 @@ fn check(coded: &CodedBlock, quantizer: &Quantizer, dimensions: usize) -> Result
     if fits && quantizer.dimensions == dimensions {
         return Ok(());
     }
-    Err(Error::Parameter {
-        parameter: "block's codes",
-        got: "of another kind or length".into(),
-        expected: "a code by the quantizer of the search for each row",
-    })
+    Err(Error::parameter(
+        "block's codes",
+        "of another kind or length",
+        "a code by the quantizer of the search for each row",
+    ))
 }
 
 fn propose(

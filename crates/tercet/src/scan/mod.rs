@@ -79,20 +79,20 @@ impl<'a> Block<'a> {
             return Err(Error::NoDimensions);
         }
         if rows.len() != count * dimensions {
-            return Err(Error::Parameter {
-                parameter: "length of the rows",
-                got: format!("{} for {count} norms and {dimensions} dimensions", rows.len()),
-                expected: "a norm and as many values as dimensions for each row",
-            });
+            return Err(Error::parameter(
+                "length of the rows",
+                format!("{} for {count} norms and {dimensions} dimensions", rows.len()),
+                "a norm and as many values as dimensions for each row",
+            ));
         }
         if let Some(kept) = kept
             && kept.len() != count.div_ceil(64)
         {
-            return Err(Error::Parameter {
-                parameter: "length of the kept bits",
-                got: format!("{} words for {count} rows", kept.len()),
-                expected: "one word for every 64 rows begun",
-            });
+            return Err(Error::parameter(
+                "length of the kept bits",
+                format!("{} words for {count} rows", kept.len()),
+                "one word for every 64 rows begun",
+            ));
         }
         Ok(Self { rows, squared_norms, dimensions, kept })
     }
@@ -171,11 +171,11 @@ pub fn nearest_among(
     for (block, row) in places {
         let of = blocks.get(block as usize).filter(|of| (row as usize) < of.len());
         let Some(of) = of else {
-            return Err(Error::Parameter {
-                parameter: "place",
-                got: format!("row {row} of block {block}"),
-                expected: "a row of one of the blocks",
-            });
+            return Err(Error::parameter(
+                "place",
+                format!("row {row} of block {block}"),
+                "a row of one of the blocks",
+            ));
         };
         let distance = squared_distance(queries.row(0), of.row(row as usize));
         found.push(Found { block, row, distance });
@@ -199,11 +199,7 @@ struct Queries {
 impl Queries {
     fn new(queries: ArrayView2<f32>, blocks: &[Block], k: usize) -> Result<Self, Error> {
         if k == 0 {
-            return Err(Error::Parameter {
-                parameter: "k",
-                got: k.to_string(),
-                expected: "at least 1",
-            });
+            return Err(Error::parameter("k", k.to_string(), "at least 1"));
         }
         let rows = Metric::from(Distance::SquaredEuclidean).rows(queries)?;
         if let Some(block) = blocks.iter().find(|block| block.dimensions != rows.ncols()) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::named::named;
+use crate::named;
 
 /// How a vector is made small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,17 +17,6 @@ pub enum Quantization {
 }
 
 impl Quantization {
-    /// Every kind of code.
-    pub const ALL: [Self; 2] = [Self::I8, Self::B1];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::I8 => "i8",
-            Self::B1 => "b1",
-        }
-    }
-
     /// How many rows the codes should propose so that the `k` nearest are rarely missed.
     pub fn candidates(self, k: usize) -> usize {
         match self {
@@ -37,7 +26,7 @@ impl Quantization {
     }
 }
 
-named!(Quantization, "quantization");
+named!(Quantization, "quantization", [I8 = "i8", B1 = "b1"]);
 
 /// The codes of a block's rows.
 #[derive(Debug, Clone)]

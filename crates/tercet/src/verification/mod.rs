@@ -149,11 +149,11 @@ fn usable(pairs: &[Pair]) -> Result<Vec<Pair>, Error> {
 
 pub(crate) fn sorted_by_distance(pairs: &[Pair]) -> Result<Vec<Pair>, Error> {
     if let Some(n) = pairs.iter().position(|pair| !pair.distance.is_finite()) {
-        return Err(Error::Parameter {
-            parameter: "distance",
-            got: format!("{} at pair {n}", pairs[n].distance),
-            expected: "finite numbers",
-        });
+        return Err(Error::parameter(
+            "distance",
+            format!("{} at pair {n}", pairs[n].distance),
+            "finite numbers",
+        ));
     }
     let mut sorted = pairs.to_vec();
     sorted.sort_by(|x, y| x.distance.total_cmp(&y.distance));

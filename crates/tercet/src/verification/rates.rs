@@ -110,7 +110,7 @@ pub(super) fn check_far(far: f64) -> Result<(), Error> {
         return Ok(());
     }
     let expected = "a share from 0 to 1";
-    Err(Error::Parameter { parameter: "far", got: far.to_string(), expected })
+    Err(Error::parameter("far", far.to_string(), expected))
 }
 
 /// [`threshold_at_far`] of sorted pairs; None without different pairs.

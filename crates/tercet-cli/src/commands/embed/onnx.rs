@@ -57,7 +57,7 @@ impl Flags {
             normalize: self.normalize,
         };
         let encoder = OnnxEncoder::load(file, &options).map_err(|error| match error {
-            OnnxError::Option { .. } => anyhow::Error::new(Usage(error.to_string())),
+            OnnxError::Option(_) => anyhow::Error::new(Usage(error.to_string())),
             error => error.into(),
         })?;
         if let (None, Input::Images(input)) = (&encoder.card, encoder.input()) {

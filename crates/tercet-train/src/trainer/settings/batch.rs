@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ConfigError;
+use tercet::ParameterError;
+
 use super::text::as_text;
 
 /// More items than this in one batch are a slip of the pen.
@@ -39,16 +40,12 @@ impl fmt::Display for BatchShape {
 }
 
 impl FromStr for BatchShape {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        Self::parse(text).ok_or_else(|| ConfigError {
-            key: "batch",
-            got: format!("`{text}`"),
-            expected: format!(
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
+        Self::parse(text).ok_or_else(|| ParameterError { parameter: "batch", got: format!("`{text}`"), expected: format!(
                 "PxK such as 16x4: at least 2 classes and 2 items of each, at most {LARGEST_BATCH} items"
-            ),
-        })
+            ) })
     }
 }
 
@@ -81,13 +78,13 @@ impl fmt::Display for Pool {
 }
 
 impl FromStr for Pool {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
         let items = || text.parse().ok().filter(|items| (4..=LARGEST_BATCH).contains(items));
         let pool = BatchShape::parse(text).map(Self::Shape);
-        pool.or_else(|| items().map(Self::Items)).ok_or_else(|| ConfigError {
-            key: "pool",
+        pool.or_else(|| items().map(Self::Items)).ok_or_else(|| ParameterError {
+            parameter: "pool",
             got: format!("`{text}`"),
             expected: format!(
                 "PxK such as 450x4, or a number of items from 4 to {LARGEST_BATCH} such as 1800"
@@ -116,14 +113,14 @@ impl fmt::Display for Chunk {
 }
 
 impl FromStr for Chunk {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
         match (text, text.parse()) {
             ("auto", _) => Ok(Self::Auto),
             (_, Ok(items)) if items >= 2 => Ok(Self::Items(items)),
-            _ => Err(ConfigError {
-                key: "chunk",
+            _ => Err(ParameterError {
+                parameter: "chunk",
                 got: format!("`{text}`"),
                 expected: "a number of items of at least 2, or `auto`".to_owned(),
             }),
@@ -148,9 +145,9 @@ impl fmt::Display for Bytes {
 }
 
 impl FromStr for Bytes {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
         let letters = text.trim().trim_end_matches(['B', 'b']).trim_end_matches(['i', 'I']);
         let unit = UNITS.iter().find_map(|(unit, bits)| {
             Some((letters.strip_suffix([*unit, unit.to_ascii_lowercase()])?, *bits))
@@ -160,8 +157,8 @@ impl FromStr for Bytes {
         bytes
             .filter(|bytes| (0.0..=(1_u64 << 50) as f64).contains(bytes))
             .map(|bytes| Self(bytes as u64))
-            .ok_or_else(|| ConfigError {
-                key: "size",
+            .ok_or_else(|| ParameterError {
+                parameter: "size",
                 got: format!("`{text}`"),
                 expected: "a number of bytes such as 8G or 512M".to_owned(),
             })

@@ -1,9 +1,7 @@
 //! Which evaluation is the best, and which weights become the model.
 
 use serde::{Deserialize, Serialize};
-use tercet::Retrieval;
-
-use super::named_choice::named;
+use tercet::{Retrieval, named};
 
 /// The figure that decides which evaluation is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,11 +25,11 @@ named!(
     Monitor,
     "monitor",
     [
-        ("map-at-r", Self::MapAtR),
-        ("recall-at-1", Self::RecallAt1),
-        ("r-precision", Self::RPrecision),
-        ("map", Self::Map),
-        ("mrr", Self::Mrr),
+        MapAtR = "map-at-r",
+        RecallAt1 = "recall-at-1",
+        RPrecision = "r-precision",
+        Map = "map",
+        Mrr = "mrr",
     ]
 );
 
@@ -62,4 +60,4 @@ pub enum Keep {
     Best,
 }
 
-named!(Keep, "keep", [("auto", Self::Auto), ("last", Self::Last), ("best", Self::Best)]);
+named!(Keep, "keep", [Auto = "auto", Last = "last", Best = "best"]);

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use tercet::Objective;
+use tercet::{Objective, ParameterError};
 
-use super::{ConfigError, Curriculum, Keep, ScheduleKind, TrainConfig};
+use super::{Curriculum, Keep, ScheduleKind, TrainConfig};
 use crate::encoder::EncoderConfig;
 
 /// More remembered embeddings than this are a slip of the pen: 4 GiB of them at 64 components.
@@ -15,7 +15,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// The first value outside its range, by its key.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), ParameterError> {
         if !(0.0..1.0).contains(&self.holdout) {
             return refuse("holdout", &self.holdout, "a share of the classes from 0 to below 1");
         }
@@ -49,10 +49,13 @@ impl TrainConfig {
         Ok(())
     }
 
-    fn check_trainable(&self, objective: &Objective) -> Result<(), ConfigError> {
+    fn check_trainable(&self, objective: &Objective) -> Result<(), ParameterError> {
         objective.check_trainable().map_err(|error| {
             let key = match &error {
-                tercet::Error::Parameter { parameter: key @ ("margin" | "distance"), .. } => key,
+                tercet::Error::Parameter(ParameterError {
+                    parameter: key @ ("margin" | "distance"),
+                    ..
+                }) => key,
                 _ => "selection",
             };
             let got = match key {
@@ -61,12 +64,12 @@ impl TrainConfig {
                 _ => self.selection.map(|selection| selection.to_string()),
             };
             let got = got.unwrap_or_else(|| "unset".to_owned());
-            ConfigError { key, got, expected: error.to_string() }
+            ParameterError { parameter: key, got, expected: error.to_string() }
         })
     }
 
     /// Schedule, optimiser, choice of the weights.
-    fn check_control(&self) -> Result<(), ConfigError> {
+    fn check_control(&self) -> Result<(), ParameterError> {
         self.learning_schedule().check()?;
         self.optimizer_config().check()?;
         if let Some(beta) = self.falling_beta1.filter(|_| self.schedule != ScheduleKind::Paper) {
@@ -93,7 +96,7 @@ impl TrainConfig {
         self.curriculum.as_ref().map_or(Ok(()), Curriculum::check)
     }
 
-    fn check_fine_tuning(&self, encoder: &EncoderConfig) -> Result<(), ConfigError> {
+    fn check_fine_tuning(&self, encoder: &EncoderConfig) -> Result<(), ParameterError> {
         if let Some(file) = &self.pretrained {
             let refuse = |expected| refuse("pretrained", &file.display(), expected);
             if encoder.stages().is_empty() {
@@ -116,8 +119,8 @@ impl TrainConfig {
     }
 }
 
-fn refuse(key: &'static str, got: &dyn fmt::Display, expected: &str) -> Result<(), ConfigError> {
-    Err(ConfigError { key, got: got.to_string(), expected: expected.to_owned() })
+fn refuse(key: &'static str, got: &dyn fmt::Display, expected: &str) -> Result<(), ParameterError> {
+    Err(ParameterError { parameter: key, got: got.to_string(), expected: expected.to_owned() })
 }
 
 #[cfg(test)]

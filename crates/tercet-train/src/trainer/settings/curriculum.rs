@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use tercet::Preset;
+use tercet::{ParameterError, Preset};
 
-use super::{BatchShape, ConfigError, Margin};
+use super::{BatchShape, Margin};
 
 /// Stages before the run's own objective and batch. As text `400:batch-all:8x4,800:batch-hard`; in
 /// TOML also a table a stage:
@@ -37,13 +37,13 @@ pub struct Stage {
 impl Curriculum {
     /// # Errors
     /// No stage, or stages that do not follow each other.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), ParameterError> {
         let rising = self.0.is_sorted_by(|one, next| one.until < next.until);
         if self.0.first().is_some_and(|stage| stage.until > 0) && rising {
             return Ok(());
         }
-        Err(ConfigError {
-            key: "curriculum",
+        Err(ParameterError {
+            parameter: "curriculum",
             got: format!("`{self}`"),
             expected: "stages whose last steps rise, such as 400:batch-all:8x4,800:batch-hard"
                 .to_owned(),
@@ -75,21 +75,21 @@ impl fmt::Display for Stage {
 }
 
 impl FromStr for Curriculum {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
         let curriculum = Self(text.split(',').map(str::parse).collect::<Result<_, _>>()?);
         curriculum.check().map(|()| curriculum)
     }
 }
 
 impl FromStr for Stage {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
     /// `UNTIL[:OBJECTIVE][:MARGIN][:PxK]`, in any order behind the step.
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse = || ConfigError {
-            key: "curriculum",
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
+        let refuse = || ParameterError {
+            parameter: "curriculum",
             got: format!("`{text}`"),
             expected: format!(
                 "UNTIL[:OBJECTIVE][:MARGIN][:PxK] with an objective of {}, such as 400:batch-all:8x4",

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ConfigError;
+use tercet::ParameterError;
+
 use super::text::as_text;
 
 /// Height and width of images in pixels, written `128x64` (H×W, as tensors have it), or `64` for a
@@ -26,15 +27,15 @@ impl fmt::Display for ImageSize {
 }
 
 impl FromStr for ImageSize {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
         let (height, width) = text.split_once(['x', 'X', '×']).unwrap_or((text, text));
         let side = |text: &str| text.trim().parse().ok().filter(|side| (2..=1024).contains(side));
         match (side(height), side(width)) {
             (Some(height), Some(width)) => Ok(Self { height, width }),
-            _ => Err(ConfigError {
-                key: "size",
+            _ => Err(ParameterError {
+                parameter: "size",
                 got: format!("`{text}`"),
                 expected: "HEIGHTxWIDTH such as 128x64, or one side of a square: 2 to 1024 pixels"
                     .to_owned(),

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use tercet::{Distance, Metric, Objective, Penalty, Preset, Reduction, Selection, TripletLoss};
+use tercet::{
+    Distance, Metric, Objective, ParameterError, Penalty, Preset, Reduction, Selection, TripletLoss,
+};
 
-use super::ConfigError;
 use super::text::as_text;
 
 /// Margin of a hinge that is asked for without one, as in FaceNet.
@@ -19,7 +20,7 @@ const HINGE_MARGIN: f32 = 0.2;
 /// let parts = Parts { selection: Some(Selection::SemiHardAll), penalty: Some("hinge"), ..Parts::default() };
 /// let objective = parts.of(Preset::BatchHard)?;
 /// assert_eq!(objective.to_string(), "semi-hard-all, hinge 0.2, mean");
-/// # Ok::<(), tercet_train::trainer::ConfigError>(())
+/// # Ok::<(), tercet::ParameterError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Parts<'a> {
@@ -43,7 +44,7 @@ impl Parts<'_> {
     /// # Errors
     /// A penalty that does not exist or contradicts its margin; parts of `lifted`, which is no
     /// product and has a margin only.
-    pub fn of(self, preset: Preset) -> Result<Objective, ConfigError> {
+    pub fn of(self, preset: Preset) -> Result<Objective, ParameterError> {
         let base = match preset.loss() {
             Objective::Triplet(loss) => loss,
             lifted => return self.of_lifted(lifted),
@@ -66,13 +67,13 @@ impl Parts<'_> {
         self == Self { margin: self.margin, ..Self::default() }
     }
 
-    fn penalty_over(self, base: Penalty) -> Result<Penalty, ConfigError> {
+    fn penalty_over(self, base: Penalty) -> Result<Penalty, ParameterError> {
         let (name, margin) = match (self.penalty, self.margin) {
             (None, None) => return Ok(base),
             (None | Some("soft"), Some(Margin::Soft)) => ("soft", 0.0),
             (Some(name), Some(Margin::Soft)) => {
-                return Err(ConfigError {
-                    key: "margin",
+                return Err(ParameterError {
+                    parameter: "margin",
                     got: Margin::Soft.to_string(),
                     expected: format!("a number, since the penalty is {name}"),
                 });
@@ -81,16 +82,16 @@ impl Parts<'_> {
             (Some("soft"), None) => ("soft", 0.0),
             (Some(name), None) => (name, HINGE_MARGIN),
         };
-        Penalty::from_name(name, margin).map_err(|_| ConfigError {
-            key: "penalty",
+        Penalty::from_name(name, margin).map_err(|_| ParameterError {
+            parameter: "penalty",
             got: name.to_owned(),
             expected: format!("one of {}", Penalty::NAMES.join(", ")),
         })
     }
 
-    fn of_lifted(self, lifted: Objective) -> Result<Objective, ConfigError> {
+    fn of_lifted(self, lifted: Objective) -> Result<Objective, ParameterError> {
         let refuse = |key, got: String, expected: &str| {
-            Err(ConfigError { key, got, expected: expected.to_owned() })
+            Err(ParameterError { parameter: key, got, expected: expected.to_owned() })
         };
         if !self.is_plain() {
             return refuse(
@@ -130,14 +131,14 @@ impl fmt::Display for Margin {
 }
 
 impl FromStr for Margin {
-    type Err = ConfigError;
+    type Err = ParameterError;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
         match (text, text.parse::<f32>()) {
             ("soft", _) => Ok(Self::Soft),
             (_, Ok(margin)) if margin.is_finite() && margin >= 0.0 => Ok(Self::Hinge(margin)),
-            _ => Err(ConfigError {
-                key: "margin",
+            _ => Err(ParameterError {
+                parameter: "margin",
                 got: format!("`{text}`"),
                 expected: "a number of at least 0, or `soft`".to_owned(),
             }),

@@ -1,8 +1,7 @@
 //! What a run does about a collapse.
 
 use serde::{Deserialize, Serialize};
-
-use super::named_choice::named;
+use tercet::named;
 
 /// What a run does once it has collapsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,8 +16,4 @@ pub enum OnCollapse {
     Soften,
 }
 
-named!(
-    OnCollapse,
-    "on-collapse",
-    [("warn", Self::Warn), ("stop", Self::Stop), ("soften", Self::Soften),]
-);
+named!(OnCollapse, "on-collapse", [Warn = "warn", Stop = "stop", Soften = "soften"]);

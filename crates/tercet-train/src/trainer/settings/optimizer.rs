@@ -1,9 +1,7 @@
 //! Which optimiser, with which numbers.
 
 use serde::{Deserialize, Serialize};
-
-use super::ConfigError;
-use super::named_choice::named;
+use tercet::{ParameterError, named};
 
 /// A rule of descent, with PyTorch's defaults but for what is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,7 +23,7 @@ pub enum OptimizerKind {
 named!(
     OptimizerKind,
     "optimizer",
-    [("adam", Self::Adam), ("adamw", Self::Adamw), ("sgd", Self::Sgd), ("adagrad", Self::Adagrad),]
+    [Adam = "adam", Adamw = "adamw", Sgd = "sgd", Adagrad = "adagrad",]
 );
 
 /// β₁ of Adam.
@@ -51,9 +49,9 @@ pub struct OptimizerConfig {
 impl OptimizerConfig {
     /// # Errors
     /// A number out of its range, or one that the rule has no use for.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), ParameterError> {
         let refuse = |key, got: String, expected: &str| {
-            Err(ConfigError { key, got, expected: expected.to_owned() })
+            Err(ParameterError { parameter: key, got, expected: expected.to_owned() })
         };
         if let Some(momentum) = self.momentum {
             if !(0.0..1.0).contains(&momentum) {

@@ -1,8 +1,8 @@
 //! What is trained on when: objective and batch as functions of the step.
 
-use tercet::Objective;
+use tercet::{Objective, ParameterError};
 
-use super::{BatchShape, ConfigError, Parts, Stage, TrainConfig};
+use super::{BatchShape, Parts, Stage, TrainConfig};
 
 /// The steps `from..until` of a run, which share objective and batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,7 +22,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// Parts of an objective that contradict each other.
-    pub fn phases(&self) -> Result<Vec<Phase>, ConfigError> {
+    pub fn phases(&self) -> Result<Vec<Phase>, ParameterError> {
         let stages = self.curriculum.iter().flat_map(|curriculum| &curriculum.0).copied();
         let own = Stage { until: self.steps, ..Stage::default() };
         let mut phases = Vec::new();

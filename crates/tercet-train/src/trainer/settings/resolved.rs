@@ -1,9 +1,9 @@
 //! What the settings of a run come to.
 
 use burn::module::ParamGroup;
-use tercet::{Labels, Objective};
+use tercet::{Labels, Objective, ParameterError};
 
-use super::{BatchShape, ConfigError, ImageSize, OptimizerConfig, Parts, Schedule, TrainConfig};
+use super::{BatchShape, ImageSize, OptimizerConfig, Parts, Schedule, TrainConfig};
 use crate::data::{
     Augmentation, Catalogue, DataError, HoldoutBy, Input, Preprocessing, Source, Split,
     Standardization, split_categories, split_classes, split_named,
@@ -21,7 +21,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// Parts that contradict each other or the named objective.
-    pub fn loss(&self) -> Result<Objective, ConfigError> {
+    pub fn loss(&self) -> Result<Objective, ParameterError> {
         self.parts().of(self.objective)
     }
 
@@ -70,7 +70,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// An unknown name; an option that this architecture does not have.
-    pub fn encoder_config(&self) -> Result<EncoderConfig, ConfigError> {
+    pub fn encoder_config(&self) -> Result<EncoderConfig, ParameterError> {
         let options = EncoderOptions {
             embedding_dim: self.embedding_dim,
             width: self.width,
@@ -78,20 +78,20 @@ impl TrainConfig {
             hidden: self.hidden,
             pooling: self.pooling,
         };
-        Ok(EncoderConfig::named(&self.encoder, options)?)
+        EncoderConfig::named(&self.encoder, options)
     }
 
     /// The weights that learn at another rate than the head, with their share of its rate.
     ///
     /// # Errors
     /// An architecture without a body.
-    pub(in crate::trainer) fn slower(&self) -> Result<Vec<(ParamGroup, f64)>, ConfigError> {
+    pub(in crate::trainer) fn slower(&self) -> Result<Vec<(ParamGroup, f64)>, ParameterError> {
         let Some(rate) = self.backbone_learning_rate else { return Ok(Vec::new()) };
         Ok(vec![(self.encoder_config()?.body()?, rate / self.learning_rate)])
     }
 
     /// The batch where none is asked for: larger of vectors, which are cheap.
-    pub(in crate::trainer) fn default_batch(&self) -> Result<BatchShape, ConfigError> {
+    pub(in crate::trainer) fn default_batch(&self) -> Result<BatchShape, ParameterError> {
         Ok(match self.encoder_config()?.takes() {
             Takes::Images => BatchShape { p: 16, k: 4 },
             Takes::Vectors => BatchShape { p: 16, k: 8 },
@@ -102,11 +102,11 @@ impl TrainConfig {
     ///
     /// # Errors
     /// An encoder of images for a source of vectors, or the other way round.
-    pub fn input(&self, source: &Source, catalogue: &Catalogue) -> Result<Input, ConfigError> {
+    pub fn input(&self, source: &Source, catalogue: &Catalogue) -> Result<Input, ParameterError> {
         let encoder = self.encoder_config()?;
         let refuse = |expected: &str| {
             let got = encoder.name().to_owned();
-            Err(ConfigError { key: "encoder", got, expected: expected.to_owned() })
+            Err(ParameterError { parameter: "encoder", got, expected: expected.to_owned() })
         };
         match (encoder.takes(), catalogue.dimensions()) {
             (Takes::Images, Some(_)) => {

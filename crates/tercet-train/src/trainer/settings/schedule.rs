@@ -3,9 +3,7 @@
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
-
-use super::ConfigError;
-use super::named_choice::named;
+use tercet::{ParameterError, named};
 
 /// How the learning rate goes on over a run of T steps, from its peak ε₀ (`learning-rate`).
 ///
@@ -31,12 +29,7 @@ pub enum ScheduleKind {
 named!(
     ScheduleKind,
     "schedule",
-    [
-        ("paper", Self::Paper),
-        ("cosine", Self::Cosine),
-        ("one-cycle", Self::OneCycle),
-        ("constant", Self::Constant),
-    ]
+    [Paper = "paper", Cosine = "cosine", OneCycle = "one-cycle", Constant = "constant",]
 );
 
 /// What remains of the rate at the end of the paper's fall.
@@ -66,9 +59,9 @@ pub struct Schedule {
 impl Schedule {
     /// # Errors
     /// A warm-up that leaves no step behind it; a rate or share out of range.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), ParameterError> {
         let refuse = |key, got: String, expected: &str| {
-            Err(ConfigError { key, got, expected: expected.to_owned() })
+            Err(ParameterError { parameter: key, got, expected: expected.to_owned() })
         };
         if !(self.peak > 0.0 && self.peak.is_finite()) {
             return refuse("learning-rate", self.peak.to_string(), "a number above 0");

@@ -1,10 +1,11 @@
 //! How many items go through the network at once, by the memory that a training step takes.
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+use tercet::ParameterError;
 
 use crate::encoder::{Encoder, InputShape};
 use crate::trainer::TrainError;
-use crate::trainer::settings::{Bytes, Chunk, ConfigError, TrainConfig};
+use crate::trainer::settings::{Bytes, Chunk, TrainConfig};
 
 /// Bytes of a number.
 const VALUE: u64 = 4;
@@ -55,8 +56,8 @@ pub(in crate::trainer) fn chunk(
     }
     if fit < SMALLEST {
         let least = Bytes((fixed + SMALLEST * item).div_ceil(1 << 20) << 20);
-        return Err(ConfigError {
-            key: "ram-limit",
+        return Err(ParameterError {
+            parameter: "ram-limit",
             got: format!("{}", Bytes(limit)),
             expected: format!("at least {least} for this encoder and batch; or name --chunk"),
         }

@@ -75,10 +75,6 @@ impl Lifted {
         if self.margin.is_finite() {
             return Ok(());
         }
-        Err(Error::Parameter {
-            parameter: "margin",
-            got: self.margin.to_string(),
-            expected: "a finite number",
-        })
+        Err(Error::parameter("margin", self.margin.to_string(), "a finite number"))
     }
 }

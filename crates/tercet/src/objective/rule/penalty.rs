@@ -129,11 +129,11 @@ impl Penalty {
         if valid {
             return Ok(());
         }
-        Err(Error::Parameter {
-            parameter: "margin",
-            got: margin.to_string(),
-            expected: "a finite number, not negative for a hinge",
-        })
+        Err(Error::parameter(
+            "margin",
+            margin.to_string(),
+            "a finite number, not negative for a hinge",
+        ))
     }
 }
 

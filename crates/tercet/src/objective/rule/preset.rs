@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Lifted, Objective, Penalty, Reduction, Selection, TripletLoss};
-use crate::named::named;
+use crate::named;
 use crate::{Distance, Metric};
 
 /// The products that papers made known.
@@ -24,24 +24,19 @@ pub enum Preset {
     Lifted,
 }
 
-named!(Preset, "objective");
+named!(
+    Preset,
+    "objective",
+    [
+        Facenet = "facenet",
+        BatchHard = "batch-hard",
+        BatchAll = "batch-all",
+        BatchAllNonzero = "batch-all-nonzero",
+        Lifted = "lifted",
+    ]
+);
 
 impl Preset {
-    /// Every preset.
-    pub const ALL: [Self; 5] =
-        [Self::Facenet, Self::BatchHard, Self::BatchAll, Self::BatchAllNonzero, Self::Lifted];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Facenet => "facenet",
-            Self::BatchHard => "batch-hard",
-            Self::BatchAll => "batch-all",
-            Self::BatchAllNonzero => "batch-all-nonzero",
-            Self::Lifted => "lifted",
-        }
-    }
-
     /// The objective that carries this name.
     pub fn loss(self) -> Objective {
         match self {

@@ -33,10 +33,12 @@ impl FromStr for Ranks {
     fn from_str(text: &str) -> Result<Self, crate::Error> {
         text.split_once("..")
             .and_then(|(from, to)| Some(Self { from: from.parse().ok()?, to: to.parse().ok()? }))
-            .ok_or_else(|| crate::Error::Parameter {
-                parameter: "ranks",
-                got: format!("`{text}`"),
-                expected: "FROM..TO counted from 0, the end excluded, such as 1..3",
+            .ok_or_else(|| {
+                crate::Error::parameter(
+                    "ranks",
+                    format!("`{text}`"),
+                    "FROM..TO counted from 0, the end excluded, such as 1..3",
+                )
             })
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Census, Penalty};
-use crate::named::named;
+use crate::named;
 
 /// How the penalties of the selected triplets become one number. A mean over nothing is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,22 +21,13 @@ pub enum Reduction {
     Sum,
 }
 
-named!(Reduction, "reduction");
+named!(
+    Reduction,
+    "reduction",
+    [Mean = "mean", MeanActive = "mean-active", MeanAnchors = "mean-anchors", Sum = "sum",]
+);
 
 impl Reduction {
-    /// Every reduction.
-    pub const ALL: [Self; 4] = [Self::Mean, Self::MeanActive, Self::MeanAnchors, Self::Sum];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::MeanActive => "mean-active",
-            Self::MeanAnchors => "mean-anchors",
-            Self::Sum => "sum",
-        }
-    }
-
     pub(in crate::objective) fn divisor(self, penalty: Penalty, census: &Census) -> u64 {
         match (self, penalty) {
             (Self::Mean, _) | (Self::MeanActive, Penalty::Soft { .. }) => census.selected,

@@ -138,7 +138,7 @@ impl Selection {
     /// Refuses parameters out of range, and distances that the selection is not made for.
     pub(in crate::objective) fn check(self, metric: Metric) -> Result<(), Error> {
         let refuse =
-            |parameter, got: String, expected| Err(Error::Parameter { parameter, got, expected });
+            |parameter, got: String, expected| Err(Error::parameter(parameter, got, expected));
         match self {
             Self::DistanceWeighted { cutoff, nonzero_loss_cutoff, .. } => {
                 if !(cutoff > 0.0 && cutoff < nonzero_loss_cutoff && nonzero_loss_cutoff <= 2.0) {
@@ -200,11 +200,7 @@ impl Selection {
             value: &str,
             expected: &'static str,
         ) -> Result<T, Error> {
-            value.parse().map_err(|_| Error::Parameter {
-                parameter,
-                got: format!("`{value}`"),
-                expected,
-            })
+            value.parse().map_err(|_| Error::parameter(parameter, format!("`{value}`"), expected))
         }
         let known = self.parameters();
         match (self, key) {

@@ -62,11 +62,11 @@ impl TripletLoss {
     pub fn check_trainable(&self) -> Result<(), Error> {
         self.check()?;
         if self.selection.is_empty_at(self.penalty.margin()) {
-            return Err(Error::Parameter {
-                parameter: "margin",
-                got: self.penalty.margin().to_string(),
-                expected: "a number above 0, since the semi-hard band d_ap < d_an < d_ap + margin is empty otherwise",
-            });
+            return Err(Error::parameter(
+                "margin",
+                self.penalty.margin().to_string(),
+                "a number above 0, since the semi-hard band d_ap < d_an < d_ap + margin is empty otherwise",
+            ));
         }
         Ok(())
     }
