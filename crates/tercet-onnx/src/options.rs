@@ -1,7 +1,6 @@
 //! What a file may leave open.
 
-use std::str::FromStr;
-
+use tercet::named;
 use tercet_train::data::Fit;
 use tercet_train::trainer::ImageSize;
 
@@ -35,14 +34,4 @@ pub enum Layout {
     Nhwc,
 }
 
-impl FromStr for Layout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "nchw" => Ok(Self::Nchw),
-            "nhwc" => Ok(Self::Nhwc),
-            _ => Err("expected nchw or nhwc".to_owned()),
-        }
-    }
-}
+named!(Layout, "layout", [Nchw = "nchw", Nhwc = "nhwc"]);

@@ -48,6 +48,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tercet::ParameterError;
 use tercet_train::model::ModelError;
 
 use crate::body::Bodies;
@@ -58,7 +59,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::service::Service;
 
-pub use limits::{LimitError, Limits, MOST};
+pub use limits::{Limits, MOST};
 
 /// How often the server looks for changes of other processes.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -97,8 +98,8 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A limit is out of its range.
-    #[error(transparent)]
-    Limit(#[from] LimitError),
+    #[error("the limit `{}` is {}: expected {}", .0.parameter, .0.got, .0.expected)]
+    Limit(ParameterError),
     /// The operating system refused.
     #[error("cannot serve: {0}")]
     Io(#[from] io::Error),
@@ -117,7 +118,7 @@ impl Server {
     /// range.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let Settings { gallery, name, model, read_only, passing, token, limits } = settings;
-        limits.check()?;
+        limits.check().map_err(Error::Limit)?;
         let gallery = Gallery::open(gallery, read_only, limits.writer)?;
         let model = gallery.model(model.as_deref())?;
         let metrics = Arc::new(Metrics::new());

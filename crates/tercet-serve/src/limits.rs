@@ -2,20 +2,10 @@
 
 use std::time::Duration;
 
+use tercet::ParameterError;
+
 /// The largest number that a limit on how many there may be can have.
 pub const MOST: usize = 1_000_000;
-
-/// A limit out of its range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the limit `{name}` is {got}: expected a number from 1 to {most}")]
-pub struct LimitError {
-    /// Its name in [`Limits`].
-    pub name: &'static str,
-    /// What was given.
-    pub got: u64,
-    /// The largest that it can be.
-    pub most: u64,
-}
 
 /// Bounds on what one client, and all of them together, can make the server do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +67,11 @@ impl Limits {
     /// Refuses numbers that no server can keep to.
     ///
     /// # Errors
-    /// [`LimitError`] names the first limit out of its range.
-    pub fn check(&self) -> Result<(), LimitError> {
+    /// [`ParameterError`] names the first limit out of its range.
+    pub fn check(&self) -> Result<(), ParameterError> {
         /// More than any machine's memory.
         const BYTES: u64 = 1 << 50;
-        for (name, got, most) in [
+        for (parameter, got, most) in [
             ("body", self.body as u64, BYTES),
             ("bodies", self.bodies as u64, BYTES),
             ("pixels", self.pixels, BYTES),
@@ -91,7 +81,8 @@ impl Limits {
             ("connections_per_address", self.connections_per_address as u64, MOST as u64),
         ] {
             if !(1..=most).contains(&got) {
-                return Err(LimitError { name, got, most });
+                let expected = format!("a number from 1 to {most}");
+                return Err(ParameterError { parameter, got: got.to_string(), expected });
             }
         }
         Ok(())
@@ -109,9 +100,9 @@ mod tests {
         most.check().unwrap();
         for got in [0, MOST + 1, usize::MAX] {
             let error = Limits { queue: got, ..Limits::default() }.check().unwrap_err();
-            assert_eq!((error.name, error.got), ("queue", got as u64));
+            assert_eq!((error.parameter, error.got), ("queue", got.to_string()));
             let error = Limits { connections: got, ..Limits::default() }.check().unwrap_err();
-            assert!(error.to_string().contains("`connections`"), "{error}");
+            assert!(error.to_string().contains("connections is"), "{error}");
         }
     }
 }
