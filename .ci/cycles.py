@@ -139,6 +139,7 @@ class Module:
         self.paths = []  # other paths that the code names
         self.macros = set()  # invoked without a path
         self.defined_macros = set()
+        self.exported_macros = set()  # `#[macro_export]`: named by a path from the root of the crate
 
     def all(self):
         yield self
@@ -230,6 +231,8 @@ def read_items(tokens, module, folder):
         elif token == "macro_rules" and following == "!":
             module.defined_macros.add(tokens[at + 2])
             module.defined.add(tokens[at + 2])
+            if tokens[max(at - 4, 0) : at] == ["#", "[", "macro_export", "]"]:
+                module.exported_macros.add(tokens[at + 2])
             at += 3
         elif token in DEFINES and depth == 0 and re.match(r"\w", following):
             if following not in DEFINES | {"unsafe", "extern", "async", "_"}:
@@ -276,6 +279,8 @@ def resolve(module, path, seen=frozenset()):
     for each in modules:
         if name in each.defined:
             found.append((each.file, name))
+        elif each.parent is None and not further:
+            found += [(module.file, name) for module in each.all() if name in module.exported_macros]
         if name in each.children:
             for child in each.children[name]:
                 below = resolve(child, ("self", *further), seen)

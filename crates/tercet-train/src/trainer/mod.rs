@@ -1,4 +1,14 @@
-//! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
+//! Training: from a configuration to an evaluated model.
+//!
+//! - `settings`: the configuration, the types of its values, and what follows from them.
+//! - `prepared`, `start_model`, `setup`: what a run reads before its first step and does not change.
+//! - `step`: one step, from a batch to new weights, and the memory that it takes.
+//! - `learned`, `state`, `best`, `counts`: what a step changes, and what a checkpoint holds.
+//! - `collapse`: how a collapse is noticed, and how the task is made easier after one.
+//! - `control`: what follows a step: evaluation, collapse, checkpoints; and long work that is stopped.
+//! - `evaluation`: the network on the held-out classes, the verdict, the model file and the report.
+//! - `run_folder`: the files of a run, `metrics.jsonl` and checkpoints among them.
+//! - `events`: what a run reports to its caller. `plan`: a run that is only planned.
 
 mod best;
 mod collapse;
