@@ -1,4 +1,4 @@
-//! What the gallery is decided by, kept for as long as the gallery stays nearly the same.
+//! The evidence that decisions in a gallery rest on, kept until the gallery has changed much.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What lets a request in: the token of the server, or the cookie that a page gets for it.
+//! Authentication: the token of the server, and the session cookie that a page gets for it.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use subtle::ConstantTimeEq;

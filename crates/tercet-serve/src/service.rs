@@ -1,4 +1,4 @@
-//! What answers are made of.
+//! The state that all requests share.
 
 use std::sync::Arc;
 

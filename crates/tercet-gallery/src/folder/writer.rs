@@ -1,4 +1,4 @@
-//! The one who changes a gallery: its lock, its transactions and the rows that it appends.
+//! Changes a gallery: the lock, the transactions and the rows that are appended.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};

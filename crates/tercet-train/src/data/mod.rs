@@ -50,6 +50,7 @@ mod manifest;
 mod market1501;
 mod names;
 mod omniglot;
+mod one_shot_source;
 mod orientation;
 mod pairs;
 mod pixels;

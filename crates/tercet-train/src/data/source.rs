@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::sheets::Set;
 use super::{
-    Augmentation, Catalogue, DataError, LabelFrom, OneShotRuns, features, folder, idx, images, lfw,
-    look_alikes, manifest, market1501, omniglot, table, walk,
+    Augmentation, Catalogue, DataError, LabelFrom, features, folder, idx, images, lfw, look_alikes,
+    manifest, market1501, omniglot, table, walk,
 };
 use crate::printable::{exact_name, printable_path};
 
@@ -380,27 +380,6 @@ fn kinds() -> String {
     let usages: Vec<String> =
         Source::KINDS.iter().map(|kind| format!("`{}`", kind.usage)).collect();
     usages.join(", ")
-}
-
-impl OneShotRuns {
-    /// The runs that lie at an `omniglot` source, as `all_runs`, `all_runs.zip` or in a folder of
-    /// this.
-    ///
-    /// # Errors
-    /// A source of another kind, or without runs; a line of a `class_labels.txt` that names an
-    /// image that is not there; a test image without an answer. Each names file and line.
-    pub fn of(source: &Source) -> Result<Self, DataError> {
-        match source {
-            Source::Omniglot(path) => Self::at(source.to_string(), path),
-            other => Err(DataError::Malformed {
-                text: other.to_string(),
-                expected: format!(
-                    "one-shot runs are those of `omniglot:PATH` with {} in it",
-                    omniglot::RUNS
-                ),
-            }),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How much there was of something: classes and items, and items that steps used.
+//! Counts: the classes and items of a data set, and the items that steps used.
 
 use std::ops::AddAssign;
 

@@ -1,4 +1,4 @@
-//! What the steps of a run change: weights, and what goes with them.
+//! What the steps of a run change and a checkpoint stores: weights, optimiser, average, memory.
 
 use burn::tensor::Bytes as Record;
 use tercet::Memory;

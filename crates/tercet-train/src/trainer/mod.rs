@@ -241,7 +241,7 @@ impl<'a> Trainer<'a> {
         Ok(Turn::Done)
     }
 
-    /// What a step of this phase takes memory for.
+    /// What the memory of a step of this phase depends on.
     fn memory_task(&self) -> Result<Task<'_>, TrainError> {
         let candidates = self.phase.sampler.batch_size().max(self.phase.batch);
         self.setup.memory_task(&self.learned.encoder, self.phase.batch, candidates)

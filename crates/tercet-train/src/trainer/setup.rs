@@ -119,7 +119,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// What a step of such batches takes memory for.
+    /// What the memory of a step with such batches depends on.
     pub(super) fn memory_task<'e>(
         &self,
         encoder: &'e Encoder,
@@ -136,7 +136,7 @@ impl<'a> Setup<'a> {
         })
     }
 
-    /// What the loader makes batches of.
+    /// What the loader needs to make batches.
     pub(super) fn recipe(&self, sampler: &Arc<PkSampler>) -> Result<Recipe, TrainError> {
         Ok(Recipe {
             examples: self.prepared.examples.clone(),
