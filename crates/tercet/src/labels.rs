@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::hash::Hash;
 use std::ops::Range;
 
 /// The class index of each item of a batch or a data set, with the names of the classes.
@@ -95,16 +96,16 @@ impl Labels {
     }
 
     /// Items given by class numbers, such as the integer labels of a data set: equal numbers are one
-    /// class, whose name is the number.
+    /// class, whose name is the number. Needs one look-up an item, and no text but the names.
     ///
     /// ```
     /// use tercet::Labels;
-    /// assert_eq!(Labels::from_classes(&[7, 3, 7]), Labels::from_iter(["7", "3", "7"]));
+    /// assert_eq!(Labels::from_classes(&[7_i64, -3, 7]), Labels::from_iter(["7", "-3", "7"]));
     /// ```
-    pub fn from_classes(classes: &[u32]) -> Self {
+    pub fn from_classes<T: Copy + Eq + Hash + Display>(classes: &[T]) -> Self {
         let mut index = HashMap::new();
         let mut names = Vec::new();
-        let number = |&class: &u32| {
+        let number = |&class: &T| {
             *index.entry(class).or_insert_with(|| {
                 names.push(class.to_string());
                 (names.len() - 1) as u32

@@ -187,20 +187,8 @@ impl TripletLoss {
         /// Triplets of one share of the work.
         const SHARE: usize = 1 << 12;
 
-        self.penalty.check()?;
-        let points = Points::of_any_length(embeddings, self.metric)?;
+        let (points, given) = self.checked_triplets(embeddings, triplets)?;
         let rows = points.len();
-        let mut given: Vec<Triplet> = Vec::new();
-        for (place, triplet) in triplets.into_iter().map(Into::into).enumerate() {
-            let Triplet { anchor, positive, negative } = triplet;
-            let largest = anchor.max(positive).max(negative) as usize;
-            if largest >= rows || anchor == positive || anchor == negative || positive == negative {
-                let triplet = [anchor, positive, negative];
-                return Err(Error::Triplet { place, triplet, rows });
-            }
-            given.push(triplet);
-        }
-
         let d = points.dimensions();
         let shares: Vec<&[Triplet]> = given.chunks(SHARE).collect();
         let tasks = rayon::current_num_threads().min(shares.len());
@@ -254,6 +242,57 @@ impl TripletLoss {
         Ok(Outcome { value: sums.value * scale, gradient, reference_gradient: None, census })
     }
 
+    /// The penalty φ(d(a,p) − d(a,n)) of each of the given triplets, in their order.
+    ///
+    /// # Shapes
+    /// - `embeddings`: B×D; result: a value for each triplet
+    ///
+    /// # Errors
+    /// As [`evaluate_triplets`](Self::evaluate_triplets).
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use tercet::TripletLoss;
+    /// let embeddings = array![[0.0_f32], [1.0], [1.5]];
+    /// let loss = TripletLoss::batch_all().with_margin(1.0);
+    /// assert_eq!(loss.triplet_penalties(embeddings.view(), [[0, 1, 2], [1, 2, 0]])?, [0.5, 0.5]);
+    /// # Ok::<(), tercet::Error>(())
+    /// ```
+    pub fn triplet_penalties<T: Into<Triplet>>(
+        &self,
+        embeddings: ArrayView2<f32>,
+        triplets: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<f32>, Error> {
+        let (points, given) = self.checked_triplets(embeddings, triplets)?;
+        let penalty = |triplet: &Triplet| {
+            let [d_ap, d_an] = distances(&points, triplet);
+            self.penalty.of(d_ap + self.penalty.margin() - d_an).0
+        };
+        Ok(given.par_iter().map(penalty).collect())
+    }
+
+    /// The vectors and the triplets, none of which names a row that does not exist, or one row twice.
+    fn checked_triplets<T: Into<Triplet>>(
+        &self,
+        embeddings: ArrayView2<f32>,
+        triplets: impl IntoIterator<Item = T>,
+    ) -> Result<(Points, Vec<Triplet>), Error> {
+        self.penalty.check()?;
+        let points = Points::of_any_length(embeddings, self.metric)?;
+        let rows = points.len();
+        let mut given: Vec<Triplet> = Vec::new();
+        for (place, triplet) in triplets.into_iter().map(Into::into).enumerate() {
+            let Triplet { anchor, positive, negative } = triplet;
+            let largest = anchor.max(positive).max(negative) as usize;
+            if largest >= rows || anchor == positive || anchor == negative || positive == negative {
+                let triplet = [anchor, positive, negative];
+                return Err(Error::Triplet { place, triplet, rows });
+            }
+            given.push(triplet);
+        }
+        Ok((points, given))
+    }
+
     fn add_triplet(
         &self,
         points: &Points,
@@ -263,7 +302,7 @@ impl TripletLoss {
     ) {
         let [a, p, n] =
             [triplet.anchor, triplet.positive, triplet.negative].map(|item| item as usize);
-        let (d_ap, d_an) = (points.pair_distance(a, p), points.pair_distance(a, n));
+        let [d_ap, d_an] = distances(points, triplet);
         let (value, slope) = self.penalty.of(d_ap + self.penalty.margin() - d_an);
         sums.value += f64::from(value);
         sums.active += u64::from(value > self.penalty.active_above());
@@ -283,4 +322,10 @@ impl TripletLoss {
             gradient[n * d + k] += to_negative * (x - z);
         }
     }
+}
+
+/// d(a,p) and d(a,n).
+fn distances(points: &Points, triplet: &Triplet) -> [f32; 2] {
+    let anchor = triplet.anchor as usize;
+    [triplet.positive, triplet.negative].map(|other| points.pair_distance(anchor, other as usize))
 }
