@@ -15,9 +15,10 @@ computes in float32):
 - ``TripletMarginLoss``: all triplets (no ``indices_tuple``), no ``swap``; also with ``ref_emb`` and
   ``smooth_loss``; reducers ``AvgNonZeroReducer``, ``MeanReducer``, ``SumReducer``
 - ``GeneralizedLiftedStructureLoss``: batches in which each anchor has a positive and a negative
-- ``BatchHardMiner``, ``BatchEasyHardMiner`` (hard/hard, easy/hard, easy/semihard), ``TripletMarginMiner``
-  (semihard): CPU tensors, without ``ref_emb``
-- ``DistanceWeightedMiner``: always; the same law, drawn for all anchors at once
+- ``BatchHardMiner``, ``BatchEasyHardMiner`` (hard/hard, easy/hard, easy/semihard): CPU tensors, without
+  ``ref_emb``
+- ``TripletMarginMiner``: always, also in float64; the same comparisons for the pairs instead of all triples
+- ``DistanceWeightedMiner``: always, also in float64; the same law, drawn for all anchors at once
 - ``CrossBatchMemory``: around ``TripletMarginLoss``, without miner and ``indices_tuple``
 - ``AccuracyCalculator``: default distance and labels, CPU; items at equal distance count by their expected
   value instead of an arbitrary order
@@ -31,7 +32,7 @@ import itertools
 
 import torch
 from pytorch_metric_learning import distances, losses, miners, reducers, samplers
-from pytorch_metric_learning.utils import accuracy_calculator, inference
+from pytorch_metric_learning.utils import accuracy_calculator, inference, loss_and_miner_utils
 
 import tercet
 
@@ -164,7 +165,7 @@ class GeneralizedLiftedStructureLoss(_EngineLoss, losses.GeneralizedLiftedStruct
 class _EngineMiner:
     """A miner whose triplets a selection of the engine takes."""
 
-    def _triplets(self, selection, embeddings, labels, ref_emb, ref_labels, margin=0.0):
+    def _triplets(self, selection, embeddings, labels, ref_emb, ref_labels):
         """Anchors, positives and negatives, or None where the engine has no counterpart."""
         of_distance = metric(self.distance)
         cpu = embeddings.device.type == "cpu"
@@ -173,10 +174,10 @@ class _EngineMiner:
             calls[type(self).__name__, "super"] += 1
             return None
         calls[type(self).__name__, "fast"] += 1
-        key = selection, margin, *of_distance.items()
+        key = selection, *of_distance.items()
         if self.__dict__.get("_key") != key:
             self.__dict__["_key"] = key
-            self.__dict__["engine"] = TripletLoss("batch-all", selection=selection, margin=margin, **of_distance)
+            self.__dict__["engine"] = TripletLoss("batch-all", selection=selection, **of_distance)
         return tuple(self.__dict__["engine"].triplets(embeddings, labels))
 
 
@@ -205,13 +206,31 @@ class BatchHardMiner(_EngineMiner, miners.BatchHardMiner):
         return super().mine(embeddings, labels, ref_emb, ref_labels) if found is None else found
 
 
-class TripletMarginMiner(_EngineMiner, miners.TripletMarginMiner):
+class TripletMarginMiner(miners.TripletMarginMiner):
     __doc__ = miners.TripletMarginMiner.__doc__
 
     def mine(self, embeddings, labels, ref_emb, ref_labels):
-        semihard = self.type_of_triplets == "semihard" and self.margin > 0
-        found = self._triplets("semi-hard-all" if semihard else None, embeddings, labels, ref_emb, ref_labels, float(self.margin))
-        return super().mine(embeddings, labels, ref_emb, ref_labels) if found is None else found
+        """Compares each positive pair with its negatives: pairs × B comparisons of the original's own
+        distances, in parts, instead of B³."""
+        if self.collect_stats:
+            calls[type(self).__name__, "super"] += 1
+            return super().mine(embeddings, labels, ref_emb, ref_labels)
+        calls[type(self).__name__, "fast"] += 1
+        matches, different = loss_and_miner_utils.get_matches_and_diffs(labels, ref_labels)
+        anchors, positives = torch.where(matches)
+        distance, different = self.distance(embeddings, ref_emb), different.bool()
+        found = []
+        for a, p in zip(*(rows.split(max(1, ondevice.TILE // max(1, len(ref_labels)))) for rows in (anchors, positives))):
+            to_positive, to_negative = distance[a, p].unsqueeze(1), distance[a]
+            gap = to_positive - to_negative if self.distance.is_inverted else to_negative - to_positive
+            chosen = gap > self.margin if self.type_of_triplets == "easy" else gap <= self.margin
+            if self.type_of_triplets == "hard":
+                chosen &= gap <= 0
+            elif self.type_of_triplets == "semihard":
+                chosen &= gap > 0
+            pair, negative = torch.where(chosen & different[a])
+            found.append((a[pair], p[pair], negative))
+        return tuple(torch.cat(rows) for rows in zip(*found)) if found else (anchors, positives, anchors.clone())
 
 
 class DistanceWeightedMiner(miners.DistanceWeightedMiner):
@@ -342,14 +361,18 @@ class MPerClassSampler(samplers.MPerClassSampler):
         if seed is not None:
             size = self.length_of_single_pass if self.batch_size is None else self.batch_size
             labels = labels.numpy() if isinstance(labels, torch.Tensor) else labels
-            self.batches = tercet.PkSampler(labels, size // self.m_per_class, self.m_per_class, seed, rank=rank, world_size=world_size)
+            # `batch_size` is that of one process, as in the original.
+            classes = size // self.m_per_class * world_size
+            self.batches = tercet.PkSampler(labels, classes, self.m_per_class, seed, rank=rank, world_size=world_size)
             self.batches_per_pass = self.list_size // size
 
     def __iter__(self):
         calls[type(self).__name__, "super" if self.batches is None else "fast"] += 1
         if self.batches is None:
             return super().__iter__()
-        return itertools.chain.from_iterable(itertools.islice(iter(self.batches), self.batches_per_pass))
+        # An epoch of the batches may be shorter than a pass of the sampler.
+        epochs = itertools.chain.from_iterable(itertools.repeat(self.batches))
+        return itertools.chain.from_iterable(itertools.islice(epochs, self.batches_per_pass))
 
     def state_dict(self):
         return None if self.batches is None else self.batches.state_dict()
