@@ -10,6 +10,7 @@ target=${CARGO_TARGET_DIR:-$PWD/../../target}
 export CARGO_TARGET_DIR=$target
 tools=$target/tools/python-build
 tests=$target/tools/python-tests
+features=${TERCET_PYTHON_FEATURES:-full} # `core` builds in a minute, without networks and the command
 
 "$python" -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or later is needed"'
 
@@ -19,10 +20,9 @@ tests=$target/tools/python-tests
     "$tools/bin/pip" install --quiet 'maturin>=1.9,<2'
 }
 cargo fmt --check
-cargo clippy --release ${TERCET_PYTHON_FEATURES:+--features "$TERCET_PYTHON_FEATURES"} -- -D warnings
+cargo clippy --release --features "$features" -- -D warnings
 rm -rf "$target/wheels/python"
-"$tools/bin/maturin" build --release --out "$target/wheels/python" \
-    ${TERCET_PYTHON_FEATURES:+--features "$TERCET_PYTHON_FEATURES"}
+"$tools/bin/maturin" build --release --locked --features "$features" --out "$target/wheels/python"
 wheel=$(echo "$target"/wheels/python/tercet-*.whl)
 echo "wheel: $(stat -c %s "$wheel" | awk '{ printf "%.1f MB", $1 / 1e6 }')"
 

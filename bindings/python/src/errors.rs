@@ -4,11 +4,25 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use tercet::Error;
 
-/// `ValueError` with the message of the core; an interrupted computation is a `KeyboardInterrupt`.
-pub(crate) fn to_python(error: Error) -> PyErr {
-    match error {
-        Error::Interrupted => PyKeyboardInterrupt::new_err(error.to_string()),
-        error => PyValueError::new_err(error.to_string()),
+/// An error that has an exception.
+pub(crate) trait Raise {
+    /// The exception, with the message of the error.
+    fn raise(self) -> PyErr;
+}
+
+/// `ValueError`; an interrupted computation is a `KeyboardInterrupt`.
+impl Raise for Error {
+    fn raise(self) -> PyErr {
+        match self {
+            Self::Interrupted => PyKeyboardInterrupt::new_err(self.to_string()),
+            error => PyValueError::new_err(error.to_string()),
+        }
+    }
+}
+
+impl Raise for PyErr {
+    fn raise(self) -> PyErr {
+        self
     }
 }
 
@@ -18,8 +32,8 @@ pub(crate) trait OrRaise<T> {
     fn or_raise(self) -> PyResult<T>;
 }
 
-impl<T> OrRaise<T> for Result<T, Error> {
+impl<T, E: Raise> OrRaise<T> for Result<T, E> {
     fn or_raise(self) -> PyResult<T> {
-        self.map_err(to_python)
+        self.map_err(Raise::raise)
     }
 }

@@ -6,6 +6,8 @@ mod calibration;
 mod clustering;
 mod comparison;
 mod errors;
+#[cfg(feature = "full")]
+mod full;
 mod labels;
 mod loss;
 mod memory;
@@ -60,6 +62,8 @@ mod _tercet {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        #[cfg(feature = "full")]
+        crate::full::add(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

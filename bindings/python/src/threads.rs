@@ -8,15 +8,18 @@ use std::time::Duration;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tercet::{Error, Watch};
+use tercet::Watch;
 
-use crate::errors::to_python;
+use crate::errors::Raise;
 
 /// How often the calling thread looks for signals such as Ctrl-C.
 const SIGNALS_EVERY: Duration = Duration::from_millis(50);
 
 /// Threads at most: more is a mistake in a number.
 const MOST_THREADS: usize = 4096;
+
+/// Bytes of a thread's stack, as that of a main thread: networks are deep.
+const STACK: usize = 8 << 20;
 
 /// The pool of this process.
 static POOL: Mutex<Option<Pool>> = Mutex::new(None);
@@ -43,6 +46,7 @@ fn pool(start: Option<usize>) -> PyResult<Arc<ThreadPool>> {
     };
     let threads = ThreadPoolBuilder::new()
         .num_threads(count)
+        .stack_size(STACK)
         .thread_name(|thread| format!("tercet-{thread}"))
         .build()
         .map_err(|error| PyRuntimeError::new_err(format!("cannot start threads: {error}")))?;
@@ -90,23 +94,32 @@ pub(crate) fn get_num_threads() -> PyResult<usize> {
 /// Runs `work` on the pool, without the interpreter lock. The calling thread waits for the result
 /// and looks for signals meanwhile: an exception from a signal handler (`KeyboardInterrupt`) stops
 /// work that uses the given watch, and is raised.
-pub(crate) fn compute<T: Send>(
+pub(crate) fn compute<T: Send, E: Raise + Send>(
     py: Python<'_>,
-    work: impl FnOnce(Watch) -> Result<T, Error> + Send,
+    work: impl FnOnce(Watch) -> Result<T, E> + Send,
+) -> PyResult<T> {
+    compute_until_stopped(py, |stop| {
+        work(&|_, _| match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    })
+}
+
+/// As [`compute`], for work that looks at a flag.
+pub(crate) fn compute_until_stopped<T: Send, E: Raise + Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool) -> Result<T, E> + Send,
 ) -> PyResult<T> {
     let pool = pool(None)?;
-    let stopped = AtomicBool::new(false);
-    let watch = |_, _| match stopped.load(Ordering::Relaxed) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    };
+    let stop = AtomicBool::new(false);
     let (result, raised) = py.detach(|| {
         let (mut result, mut raised) = (None, None);
         pool.in_place_scope(|scope| {
             let (done, wait) = mpsc::sync_channel::<()>(1);
-            let (result, watch) = (&mut result, &watch);
+            let (result, stop) = (&mut result, &stop);
             scope.spawn(move |_| {
-                *result = Some(work(watch));
+                *result = Some(work(stop));
                 drop(done);
             });
             // Nothing is ever sent: the end of the work, or a panic in it, drops the sender.
@@ -115,7 +128,7 @@ pub(crate) fn compute<T: Send>(
                     && let Err(error) = Python::attach(|py| py.check_signals())
                 {
                     raised = Some(error);
-                    stopped.store(true, Ordering::Relaxed);
+                    stop.store(true, Ordering::Relaxed);
                 }
             }
         });
@@ -123,7 +136,7 @@ pub(crate) fn compute<T: Send>(
     });
     match (raised, result) {
         (Some(error), _) => Err(error),
-        (None, Some(result)) => result.map_err(to_python),
+        (None, Some(result)) => result.map_err(Raise::raise),
         (None, None) => Err(PyRuntimeError::new_err("the computation gave no result")),
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn reranked_distances<'py>(
             Some(searched) => method.query_gallery(asked, searched, metric)?,
             None => method.leave_one_out(asked, metric)?,
         };
-        Ok(reranked.distances())
+        Ok::<_, tercet::Error>(reranked.distances())
     })?;
     Ok(distances.into_pyarray(py))
 }

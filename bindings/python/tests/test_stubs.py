@@ -51,13 +51,18 @@ def parameters_of(function):
     return found
 
 
+#: What only the feature `full` has.
+FULL = {"GalleryStore", "Model", "run_command", "train"}
+HERE = {name: node for name, node in stubbed(TREE.body).items() if tercet._HAS_NETWORKS or name not in FULL}
+
+
 def test_names_of_the_module():
     public = {name for name in dir(_tercet) if not name.startswith("_")} | {"__version__"}
-    assert set(stubbed(TREE.body)) == public
+    assert set(HERE) == public
 
 
-FUNCTIONS = [name for name, node in stubbed(TREE.body).items() if isinstance(node, ast.FunctionDef)]
-CLASSES = [name for name, node in stubbed(TREE.body).items() if isinstance(node, ast.ClassDef)]
+FUNCTIONS = [name for name, node in HERE.items() if isinstance(node, ast.FunctionDef)]
+CLASSES = [name for name, node in HERE.items() if isinstance(node, ast.ClassDef)]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -74,7 +79,7 @@ def test_classes(name):
     if constructors:
         assert parameters_of_stub(constructors[0]) == parameters_of(cls)
     else:
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError):  # made by other functions only
             cls()
     for member, declared in stubbed(node.body).items():
         attribute = vars(cls)[member]
@@ -89,7 +94,7 @@ def test_classes(name):
 def test_everything_public_is_documented():
     for name in tercet.__all__:
         thing = getattr(tercet, name)
-        if name == "__version__":
+        if not inspect.isroutine(thing) and not inspect.isclass(thing):
             continue
         assert (thing.__doc__ or "").strip(), name
         for member, value in vars(thing).items() if inspect.isclass(thing) else ():

@@ -13,6 +13,7 @@ Evaluation: `Retrieval`, `Verification` on `Pairs`, `Reidentification`, `SingleS
 Decisions: `Calibration`, `OpenSet`.
 Vectors: `distances`, `nearest`, `expand`, `project`, `KReciprocal`, `Pca`, `Quantiser`.
 scikit-learn: `TripletEmbedder`.
+Networks, where the build has them (wheels do): `train`, `Trained`, `Model`, `Gallery`, `Answer`, `Hit`.
 
 Vectors are arrays of shape (N, D), one a row. float32 is read where it is, whatever its strides;
 float16, bfloat16, float64 and integers are converted to float32 first, so that float64 costs a copy and
@@ -22,6 +23,7 @@ wrong values ValueError.
 
 from typing import TYPE_CHECKING, Any
 
+from . import _tercet
 from ._tercet import (
     Calibration,
     Census,
@@ -50,7 +52,10 @@ from .sampler import PkSampler
 from .verification import Pairs, Verification
 
 if TYPE_CHECKING:
+    from ._tercet import Model
     from .embedder import TripletEmbedder
+    from .gallery import Answer, Gallery, Hit
+    from .training import Trained, train
 
 __all__ = [
     "Agreement",
@@ -87,12 +92,25 @@ __all__ = [
 ]
 
 
+#: Whether training, models, galleries and the command are in this build.
+_HAS_NETWORKS = hasattr(_tercet, "Model")
+
+if _HAS_NETWORKS:
+    from ._tercet import Model
+    from .gallery import Answer, Gallery, Hit
+    from .training import Trained, train
+
+    __all__ += ["Answer", "Gallery", "Hit", "Model", "Trained", "train"]
+
+
 def __getattr__(name: str) -> Any:
     # scikit-learn is optional, and takes a second to import.
     if name == "TripletEmbedder":
         from .embedder import TripletEmbedder
 
         return TripletEmbedder
+    if name in ("Answer", "Gallery", "Hit", "Model", "Trained", "train") and not _HAS_NETWORKS:
+        raise AttributeError(f"this build has no tercet.{name}: build it with the feature `full`")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -436,25 +436,7 @@ impl Train {
             given = toml::from_str(&text)?;
         }
         given.extend(toml::Table::try_from(&self.settings)?);
-        // A source that is none is reported when it is read.
-        let source = given.get("source").and_then(toml::Value::as_str);
-        let mut defaults = source
-            .and_then(|source| source.parse().ok())
-            .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
-        if let Some(path) = given.get("from").and_then(toml::Value::as_str).map(PathBuf::from) {
-            let card = ModelCard::load(&path)?;
-            if source.is_none() {
-                bail!(Usage(without_source(&card, &path)));
-            }
-            defaults = defaults.continuing(&card, &path, &given)?;
-        }
-        let mut merged = toml::Table::try_from(defaults)?;
-        if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {
-            // An objective that was asked for is never replaced by an easier one unasked.
-            merged.insert("on-collapse".to_owned(), OnCollapse::Warn.to_string().into());
-        }
-        merged.extend(given);
-        Ok(merged.try_into()?)
+        configuration(given)
     }
 
     /// The configuration of a resumed run: its own, but for what may change.
@@ -475,6 +457,33 @@ impl Train {
             Some((key, value)) => bail!(Usage(stopping::fixed(run, &config, &key, &value))),
         }
     }
+}
+
+/// The configuration of a run: the keys that were given, over the defaults that suit their source and
+/// the model that it continues from.
+///
+/// # Errors
+/// Unknown keys, values that are none, a model that cannot be read or comes without a source.
+pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
+    // A source that is none is reported when it is read.
+    let source = given.get("source").and_then(toml::Value::as_str);
+    let mut defaults = source
+        .and_then(|source| source.parse().ok())
+        .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
+    if let Some(path) = given.get("from").and_then(toml::Value::as_str).map(PathBuf::from) {
+        let card = ModelCard::load(&path)?;
+        if source.is_none() {
+            bail!(Usage(without_source(&card, &path)));
+        }
+        defaults = defaults.continuing(&card, &path, &given)?;
+    }
+    let mut merged = toml::Table::try_from(defaults)?;
+    if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {
+        // An objective that was asked for is never replaced by an easier one unasked.
+        merged.insert("on-collapse".to_owned(), OnCollapse::Warn.to_string().into());
+    }
+    merged.extend(given);
+    Ok(merged.try_into()?)
 }
 
 /// The settings that choose an objective.

@@ -455,7 +455,7 @@ fn confused(system: &System, judged: &Retrieval) -> anyhow::Result<Vec<page::Con
 
 /// The command that made the page, with names instead of absolute paths.
 fn command() -> String {
-    let words = std::env::args_os().skip(1).map(|word| {
+    let words = crate::arguments().iter().map(|word| {
         let word = word.to_string_lossy().into_owned();
         let shown = match word.split_once(':') {
             Some((_, path)) if Path::new(path).is_absolute() => source_name(&word),

@@ -78,7 +78,7 @@ fn architecture(model: &str) -> String {
 
 /// The message about a flag, which ends with the command as it was given with `own` in its place.
 fn instead(flag: &str, why: &str, own: &[OsString]) -> String {
-    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let given: Vec<OsString> = crate::arguments().to_vec();
     let command = shell::command(replaced(given, own));
     format!("--{flag} is no flag of `tercet train`: {why}; use: {command}")
 }
