@@ -19,7 +19,7 @@ computes in float32):
   ``ref_emb``
 - ``TripletMarginMiner``: always, also in float64; the same comparisons for the pairs instead of all triples
 - ``DistanceWeightedMiner``: always, also in float64; the same law, drawn for all anchors at once
-- ``CrossBatchMemory``: around ``TripletMarginLoss``, without miner and ``indices_tuple``
+- ``CrossBatchMemory``: around ``TripletMarginLoss`` in float32, without miner and ``indices_tuple``
 - ``AccuracyCalculator``: default distance and labels, CPU; items at equal distance count by their expected
   value instead of an arbitrary order
 - ``MPerClassSampler``: with ``seed``; resumable, and for several processes
@@ -275,7 +275,9 @@ class CrossBatchMemory(losses.CrossBatchMemory):
     def create_indices_tuple(self, embeddings, labels, E_mem, L_mem, input_indices_tuple, do_remove_self_comparisons):
         plain = self.miner is None and input_indices_tuple is None and type(self.loss) is TripletMarginLoss
         keywords = self.loss._keywords_of() if plain else None
-        if keywords is not None and keywords["penalty"] == "hinge" and fits(embeddings, labels) and fits(E_mem, L_mem):
+        # In half precision the original rounds each distance, and its memory holds rounded vectors.
+        single = embeddings.dtype == E_mem.dtype == torch.float32
+        if keywords is not None and keywords["penalty"] == "hinge" and single and fits(embeddings, labels):
             calls[type(self).__name__, "fast"] += 1
             return _AllTriplets(self.curr_batch_idx if do_remove_self_comparisons else None)
         calls[type(self).__name__, "super"] += 1

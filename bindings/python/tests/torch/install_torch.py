@@ -1,4 +1,5 @@
-"""Installs PyTorch without the CUDA libraries: `install_torch.py VENV [REQUIREMENT]`.
+"""Installs PyTorch without the CUDA libraries, and what the tests of this folder need:
+`install_torch.py VENV`.
 
 PyPI serves no CPU-only build of PyTorch for Linux on x86-64. The smallest set that imports is the wheel
 itself (540 MB, 1.2 GB unpacked) and `nvidia-cuda-runtime` (2.5 MB); the other libraries that the wheel
@@ -38,10 +39,12 @@ def needed(library):
     return re.findall(r"NEEDED\)\s+Shared library: \[(.+?)\]", run("readelf", "-d", str(library)))
 
 
-def install(venv, requirement):
-    python = venv / "bin" / "python"
-    run(str(python), "-m", "pip", "install", "--quiet", "--no-deps", requirement, "nvidia-cuda-runtime>=13,<14")
-    run(str(python), "-m", "pip", "install", "--quiet", *NEEDED)
+def install(venv):
+    python, here = venv / "bin" / "python", pathlib.Path(__file__).parent
+    pip = [str(python), "-m", "pip", "install", "--quiet"]
+    run(*pip, "--no-deps", TORCH, "nvidia-cuda-runtime>=13,<14")
+    run(*pip, *NEEDED, "--requirement", str(here / "requirements.txt"))
+    run(*pip, "--no-deps", "--requirement", str(here / "requirements-no-deps.txt"))
     packages = pathlib.Path(run(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     folder = packages / "torch" / "lib"
     libraries = sorted(folder.glob("libtorch*.so")) + sorted(folder.glob("libc10*.so"))
@@ -62,8 +65,8 @@ def install(venv, requirement):
             bodies = "".join(f"void {symbol}(void) {{ abort(); }}\n" for symbol in sorted(wanted)) if place == 0 else ""
             source.write_text(f"#include <stdlib.h>\n{bodies}")
             run("cc", "-shared", "-fPIC", "-w", "-fno-builtin", f"-Wl,-soname,{name}", "-o", str(folder / name), str(source))
-    print(f"{requirement}: {len(names)} CUDA libraries replaced by {len(wanted)} symbols")
+    print(f"{TORCH}: {len(names)} CUDA libraries replaced by {len(wanted)} symbols")
 
 
 if __name__ == "__main__":
-    install(pathlib.Path(sys.argv[1]).absolute(), sys.argv[2] if len(sys.argv) > 2 else TORCH)
+    install(pathlib.Path(sys.argv[1]).absolute())
