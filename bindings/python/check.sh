@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Builds the wheel, installs it into a fresh environment and runs the tests: `bash bindings/python/check.sh`.
-# The tests of the PyTorch level run where PyTorch is installed, or where TERCET_PYTHON_TORCH names an
-# environment that has it.
+# `--torch` installs PyTorch into an environment below `target`, once, and its tests run from then on.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -10,6 +9,7 @@ target=${CARGO_TARGET_DIR:-$PWD/../../target}
 export CARGO_TARGET_DIR=$target
 tools=$target/tools/python-build
 tests=$target/tools/python-tests
+torch=$target/tools/python-torch
 features=${TERCET_PYTHON_FEATURES:-full} # `core` builds in a minute, without networks and the command
 
 "$python" -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or later is needed"'
@@ -40,16 +40,15 @@ here=$PWD
         --ignore "$here/tests/torch" "$here/tests"
 )
 
-# PyTorch: in the environment that is named, or in this one if the caller has installed it there.
-torch=${TERCET_PYTHON_TORCH:-}
-if [ -n "$torch" ]; then
+# The PyTorch level.
+if [ "${1:-}" = --torch ] && [ ! -e "$torch/installed" ]; then
+    "$python" -m venv --clear "$torch"
+    "$python" tests/torch/install_torch.py "$torch"
+    touch "$torch/installed"
+fi
+if [ -e "$torch/installed" ]; then
     "$torch/bin/pip" install --quiet --force-reinstall --no-deps "$wheel"
     (cd "$folder" && "$torch/bin/python" -m pytest -q -p no:cacheprovider --rootdir "$here" "$here/tests/torch")
-elif "$python" -c 'import torch' 2>/dev/null; then
-    "$python" -m venv --system-site-packages "$folder/torch"
-    "$folder/torch/bin/pip" install --quiet --force-reinstall --no-deps "$wheel"
-    "$folder/torch/bin/pip" install --quiet pytest
-    (cd "$folder" && torch/bin/python -m pytest -q -p no:cacheprovider --rootdir "$here" "$here/tests/torch")
 else
-    echo "PyTorch is not installed: its tests are left out"
+    echo "PyTorch is not installed here: its tests are left out; --torch installs it"
 fi
