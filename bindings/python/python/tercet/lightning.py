@@ -5,7 +5,7 @@ import torch
 import tercet
 
 from .torch import GlobalBatch, Monitor, TripletLoss
-from .torch.callbacks import monitored
+from .torch.monitor import monitored
 
 try:
     import lightning.pytorch as pl
@@ -40,7 +40,7 @@ class TripletModule(pl.LightningModule):
         self.encoder, self.learning_rate = encoder, learning_rate
         self.loss = TripletLoss() if loss is None else loss
         self.global_batch = GlobalBatch(self.loss)
-        self.monitor = Monitor(monitored(self.loss), **(monitor or {}))
+        self.monitor = Monitor(self.loss, **(monitor or {}))
         self._validation = []
 
     def forward(self, inputs):
@@ -62,8 +62,9 @@ class TripletModule(pl.LightningModule):
 
     def on_validation_epoch_end(self):
         embeddings, labels = (torch.cat(parts).numpy() for parts in zip(*self._validation))
-        objective = monitored(self.loss).objective
-        judged = tercet.Retrieval.leave_one_out(embeddings, labels, distance=objective.distance, normalize=objective.normalize, ranks=[1])
+        engine = monitored(self.loss)
+        metric = {} if engine is None else {"distance": engine.objective.distance, "normalize": engine.objective.normalize}
+        judged = tercet.Retrieval.leave_one_out(embeddings, labels, ranks=[1], **metric)
         figures = {"recall_at_1": judged.recall_at_1, "r_precision": judged.r_precision, "map_at_r": judged.map_at_r}
         self.log_dict({f"val/{name}": figure for name, figure in figures.items()}, prog_bar=True, sync_dist=True)
 

@@ -36,6 +36,7 @@ class SelectionMiner(ITripletsMinerInBatch):
 
 class TripletLossWithMiner(triplet.TripletLossWithMiner):
     __doc__ = triplet.TripletLossWithMiner.__doc__
+    engine = None  # the TripletLoss of the last call on the fast path
 
     def _selection(self):
         if type(self.miner) is HardTripletsMiner:

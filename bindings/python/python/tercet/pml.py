@@ -87,6 +87,8 @@ def batch_alone(embeddings, labels, ref_emb, ref_labels):
 class _EngineLoss:
     """A loss that keeps the engine for its present arguments."""
 
+    engine = None  # the TripletLoss of the last call on the fast path
+
     def _engine_for(self, preset, **keywords):
         if self.__dict__.get("_keywords") != keywords:
             self.__dict__["_keywords"], self.__dict__["engine"] = keywords, TripletLoss(preset, **keywords)

@@ -48,6 +48,8 @@ def _distance(function):
 
 
 class _EngineLoss:
+    engine = None  # the TripletLoss of the last call on the fast path
+
     def _of_engine(self, labels, embeddings, margin, exact, **keywords):
         """The loss, or None where the original counts otherwise; `exact(census)` tells."""
         distance = _distance(self.distance_metric)

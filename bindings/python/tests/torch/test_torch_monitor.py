@@ -68,7 +68,7 @@ def test_tensorboard_writes_the_figures():
 
 def test_a_loss_without_counts_is_refused():
     with pytest.raises(TypeError, match="counts nothing"):
-        callbacks.monitored(torch.nn.MSELoss())
+        tercet.torch.Monitor(torch.nn.MSELoss())
 
 
 def test_lightning_logs_the_census():

@@ -68,10 +68,9 @@ def test_in_the_trainer_on_a_real_model(tmp_path):
         str(tmp_path), max_steps=4, per_device_train_batch_size=12, learning_rate=2e-4, warmup_steps=0, logging_steps=1,
         report_to="none", save_strategy="no", use_cpu=True, disable_tqdm=True)
     before = ours.calls["BatchAllTripletLoss", "fast"]
-    loss([model.preprocess(list(SENTENCES)) if hasattr(model, "preprocess") else model.tokenize(list(SENTENCES))], torch.tensor(list(SENTENCES.values())))
     trainer = sentence_transformers.SentenceTransformerTrainer(model=model, args=arguments, train_dataset=data, loss=loss, callbacks=[TrainerCensus(loss)])
     trainer.train()
-    assert ours.calls["BatchAllTripletLoss", "fast"] == before + 5
+    assert ours.calls["BatchAllTripletLoss", "fast"] == before + 4
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[0]["census/triplets"] == 12 * 3 * 8

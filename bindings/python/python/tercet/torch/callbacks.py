@@ -6,7 +6,9 @@ The classes are made when they are first asked for, so that none of these librar
 - ``TrainerCensus(loss, …)``: a `TrainerCallback` of transformers (and of sentence-transformers); adds the
   figures to the log entries
 - ``TensorBoardCensus(loss, writer, …)``: ``census.step(n)`` after a step writes them with a `SummaryWriter`
-- ``monitored(loss)``: the module whose counts are read, also inside GlobalBatch and the drop-in losses
+
+`loss` is a :class:`~tercet.torch.TripletLoss`, one of the drop-in losses, or a
+:class:`~tercet.torch.GlobalBatch` around either; the options are those of :class:`~tercet.torch.Monitor`.
 """
 
 import importlib
@@ -16,22 +18,11 @@ from .monitor import Monitor
 PREFIX = "census/"
 
 
-def monitored(loss):
-    """The :class:`~tercet.torch.TripletLoss` that a loss consists of or wraps."""
-    for _ in range(8):
-        if hasattr(loss, "census") and hasattr(loss, "objective"):
-            return loss
-        loss = getattr(loss, "engine", None) or getattr(loss, "loss", None)
-        if loss is None:
-            break
-    raise TypeError("the loss counts nothing: expected a tercet.torch.TripletLoss, or a loss that holds one")
-
-
 class TensorBoardCensus:
     """Writes the figures of the last call with a `torch.utils.tensorboard.SummaryWriter`."""
 
     def __init__(self, loss, writer, every=1, **options):
-        self.monitor, self.writer, self.every = Monitor(monitored(loss), **options), writer, every
+        self.monitor, self.writer, self.every = Monitor(loss, **options), writer, every
 
     def step(self, number):
         figures = self.monitor.observe()
@@ -51,7 +42,7 @@ def _lightning():
         """Logs the figures of each training batch, and watches for a collapse."""
 
         def __init__(self, loss, **options):
-            self.monitor = Monitor(monitored(loss), **options)
+            self.monitor = Monitor(loss, **options)
 
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             figures = self.monitor.observe()
@@ -67,7 +58,7 @@ def _trainer():
         """Adds the figures of the last step to the entries of the log, and watches for a collapse."""
 
         def __init__(self, loss, **options):
-            self.monitor, self.figures = Monitor(monitored(loss), **options), {}
+            self.monitor, self.figures = Monitor(loss, **options), {}
 
         def on_step_end(self, args, state, control, **kwargs):
             self.figures = {PREFIX + name: float(figure) for name, figure in self.monitor.observe().items()}

@@ -21,6 +21,19 @@ class Collapsed(RuntimeError):
     """As :class:`CollapseWarning`, when the run is to stop."""
 
 
+def monitored(loss):
+    """The :class:`~tercet.torch.TripletLoss` that a loss is or holds; None before the first call of a drop-in
+    loss, which makes it then."""
+    inner = loss
+    while inner is not None:
+        if hasattr(inner, "census") and hasattr(inner, "objective"):
+            return inner
+        if hasattr(inner, "engine"):
+            return inner.engine
+        inner = getattr(inner, "loss", None)
+    raise TypeError(f"a {type(loss).__name__} counts nothing: expected a tercet.torch.TripletLoss, or a loss that holds one")
+
+
 class Monitor:
     """Watches a :class:`~tercet.torch.TripletLoss` step by step.
 
@@ -32,7 +45,7 @@ class Monitor:
 
     Parameters
     ----------
-    loss : TripletLoss
+    loss : TripletLoss, a drop-in loss, or GlobalBatch around either
     patience : int
         Steps without progress at the collapse value.
     on_collapse : {"warn", "error"}
@@ -42,6 +55,7 @@ class Monitor:
     def __init__(self, loss, patience=300, on_collapse="warn"):
         if on_collapse not in ("warn", "error"):
             raise ValueError(f"on_collapse is `{on_collapse}`: expected warn or error")
+        monitored(loss)
         self.loss, self.patience, self.on_collapse = loss, patience, on_collapse
         self.steps = self.waiting = self.idle = self.point = 0
         self.loss_mean = self.distance = self.separation = self.best_separation = self.first_distance = 0.0
@@ -52,11 +66,12 @@ class Monitor:
 
         `value` is the loss if it is not the module's own last value.
         """
-        census = self.loss.census
+        engine = monitored(self.loss)
+        census = None if engine is None else engine.census
         if census is None:
             return {}
-        value = float(self.loss.value if value is None else value)
-        self._follow(value, census)
+        value = float(engine.value if value is None else value)
+        self._follow(value, census, engine.objective)
         if self._has_collapsed() and not self.collapsed:
             self.collapsed = True
             message = (
@@ -81,11 +96,11 @@ class Monitor:
             "collapsed": float(self.collapsed),
         }
 
-    def _follow(self, value, census):
+    def _follow(self, value, census, objective):
         self.steps += 1
         share = 1 / min(self.steps, WINDOW)
         same, different = census.mean_positive_distance, census.mean_negative_distance
-        collapse = collapse_value(self.loss.objective, census)
+        collapse = collapse_value(objective, census)
         ratio = value / collapse if collapse > 0 else math.inf
         self.loss_mean += (ratio - self.loss_mean) * share if math.isfinite(ratio) else math.inf
         self.distance += (different - self.distance) * share
