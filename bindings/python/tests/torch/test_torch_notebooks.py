@@ -10,21 +10,23 @@ import tercet
 NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
 
 
-def run(name):
-    """Executes the cells of code in one namespace."""
+def run(name, without="\0"):
+    """Executes the cells of code in one namespace, but for those that contain some text."""
     pytest.importorskip("matplotlib").use("Agg")
     names = {"__name__": "__main__"}
     for place, cell in enumerate(json.loads((NOTEBOOKS / name).read_text())["cells"]):
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), f"{name}, cell {place}", "exec"), names)
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and without not in source:
+            exec(compile(source, f"{name}, cell {place}", "exec"), names)
     return names
 
 
-@pytest.mark.skipif(not hasattr(tercet, "Gallery"), reason="this build has no gallery")
 def test_pytorch_loop():
-    names = run("pytorch_loop.ipynb")
-    assert names["after"].map_at_r > names["before"].map_at_r + 0.02
-    assert names["share"] > 0.8
+    """A build with the feature `core` has no gallery: there the notebook ends before it."""
+    has_gallery = hasattr(tercet, "Gallery")
+    names = run("pytorch_loop.ipynb", "\0" if has_gallery else "tercet.Gallery")
+    assert names["after"].map_at_r > names["before"].map_at_r + 0.2
+    assert not has_gallery or names["share"] > 0.8
 
 
 def test_large_batches():

@@ -208,3 +208,23 @@ def test_sampler():
     resumed.load_state_dict(state)
     assert list(resumed) == following
     assert len(list(tercet.pml.MPerClassSampler(labels, 3, batch_size=15, length_before_new_iter=150))) == 150
+
+
+WORDS = [
+    (lambda: losses.TripletMarginLoss(margin=0.05), dict(preset="batch-all-nonzero", margin=0.05, normalize=True)),
+    (lambda: losses.TripletMarginLoss(smooth_loss=True), dict(preset="batch-all", penalty="soft", margin=0.05, normalize=True)),
+    (lambda: mined(miners.BatchHardMiner()), dict(preset="batch-hard", margin=0.05, normalize=True, reduction="mean-active")),
+    (lambda: mined(miners.TripletMarginMiner(0.2, "semihard"), 0.2),
+     dict(preset="batch-all-nonzero", selection="semi-hard-all", margin=0.2, normalize=True)),
+]
+
+
+def mined(miner, margin=0.05):
+    loss = losses.TripletMarginLoss(margin=margin)
+    return lambda x, labels: loss(x, labels, miner(x, labels))
+
+
+@pytest.mark.parametrize("original, words", WORDS)
+def test_the_words_of_the_page_for_users_of_the_library(original, words):
+    x, labels = batch()
+    torch.testing.assert_close(tercet.torch.TripletLoss(**words)(x, labels), original()(x, labels), rtol=1e-5, atol=1e-6)
