@@ -8,12 +8,14 @@ mod comparison;
 mod errors;
 #[cfg(feature = "full")]
 mod full;
+mod given;
 mod labels;
 mod loss;
 mod memory;
 mod numbers;
 mod one_shot;
 mod open_set;
+mod others;
 mod outcome;
 mod parts;
 mod reidentification;

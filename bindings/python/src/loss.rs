@@ -4,17 +4,22 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use ndarray::ArrayView2;
-use numpy::{IntoPyArray, PyArray1, PyArrayMethods};
+use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use tercet::{Error, Labels, Objective, Selection, Triplet};
+use tercet::{Error, Evaluation, Labels, Objective, Selection, Triplet};
 
 use crate::arrays::Vectors;
+use crate::given::given;
 use crate::labels::Classes;
+use crate::others::Others;
 use crate::outcome::Outcome;
 use crate::parts::{Margin, Parts};
-use crate::threads::compute;
+use crate::threads::{compute, compute_briefly};
+
+/// Products of components up to which an evaluation takes a few milliseconds at most.
+const BRIEF: usize = 1 << 26;
 
 /// The three index arrays of a list of triplets: anchors, positives, negatives.
 type Indices<'py> =
@@ -173,20 +178,17 @@ impl TripletLoss {
         let objective = self.seeded(seed);
         let view = embeddings.view();
         let others = others.as_ref().map(|others| (others.vectors.view(), &others.labels));
-        let is_reference = reference.is_some();
-        let outcome = compute(py, |watch| {
-            let mut evaluation = objective.evaluation(view, &labels.labels).progress(watch);
-            if let Some((vectors, labels)) = others {
-                evaluation = match is_reference {
-                    true => evaluation.reference(vectors, labels),
-                    false => evaluation.frozen(vectors, labels),
-                };
+        let options = (reference.is_some(), frozen_anchors);
+        let labels = &labels.labels;
+        let candidates = view.nrows() + others.map_or(0, |(vectors, _)| vectors.nrows());
+        let outcome = match view.nrows() * candidates * view.ncols() <= BRIEF {
+            true => {
+                compute_briefly(py, || evaluation(objective, view, labels, others, options).run())?
             }
-            if frozen_anchors {
-                evaluation = evaluation.frozen_anchors();
-            }
-            evaluation.run()
-        })?;
+            false => compute(py, |watch| {
+                evaluation(objective, view, labels, others, options).progress(watch).run()
+            })?,
+        };
         Ok(Outcome::new(py, outcome))
     }
 
@@ -395,6 +397,30 @@ impl TripletLoss {
     }
 }
 
+/// Vectors and their labels.
+type Labelled<'a> = (ArrayView2<'a, f32>, &'a Labels);
+
+/// An evaluation with other vectors, which are reference vectors or frozen, and may be anchors.
+fn evaluation<'a>(
+    objective: Objective,
+    embeddings: ArrayView2<'a, f32>,
+    labels: &'a Labels,
+    others: Option<Labelled<'a>>,
+    (is_reference, frozen_anchors): (bool, bool),
+) -> Evaluation<'a> {
+    let mut evaluation = objective.evaluation(embeddings, labels);
+    if let Some((vectors, labels)) = others {
+        evaluation = match is_reference {
+            true => evaluation.reference(vectors, labels),
+            false => evaluation.frozen(vectors, labels),
+        };
+    }
+    match frozen_anchors {
+        true => evaluation.frozen_anchors(),
+        false => evaluation,
+    }
+}
+
 /// The number that prints as short as the f32: 0.2 and not 0.20000000298.
 pub(crate) fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
@@ -407,61 +433,4 @@ fn selected(
 ) -> Result<Vec<Triplet>, Error> {
     let selection: Selection = loss.selection;
     selection.triplets(embeddings, labels, loss.metric, loss.penalty.margin())
-}
-
-/// Vectors besides the embeddings, with their labels.
-struct Others<'py> {
-    vectors: Vectors<'py>,
-    labels: Labels,
-}
-
-impl<'py> Others<'py> {
-    fn read(pair: &Bound<'py, PyAny>, labels: &Classes, what: &str) -> PyResult<Self> {
-        let pair: (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair.extract().map_err(|_| {
-            let got = pair.get_type().name().map_or_else(|_| "?".to_owned(), |n| n.to_string());
-            PyTypeError::new_err(format!("{what} is a {got}: expected a tuple (vectors, labels)"))
-        })?;
-        let vectors = Vectors::read(&pair.0, &format!("{what} vectors"))?;
-        let own = Classes::read(&pair.1, &format!("{what} labels"))?;
-        labels.check_type(&own, "labels", &format!("{what} labels"))?;
-        Ok(Self { vectors, labels: own.labels })
-    }
-}
-
-/// Triplets as three index arrays, or one array of T×3.
-fn given(triplets: &Bound<'_, PyAny>) -> PyResult<Vec<Triplet>> {
-    let numpy = triplets.py().import("numpy")?;
-    let array = crate::arrays::as_array(&numpy, triplets, "triplets")?;
-    let kind: char = array.getattr("dtype")?.getattr("kind")?.extract()?;
-    let shape: Vec<usize> = array.getattr("shape")?.extract()?;
-    let empty = shape.contains(&0);
-    if !empty && !matches!(kind, 'i' | 'u') {
-        let name: String = array.getattr("dtype")?.getattr("name")?.extract()?;
-        return Err(PyTypeError::new_err(format!("triplets are of type {name}: expected rows")));
-    }
-    let is_tuple = triplets.is_instance_of::<PyTuple>();
-    let rows = match (&shape[..], is_tuple) {
-        (&[3, count], true) => count,
-        (&[count, 3], false) => count,
-        _ if empty => 0,
-        _ => {
-            return Err(PyValueError::new_err(format!(
-                "triplets have the shape {shape:?}: expected a tuple of three arrays of rows, or an array of T×3"
-            )));
-        }
-    };
-    let array = array.call_method1("astype", (numpy.getattr("int64")?,))?;
-    let array = array.cast_into::<numpy::PyArrayDyn<i64>>()?;
-    let array = array.try_readonly()?;
-    let values = array.as_array();
-    let mut out = Vec::with_capacity(rows);
-    for place in 0..rows {
-        let row = |column: usize| {
-            let value = if is_tuple { values[[column, place]] } else { values[[place, column]] };
-            // A row that no batch has is refused by the core, which names the triplet.
-            u32::try_from(value).unwrap_or(u32::MAX)
-        };
-        out.push(Triplet { anchor: row(0), positive: row(1), negative: row(2) });
-    }
-    Ok(out)
 }

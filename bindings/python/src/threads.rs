@@ -106,6 +106,16 @@ pub(crate) fn compute<T: Send, E: Raise + Send>(
     })
 }
 
+/// As [`compute`], for work of a few milliseconds at most: signals are looked at by the interpreter
+/// afterwards, which saves some microseconds.
+pub(crate) fn compute_briefly<T: Send, E: Raise + Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T, E> + Send,
+) -> PyResult<T> {
+    let pool = pool(None)?;
+    py.detach(|| pool.install(work)).map_err(Raise::raise)
+}
+
 /// As [`compute`], for work that looks at a flag.
 pub(crate) fn compute_until_stopped<T: Send, E: Raise + Send>(
     py: Python<'_>,
