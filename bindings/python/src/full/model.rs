@@ -17,7 +17,6 @@ use tercet_train::data::{DataError, decode_file};
 use tercet_train::model::{Model as Core, ModelError};
 
 use super::by_cause;
-use crate::errors::OrRaise;
 use crate::results::dictionary;
 use crate::threads::compute;
 
@@ -204,7 +203,7 @@ impl Model {
                     return Err(ModelError::Data(DataError::Interrupted));
                 }
             }
-            let views: Vec<_> = parts.iter().map(Array2::view).collect();
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
             let dimensions = model.card.encoder.embedding_dim(model.card.preprocessing.shape());
             match views.is_empty() {
                 true => Ok(Array2::zeros((0, dimensions))),
