@@ -115,7 +115,8 @@ fn command() -> clap::Command {
 /// What was typed. A flag that other tools have gets a hint beside the error.
 fn parsed() -> Cli {
     let typed = std::iter::once(OsString::from("tercet")).chain(arguments().iter().cloned());
-    let parsed = command().try_get_matches_from(typed).and_then(|found| Cli::from_arg_matches(&found));
+    let parsed =
+        command().try_get_matches_from(typed).and_then(|found| Cli::from_arg_matches(&found));
     parsed.unwrap_or_else(|error| {
         // Without a terminal there is nobody to print it for.
         let _ = error.print();
