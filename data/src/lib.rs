@@ -1,27 +1,28 @@
 //! The data sets that are embedded in Tercet, so that it trains without a download.
 //!
-//! This crate holds bytes and nothing else; `tercet-train` decodes them. How each set was made, and
-//! from what, stands in the `README.md` of its folder, its licences in `LICENSE.md` and `licences/`
-//! beside it.
+//! This crate contains only bytes; `tercet-train` decodes them. The `README.md` in the folder of
+//! each set describes how it was made, and from what; `LICENSE.md` and `licences/` next to it
+//! contain its licences.
 
-/// Pictures of the same things in different styles: a class is a thing, an instance of it is a
-/// style.
+/// Pictures of the same things in several styles: a class is a thing, and its instances are the
+/// styles.
 ///
 /// Each style has one sheet: a PNG of square cells without gaps. Cell `i`, counted from 0, is in
 /// row `i / columns`, column `i % columns` of every sheet.
 #[derive(Debug)]
 pub struct Sheets {
-    /// One line a cell, in their order: the class, or a code without blanks, a blank, and the class.
+    /// One line per cell, in their order: either the class, or a code without blanks, a blank, and
+    /// the class.
     pub cells: &'static str,
     /// The index of the sheets, sorted by slug: CSV with a header line. The first column is the
-    /// `slug`, the last is `missing`: indices of the cells that hold no picture, separated by
+    /// `slug`, the last is `missing`: the indices of the cells without a picture, separated by
     /// blanks.
     pub index: &'static str,
     /// The slug of each style and the PNG file of its sheet, sorted by slug.
     pub sheets: &'static [(&'static str, &'static [u8])],
     /// Side of a cell, in pixels.
     pub cell: u32,
-    /// Cells side by side in a row of a sheet.
+    /// Number of cells in a row.
     pub columns: u32,
 }
 
@@ -31,7 +32,7 @@ impl Sheets {
         self.cells.lines().map(|line| line.split_once(' ').map_or(line, |(_, class)| class))
     }
 
-    /// The cells that a style leaves empty, in rising order; styles count in the order of
+    /// The cells that a style leaves empty, in ascending order; `style` is an index into
     /// [`sheets`](Self::sheets).
     pub fn missing(&self, style: usize) -> impl Iterator<Item = u32> {
         let line = self.index.lines().nth(style + 1).and_then(|line| line.rsplit_once(','));
@@ -48,9 +49,9 @@ macro_rules! sheets {
 /// The `glyphs` set: 500 Japanese characters in 21 typefaces, 28 x 28 gray pixels each, ink 255 on
 /// background 0.
 ///
-/// The sheets are pictures of glyphs, and each typeface stays under its own licence (OFL-1.1, MIT,
-/// BSD-3-Clause, Apache-2.0, M+, or in the public domain): `glyphs/LICENSE.md` names them and their
-/// makers, `glyphs/licences/` holds the texts.
+/// The sheets are pictures of glyphs, and each typeface remains under its own licence (OFL-1.1,
+/// MIT, BSD-3-Clause, Apache-2.0, M+, or in the public domain): `glyphs/LICENSE.md` lists them and
+/// their makers, `glyphs/licences/` contains the texts.
 pub static GLYPHS: Sheets = Sheets {
     cells: include_str!("../glyphs/characters.txt"),
     index: include_str!("../glyphs/typefaces.csv"),
@@ -65,8 +66,8 @@ pub static GLYPHS: Sheets = Sheets {
 
 /// The `emoji` set: the same emoji as six vendors draw it, 32 x 32 pixels in colour on white.
 ///
-/// Each style stays under its own licence (Apache-2.0, CC-BY-4.0, MIT): `emoji/LICENSE.md` names
-/// them and who drew them, `emoji/licences/` holds the texts.
+/// Each style remains under its own licence (Apache-2.0, CC-BY-4.0, MIT): `emoji/LICENSE.md` lists
+/// them and their makers, `emoji/licences/` contains the texts.
 pub static EMOJI: Sheets = Sheets {
     cells: include_str!("../emoji/emoji.txt"),
     index: include_str!("../emoji/styles.csv"),
@@ -74,6 +75,11 @@ pub static EMOJI: Sheets = Sheets {
     cell: 32,
     columns: 40,
 };
+
+/// The example of the README is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {
@@ -107,7 +113,7 @@ mod tests {
         for (_, set) in SETS {
             let cells = set.classes().count() as u32;
             for (style, (slug, png)) in set.sheets.iter().enumerate() {
-                // Width and height stand big-endian at byte 16 of every PNG file.
+                // A PNG file has its width and height, big-endian, at byte 16.
                 let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
                 assert_eq!(side(16), set.columns * set.cell, "{slug}");
                 assert_eq!(side(20), cells.div_ceil(set.columns) * set.cell, "{slug}");

@@ -19,10 +19,14 @@ pub(crate) fn check(bytes: &[u8]) {
         ids: None,
         model: None,
     };
-    for ending in ["npy", "txt"] {
+    for ending in ["npy", "txt", "safetensors", "parquet"] {
         let path = scratch(ending);
         if fs::write(&path, bytes).is_err() {
             continue;
+        }
+        if let Ok((embeddings, bad)) = Embeddings::load_skipping(&path, true) {
+            assert!(embeddings.vectors.iter().all(|number| number.is_finite()));
+            assert!(bad.is_sorted_by_key(|bad| bad.row));
         }
         for triplet in nothing.triplets_from(&path).into_iter().flatten() {
             assert!(triplet.anchor.max(triplet.positive).max(triplet.negative) < 9);

@@ -8,7 +8,7 @@ use tercet_train::Model;
 pub(crate) fn check(bytes: &[u8]) {
     let memory = PathBuf::from("/dev/shm");
     let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let path = folder.join(format!("tercet-fuzz-{}.safetensors", std::process::id()));
+    let path = folder.join(format!("tercet-fuzz-model-{}.safetensors", std::process::id()));
     if fs::write(&path, bytes).is_err() {
         return;
     }

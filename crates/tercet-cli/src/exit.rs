@@ -1,23 +1,31 @@
-//! How a command ends: status and last words.
+//! How a command ends: its exit status and its error message.
 
+use std::io::Write;
 use std::process::ExitCode;
 
+use tercet::ParameterError;
 use tercet_train::data::DataError;
 use tercet_train::embeddings::EmbeddingsError;
 use tercet_train::model::ModelError;
-use tercet_train::trainer::{ConfigError, TrainError};
+use tercet_train::printable::printable_text;
+use tercet_train::trainer::TrainError;
 
-/// Status of a command that was called wrongly.
+use crate::terminal::{stderr_width, wrapped};
+
+/// The status of a command with wrong arguments.
 const WRONG_USAGE: u8 = 2;
 
-/// Status of an interrupted command.
+/// The status of a command that failed.
+const FAILED: u8 = 1;
+
+/// The status of an interrupted command.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// The command was called wrongly; the message says what to do.
+/// The arguments are wrong; the message says what to change.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
-/// The command was interrupted; the message says how to go on.
+/// The command was interrupted; the message says how to resume.
 #[derive(Debug)]
 pub(crate) struct Interrupted(pub(crate) String);
 
@@ -35,17 +43,34 @@ macro_rules! message {
 message!(Usage);
 message!(Interrupted);
 
-/// Tells an error and gives the status that belongs to it.
+/// Reports an error and returns the matching status.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    if error.is::<Interrupted>() || broken_off(error) {
-        eprintln!("{}", told(error));
-        return ExitCode::from(INTERRUPTED);
-    }
-    eprintln!("error: {}", told(error));
-    if wrong_usage(error) { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
+    ExitCode::from(status_of(error))
 }
 
-/// An error with its causes, but for those that the message before them ends with.
+/// Reports an error and exits the process immediately, also from a thread other than the main one.
+pub(crate) fn leave(error: &anyhow::Error) -> ! {
+    std::process::exit(i32::from(status_of(error)))
+}
+
+fn status_of(error: &anyhow::Error) -> u8 {
+    if error.is::<Interrupted>() || broken_off(error) {
+        say(&told(error));
+        return INTERRUPTED;
+    }
+    say(&format!("error: {}", told(error)));
+    if wrong_usage(error) { WRONG_USAGE } else { FAILED }
+}
+
+/// Writes a message to standard error, wrapped to the width of the terminal. If standard error is
+/// closed, the status of the command does not change.
+pub(crate) fn say(text: &str) {
+    let text = wrapped(text, stderr_width());
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// The message of an error with its causes, except those with which the message before them already
+/// ends.
 fn told(error: &anyhow::Error) -> String {
     let mut told = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -53,7 +78,7 @@ fn told(error: &anyhow::Error) -> String {
             told = format!("{told}: {cause}");
         }
     }
-    told
+    printable_text(&told).into_owned()
 }
 
 fn broken_off(error: &anyhow::Error) -> bool {
@@ -64,8 +89,11 @@ fn broken_off(error: &anyhow::Error) -> bool {
 
 fn wrong_usage(error: &anyhow::Error) -> bool {
     error.is::<Usage>()
-        || error.is::<ConfigError>()
-        || matches!(error.downcast_ref(), Some(TrainError::Config(_)))
+        || error.is::<ParameterError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(TrainError::Config(_) | TrainError::NothingToAdd { .. })
+        )
         || matches!(error.downcast_ref(), Some(EmbeddingsError::UnknownFormat(_)))
 }
 

@@ -49,7 +49,7 @@ fn a_flat_folder_becomes_groups() {
     assert_eq!(placed.len(), 6);
     assert!(placed[0].ends_with("group-1/0, 0.png") && placed[5].ends_with("group-2/7, 4.png"));
     assert_eq!(fs::read(&placed[0]).unwrap(), fs::read(path("flat/0, 0.png")).unwrap());
-    let error = fail(&[&start[..], &["--folders", &folders]].concat(), 1);
+    let error = fail(&[&start[..], &["--folders", &folders]].concat(), 2);
     assert!(error.contains("not empty"), "{error}");
 
     // At the model's own threshold; every algorithm; whoever is alone has a folder of its own.
@@ -64,7 +64,10 @@ fn a_flat_folder_becomes_groups() {
     assert_eq!(json(&[&start[..], &more].concat())["alone"], 6);
     assert_eq!(fs::read_dir(Path::new(&alone).join("alone")).unwrap().count(), 6);
     let text = succeed(&["cluster", &model, &path("flat"), "--clusters", "2"]);
-    assert!(text.contains("6 items: 2 groups") && text.contains("as many groups"), "{text}");
+    assert!(
+        text.contains("6 items: 2 groups of two or more") && text.contains("as many groups"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -116,4 +119,50 @@ fn wrong_input_is_named() {
             assert!(error.contains(word), "{arguments:?} does not say `{word}`: {error}");
         }
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn links_and_long_names_become_pictures_in_folders() {
+    let world = World::get();
+    let model = world.text("model.safetensors");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let deep = format!("in/{}/{}/{}", "a".repeat(120), "b".repeat(120), "é".repeat(40));
+    fs::create_dir_all(path(&deep)).unwrap();
+    fs::create_dir(path("else")).unwrap();
+    // A picture behind a relative link, one behind a link to a link, and one with a long id.
+    fs::copy(world.path("photos/class 0/0.png"), path("else/real.png")).unwrap();
+    std::os::unix::fs::symlink("../else/real.png", path("in/link.png")).unwrap();
+    std::os::unix::fs::symlink("link.png", path("in/again.png")).unwrap();
+    fs::copy(world.path("photos/class 7/0.png"), path(&format!("{deep}/0.png"))).unwrap();
+    let source = format!("images:{}", path("in").display());
+    let out = path("out").display().to_string();
+    let run = |out: &str| {
+        let start = ["cluster", &model, &source, "--clusters", "1", "--folders"];
+        json(&[&start[..], &[out, "--json", "--quiet"]].concat())
+    };
+    assert_eq!(run(&out)["pictures"], serde_json::json!({ "linked": 3, "copied": 0 }));
+    let placed = files(out.as_ref());
+    assert_eq!(placed.len(), 3);
+    for file in &placed {
+        let metadata = fs::symlink_metadata(file).unwrap();
+        assert!(metadata.is_file() && metadata.len() > 50, "{file}");
+        assert!(Path::new(file).file_name().unwrap().len() <= 255);
+    }
+    // The same names again.
+    let again = path("again").display().to_string();
+    run(&again);
+    let names = |files: Vec<String>, root: &str| -> Vec<String> {
+        files.iter().map(|file| file.strip_prefix(root).unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(placed, &out), names(files(again.as_ref()), &again));
+}
+
+#[test]
+fn a_single_group_is_one_group() {
+    let world = World::get();
+    let (model, photos) = (world.text("model.safetensors"), world.text("photos"));
+    let text = succeed(&["cluster", &model, &photos, "--clusters", "1", "--quiet"]);
+    assert!(text.starts_with("48 items: 1 group of two or more, 0 items alone"), "{text}");
 }

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{TINY, fail, json, pictures, succeed};
+use common::{World, fail, json, run, stderr, succeed};
 use npyz::WriterBuilder;
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ fn retrieval_has_the_keys_of_the_contract() {
     assert_eq!(judged["recall_at_k"]["1"], 1.0);
     let text = succeed(&["eval", &embeddings, "--labels", &labels, "--quiet"]);
     assert!(
-        text.contains("Recall@1") && text.contains("1 queries have no relevant item"),
+        text.contains("Recall@1") && text.contains("1 query has no relevant item and is left out"),
         "{text}"
     );
 }
@@ -161,7 +161,7 @@ fn reidentification_names_both_precisions() {
     let text = fail(&joined(&arguments, &[]), 2);
     assert!(text.contains("--gallery-cameras is missing"), "{text}");
     let text = fail(&["eval", &queries, "--labels", labels, "--protocol", "reid"], 2);
-    assert!(text.contains("has not a query and a gallery"), "{text}");
+    assert!(text.contains("has no queries and a gallery"), "{text}");
 }
 
 #[test]
@@ -255,14 +255,9 @@ fn every_step_after_embedding_is_a_row() {
 }
 
 #[test]
-fn a_model_is_judged_with_views() {
-    let desk = Desk::new();
-    let photos = desk.path("photos");
-    pictures(photos.as_ref());
-    let model = desk.path("model.safetensors");
-    let run = desk.path("run");
-    let train = ["train", &photos, "--run", &run, "--out", &model, "--steps", "4", "--quiet"];
-    succeed(&[&train[..], &TINY].concat());
+fn a_model_is_evaluated_with_views() {
+    let (desk, world) = (Desk::new(), World::get());
+    let (model, photos) = (world.text("model.safetensors"), world.text("photos"));
     let page = desk.path("page.html");
     for (protocol, key) in
         [("retrieval", "map_at_r"), ("verification", "auc"), ("clustering", "nmi")]
@@ -305,4 +300,213 @@ fn bad_arrays_are_named() {
     assert!(text.contains("nothing.npy"), "{text}");
     let text = fail(&["eval", "folder-of-photos", &nan], 2);
     assert!(text.contains("a source comes last"), "{text}");
+}
+
+/// The figures of a retrieval that do not depend on how its sides are called.
+fn figures(judged: &Value) -> [f64; 4] {
+    ["map_at_r", "map", "mrr", "r_precision"].map(|key| judged[key].as_f64().unwrap())
+}
+
+fn same_figures(one: &Value, other: &Value) -> bool {
+    figures(one).iter().zip(figures(other)).all(|(one, other)| (one - other).abs() < 1e-6)
+}
+
+#[test]
+fn an_array_that_searches_itself_is_left_one_out() {
+    let desk = Desk::new();
+    let noise = desk.noise();
+    let (_, labels) = desk.clusters();
+    let alone = ["eval", &noise, "--labels", &labels, "--json"];
+    let both = joined(&alone, &["--gallery", &noise, "--gallery-labels", &labels]);
+    for steps in [&[][..], &["--rerank", "4,2,0.3"], &["--expand", "3,1"], &["--whiten", "2"]] {
+        let (alone, both) = (json(&joined(&alone, steps)), json(&joined(&both, steps)));
+        let last = |judged: &Value| match judged["systems"].as_array() {
+            Some(systems) => systems.last().unwrap().clone(),
+            None => judged.clone(),
+        };
+        let (alone, both) = (last(&alone), last(&both));
+        assert!(same_figures(&alone, &both), "{steps:?}: {alone} {both}");
+        assert!(both["recall_at_k"]["1"].as_f64().unwrap() < 0.6, "{both}");
+        assert_eq!(both["queries_in_gallery"], 60, "{both}");
+        assert_eq!(both["same_item_by"], "content", "{both}");
+    }
+    // Items are not paired, or grouped, with themselves either.
+    for protocol in ["verification", "one-shot", "clustering"] {
+        let protocol = ["--protocol", protocol];
+        let (alone, both) = (json(&joined(&alone, &protocol)), json(&joined(&both, &protocol)));
+        for key in ["accuracy", "error", "nmi"] {
+            assert_eq!(alone[key], both[key], "{protocol:?}");
+        }
+    }
+    let arguments = joined(&both[..4], &["--gallery", &noise, "--gallery-labels", &labels]);
+    let text = succeed(&arguments);
+    assert!(text.contains("exactly the vector of a query") && text.contains("60 of 60"), "{text}");
+
+    // Some of the rows query all of them: the others of a class are found, the row itself is not.
+    let queries = desk.npy("some.npy", 1, &[0.0, 10.0]);
+    let gallery = desk.npy("all.npy", 1, &[0.0, 10.0, 1.0, 11.0, 0.5]);
+    let (few, all) = (desk.text("few.txt", "a\nb\n"), desk.text("all.txt", "a\nb\na\nb\nb\n"));
+    let arguments = ["eval", &queries, "--labels", &few, "--gallery", &gallery];
+    let judged = json(&joined(&arguments, &["--gallery-labels", &all, "--json"]));
+    assert_eq!(judged["recall_at_k"]["1"], 0.5, "{judged}");
+    assert!(near(&judged["mrr"], 0.75), "{judged}");
+}
+
+#[test]
+fn ids_tell_which_items_are_the_same() {
+    let (desk, world) = (Desk::new(), World::get());
+    let (model, photos) = (world.text("model.safetensors"), world.text("photos"));
+    let vectors = desk.path("e.safetensors");
+    succeed(&["embed", &model, &photos, "--out", &vectors, "--quiet"]);
+    let alone = json(&["eval", &vectors, "--json"]);
+    let both = ["eval", &vectors, "--gallery", &vectors];
+    let judged = json(&joined(&both, &["--json"]));
+    assert!(same_figures(&alone, &judged), "{alone} {judged}");
+    assert_eq!(
+        (&judged["same_item_by"], &judged["queries_in_gallery"]),
+        (&"id".into(), &48.into())
+    );
+    let text = succeed(&both);
+    assert!(text.contains("48 of the 48 queries are in the gallery too"), "{text}");
+    // Other vectors under the same ids, as another model makes them, are the same items.
+    let views = desk.path("views.safetensors");
+    succeed(&["embed", &model, &photos, "--views", "flip", "--out", &views, "--quiet"]);
+    let judged = json(&["eval", &vectors, "--gallery", &views, "--json"]);
+    assert_eq!(judged["queries_in_gallery"], 48, "{judged}");
+    assert!((figures(&judged)[1] - figures(&alone)[1]).abs() < 0.2, "{judged} {alone}");
+}
+
+/// 40 pictures of noise in 10 classes, and what a manifest says of each.
+fn noise_pictures(desk: &Desk, columns: &str, row: &str) -> String {
+    let mut manifest = format!("path,label,{columns}\n");
+    for item in 0..40_u32 {
+        let name = format!("{item}.png");
+        let pixel = |x: u32, y: u32| {
+            let mut bits = (x * 131 + y * 17 + item * 7919).wrapping_mul(0x9E37_79B9) ^ item;
+            bits ^= bits >> 15;
+            image::Luma([(bits.wrapping_mul(0x85EB_CA6B) >> 24) as u8])
+        };
+        image::GrayImage::from_fn(16, 16, pixel).save(desk.path(&name)).unwrap();
+        manifest += &format!("{name},{},{row}\n", item % 10);
+    }
+    desk.text(&format!("{}.csv", columns.len()), &manifest)
+}
+
+#[test]
+fn a_picture_with_both_flags_does_not_find_itself() {
+    let (desk, world) = (Desk::new(), World::get());
+    let model = world.text("model.safetensors");
+    let plain = noise_pictures(&desk, "split", "validation");
+    let both = noise_pictures(&desk, "split,is_query,is_gallery", "validation,True,True");
+    for steps in [&[][..], &["--rerank"], &["--expand", "3"], &["--whiten", "4"]] {
+        let arguments = |list: &str| json(&joined(&["eval", &model, list, "--json"], steps));
+        let (plain, both) = (arguments(&plain), arguments(&both));
+        let last = |judged: &Value| match judged["systems"].as_array() {
+            Some(systems) => systems.last().unwrap().clone(),
+            None => judged.clone(),
+        };
+        let (plain, both) = (last(&plain), last(&both));
+        assert!(same_figures(&plain, &both), "{steps:?}: {plain} {both}");
+        assert!(both["recall_at_k"]["1"].as_f64().unwrap() < 0.5, "{both}");
+        assert_eq!(both["queries_in_gallery"], 40);
+    }
+    // One picture under two names is one item.
+    let twice = fs::read_to_string(&plain).unwrap();
+    let twice: String = twice
+        .lines()
+        .skip(1)
+        .flat_map(|line| {
+            let line = line.strip_suffix(",validation").unwrap();
+            [format!("{line},1,0\n"), format!("./{line},0,1\n")]
+        })
+        .collect();
+    let twice = desk.text("twice.csv", &format!("path,label,is_query,is_gallery\n{twice}"));
+    let judged = json(&["eval", &model, &twice, "--json"]);
+    let alone = json(&["eval", &model, &plain, "--json"]);
+    assert!(same_figures(&alone, &judged), "{alone} {judged}");
+    // Re-identification: another camera on each side would let a picture find itself.
+    let cameras: String = fs::read_to_string(&twice)
+        .unwrap()
+        .lines()
+        .skip(1)
+        .enumerate()
+        .map(|(place, line)| format!("{line},c{}\n", place % 2))
+        .collect();
+    let cameras =
+        desk.text("cameras.csv", &format!("path,label,is_query,is_gallery,camera\n{cameras}"));
+    for steps in [&[][..], &["--rerank"]] {
+        let arguments = joined(&["eval", &model, &cameras, "--protocol", "reid", "--json"], steps);
+        let judged = json(&arguments);
+        let judged = judged["systems"].as_array().map_or(&judged, |all| all.last().unwrap());
+        assert!(judged["cmc"]["1"].as_f64().unwrap() < 0.5, "{judged}");
+    }
+}
+
+#[test]
+fn several_systems_of_every_kind_are_compared() {
+    let (desk, world) = (Desk::new(), World::get());
+    let (model, photos) = (world.text("model.safetensors"), world.text("photos"));
+    let other = desk.path("other.safetensors");
+    fs::copy(&model, &other).unwrap();
+    let two = json(&["eval", &model, &other, &photos, "--json", "--quiet"]);
+    assert_eq!(two["systems"].as_array().unwrap().len(), 2);
+    assert_eq!(two["differences"][0]["difference"], 0.0);
+    // The held-out classes of the models, and a file of embeddings of all classes beside them.
+    let vectors = desk.path("e.safetensors");
+    succeed(&["embed", &model, &photos, "--out", &vectors, "--quiet"]);
+    let three = ["eval", &model, &vectors, &other, &photos, "--quiet"];
+    let judged = json(&joined(&three, &["--all-classes", "--json"]));
+    assert_eq!(judged["systems"].as_array().unwrap().len(), 3);
+    assert_eq!(judged["differences"].as_array().unwrap().len(), 9);
+    let judged = json(&joined(&three, &["--json"]));
+    assert!(judged["differences"].as_array().unwrap().is_empty(), "{judged}");
+    let text = succeed(&three);
+    assert!(text.contains("their differences are not tested"), "{text}");
+    let embeddings = json(&["eval", &vectors, &vectors, "--json"]);
+    assert_eq!(embeddings["differences"][0]["difference"], 0.0);
+    let text = fail(&["eval", &vectors, &vectors, &photos], 2);
+    assert!(text.contains("need no source"), "{text}");
+    let text = fail(&["eval", &model, &photos, "--normalize"], 2);
+    assert!(text.contains("--normalize is for files of embeddings"), "{text}");
+}
+
+#[test]
+fn classes_that_were_trained_on_are_counted() {
+    let (desk, world) = (Desk::new(), World::get());
+    let (model, photos) = (world.text("model.safetensors"), world.text("photos"));
+    let page = desk.path("page.html");
+    let all = ["eval", &model, &photos, "--all-classes", "--report", &page];
+    let judged = json(&joined(&all, &["--json"]));
+    assert_eq!((&judged["seen_classes"], &judged["unseen_classes"]), (&4.into(), &4.into()));
+    let text = succeed(&all);
+    assert!(text.contains("8 classes (all: 4 seen in training, 4 not)"), "{text}");
+    assert!(fs::read_to_string(page).unwrap().contains("all: 4 seen in training, 4 not"));
+    let judged = json(&["eval", &model, &photos, "--json", "--quiet"]);
+    assert_eq!((&judged["judged_classes"], &judged["classes"]), (&"held-out".into(), &4.into()));
+    assert!(judged.get("seen_classes").is_none(), "{judged}");
+}
+
+#[test]
+fn figures_fit_a_narrow_terminal() {
+    let desk = Desk::new();
+    let (good, labels) = desk.clusters();
+    let noise = desk.noise();
+    for columns in [60, 80] {
+        for arguments in [
+            vec!["eval", &good, &noise, "--labels", &labels, "--census"],
+            vec!["eval", &good, "--labels", &labels, "--protocol", "verification"],
+            vec!["eval", &good, "--labels", &labels, "--protocol", "clustering", "--whiten", "2"],
+            vec!["eval", &good, "--labels", &labels, "--protocol", "one-shot"],
+            vec!["loss", &noise, "--labels", &labels],
+        ] {
+            let output = common::tercet(&arguments).env("COLUMNS", columns.to_string()).output();
+            let text = String::from_utf8(output.unwrap().stdout).unwrap();
+            assert!(!text.is_empty());
+            for line in text.lines().filter(|line| !line.contains('/')) {
+                assert!(line.chars().count() <= columns, "{columns}: {line}\n{text}");
+            }
+        }
+    }
+    let wide = run(&["eval", &good, "--labels", &labels]);
+    assert!(stderr(&wide).is_empty(), "{}", stderr(&wide));
 }

@@ -163,7 +163,7 @@ fn what_does_not_fit_is_told() {
     fs::write(path("apart.txt"), "class 1\nclass 99\n").unwrap();
     let apart = ["--holdout-classes", &path("apart.txt")];
     let arguments = [&["train", &source, "--run", &run][..], &apart].concat();
-    expect(&arguments, 1, &["holdout-classes is `class 99`", "40 classes"]);
+    expect(&arguments, 1, &["holdout-classes names `class 99`", "40 classes"]);
 
     succeed(&["train", &source, "--run", &run, "--steps", "1", "-q"]);
     let model = format!("{run}/model.safetensors");
@@ -181,4 +181,154 @@ fn encoders_are_listed() {
     }
     let listed = json(&["train", "--encoder", "--json"]);
     assert_eq!(listed.as_array().unwrap().len(), tercet_train::encoder::ENCODER_NAMES.len());
+}
+
+/// A `.npy` file of version 1 with this type, shape and content.
+fn npy(path: &str, kind: &str, shape: &str, data: &[u8]) {
+    let head = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = (head.len() as u16).to_le_bytes();
+    fs::write(path, [b"\x93NUMPY\x01\x00", &length[..], head.as_bytes(), data].concat()).unwrap();
+}
+
+#[test]
+fn rows_that_are_no_numbers_are_named_by_file_and_row_or_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let file = vectors(folder.path(), "some", 1).to_str().unwrap().to_owned();
+    // Labels are found beside the file, as `data info` finds them.
+    let whole = json(&["eval", &file, "--json", "-q"]);
+    assert_eq!((&whole["items"], &whole["skipped"]), (&320.into(), &serde_json::json!([])));
+    let mut bytes = fs::read(&file).unwrap();
+    let start = bytes.len() - 4 * 16 * 8 * CLASSES;
+    for (row, number) in [(300, f32::NAN), (17, f32::INFINITY), (301, f32::NEG_INFINITY)] {
+        bytes[start + 4 * (16 * row + 3)..][..4].copy_from_slice(&number.to_le_bytes());
+    }
+    fs::write(&file, bytes).unwrap();
+    let cameras: String = (0..320).map(|row| format!("camera {}\n", row % 3)).collect();
+    fs::write(path("cameras.txt"), cameras).unwrap();
+    let cameras = path("cameras.txt");
+    let cameras = [
+        "--gallery",
+        &file,
+        "--cameras",
+        &cameras,
+        "--gallery-cameras",
+        &cameras,
+        "--protocol",
+        "reid",
+    ];
+    for command in [&["eval", &file][..], &["cluster", &file, "--clusters", "3"]] {
+        let error = fail(command, 1);
+        for word in ["some.npy: row 17: component 3 is inf", "2 more bad rows", "--skip-bad"] {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+        let skipping = json(&[command, &["--skip-bad", "--json", "-q"]].concat());
+        assert_eq!(skipping["items"], 317);
+        let rows: Vec<_> =
+            skipping["skipped"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
+        assert_eq!(rows, ["17", "300", "301"]);
+    }
+    let reid = [&["eval", &file, "--skip-bad", "--json", "-q"][..], &cameras].concat();
+    assert_eq!(json(&reid)["items"], 317);
+    let grouped = json(&["cluster", &file, "--clusters", "3", "--skip-bad", "--json", "-q"]);
+    assert_eq!(grouped["of_items"][17]["id"], "18");
+    // What has no such flag does not speak of it.
+    let error = fail(&["loss", &file, "--labels", &path("some.labels.txt")], 1);
+    assert!(error.contains("some.npy: row 17") && !error.contains("--skip-bad"), "{error}");
+}
+
+#[test]
+fn labels_and_numbers_of_other_types_are_read_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (file, labels) = (path("v.npy"), path("l.npy"));
+    let numbers: Vec<u8> = (0..8_u8).flat_map(|i| f64::from(i / 2).to_le_bytes()).collect();
+    npy(&file, "<f8", "(4, 2)", &numbers);
+    let unicode: Vec<u8> = "annbobannbob".chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
+    npy(&labels, "<U3", "(4,)", &unicode);
+    let judged = json(&["eval", &file, "--labels", &labels, "--json", "-q"]);
+    assert_eq!((&judged["classes"], &judged["items"]), (&2.into(), &4.into()));
+    let refuse = |words: &[&str]| {
+        let error = fail(&["eval", &file, "--labels", &labels], 1);
+        for word in words {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    };
+    npy(&labels, "|O", "(4,)", b"\x80\x04.");
+    refuse(&["l.npy", "|O", "dtype=str"]);
+    npy(&labels, "<f8", "(4,)", &numbers[..32]);
+    refuse(&["l.npy", "<f8", "astype(int)"]);
+    fs::write(&labels, "version https://git-lfs.github.com/spec/v1\nsize 99\n").unwrap();
+    refuse(&["l.npy", "git lfs pull"]);
+    npy(&labels, "|S1", "(4,)", b"abab");
+    let large: Vec<u8> = numbers[..56].iter().copied().chain(1e300_f64.to_le_bytes()).collect();
+    npy(&file, "<f8", "(4, 2)", &large);
+    refuse(&["row 3: component 1 is 1e300, beyond single precision"]);
+    npy(&file, "<f4", "(4000000000, 2)", &[0; 8]);
+    refuse(&["takes 32000000000 bytes, the file holds 8"]);
+    let tiny: Vec<u8> = (0..8_u8).flat_map(|i| (1e-25 * f32::from(i + 1)).to_le_bytes()).collect();
+    npy(&file, "<f4", "(4, 2)", &tiny);
+    refuse(&["row 0 is too short", "scale the vectors up"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let file = vectors(folder.path(), "some", 1).to_str().unwrap().to_owned();
+    let pipe = path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (arguments, found) in [
+        (vec!["eval", &file, "--labels", "/dev/zero"], "a device"),
+        (vec!["eval", &file, "--labels", &pipe], "a pipe (FIFO)"),
+        (vec!["eval", &file, "--classes", &pipe], "a pipe (FIFO)"),
+        (vec!["data", "info", "manifest:/dev/zero"], "a device"),
+        (vec!["embed", "/dev/zero", "glyphs", "--out", &path("e.npy")], "a device"),
+        (vec!["embed", &pipe, "glyphs", "--out", &path("e.npy")], "a pipe (FIFO)"),
+        (vec!["embed", "--onnx", "/dev/zero", "glyphs", "--out", &path("e.npy")], "a device"),
+        (
+            vec!["train", "--pretrained", &pipe, "--encoder", "resnet18", "--run", &path("run")],
+            "a pipe (FIFO)",
+        ),
+    ] {
+        if arguments.contains(&"--onnx") && !cfg!(feature = "onnx") {
+            continue;
+        }
+        let output = common::run(&arguments);
+        let error = common::stderr(&output);
+        assert!(!output.status.success() && error.contains(found), "{arguments:?}: {error}");
+        assert!(error.contains("expected a regular file"), "{arguments:?}: {error}");
+    }
+    for name in ["z.npy", "z.safetensors", "z.parquet"] {
+        if name == "z.parquet" && !cfg!(feature = "parquet") {
+            continue;
+        }
+        std::os::unix::fs::symlink("/dev/zero", path(name)).unwrap();
+        let error = fail(&["cluster", &path(name), "--clusters", "2"], 1);
+        assert!(error.contains(name) && error.contains("a device"), "{error}");
+    }
+}
+
+#[test]
+fn lists_of_classes_are_read_by_one_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let file = vectors(folder.path(), "some", 1).to_str().unwrap().to_owned();
+    let list = path("classes.txt");
+    fs::write(&list, "\u{feff}class 3 \r\nclass 5\t\r\n\r\n").unwrap();
+    let judged = json(&["eval", &file, "--classes", &list, "--json", "-q"]);
+    assert_eq!((&judged["classes"], &judged["items"]), (&2.into(), &16.into()));
+    fs::write(&list, "class 3\nclas 5\nclass 77\n").unwrap();
+    let source = format!("features:{file}");
+    let run = path("run");
+    for command in [
+        &["eval", &file, "--classes", &list][..],
+        &["train", &source, "--holdout-classes", &list, "--run", &run],
+    ] {
+        let error = fail(command, 1);
+        for word in ["`clas 5` and 1 more", "40 classes", "did you mean `class 5`"] {
+            assert!(error.contains(word), "{command:?}: `{word}` in {error}");
+        }
+    }
 }

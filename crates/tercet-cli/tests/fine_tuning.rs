@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{fail, pictures, run, stderr, succeed};
+use common::{fail, json, pictures, run, stderr, succeed};
 use safetensors::SafeTensors;
 
 /// A narrow ResNet-18 of torchvision, which `make.py` beside it wrote.
@@ -87,6 +87,8 @@ fn frozen_stages_stay_to_the_bit_and_the_rest_learns() {
         "2",
         "--backbone-learning-rate",
         "1e-4",
+        "--keep",
+        "last",
     ];
     let output = run(&arguments);
     let text = stderr(&output);
@@ -116,6 +118,95 @@ fn frozen_stages_stay_to_the_bit_and_the_rest_learns() {
     let arguments = arguments.map(|word| if word == whole { chunked.as_str() } else { word });
     succeed(&[&arguments[..], &["--chunk", "2", "--quiet"]].concat());
     assert_eq!(learnt(&at("chunked/model.safetensors")), 75, "of layer2 to layer4");
+}
+
+/// What a model file says of itself.
+fn card(model: &str) -> serde_json::Value {
+    let bytes = fs::read(model).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    serde_json::from_str(&header.metadata().as_ref().unwrap()["tercet"]).unwrap()
+}
+
+#[test]
+fn a_model_is_continued_with_its_weights_and_preprocessing() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |name: &str| folder.path().join(name).display().to_string();
+    pictures(Path::new(&text("data")));
+    let (data, first) = (text("data"), text("first"));
+    let own = "--steps 30 --size 24x16 --channels 1 --fit pad --width 4 --embedding-dim 8 --depth 2 \
+               --objective facenet --seed 3 --holdout 0.25 --batch 3x2 --quiet --json";
+    let own: Vec<&str> = own.split_whitespace().collect();
+    let trained = json(&[&["train", &data, "--run", &first], &own[..]].concat());
+    let model = format!("{first}/model.safetensors");
+
+    let second = text("second");
+    let more = ["--steps", "1", "--learning-rate", "1e-12", "--batch", "3x2", "--json"];
+    let arguments = [&["train", &data, "--from", &model, "--run", &second], &more[..]].concat();
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let continued: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Before its first step it is the model that it continues, on the same held-out classes.
+    assert_eq!(continued["before"]["untrained"]["map_at_r"], trained["after"]["map_at_r"]);
+    assert_eq!(continued["objective"], "facenet");
+    assert!(!stderr(&output).contains("too good"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("start "), "{}", stderr(&output));
+    let (old, new) = (card(&model), card(&format!("{second}/model.safetensors")));
+    for key in ["encoder", "preprocessing", "distance", "normalized"] {
+        assert_eq!(old[key], new[key], "{key}");
+    }
+    assert_eq!(old["provenance"]["held_out"], new["provenance"]["held_out"]);
+
+    // Resumed it starts from the same file, or says that it changed.
+    succeed(&["train", "--resume", &second, "--steps", "3", "--quiet"]);
+    let bytes = fs::read(&model).unwrap();
+    fs::copy(format!("{second}/model.safetensors"), &model).unwrap();
+    let error = fail(&["train", "--resume", &second], 1);
+    assert!(error.contains("changed since this run started from it"), "{error}");
+    fs::write(&model, bytes).unwrap();
+
+    // Other held-out classes were trained on.
+    let third = text("third");
+    let other = ["--seed", "4", "--holdout", "0.25"];
+    let output =
+        run(&[&["train", &data, "--from", &model, "--run", &third], &more[..], &other].concat());
+    assert!(stderr(&output).contains("held-out classes were trained on"), "{}", stderr(&output));
+
+    // What contradicts the file is named with what the file says.
+    let refused = |more: &[&str], words: &[&str]| {
+        let run = text("refused");
+        let error = fail(&[&["train", &data, "--from", &model, "--run", &run], more].concat(), 2);
+        for word in words {
+            assert!(error.contains(word), "{more:?} does not say `{word}`: {error}");
+        }
+    };
+    refused(&["--width", "8"], &["width is 8", "expected 4", "leave --width out"]);
+    refused(&["--encoder", "lunet"], &["encoder is lunet", "small-cnn"]);
+    refused(&["--size", "32"], &["size is 32", "24x16"]);
+    refused(&["--channels", "3"], &["channels is 3", "expected 1"]);
+    refused(&["--fit", "crop"], &["fit is crop", "pad"]);
+    refused(&["--hidden", "8"], &["hidden is 8", "nothing"]);
+    refused(&["--pretrained", "x.pth"], &["--from", "--pretrained"]);
+    // The same values are no contradiction.
+    let same = text("same");
+    succeed(
+        &[
+            &["train", &data, "--from", &model, "--run", &same, "--width", "4", "--quiet"],
+            &more[..],
+        ]
+        .concat(),
+    );
+
+    let error = fail(&["train", "--from", &model], 2);
+    let advice = "tercet train SOURCE --from";
+    let command = error.rfind(advice).map(|at| error[at..].trim()).unwrap();
+    let command = command.replacen("SOURCE", &data, 1);
+    let words = command.split(' ').skip(1).chain(["--dry-run", "--steps", "1", "--batch", "3x2"]);
+    succeed(&words.collect::<Vec<_>>());
+    let error = fail(&["train", &data, "--from", &data], 1);
+    assert!(error.contains("cannot read the model"), "{error}");
+    let no_model = weights("resnet18.safetensors");
+    let error = fail(&["train", &data, "--from", &no_model], 1);
+    assert!(error.contains("is not a model file"), "{error}");
 }
 
 #[test]

@@ -93,6 +93,147 @@ fn from_a_folder_of_pictures_to_what_is_near() {
     assert_eq!(json(&["gallery", "info", &gallery, "--verify", "--json"])["items"], 48);
 }
 
+/// What a search decided and by what.
+const DECIDED: [&str; 5] =
+    ["threshold", "prior", "false_matches_per_query", "expected_known_found", "basis"];
+
+#[test]
+fn a_search_decides_by_the_size_of_the_gallery() {
+    let world = World::get();
+    let folder = tempfile::tempdir().unwrap();
+    let gallery = folder.path().join("g").to_str().unwrap().to_owned();
+    create(&gallery, &world.text("photos"), &[]);
+    let picture = world.text("photos/class 3/2.png");
+    let search = |more: &[&str]| json(&[&["gallery", "search", &gallery, "--json"], more].concat());
+    let found = search(&[&picture, "-k", "48"]);
+    for key in DECIDED {
+        assert!(!found[key].is_null(), "{key}: {found}");
+    }
+    // Half of the queries are of one of eight classes.
+    assert_eq!(found["prior"], 0.5 / 8.0);
+    assert_eq!(found["false_matches_per_query"], 0.01);
+    let query = &found["queries"][0];
+    assert_eq!((&query["known"], &query["suggested"]), (&true.into(), &"class 3".into()));
+    let hits = query["hits"].as_array().unwrap();
+    let number = |hit: &Value, key: &str| hit[key].as_f64().unwrap();
+    assert!(hits.is_sorted_by(|x, y| number(x, "probability") >= number(y, "probability")));
+    for hit in hits {
+        let same = hit["same"].as_bool().unwrap();
+        assert_eq!(same, number(hit, "distance") < found["threshold"].as_f64().unwrap());
+        assert!(!same || number(hit, "probability") >= 0.5, "{hit}");
+        assert!(hit.get("other_class").is_none(), "the class of a picture is not known");
+    }
+
+    // More false matches are a larger threshold; what was given wins, and its price is stated.
+    let loose = search(&[&picture, "--false-matches", "0.5"]);
+    assert!(number(&loose, "threshold") >= number(&found, "threshold"));
+    let given = search(&[&picture, "--threshold", "1000"]);
+    assert_eq!((&given["threshold"], &given["basis"]), (&1000.0.into(), &"given".into()));
+    assert!(number(&given, "false_matches_per_query") > 1.0, "{given}");
+    let error = fail(&["gallery", "search", &gallery, &picture, "--false-matches", "2"], 2);
+    assert!(error.contains("--false-matches is 2"), "{error}");
+    fail(&["gallery", "search", &gallery, &picture, "--false-matches", "0.1", "--far", "0.1"], 2);
+
+    // A query that nothing is the same as: no class is suggested.
+    let none = search(&[&picture, "--threshold", "0"]);
+    assert_eq!(
+        (&none["queries"][0]["known"], &none["queries"][0]["suggested"]),
+        (&false.into(), &Value::Null)
+    );
+    let text = succeed(&["gallery", "search", &gallery, &picture, "--threshold", "0"]);
+    assert!(text.contains("not similar to anything in the gallery"), "{text}");
+
+    // Items of other classes than the query's are marked.
+    let by_id = ["--id", "class 3/2.png", "-k", "48", "--threshold", "1000"];
+    let found = search(&by_id);
+    assert_eq!(found["queries"][0]["class"], "class 3");
+    for hit in found["queries"][0]["hits"].as_array().unwrap() {
+        assert_eq!(hit["other_class"], hit["label"] != "class 3");
+    }
+    let text = succeed(&[&["gallery", "search", &gallery], &by_id[..]].concat());
+    let header = text.lines().nth(1).unwrap();
+    let columns: Vec<&str> = header.split_whitespace().collect();
+    assert_eq!(columns, ["rank", "distance", "same", "prob.", "class", "item"]);
+    assert!(text.contains("≠ class") && text.contains("another class than the query"), "{text}");
+    let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(widest <= 80, "{widest} columns:\n{text}");
+}
+
+/// A model file with another card.
+fn with_card(model: &str, path: &str, change: impl FnOnce(&mut Value)) {
+    let bytes = fs::read(model).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let text = header["__metadata__"]["tercet"].as_str().unwrap();
+    let mut card: Value = serde_json::from_str(text).unwrap();
+    change(&mut card);
+    header["__metadata__"]["tercet"] = card.to_string().into();
+    let mut header = header.to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    let bytes = [
+        &length[..],
+        &header,
+        &bytes[8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize..],
+    ]
+    .concat();
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn models_of_earlier_versions_and_unlabelled_galleries_are_decided_too() {
+    let world = World::get();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (photos, model) = (world.text("photos"), world.text("model.safetensors"));
+    let picture = world.text("photos/class 3/2.png");
+    let search = |gallery: &str| json(&["gallery", "search", gallery, &picture, "--json"]);
+    // Neither what is measured now, nor the rates that were measured before.
+    with_card(&model, &path("old"), |card| {
+        assert!(card["open_set"].is_object(), "training stores what searches need");
+        card.as_object_mut().unwrap().remove("open_set");
+    });
+    with_card(&path("old"), &path("oldest"), |card| {
+        card["provenance"]["results"] = Value::Null;
+    });
+    for (name, basis) in [("old", "false-accept-rates"), ("oldest", "pairs")] {
+        let gallery = path(&format!("{name}.gallery"));
+        json(&[
+            "gallery",
+            "create",
+            &gallery,
+            &photos,
+            "--model",
+            &path(name),
+            "--json",
+            "--quiet",
+        ]);
+        let found = search(&gallery);
+        assert_eq!(found["basis"], basis, "{found}");
+        assert!(found["note"].as_str().unwrap().contains("rain the model again"), "{found}");
+        let text = succeed(&["gallery", "search", &gallery, &picture]);
+        assert!(text.contains("note: "), "{text}");
+        assert!(found["queries"][0]["hits"][0]["probability"].is_f64(), "{found}");
+    }
+    let oldest = path("oldest.gallery");
+    let error = fail(&["gallery", "search", &oldest, &picture, "--false-matches", "0.1"], 2);
+    assert!(error.contains("--threshold"), "{error}");
+
+    // Every item without a label may be of a class of its own.
+    let flat = path("flat");
+    fs::create_dir(&flat).unwrap();
+    for class in 0..4 {
+        let from = world.text(&format!("photos/class {class}/0.png"));
+        fs::copy(from, format!("{flat}/{class}.png")).unwrap();
+    }
+    let gallery = path("flat.gallery");
+    create(&gallery, &flat, &[]);
+    let found = search(&gallery);
+    assert_eq!(found["prior"], 0.5 / 4.0);
+    assert!(found["threshold"].is_f64(), "{found}");
+    assert_eq!(found["queries"][0]["suggested"], Value::Null);
+}
+
 #[test]
 fn the_model_of_the_newest_run_is_found() {
     let world = World::get();
@@ -210,12 +351,19 @@ fn wrong_input_is_named() {
     let start = ["gallery", "create", &path("g"), &photos, "--model", &model];
     expect(&[&start[..], &["--distance", "cosine"]].concat(), 2, &["--distance"]);
     if !cfg!(feature = "hnsw") {
-        expect(&[&start[..], &["--index", "hnsw"]].concat(), 1, &["feature `hnsw`"]);
+        expect(
+            &[&start[..], &["--index", "hnsw"]].concat(),
+            1,
+            &["--index hnsw", "--features full"],
+        );
     }
     if !cfg!(feature = "postgres") {
         let address = "postgres://ann:secret@host/faces";
         let error = fail(&["gallery", "info", address], 1);
-        assert!(error.contains("feature `postgres`") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("PostgreSQL: cargo install") && !error.contains("secret"),
+            "{error}"
+        );
     }
     assert!(!folder.path().join("g").exists(), "a start that fails leaves nothing behind");
 

@@ -172,7 +172,7 @@ fn given_triplets_take_the_place_of_a_selection() {
     }
     let output = bench.run(&format!("e.npy {explicit} --triplets none.txt"));
     assert!(String::from_utf8_lossy(&output.stderr).contains("the file of triplets is empty"));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("e.npy: 4 items, 1 dimensions"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("e.npy: 4 items, 1 dimension"));
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn losses_without_triplets_are_explained() {
             "--labels l.txt --selection semi-hard-all --penalty hinge --margin 0",
             "empty at margin 0",
         ),
-        ("--labels one.txt", "4 meet no other class"),
+        ("--labels one.txt", "4 items without one of another class"),
         ("--labels l.txt --selection semi-hard --margin 0.5", "takes none of them"),
     ] {
         let output = bench.run(&format!("e.npy {arguments}"));
@@ -329,7 +329,7 @@ fn wrong_input_is_named() {
         ("e.npy --labels none.txt", 1, "none.txt"),
         ("e.npy --labels gap.txt", 1, "gap.txt: line 2 is empty"),
         ("none.npy --labels l.txt", 1, "none.npy"),
-        ("nan.npy --labels l.txt", 1, "nan.npy: row 1, column 0 holds NaN"),
+        ("nan.npy --labels l.txt", 1, "nan.npy: row 1: component 0 is NaN"),
         ("flat.npy --labels l.txt", 1, "flat.npy"),
         ("e.npy --labels l.txt --preset batch-hrad", 2, "batch-hard"),
         ("e.npy --labels l.txt --selection semihard", 2, "semi-hard"),

@@ -66,3 +66,25 @@ fn wrong_input_is_named() {
         assert!(!world.path("wrong.safetensors").exists());
     }
 }
+
+#[test]
+fn a_graph_for_one_item_is_used_one_by_one_and_says_so_once() {
+    let world = World::get();
+    // An input of any batch, and a `Reshape` to 1 row: `x (?×3×16×16) → [1, -1]`.
+    let graph = [
+        &b"\x08\x08\x3a\x75\x0a\x18\x0a\x04data\x0a\x02sh\x12\x03emb\"\x07Reshape\x12\x01g"[..],
+        b"*\x1a\x08\x02\x10\x07B\x02shJ\x10\x01\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"Z\"\x0a\x04data\x12\x1a\x0a\x18\x08\x01\x12\x14\x0a\x06\x12\x04None\x0a\x02\x08\x03\x0a\x02\x08\x10\x0a\x02\x08\x10",
+        b"b\x16\x0a\x03emb\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x02\x08\x01\x0a\x03\x08\x80\x06B\x04\x0a\0\x10\x0d",
+    ]
+    .concat();
+    let [onnx, out] = ["one.onnx", "one.safetensors"].map(|name| world.text(name));
+    fs::write(&onnx, graph).unwrap();
+    let arguments = ["embed", "--onnx", &onnx, &world.text("photos"), "--mean", "0,0,0", "--std"];
+    let output = common::run(&[&arguments[..], &["1,1,1", "--json", "--out", &out]].concat());
+    let told = common::stderr(&output);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(told.matches("one item at a time").count(), 1, "{told}");
+    let embedded: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&embedded["items"], &embedded["dimensions"]), (&48.into(), &768.into()));
+}

@@ -237,10 +237,91 @@ fn a_resumed_run_still_knows_where_its_model_goes() {
     let error = fail(&["train", "--resume", run], 1);
     assert!(error.contains("changed since this run began"), "{error}");
 
-    let error = fail(&["train", "--resume", run, "--steps", "9"], 2);
-    assert!(error.contains("steps"), "{error}");
+    let error = fail(&["train", "--resume", run, "--width", "9"], 2);
+    assert!(error.contains("leave --width out"), "{error}");
     let error = fail(&["train", &source, "--run", run], 1);
     assert!(error.contains("holds a run already"), "{error}");
+}
+
+#[test]
+fn a_finished_run_is_trained_further() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let train = |name: &str, steps: &str| {
+        let run = folder.path().join(name).to_str().unwrap().to_owned();
+        let more = ["--steps", steps, "--schedule", "constant", "--keep", "last", "--quiet"];
+        succeed(&[&["train", &source, "--run", &run], &more[..], &TINY[..]].concat());
+        run
+    };
+    let (whole, run) = (train("whole", "9"), train("run", "3"));
+    // Resumed as it is, it says how to continue, by a command that works.
+    let output = tercet(&["train", "--resume", &run]).output().unwrap();
+    let text = stderr(&output);
+    let command = text.rfind("tercet train --resume").map(|at| text[at..].trim()).unwrap();
+    assert!(command.ends_with("--steps 6"), "{text}");
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    let output = tercet(&words).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("6 steps instead of 3"), "{}", stderr(&output));
+    let error = fail(&["train", "--resume", &run, "--steps", "6"], 2);
+    assert!(error.contains("has made 6 steps") && error.contains("larger number"), "{error}");
+    let trained = json(&["train", "--resume", &run, "--steps", "9", "--quiet", "--json"]);
+    assert_eq!(trained["steps"], 9);
+    // A constant rate does not depend on the number of steps, so neither do the weights.
+    assert!(model(Path::new(&run)) == model(Path::new(&whole)), "the models differ");
+    // The run keeps its new number of steps.
+    fs::remove_dir_all(Path::new(&run).join("checkpoints/step-00000009")).unwrap();
+    let trained = json(&["train", "--resume", &run, "--quiet", "--json"]);
+    assert_eq!(trained["steps"], 9);
+
+    // Settings that stay are named; a new run from the model may change them.
+    let error = fail(&["train", "--resume", &run, "--learning-rate", "1e-4"], 2);
+    let command = error.rfind("tercet train").map(|at| error[at..].trim()).unwrap();
+    assert!(command.contains("--from") && command.contains("--learning-rate 0.0001"), "{error}");
+    let other = folder.path().join("other");
+    let words = command.split(' ').skip(1).chain(["--run", other.to_str().unwrap(), "--quiet"]);
+    let words: Vec<&str> = words.chain(["--steps", "2", "--batch", "3x2"]).collect();
+    succeed(&words);
+}
+
+/// Trains `steps` slow steps: at some seconds each, in chunks, with a network that has running
+/// statistics.
+fn slow(source: &str, run: &str, steps: &str) -> Vec<String> {
+    let text = format!(
+        "train {source} --run {run} --steps {steps} --batch 6x48 --size 48 --width 32 --chunk 36 \
+         --embedding-dim 8 --holdout 0.25 --encoder resnet18 --hidden 8 --checkpoint-every 1 --threads 1"
+    );
+    text.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn a_stop_during_a_long_step_leaves_a_checkpoint_within_ten_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    pictures(&data);
+    let source = format!("folder:{}", data.display());
+    let [run, whole] = ["run", "whole"].map(|name| folder.path().join(name));
+    let words = slow(&source, run.to_str().unwrap(), "2");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut child = tercet(&words).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for_checkpoint(&mut child, &run, 0);
+    // In the middle of the second step.
+    std::thread::sleep(Duration::from_millis(300));
+    let asked = Instant::now();
+    std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(text.contains("interrupted after step"), "{text}");
+    let resumed = ["train", "--resume", run.to_str().unwrap(), "--quiet"];
+    succeed(&resumed);
+    let words = slow(&source, whole.to_str().unwrap(), "2");
+    let words: Vec<&str> = words.iter().map(String::as_str).chain(["--quiet"]).collect();
+    succeed(&words);
+    assert!(model(&run) == model(&whole), "the models differ");
 }
 
 #[test]

@@ -1,30 +1,32 @@
+//! The error type of galleries.
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 
-/// Why a gallery refused or could not answer.
+/// Why a gallery refused a call or could not answer it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("{}: {source}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
-        /// What it said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// SQLite refused, for another reason than damage.
+    /// SQLite reported an error other than damage.
     #[error("{}: {source}", path.display())]
     Catalogue {
         /// The catalogue's file.
         path: PathBuf,
-        /// What it said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// There is nothing that `create` has finished.
+    /// There is no gallery, or its creation was not finished.
     #[error("{location} is no gallery: create one there first")]
     NotAGallery {
         /// Folder or address.
@@ -46,7 +48,7 @@ pub enum Error {
         /// One of the files in it.
         found: String,
     },
-    /// A file of one of the gallery's names that the gallery did not write.
+    /// A file has a name that the gallery needs, but the gallery did not write it.
     #[error(
         "{} was not written by this gallery, which needs the name: move the file elsewhere",
         path.display()
@@ -55,7 +57,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// Another gallery has taken the place of the one that was opened.
+    /// The gallery that was opened has been replaced by another one.
     #[error("the gallery at {location} was replaced by another one: open it again")]
     Replaced {
         /// Folder or address.
@@ -68,10 +70,10 @@ pub enum Error {
         location: String,
         /// Its format.
         found: i64,
-        /// The newest that is known here.
+        /// The newest format that this version can read.
         known: i64,
     },
-    /// Bytes that are not those that were written.
+    /// The bytes of a file differ from those that were written.
     #[error("{} is damaged: {what}; restore it from a copy", path.display())]
     Damaged {
         /// The file.
@@ -85,15 +87,16 @@ pub enum Error {
         /// Folder or address.
         location: String,
     },
-    /// Vectors of another length.
+    /// The vectors have another number of dimensions than the gallery.
     #[error("the gallery holds vectors of {expected} dimensions, got {got}")]
     Dimensions {
-        /// Of the gallery.
+        /// Dimensions of the gallery.
         expected: usize,
-        /// Of the vectors.
+        /// Dimensions of the vectors.
         got: usize,
     },
-    /// Vectors of another model: their distances to those of the gallery would mean nothing.
+    /// The vectors were computed by another model: distances between them and the vectors of the
+    /// gallery are meaningless.
     #[error(
         "the gallery's vectors come from the model with fingerprint `{expected}`, got `{got}`: \
          use that model, or create a gallery for this one"
@@ -104,7 +107,7 @@ pub enum Error {
         /// Fingerprint of the vectors.
         got: String,
     },
-    /// Vectors and items must pair up one to one.
+    /// The number of items differs from the number of vectors.
     #[error("expected one item for each of the {rows} vectors, got {items}")]
     ItemCount {
         /// Vectors given.
@@ -112,37 +115,38 @@ pub enum Error {
         /// Items given.
         items: usize,
     },
-    /// An id that the gallery holds already; nothing was added.
+    /// The gallery already contains this id; nothing was added.
     #[error("the gallery holds `{id}` already: replace it, or give another id; nothing was added")]
     DuplicateId {
         /// The id.
         id: String,
     },
-    /// An id that was given twice at once; nothing was done.
+    /// The same id was given twice in one call; nothing was changed.
     #[error("id `{id}` was given twice; nothing was changed")]
     RepeatedId {
         /// The id.
         id: String,
     },
-    /// An id that the gallery does not hold; nothing was done.
+    /// The gallery does not contain this id; nothing was changed.
     #[error("the gallery holds no `{id}`; nothing was changed")]
     UnknownId {
         /// The id.
         id: String,
     },
-    /// Text without which an item cannot be told apart, or that no store can hold.
+    /// A text of an item is empty although it is required, or contains a character that no store can
+    /// hold.
     #[error("the {what} of item {row} is {got:?}: expected text without the character NUL{more}")]
     Text {
         /// Which text.
         what: &'static str,
         /// The item, counted from 0.
         row: usize,
-        /// What was given.
+        /// The text that was given.
         got: String,
-        /// What else it has to be.
+        /// A further requirement, as the end of the message.
         more: &'static str,
     },
-    /// A vector of length 0 where only directions count.
+    /// A vector has length 0 although the metric depends on directions only.
     #[error("vector {row} has length 0: a gallery of {metric} distances needs a direction")]
     NoDirection {
         /// The vector, counted from 0.
@@ -150,7 +154,7 @@ pub enum Error {
         /// The gallery's metric.
         metric: tercet::Metric,
     },
-    /// Vectors that are no vectors, or a `k` of 0.
+    /// The vectors are invalid, or `k` is 0.
     #[error(transparent)]
     Vectors(#[from] tercet::Error),
     /// The index could not be built, saved or read.
@@ -158,30 +162,58 @@ pub enum Error {
     Index {
         /// Its file.
         path: PathBuf,
-        /// What usearch said.
+        /// The error of usearch.
         what: String,
     },
-    /// What this build or this kind of store leaves out.
+    /// This build lacks a cargo feature.
+    #[error("this build has no {what}: {}", tercet::FULL_BUILD)]
+    NotBuilt {
+        /// What the feature adds.
+        what: &'static str,
+    },
+    /// This kind of store does not support the operation.
     #[error("{what} needs {needs}")]
     Missing {
         /// What was asked for.
         what: &'static str,
-        /// What it needs.
+        /// What the operation needs.
         needs: &'static str,
     },
-    /// What several questions that were answered together ran into.
+    /// The error of several queries that were answered together.
     #[error(transparent)]
     Shared(#[from] Arc<Error>),
-    /// The database server refused, or could not be reached.
+    /// The address of a database cannot be used.
+    #[cfg(feature = "postgres")]
+    #[error("{location}: {reason}")]
+    Address {
+        /// The address, without user, password and options.
+        location: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database server could not be reached, or rejected the user.
+    #[cfg(feature = "postgres")]
+    #[error("cannot connect to {location}: {reason}")]
+    Connection {
+        /// The address, without user, password and options.
+        location: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The database server rejected a statement, or the connection was lost.
     #[cfg(feature = "postgres")]
     #[error("PostgreSQL: {}", postgres_message(.0))]
     Postgres(#[from] postgres::Error),
 }
 
-/// The server's own words, which its error type keeps one level down.
+/// The message of the server, which the error type contains one level down.
 #[cfg(feature = "postgres")]
-fn postgres_message(error: &postgres::Error) -> String {
+pub(crate) fn postgres_message(error: &postgres::Error) -> String {
     match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(told), _) if told.message().contains("statement timeout") => format!(
+            "{}: the address may allow more, with options=-cstatement_timeout%3D10min",
+            told.message()
+        ),
         (Some(told), _) => told.message().to_owned(),
         (None, Some(source)) => format!("{error}: {source}"),
         (None, None) => error.to_string(),
@@ -194,7 +226,7 @@ impl Error {
     }
 }
 
-/// Names the file in what the operating system says about it.
+/// Adds the path of the file to an error of the operating system.
 pub(crate) trait AtPath<T> {
     fn at(self, path: &Path) -> Result<T, Error>;
 }

@@ -1,24 +1,24 @@
-//! Which items a search may find.
+//! The filter of a search: which items it may find.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Which items may be found: those that pass every part.
+/// Which items may be found: those that satisfy every part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filter {
-    /// Those of any of these classes; of every class if empty.
+    /// Items with one of these labels; of every label if empty.
     pub labels: Vec<String>,
-    /// Those that have, for every name, any of its values.
+    /// Items that have, for each of these names, one of its values.
     pub attributes: BTreeMap<String, Values>,
-    /// But none of these ids.
+    /// Items whose ids are not among these.
     pub without: Vec<String>,
 }
 
 impl Filter {
-    /// Adds a value of an attribute: several values of one name are alternatives, several names must
-    /// all hold.
+    /// Adds a value of an attribute. Several values of one name are alternatives; the conditions of
+    /// several names must all be satisfied.
     ///
     /// ```
     /// use tercet_gallery::Filter;
@@ -33,13 +33,13 @@ impl Filter {
     }
 }
 
-/// Values of an attribute of which any will do.
+/// Values of an attribute; an item needs one of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "OneOrMany")]
 pub struct Values(Vec<String>);
 
 impl Values {
-    /// Adds a value, unless it is there.
+    /// Adds a value, unless it is present already.
     pub fn add(&mut self, value: String) {
         if !self.0.contains(&value) {
             self.0.push(value);
@@ -64,7 +64,8 @@ impl From<String> for Values {
     }
 }
 
-/// A filter may be written with a single value, as it was before there could be several.
+/// A filter may be serialised with a single value, which was the only form before several values
+/// were allowed.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {

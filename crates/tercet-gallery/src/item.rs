@@ -1,31 +1,34 @@
-//! What goes into a gallery and what comes out of it.
+//! The input and output types of a gallery.
 
 use std::collections::{BTreeMap, HashSet};
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
-use tercet::Metric;
+use tercet::open_set::GallerySize;
 use tercet::scan::Quantization;
+use tercet::{Metric, ParameterError};
 
 use crate::{Error, Filter};
 
-/// What a gallery is made for; fixed when it is created.
+/// The settings of a gallery; fixed when it is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Components of each vector.
+    /// Components D of each vector.
     pub dimensions: usize,
-    /// How far apart two vectors are. Where only directions count (cosine, normalised) vectors are
-    /// brought to unit length when they are added, and come out so.
+    /// The distance between two vectors. With a metric that depends on directions only (cosine,
+    /// normalised), vectors are scaled to unit length when they are added, and are returned in that
+    /// form.
     pub metric: Metric,
-    /// Fingerprint of the model that makes the vectors. No other model's are accepted.
+    /// Fingerprint of the model that computes the vectors. Vectors of any other model are refused.
     pub model: String,
-    /// Codes that propose candidates before the vectors decide, or an exact search over all.
+    /// The codes that propose candidates whose distances are then computed from the vectors; `None`
+    /// stores no codes.
     pub quantization: Option<Quantization>,
 }
 
 impl Settings {
-    /// Refuses vectors that another model made, of another length, or that are no vectors; returns
-    /// them as the distance sees them.
+    /// Refuses vectors of another model or of another length, and invalid ones; returns them in the
+    /// form that the metric compares: for some metrics, scaled to unit length.
     pub(crate) fn accept(&self, vectors: Vectors) -> Result<Array2<f32>, Error> {
         if vectors.model != self.model {
             return Err(Error::Model { expected: self.model.clone(), got: vectors.model.into() });
@@ -44,46 +47,46 @@ impl Settings {
     }
 }
 
-/// Vectors and the fingerprint of the model that made them, which travel together so that vectors
-/// of different models never meet.
+/// Vectors together with the fingerprint of the model that computed them, so that vectors of
+/// different models are never compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Vectors<'a> {
     /// Fingerprint of the model.
     pub model: &'a str,
-    /// N×D.
+    /// The vectors, N×D.
     pub rows: ArrayView2<'a, f32>,
 }
 
-/// A small picture of an item, as a file's bytes.
+/// A small picture of an item, as the bytes of an image file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Thumbnail {
-    /// Such as `image/webp`.
+    /// The media type, such as `image/webp`.
     pub media_type: String,
     /// The encoded picture.
     pub bytes: Vec<u8>,
 }
 
-/// What is known about a vector.
+/// The data that belong to a vector.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// Names it; unique in its gallery.
+    /// The id, unique in its gallery.
     pub id: String,
     /// Its class, if known.
     pub label: Option<String>,
-    /// More about it by name, such as `camera`.
+    /// Further data by name, such as `camera`.
     pub attributes: BTreeMap<String, String>,
-    /// How it looks. Left out where many items are listed.
+    /// The thumbnail. Left out where many items are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail: Option<Thumbnail>,
 }
 
 impl Item {
-    /// An item without anything but its id.
+    /// An item that has only an id.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), ..Self::default() }
     }
 
-    /// The same item in a class.
+    /// The same item with a label.
     pub fn labelled(self, label: impl Into<String>) -> Self {
         Self { label: Some(label.into()), ..self }
     }
@@ -95,7 +98,8 @@ impl Item {
     }
 }
 
-/// Refuses items that do not pair up with vectors or cannot be told apart.
+/// Refuses items whose number differs from that of the vectors, and items with an invalid id or
+/// text.
 pub(crate) fn check(items: &[Item], rows: usize) -> Result<(), Error> {
     if items.len() != rows {
         return Err(Error::ItemCount { rows, items: items.len() });
@@ -118,13 +122,14 @@ pub(crate) fn check(items: &[Item], rows: usize) -> Result<(), Error> {
     distinct(items.iter().map(|item| &item.id[..]))
 }
 
-/// Refuses a search for nothing.
+/// Refuses a `k` of 0.
 pub(crate) fn at_least_one(k: usize) -> Result<(), Error> {
     if k > 0 {
         return Ok(());
     }
     let got = k.to_string();
-    Err(tercet::Error::Parameter { parameter: "k", got, expected: "at least 1" }.into())
+    let expected = "at least 1".to_owned();
+    Err(tercet::Error::from(ParameterError { parameter: "k", got, expected }).into())
 }
 
 /// Refuses an id that is given twice.
@@ -138,38 +143,38 @@ pub(crate) fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Result<(), Err
     Ok(())
 }
 
-/// What to do with an id that the gallery holds already.
+/// What to do with an id that the gallery already contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Duplicates {
     /// Refuse the whole batch.
     #[default]
     Refuse,
-    /// Put the new item in the place of the old one.
+    /// Replace the old item by the new one.
     Replace,
 }
 
-/// What an addition did.
+/// The result of adding items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Added {
-    /// Items that are new.
+    /// Number of new items.
     pub added: usize,
-    /// Items that took the place of one with their id.
+    /// Number of items that replaced one of the same id.
     pub replaced: usize,
 }
 
-/// What to search for.
+/// The parameters of a search.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Search {
-    /// How many of the nearest.
+    /// How many of the nearest items to return.
     pub k: usize,
-    /// Among which items.
+    /// The items among which to search.
     pub filter: Filter,
-    /// Whether to pass over codes and index, and measure every vector.
+    /// Whether to ignore codes and index, and compute the distance to every vector.
     pub exact: bool,
 }
 
 impl Search {
-    /// The `k` nearest of all items, by whatever the gallery has to find them fast.
+    /// The `k` nearest of all items, by the fastest method that the gallery has.
     pub fn nearest(k: usize) -> Self {
         Self { k, filter: Filter::default(), exact: false }
     }
@@ -181,7 +186,7 @@ pub struct Hit {
     /// The item, without its thumbnail.
     #[serde(flatten)]
     pub item: Item,
-    /// How far it is from the query, by the gallery's metric.
+    /// Its distance from the query, by the gallery's metric.
     pub distance: f32,
 }
 
@@ -189,18 +194,19 @@ pub struct Hit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Every vector that passes the filter was measured.
+    /// The distance to every vector that passes the filter was computed.
     Exact,
-    /// Codes proposed, the vectors decided: a near item may be missed.
+    /// Codes proposed candidates, whose distances were computed from the vectors: a near item may
+    /// be missed.
     Quantized,
-    /// An HNSW graph proposed: a near item may be missed.
+    /// An HNSW graph proposed candidates: a near item may be missed.
     Hnsw,
 }
 
 /// The items found for each query, nearest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
-    /// A list for each query; at most `k` items each.
+    /// One list per query, of at most `k` items.
     pub hits: Vec<Vec<Hit>>,
     /// How they were found.
     pub method: Method,
@@ -211,7 +217,7 @@ pub struct Answer {
 pub struct Page {
     /// The items, without thumbnails.
     pub items: Vec<Item>,
-    /// Where to go on, if there are more.
+    /// Where the next page starts, if there are more items.
     pub next: Option<i64>,
 }
 
@@ -232,96 +238,109 @@ impl Default for Hnsw {
     }
 }
 
-/// An HNSW graph over a gallery and how well it finds.
+/// An HNSW graph over a gallery, with its measured recall.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Index {
-    /// Vectors in the graph. What was added later is searched exactly beside it, and so are the few
-    /// vectors that the graph does not find although they are in it.
+    /// Vectors in the graph. Vectors that were added later are searched exactly in addition to the
+    /// graph, and so are the few vectors that the graph contains but does not find.
     pub rows: u64,
-    /// Share of the ten nearest that it finds, over a sample of the gallery's own vectors moved
-    /// aside a little.
+    /// Recall at 10: the share of the ten nearest that the graph finds, averaged over a sample of
+    /// the gallery's own vectors, each moved a little.
     pub recall_at_10: f64,
-    /// Queries of that sample.
+    /// Number of queries in that sample.
     pub sample: usize,
-    /// What building took.
+    /// Seconds that the construction took.
     pub seconds: f64,
 }
 
-/// How well the codes of a quantised gallery find.
+/// The measured recall of the codes of a quantised gallery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CodeRecall {
-    /// Items in the gallery when it was measured.
+    /// Items in the gallery at the time of the measurement.
     pub rows: u64,
-    /// Share of the ten nearest that are found: the lower of two, over vectors of the gallery as
-    /// they are, and over vectors moved aside a little.
+    /// Recall at 10: the share of the ten nearest that are found. It is the lower of two figures:
+    /// over vectors of the gallery, and over vectors that were moved a little.
     pub recall_at_10: f64,
-    /// Queries of both samples.
+    /// Number of queries in both samples together.
     pub sample: usize,
-    /// Rows that the codes propose for the ten nearest: as many as it took to find nearly all.
+    /// Number of rows that the codes propose for the ten nearest: large enough to find nearly all
+    /// of them.
     pub candidates: usize,
-    /// What measuring took.
+    /// Seconds that the measurement took.
     pub seconds: f64,
 }
 
-/// A copy that was made of a gallery.
+/// A backup of a gallery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BackedUp {
     /// Items in the copy.
     pub items: u64,
     /// Bytes of its files.
     pub bytes: u64,
-    /// The change of the gallery that the copy holds.
+    /// The generation of the gallery that the copy contains.
     pub generation: i64,
 }
 
-/// A gallery in numbers.
+/// Counts, sizes and settings of a gallery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Info {
     /// Folder or address, without a password.
     pub location: String,
-    /// What it is made for.
+    /// The settings with which it was created.
     #[serde(flatten)]
     pub settings: Settings,
-    /// Whether it holds the file of its model.
+    /// Whether it contains the file of its model.
     pub has_model: bool,
-    /// Items in it.
+    /// Number of items.
     pub items: u64,
-    /// Vectors that were removed and still take room until the gallery is compacted.
+    /// Vectors that were removed and still use space until the gallery is compacted.
     pub removed: u64,
-    /// Classes and how many items each has, by name; items without a label are not among them.
+    /// The number of items of each class, by label; items without a label are not counted.
     pub labels: BTreeMap<String, u64>,
-    /// Bytes on disk, with those of the log.
+    /// Bytes on disk, including the log.
     pub bytes: u64,
-    /// Bytes of the catalogue's write-ahead log: changes that are not yet copied into the catalogue.
+    /// Bytes of the catalogue's write-ahead log: changes that have not yet been copied into the
+    /// catalogue.
     pub log_bytes: u64,
-    /// A random name of this gallery, by which it differs from any other that takes its place; none
-    /// in a gallery that an older version made and no newer one has changed.
+    /// A random id, which distinguishes this gallery from any other that replaces it; `None` in a
+    /// gallery that an older version created and no newer version has changed.
     pub id: Option<String>,
-    /// Differs after every change, and from every other gallery's: for caches. Opaque.
+    /// An opaque text that differs after every change, and from the version of every other gallery:
+    /// a key for caches.
     pub version: String,
-    /// Counts the changes.
+    /// The number of changes.
     pub generation: i64,
     /// Its HNSW graph, if it has one.
     pub index: Option<Index>,
-    /// How well its codes find, if it is quantised and this was measured.
+    /// The recall of its codes, if it is quantised and this was measured.
     pub codes: Option<CodeRecall>,
 }
 
-/// What compaction did.
+impl Info {
+    /// The size of the gallery, for the expected values of a search. An item without a label counts
+    /// as a class of its own.
+    pub fn size(&self) -> GallerySize {
+        let labelled: u64 = self.labels.values().sum();
+        let classes = self.labels.len() as u64 + self.items.saturating_sub(labelled);
+        GallerySize { items: self.items, classes }
+    }
+}
+
+/// The result of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Compacted {
-    /// Removed vectors whose room was given back.
+    /// Removed vectors whose space was freed.
     pub rows: u64,
     /// Bytes that were freed.
     pub bytes: u64,
 }
 
-/// What was checked and found whole.
+/// The result of a verification without errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// Vectors, with those that were removed and still take room.
+    /// Vectors, including those that were removed and still use space.
     pub rows: u64,
-    /// Items.
+    /// Number of items.
     pub items: u64,
     /// Bytes of vectors that were read.
     pub bytes: u64,

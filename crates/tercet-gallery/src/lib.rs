@@ -1,7 +1,7 @@
-//! A persistent store of embeddings: ids, labels, thumbnails, the fingerprint of the model that
-//! made them, and the nearest of them to any other vector.
+//! A persistent store of embeddings: ids, labels, thumbnails and the fingerprint of the model that
+//! computed the vectors, with a search for the nearest neighbours of any other vector.
 //!
-//! There are two nouns. A [`Writer`] changes a gallery, a [`Reader`] answers questions about it:
+//! There are two roles. A [`Writer`] changes a gallery, a [`Reader`] answers queries about it:
 //!
 //! ```
 //! use ndarray::array;
@@ -50,30 +50,33 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is promised
-//! - **Exact**, unless asked otherwise: [`tercet::scan`] measures every vector. Codes
-//!   ([`Settings::quantization`]) and an HNSW graph ([`WriteGallery::build_index`]) measure fewer;
-//!   [`Answer::method`] says which it was, and [`Search::exact`] passes them over. How many of the
+//! # Guarantees
+//! - **Exact** by default: [`tercet::scan`] computes the distance to every vector. Codes
+//!   ([`Settings::quantization`]) and an HNSW graph ([`WriteGallery::build_index`]) compute fewer
+//!   distances; [`Answer::method`] says which method was used, and [`Search::exact`] switches both
+//!   off. The share of the nearest neighbours that they find is measured ([`Info::codes`],
+//!   [`Info::index`]).
 //!   nearest they find is measured ([`Info::codes`], [`Info::index`]).
-//! - **Safe**: what a call has acknowledged survives a kill at any moment and a loss of power, and a
-//!   gallery always opens. What was not acknowledged is there as a whole or not at all.
-//! - **Checked**: vectors, items, thumbnails and graphs have checksums. A file that is not what was
-//!   written is an [`Error::Damaged`] that names it: when a reader opens the gallery, when it meets
-//!   an item, or when [`ReadGallery::verify`] reads everything.
+//! - **Safe**: a change whose call has returned survives a kill at any moment and a loss of power,
+//!   and a gallery can always be opened. A change whose call has not returned is there as a whole
+//!   or not at all.
+//! - **Checked**: vectors, items, thumbnails and graphs have checksums. A file that differs from
+//!   what was written is reported as an [`Error::Damaged`] that names it: when a reader opens the
+//!   gallery, when it reads an item, or when [`ReadGallery::verify`] reads everything.
 //! - **Many readers, one writer**, in any number of processes on one machine. A second writer is
 //!   [refused](Error::Locked).
-//! - **Recognised**: a gallery has a random [name](Info::id). A reader whose gallery is deleted and
-//!   created again, or restored from a copy, sees the new one when it is refreshed.
-//! - **Forgetting**: what was removed cannot be read from the gallery's files after
+//! - **Identified**: a gallery has a random [id](Info::id). A reader whose gallery is deleted and
+//!   created again, or restored from a copy, uses the new one after it is refreshed.
+//! - **Erasing**: removed items cannot be recovered from the gallery's files after
 //!   [`WriteGallery::compact`].
 //!
 //! # Kinds of store
-//! [`create`], [`writer`] and [`reader`] choose by location, and [`ReadGallery`] and
-//! [`WriteGallery`] are the same for each: a folder, or with the feature `postgres` a
-//! `postgres://` address of a PostgreSQL-compatible database with pgvector, for what one machine
-//! cannot hold.
+//! [`create`], [`writer`] and [`reader`] choose by location, and all kinds implement
+//! [`ReadGallery`] and [`WriteGallery`]: a folder, or with the feature `postgres` a `postgres://`
+//! address of a PostgreSQL-compatible database with pgvector, for galleries that are too large for
+//! one machine.
 //!
-//! A folder must lie on a local disk: SQLite's write-ahead log and file locks need one.
+//! A folder must be on a local disk: SQLite's write-ahead log and file locks need one.
 
 mod error;
 mod filter;
@@ -81,6 +84,7 @@ mod folder;
 mod item;
 #[cfg(feature = "postgres")]
 mod postgresql;
+pub mod sample;
 mod store;
 
 pub use error::Error;
@@ -95,12 +99,13 @@ pub use postgresql::{PostgresReader, PostgresWriter};
 pub use store::{ReadGallery, WriteGallery};
 pub use tercet::scan::Quantization;
 
-/// Whether a location is a database's address and not a folder.
+/// Whether a location is the address of a database, and not a folder.
 pub fn is_database(location: &str) -> bool {
     location.starts_with("postgres://") || location.starts_with("postgresql://")
 }
 
-/// A location as it may be shown and logged: an address without user, password and options.
+/// A location in the form that may be printed and logged: an address without user, password and
+/// options.
 ///
 /// ```
 /// use tercet_gallery::shown;
@@ -117,10 +122,11 @@ pub fn shown(location: &str) -> String {
     format!("{scheme}://{rest}")
 }
 
-/// Makes an empty gallery in a folder or a database, ready to be written.
+/// Creates an empty gallery in a folder or a database and opens it for writing.
 ///
 /// # Errors
-/// There is one already; a location that cannot be written; a database in a build without it.
+/// There is a gallery already; the location cannot be written; a database in a build without the
+/// feature `postgres`.
 pub fn create(location: &str, settings: Settings) -> Result<Box<dyn WriteGallery>, Error> {
     if is_database(location) {
         #[cfg(feature = "postgres")]
@@ -131,12 +137,12 @@ pub fn create(location: &str, settings: Settings) -> Result<Box<dyn WriteGallery
     Ok(Box::new(Writer::create(location, settings)?))
 }
 
-/// As [`create`], with the file of the model that makes the vectors; see
-/// [`WriteGallery::keep_model`]. A gallery in a folder has the model from its first moment: one that
-/// is stopped before can be created again.
+/// Like [`create`], and also stores the file of the model that computes the vectors; see
+/// [`WriteGallery::keep_model`]. A gallery in a folder contains the model from its first moment: if
+/// the process is stopped before, the gallery can be created again.
 ///
 /// # Errors
-/// As [`create`].
+/// Those of [`create`].
 pub fn create_with_model(
     location: &str,
     settings: Settings,
@@ -153,7 +159,8 @@ pub fn create_with_model(
 /// Opens the gallery at a location to change it.
 ///
 /// # Errors
-/// There is none; it is being written; a newer format; damage; a database in a build without it.
+/// There is no gallery; another process is writing it; a newer format; damage; a database in a
+/// build without the feature `postgres`.
 pub fn writer(location: &str) -> Result<Box<dyn WriteGallery>, Error> {
     if is_database(location) {
         #[cfg(feature = "postgres")]
@@ -167,7 +174,8 @@ pub fn writer(location: &str) -> Result<Box<dyn WriteGallery>, Error> {
 /// Opens the gallery at a location to read it.
 ///
 /// # Errors
-/// There is none; a newer format; damage; a database in a build without it.
+/// There is no gallery; a newer format; damage; a database in a build without the feature
+/// `postgres`.
 pub fn reader(location: &str) -> Result<Box<dyn ReadGallery>, Error> {
     if is_database(location) {
         #[cfg(feature = "postgres")]
@@ -179,10 +187,12 @@ pub fn reader(location: &str) -> Result<Box<dyn ReadGallery>, Error> {
 }
 
 #[cfg(not(feature = "postgres"))]
-const NO_DATABASE: Error = Error::Missing {
-    what: "a gallery in a database",
-    needs: "a build with the feature `postgres`",
-};
+const NO_DATABASE: Error = Error::NotBuilt { what: "galleries in PostgreSQL" };
+
+/// The example of the README is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! The two interfaces that every kind of gallery has.
+//! The two interfaces that every kind of gallery implements.
 
 use std::path::Path;
 
@@ -9,81 +9,85 @@ use crate::{
     Page, Search, Settings, Vectors, Verified,
 };
 
-/// Answers questions about a gallery, from many threads at once.
+/// Answers queries about a gallery, from many threads at once.
 pub trait ReadGallery: Send + Sync {
-    /// The gallery in numbers.
+    /// Counts, sizes and settings of the gallery.
     ///
     /// # Errors
     /// The store cannot be read.
     fn info(&self) -> Result<Info, Error>;
 
-    /// What the gallery is made for; known without reading.
+    /// The settings with which the gallery was created; nothing is read from the store.
     fn settings(&self) -> &Settings;
 
-    /// Sees what was written since; returns whether there was anything.
+    /// Makes the changes visible that were written since the last refresh; returns whether there
+    /// were any.
     ///
     /// # Errors
     /// The store cannot be read, or is damaged.
     fn refresh(&self) -> Result<bool, Error>;
 
-    /// The nearest items of each of the vectors.
+    /// The nearest items of each query vector.
     ///
     /// # Errors
-    /// Vectors of another model, of other dimensions or not finite; `k` = 0; an unreadable store.
+    /// Vectors of another model, of other dimensions or not finite; `k` = 0; the store cannot be
+    /// read.
     fn search(&self, queries: Vectors, search: &Search) -> Result<Answer, Error>;
 
-    /// An item with its thumbnail, or none of that id.
+    /// The item of an id, with its thumbnail; `None` if the gallery does not contain it.
     ///
     /// # Errors
     /// The store cannot be read.
     fn item(&self, id: &str) -> Result<Option<Item>, Error>;
 
-    /// At most `limit` items, without thumbnails: the first ones, or those from
-    /// [`Page::next`] on.
+    /// At most `limit` items, without thumbnails: the first ones, or those that start at the value
+    /// of [`Page::next`].
     ///
     /// # Errors
     /// The store cannot be read.
     fn items(&self, from: Option<i64>, limit: usize) -> Result<Page, Error>;
 
-    /// The vectors of items, a row each: N×D.
+    /// The vectors of some items, one per row: N×D.
     ///
     /// # Errors
-    /// An id that the gallery does not hold; the store cannot be read.
+    /// The gallery does not contain an id; the store cannot be read.
     fn vectors(&self, ids: &[&str]) -> Result<Array2<f32>, Error>;
 
-    /// The file of the model that makes the vectors, if the gallery was given it
-    /// [to keep](WriteGallery::keep_model).
+    /// The file of the model that computes the vectors, if it was
+    /// [stored](WriteGallery::keep_model).
     ///
     /// # Errors
-    /// The store cannot be read, or the file is not what was written.
+    /// The store cannot be read, or the file differs from what was written.
     fn model(&self) -> Result<Option<Vec<u8>>, Error>;
 
     /// Reads everything and compares it with its checksums.
     ///
     /// # Errors
-    /// [`Error::Damaged`] names the first file that is not what was written.
+    /// [`Error::Damaged`] names the first file that differs from what was written.
     fn verify(&self) -> Result<Verified, Error>;
 
-    /// Copies the gallery as it is now into a folder that is new or empty, while others read and
-    /// write it. The copy is a gallery once the call returns; a copy that was stopped is none, and
-    /// can be made again.
+    /// Copies the current state of the gallery into a folder that is new or empty, while others
+    /// read and write the gallery. The copy is a gallery once the call has returned; a copy that
+    /// was interrupted is not one, and can be made again.
     ///
     /// # Errors
-    /// A folder that is not empty or cannot be written; damage; a store that has other means.
+    /// The folder is not empty or cannot be written; damage; a kind of store that is backed up by
+    /// other means.
     fn back_up(&self, to: &Path) -> Result<BackedUp, Error>;
 }
 
-/// Changes a gallery. When a call returns, its change is on disk; a call that fails, or is killed,
-/// has changed nothing.
+/// Changes a gallery. When a call returns, its change is on disk; a call that fails has changed
+/// nothing, and one that is killed has changed nothing or everything.
 pub trait WriteGallery: Send {
-    /// What the gallery is made for.
+    /// The settings with which the gallery was created.
     fn settings(&self) -> &Settings;
 
-    /// Adds items with their vectors, all or none.
+    /// Adds items with their vectors: all of them or none.
     ///
     /// # Errors
-    /// Vectors of another model, of other dimensions or not finite; items that do not pair up;
-    /// an id given twice, or, unless it replaces, held already; a store that cannot be written.
+    /// Vectors of another model, of other dimensions or not finite; another number of items than of
+    /// vectors; an id given twice or, with [`Duplicates::Refuse`], an id that the gallery already
+    /// contains; the store cannot be written.
     fn add(
         &mut self,
         vectors: Vectors,
@@ -91,45 +95,46 @@ pub trait WriteGallery: Send {
         duplicates: Duplicates,
     ) -> Result<Added, Error>;
 
-    /// Removes items, all or none.
+    /// Removes items: all of them or none.
     ///
     /// # Errors
-    /// An id that the gallery does not hold, or given twice; a store that cannot be written.
+    /// An id that the gallery does not contain, or that was given twice; the store cannot be
+    /// written.
     fn remove(&mut self, ids: &[&str]) -> Result<(), Error>;
 
-    /// Builds an HNSW graph over all items, in place of an older one, and measures it.
+    /// Builds an HNSW graph over all items, which replaces an older one, and measures its recall.
     ///
     /// # Errors
-    /// A build without it; a store that cannot be read or written.
+    /// A build without HNSW; the store cannot be read or written.
     fn build_index(&mut self, options: Hnsw) -> Result<Index, Error>;
 
-    /// Keeps the file of the model that makes the vectors, so that the gallery alone is enough to
-    /// search it for something new. The caller has seen that it is the model of the
-    /// [fingerprint](Settings::model): the gallery knows bytes only.
+    /// Stores the file of the model that computes the vectors, so that the gallery alone is enough
+    /// to embed new queries. The caller has checked that the file is the model of the
+    /// [fingerprint](Settings::model): the gallery does not interpret its bytes.
     ///
     /// # Errors
-    /// A store that cannot be written.
+    /// The store cannot be written.
     fn keep_model(&mut self, file: &[u8]) -> Result<(), Error>;
 
-    /// Measures how many of the nearest the codes of a quantised gallery find, and lets them propose
-    /// as many candidates as it takes; does nothing where there are no codes. Worth doing after the
-    /// gallery has grown much.
+    /// Measures the recall of the codes of a quantised gallery, and sets how many candidates searches
+    /// use, so that they find nearly all of the nearest; does nothing where there are no codes. Call
+    /// it again after the gallery has grown a lot.
     ///
     /// # Errors
-    /// A store that cannot be read or written.
+    /// The store cannot be read or written.
     fn measure_codes(&mut self) -> Result<Option<CodeRecall>, Error>;
 
-    /// Gives back the room of removed items, and overwrites what is left of them.
+    /// Frees the space of removed items, and overwrites their data.
     ///
     /// # Errors
-    /// A store that cannot be read or written, or is damaged.
+    /// The store cannot be read or written, or is damaged.
     fn compact(&mut self) -> Result<Compacted, Error>;
 
-    /// Empties a log that still holds what was removed, as [`remove`](Self::remove) and
-    /// [`compact`](Self::compact) try to do. Returns false while a reader needs the log: until it is
-    /// [refreshed](ReadGallery::refresh).
+    /// Empties a write-ahead log that still contains removed data, as [`remove`](Self::remove) and
+    /// [`compact`](Self::compact) try to do. Returns false while a reader needs the log, which is
+    /// until that reader is [refreshed](ReadGallery::refresh).
     ///
     /// # Errors
-    /// A store that cannot be written.
+    /// The store cannot be written.
     fn empty_log(&mut self) -> Result<bool, Error>;
 }

@@ -1,70 +1,53 @@
-//! The encoder of an ONNX file, in the place of a model.
+//! The encoder of an ONNX file, which is used in the same way as a model.
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use ndarray::Array2;
 use prost::Message;
-use tercet_train::data::{DataError, Examples, Fit, Input, Preprocessing, Standardization};
+use tercet::ParameterError;
+use tercet_train::data::{DataError, Examples, Input, Preprocessing, Standardization};
 use tercet_train::files::FileError;
 use tercet_train::fingerprint::Fingerprint;
-use tercet_train::model::{ModelCard, ModelError, embed_with, normalize_rows};
+use tercet_train::model::{ModelCard, ModelError, embed_with};
 use tercet_train::onnx::CARD;
 use tercet_train::pretrained;
+use tercet_train::reading;
 use tercet_train::trainer::ImageSize;
 use tercet_train::views::Views;
 use tract_onnx::pb::ModelProto;
 
 use crate::input::{Item, Refusal, Seen};
 use crate::network::Network;
-use crate::{Layout, OnnxError};
+use crate::{Layout, OnnxError, OnnxOptions};
 
-/// Items that pass through a network at once, where the file leaves that open.
+/// The batch size, if the file does not set one.
 const BATCH: usize = 8;
 
-/// How to use a file that does not say so itself. Files of `tercet export` do, and take only
-/// `normalize`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct OnnxOptions {
-    /// Height and width of images, where the file takes any.
-    pub size: Option<ImageSize>,
-    /// How images of another shape are fitted in. Default `crop`.
-    pub fit: Option<Fit>,
-    /// Subtracted from each channel, whose values are between 0 and 1. Default: ImageNet's for three
-    /// channels, 0 for one.
-    pub mean: Option<Vec<f32>>,
-    /// Each channel is divided by this afterwards. Default: ImageNet's for three channels, 1 for one.
-    pub std: Option<Vec<f32>>,
-    /// The order of the axes, where the file does not tell.
-    pub layout: Option<Layout>,
-    /// The output that holds the embeddings. Default: the first.
-    pub output: Option<String>,
-    /// L2-normalise the embeddings. Default no.
-    pub normalize: bool,
-}
-
-/// A network in an ONNX file that turns images or vectors into embeddings.
+/// A network in an ONNX file that computes embeddings of images or vectors.
 #[derive(Debug)]
 pub struct OnnxEncoder {
     network: Network,
     seen: Seen,
     input: Input,
     normalize: bool,
-    /// What a file of `tercet export` says of itself.
+    /// The model card, which files of `tercet export` contain.
     pub card: Option<ModelCard>,
-    /// Stable hash of the file's bytes and of the options.
+    /// The batch size, if the file accepts any but its graph works for this one only. The caller
+    /// should report it, because it is slower.
+    pub fixed_batch: Option<usize>,
+    /// A stable hash of the file's bytes and of the options.
     pub fingerprint: String,
 }
 
 impl OnnxEncoder {
-    /// Reads a file and makes it ready to run.
+    /// Reads a file and prepares it for inference.
     ///
     /// # Errors
-    /// A file that is missing, no ONNX, no encoder of images or vectors, or has operations that cannot
-    /// be run; options that contradict it or are missing.
+    /// The file is missing, is not ONNX, is not an encoder of images or vectors, or contains
+    /// operations that cannot be run; an option contradicts the file or is missing.
     pub fn load(path: &Path, options: &OnnxOptions) -> Result<Self, OnnxError> {
-        let bytes = fs::read(path).map_err(|source| FileError {
+        let bytes = reading::read(path).map_err(|source| FileError {
             action: "read the encoder",
             path: path.to_owned(),
             source,
@@ -80,18 +63,16 @@ impl OnnxEncoder {
         let seen =
             Seen::of(graph, options.size, options.layout).map_err(|refusal| match refusal {
                 Refusal::File(reason) => unusable(reason),
-                Refusal::Option { option, got, expected } => {
-                    OnnxError::Option { option, got, expected }
-                }
+                Refusal::Option(error) => OnnxError::Option(error),
             })?;
         if let Some(name) = &options.output {
             let names: Vec<_> = graph.output.iter().map(|output| &*output.name).collect();
             if !names.contains(&&**name) {
-                return Err(OnnxError::Option {
-                    option: "output",
+                return Err(OnnxError::Option(ParameterError {
+                    parameter: "output",
                     got: format!("`{name}`"),
                     expected: format!("one of {}", names.join(", ")),
-                });
+                }));
             }
         }
         let card = card(&proto).map_err(unusable)?;
@@ -102,9 +83,12 @@ impl OnnxEncoder {
             }
             None => prepared(&seen, options)?,
         };
-        let shape = seen.shape(seen.batch.unwrap_or(BATCH));
         let network =
-            Network::new(&proto, path, shape, options.output.as_deref()).map_err(unusable)?;
+            |batch| Network::new(&proto, path, seen.shape(batch), options.output.as_deref());
+        let (network, fixed_batch) = match seen.batch {
+            Some(batch) => (network(batch).map_err(unusable)?, None),
+            None => any_batch(network).map_err(unusable)?,
+        };
 
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);
@@ -116,11 +100,12 @@ impl OnnxEncoder {
             input,
             normalize: options.normalize,
             card,
+            fixed_batch,
             fingerprint: hash.hex(),
         })
     }
 
-    /// How an item becomes the network's input.
+    /// The preprocessing of an item.
     pub fn input(&self) -> &Input {
         &self.input
     }
@@ -136,10 +121,11 @@ impl OnnxEncoder {
     /// - examples: prepared with [`Views::input`] of [`input`](Self::input)
     /// - result: N×D
     ///
-    /// `progress` hears how many are done and may break off.
+    /// `progress` receives the number of items that are done, and may stop the computation.
     ///
     /// # Errors
-    /// As [`Model::embed`](tercet_train::Model::embed), and an output that is not a row for each item.
+    /// Those of [`Model::embed`](tercet_train::Model::embed), and an output without one row per
+    /// item.
     ///
     /// # Panics
     /// If the images are smaller than the network's input.
@@ -152,14 +138,11 @@ impl OnnxEncoder {
     ) -> Result<Array2<f32>, ModelError> {
         let forward = |values: Vec<f32>, _| self.forward(values).map_err(ModelError::Embed);
         let shape = self.input.shape();
-        let mut embeddings = embed_with(&forward, shape, examples, items, views, progress)?;
-        if self.is_normalized() {
-            normalize_rows(&mut embeddings);
-        }
-        Ok(embeddings)
+        let normalize = self.is_normalized();
+        embed_with(&forward, shape, examples, items, views, normalize, progress)
     }
 
-    /// The rows of items, whose images are N×C×H×W.
+    /// The embeddings of items, one row each; images are N×C×H×W.
     fn forward(&self, values: Vec<f32>) -> Result<Vec<f32>, String> {
         match self.seen.item {
             Item::Image { layout: Layout::Nhwc, channels, size: ImageSize { height, width } } => {
@@ -171,7 +154,30 @@ impl OnnxEncoder {
     }
 }
 
-/// N×C×H×W to N×H×W×C.
+/// A network that accepts a batch of any size, or the one batch size that its graph supports
+/// although its input accepts any: exporters often fix a batch of 1 in a `Reshape`. If neither
+/// works, the error is the one of the default batch size.
+fn any_batch(
+    network: impl Fn(usize) -> Result<Network, String>,
+) -> Result<(Network, Option<usize>), String> {
+    let usual = network(BATCH);
+    let rows = match &usual {
+        Ok(network) => network.rows(),
+        Err(_) => Err(1),
+    };
+    let Err(rows) = rows else { return usual.map(|network| (network, None)) };
+    for batch in [rows, 1] {
+        if (1..BATCH).contains(&batch)
+            && let Ok(network) = network(batch)
+            && network.rows().is_ok()
+        {
+            return Ok((network, Some(batch)));
+        }
+    }
+    usual.map(|network| (network, None))
+}
+
+/// Converts N×C×H×W to N×H×W×C.
 fn channels_last(images: &[f32], channels: usize, plane: usize) -> Vec<f32> {
     images
         .chunks_exact(channels * plane)
@@ -179,7 +185,7 @@ fn channels_last(images: &[f32], channels: usize, plane: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The card that `tercet export` puts into the metadata.
+/// The model card that `tercet export` writes into the metadata.
 fn card(proto: &ModelProto) -> Result<Option<ModelCard>, String> {
     let Some(entry) = proto.metadata_props.iter().find(|entry| entry.key == CARD) else {
         return Ok(None);
@@ -188,8 +194,8 @@ fn card(proto: &ModelProto) -> Result<Option<ModelCard>, String> {
     ModelCard::from_json(&entry.value).map(Some).map_err(bad)
 }
 
-/// The input of an exported graph, which standardises by itself: it takes pixels and vectors as they
-/// are.
+/// The input of a graph of `tercet export`. The graph standardises its input, so it receives pixels
+/// and vectors without standardisation.
 fn standardized_inside(prepared: &Input, options: &OnnxOptions) -> Result<Input, OnnxError> {
     refuse_given(options, "none: the file says how items are prepared; leave it out")?;
     Ok(match prepared {
@@ -202,7 +208,7 @@ fn standardized_inside(prepared: &Input, options: &OnnxOptions) -> Result<Input,
     })
 }
 
-/// The input of a graph that says no more than its shape.
+/// The input of any other graph, of which only the shape is known.
 fn prepared(seen: &Seen, options: &OnnxOptions) -> Result<Input, OnnxError> {
     let (channels, size) = match seen.item {
         Item::Image { channels, size, .. } => (channels as u32, size),
@@ -222,19 +228,17 @@ fn prepared(seen: &Seen, options: &OnnxOptions) -> Result<Input, OnnxError> {
         ..Preprocessing::new(size.width, size.height, channels)
     };
     preprocessing.check().map_err(|error| match error {
-        DataError::Parameter { parameter, got, expected } => {
-            OnnxError::Option { option: parameter, got, expected }
-        }
-        error => OnnxError::Option {
-            option: "size",
+        DataError::Parameter(error) => OnnxError::Option(error),
+        error => OnnxError::Option(ParameterError {
+            parameter: "size",
             got: error.to_string(),
             expected: "an image".to_owned(),
-        },
+        }),
     })?;
     Ok(Input::Images(preprocessing))
 }
 
-/// Refuses options that say how images are prepared.
+/// Refuses options for the preprocessing of images.
 fn refuse_given(options: &OnnxOptions, expected: &str) -> Result<(), OnnxError> {
     let given = [
         ("fit", options.fit.is_some()),
@@ -242,11 +246,11 @@ fn refuse_given(options: &OnnxOptions, expected: &str) -> Result<(), OnnxError> 
         ("std", options.std.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(OnnxError::Option {
-            option,
+        Some((option, _)) => Err(OnnxError::Option(ParameterError {
+            parameter: option,
             got: "given".to_owned(),
             expected: expected.to_owned(),
-        }),
+        })),
         None => Ok(()),
     }
 }

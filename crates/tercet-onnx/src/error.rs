@@ -1,29 +1,31 @@
+//! The error type of ONNX encoders.
+
 use std::path::PathBuf;
 
+use tercet::ParameterError;
 use tercet_train::files::FileError;
 
 /// Why an ONNX file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is no ONNX, or no encoder that can be run.
+    /// The file is not ONNX, or not an encoder that can be run.
     #[error("{} cannot embed: {reason}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is in the way.
+        /// The reason.
         reason: String,
     },
-    /// An option contradicts the file, or is missing.
-    #[error("{option} is {got}: expected {expected}")]
-    Option {
-        /// Its name.
-        option: &'static str,
-        /// What was given.
-        got: String,
-        /// What would do.
-        expected: String,
+    /// This build cannot run ONNX files.
+    #[error("{}: this build has no ONNX: {}", path.display(), tercet::FULL_BUILD)]
+    NotBuilt {
+        /// The file.
+        path: PathBuf,
     },
+    /// An option contradicts the file, or is missing.
+    #[error(transparent)]
+    Option(#[from] ParameterError),
 }

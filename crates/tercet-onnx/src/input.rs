@@ -1,8 +1,8 @@
-//! What a network in an ONNX file wants to see.
+//! Reads the shape of a network's input from an ONNX file.
 
 use std::fmt;
-use std::str::FromStr;
 
+use tercet::ParameterError;
 use tercet_train::data::Input;
 use tercet_train::trainer::ImageSize;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -10,20 +10,13 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue;
 use tract_onnx::pb::type_proto::Value::TensorType;
 use tract_onnx::pb::{GraphProto, ValueInfoProto};
 
-/// Items at once that a file may insist on: a batch is filled up to it.
+use crate::Layout;
+
+/// The largest batch size that a file may require; smaller batches are padded to the required size.
 const MOST: usize = 1024;
 
-/// The order of the axes of a batch of images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// N×C×H×W, as PyTorch writes.
-    Nchw,
-    /// N×H×W×C, as TensorFlow writes.
-    Nhwc,
-}
-
 impl Layout {
-    /// Where channels, rows and columns lie.
+    /// The axes of channels, rows and columns.
     fn axes(self) -> [usize; 3] {
         match self {
             Self::Nchw => [1, 2, 3],
@@ -32,19 +25,8 @@ impl Layout {
     }
 }
 
-impl FromStr for Layout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "nchw" => Ok(Self::Nchw),
-            "nhwc" => Ok(Self::Nhwc),
-            _ => Err("expected nchw or nhwc".to_owned()),
-        }
-    }
-}
-
-/// The items that enter a network, and how many at once; none where any number will do.
+/// The items that a network accepts, and the required batch size; `None` if any batch size is
+/// accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) batch: Option<usize>,
@@ -57,17 +39,17 @@ pub(crate) enum Item {
     Vector { dimensions: usize },
 }
 
-/// Why an input does not do.
+/// Why an input cannot be used.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
     /// The file is no encoder of images or vectors.
     File(String),
-    /// An option contradicts it, or is missing.
-    Option { option: &'static str, got: String, expected: String },
+    /// An option contradicts the file, or is missing.
+    Option(ParameterError),
 }
 
 impl Seen {
-    /// Reads a graph's input; `size` and `layout` tell what the file does not.
+    /// Reads the input of a graph; `size` and `layout` are used where the file leaves them open.
     pub(crate) fn of(
         graph: &GraphProto,
         size: Option<ImageSize>,
@@ -102,7 +84,7 @@ impl Seen {
         }
     }
 
-    /// Checks that items prepared in this way enter the network.
+    /// Checks that items after this preprocessing have the shape of the network's input.
     pub(crate) fn must_be(&self, prepared: &Input) -> Result<(), String> {
         let taken = self.item.sides();
         let expected = match prepared {
@@ -120,7 +102,7 @@ impl Seen {
         Err(format!("it takes items of {taken}, its metadata prepares {expected}"))
     }
 
-    /// The shape of a batch.
+    /// The shape of a batch of this many items.
     pub(crate) fn shape(&self, batch: usize) -> Vec<usize> {
         match self.item {
             Item::Image { layout: Layout::Nhwc, channels, size: ImageSize { height, width } } => {
@@ -132,7 +114,7 @@ impl Seen {
 }
 
 impl Item {
-    /// C×H×W or D.
+    /// The shape of one item: C×H×W or D.
     fn sides(self) -> Vec<usize> {
         match self {
             Self::Image { channels, size: ImageSize { height, width }, .. } => {
@@ -143,7 +125,7 @@ impl Item {
     }
 }
 
-/// An input as the file tells it; sides that may have any length are none.
+/// An input as the file describes it; the length of an axis is `None` if it may have any.
 struct Told<'a> {
     name: &'a str,
     kind: i32,
@@ -172,11 +154,11 @@ impl<'a> Told<'a> {
             None if coloured(1) => Layout::Nchw,
             None if coloured(3) => Layout::Nhwc,
             None if self.sides[1].is_none() || self.sides[3].is_none() => {
-                return Err(Refusal::Option {
-                    option: "layout",
+                return Err(Refusal::Option(ParameterError {
+                    parameter: "layout",
                     got: format!("not given, and {self} does not tell"),
                     expected: "nchw or nhwc".to_owned(),
-                });
+                }));
             }
             None => return Err(self.refuse("images of 1 or 3 channels")),
         };
@@ -195,16 +177,16 @@ impl<'a> Told<'a> {
                 (Some(side), None) => Ok(side),
                 (None, Some(asked)) => Ok(asked),
                 (Some(side), Some(asked)) if side == asked => Ok(side),
-                (None, None) => Err(Refusal::Option {
-                    option: "size",
+                (None, None) => Err(Refusal::Option(ParameterError {
+                    parameter: "size",
                     got: format!("not given, and {self} takes any"),
                     expected: "HEIGHTxWIDTH in pixels, as the encoder was trained with".to_owned(),
-                }),
-                (Some(_), Some(_)) => Err(Refusal::Option {
-                    option: "size",
+                })),
+                (Some(_), Some(_)) => Err(Refusal::Option(ParameterError {
+                    parameter: "size",
                     got: size.map_or_else(String::new, |size| size.to_string()),
                     expected: format!("that of {self}; leave it out"),
-                }),
+                })),
             }
         };
         let height = side(rows, size.map(|size| size.height))?;
@@ -215,11 +197,11 @@ impl<'a> Told<'a> {
     fn vector(&self, size: Option<ImageSize>, layout: Option<Layout>) -> Result<Item, Refusal> {
         for (option, given) in [("size", size.is_some()), ("layout", layout.is_some())] {
             if given {
-                return Err(Refusal::Option {
-                    option,
+                return Err(Refusal::Option(ParameterError {
+                    parameter: option,
                     got: "given".to_owned(),
                     expected: format!("none, since {self} takes vectors"),
-                });
+                }));
             }
         }
         match self.sides[1] {
@@ -285,9 +267,7 @@ mod tests {
     fn other_inputs_are_refused_with_what_they_are() {
         let refused = |sides: &[i64], size| match Seen::of(&graph(sides), size, None) {
             Err(Refusal::File(reason)) => reason,
-            Err(Refusal::Option { option, got, expected }) => {
-                format!("{option} is {got}: expected {expected}")
-            }
+            Err(Refusal::Option(error)) => error.to_string(),
             Ok(input) => panic!("{input:?} was taken"),
         };
         assert_eq!(

@@ -1,16 +1,34 @@
-//! Embeddings by the encoder of any ONNX file.
+//! Computes embeddings with the encoder of any ONNX file.
 //!
-//! An [`OnnxEncoder`] takes the place that a [`Model`](tercet_train::Model) has elsewhere: it says how
-//! items are prepared, and embeds them. Files of `tercet export` say all of that themselves; of
-//! others the shape of the input is read, and [`OnnxOptions`] tell the rest.
+//! An [`OnnxEncoder`] is used in the same way as a [`Model`](tercet_train::Model): it has the
+//! preprocessing of its items, and embeds them. Files of `tercet export` contain the preprocessing;
+//! for other files it is derived from the shape of the input and the [`OnnxOptions`].
+//!
+//! The feature `tract` (default) runs the networks. Without it [`OnnxEncoder::load`] refuses every
+//! file and says how to get a build that has it.
 
+#[cfg(not(feature = "tract"))]
+mod absent;
+#[cfg(feature = "tract")]
 mod encoder;
 mod error;
+#[cfg(feature = "tract")]
 mod input;
+#[cfg(feature = "tract")]
 mod network;
+mod options;
+#[cfg(feature = "tract")]
 #[cfg(test)]
 mod tests;
 
-pub use encoder::{OnnxEncoder, OnnxOptions};
+#[cfg(not(feature = "tract"))]
+pub use absent::OnnxEncoder;
+#[cfg(feature = "tract")]
+pub use encoder::OnnxEncoder;
 pub use error::OnnxError;
-pub use input::Layout;
+pub use options::{Layout, OnnxOptions};
+
+/// The example of the README is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

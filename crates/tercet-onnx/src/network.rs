@@ -1,4 +1,4 @@
-//! A graph ready to run.
+//! A graph that is ready to run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -7,17 +7,17 @@ use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
-/// A graph from items of a fixed shape to rows of numbers, for batches of one size.
+/// A graph that maps items of a fixed shape to rows of numbers, for one batch size.
 #[derive(Debug)]
 pub(crate) struct Network {
     plan: Arc<TypedRunnableModel>,
-    /// Items and their axes.
+    /// The shape of a batch: its size, and the axes of an item.
     shape: Vec<usize>,
 }
 
 impl Network {
-    /// Makes a graph ready for inputs of `shape`, of which the first axis is the batch. Weights that
-    /// are stored apart are found beside `path`. The error is what is wrong with the graph.
+    /// Prepares a graph for inputs of `shape`, whose first axis is the batch. Weights in separate
+    /// files are read from the folder of `path`. The error describes what is wrong with the graph.
     pub(crate) fn new(
         proto: &ModelProto,
         path: &Path,
@@ -26,7 +26,7 @@ impl Network {
     ) -> Result<Self, String> {
         let folder = path.parent().and_then(Path::to_str);
         let fact = InferenceFact::dt_shape(f32::datum_type(), &*shape);
-        // Shapes noted inside the file may be those of another batch.
+        // Shapes that the file contains may be those of another batch size.
         let reader =
             tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
         let plan = || -> TractResult<Arc<TypedRunnableModel>> {
@@ -40,7 +40,18 @@ impl Network {
         Ok(Self { plan, shape })
     }
 
-    /// The rows of items, one after the other; parts of a batch's size run in parallel.
+    /// Checks that the output has one row per item of a batch, if its shape is known; the error is
+    /// the length of its first axis.
+    pub(crate) fn rows(&self) -> Result<(), usize> {
+        let fact = self.plan.model().output_fact(0).ok();
+        let first = fact.and_then(|fact| fact.shape.as_concrete()).and_then(|sides| sides.first());
+        match first {
+            Some(&rows) if rows != self.shape[0] => Err(rows),
+            _ => Ok(()),
+        }
+    }
+
+    /// The output rows of items, concatenated; parts of one batch each run in parallel.
     pub(crate) fn forward(&self, items: &[f32]) -> Result<Vec<f32>, String> {
         let part = self.shape.iter().product();
         let parts: Vec<_> =
@@ -48,7 +59,7 @@ impl Network {
         Ok(parts.concat())
     }
 
-    /// One pass; a part that is smaller than the batch is filled up with zeros.
+    /// One forward pass; a part that is smaller than the batch is padded with zeros.
     fn pass(&self, items: &[f32]) -> Result<Vec<f32>, String> {
         let batch = self.shape[0];
         let count = items.len() / self.shape[1..].iter().product::<usize>();
@@ -77,7 +88,7 @@ impl Network {
     }
 }
 
-/// The engine is not ours: where it panics on a malformed graph, that is an error.
+/// The engine is an external library: a panic on a malformed graph becomes an error.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -1,10 +1,11 @@
-//! Small graphs whose embeddings are known.
+//! Tests with small graphs whose embeddings are known.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, array};
 use prost::Message;
+use tercet::ParameterError;
 use tercet_train::Views;
 use tercet_train::data::{Examples, Input, PrepareOptions, Source};
 use tract_onnx::pb::tensor_proto::DataType;
@@ -16,7 +17,7 @@ use tract_onnx::pb::{
 
 use crate::{OnnxEncoder, OnnxError, OnnxOptions};
 
-/// float32 of these sides; 0 may be of any length.
+/// A float32 value of this shape; the length of an axis with 0 is not fixed.
 fn value(name: &str, sides: &[i64]) -> ValueInfoProto {
     let axis = |&side: &i64| Dimension {
         value: Some(if side > 0 { Side::DimValue(side) } else { Side::DimParam("n".to_owned()) }),
@@ -60,8 +61,8 @@ fn write(folder: &Path, graph: GraphProto, card: Option<&str>) -> PathBuf {
     path
 }
 
-/// Channels last, one image at a time; the embedding is the mean of each channel, beside an output
-/// that is a map.
+/// A graph with channels last and a batch of one; the embedding is the mean of each channel, and
+/// there is a second output with a map.
 fn means() -> GraphProto {
     GraphProto {
         name: "means".to_owned(),
@@ -105,7 +106,7 @@ fn images(folder: &Path) -> Source {
     format!("folder:{}", folder.join("images").display()).parse().unwrap()
 }
 
-/// Eleven vectors of three components: more than pass at once, and no multiple of it.
+/// Eleven vectors of three components: more than one batch, and not a multiple of it.
 fn vectors(folder: &Path) -> (Source, Array2<f32>) {
     let rows = Array2::from_shape_fn((11, 3), |(row, column)| (row * 3 + column) as f32);
     let head = "{'descr': '<f4', 'fortran_order': False, 'shape': (11, 3), }";
@@ -149,7 +150,7 @@ fn channels_last_one_at_a_time_and_the_output_named() {
     let encoder = OnnxEncoder::load(&path, &options).unwrap();
     let expected = array![[1.0, -0.4, 2.0], [-0.2, 0.4, 0.0]];
     assert_close(&embed(&encoder, &source, Views::Single).unwrap(), &expected);
-    // Images of one colour look the same from everywhere.
+    // All crops of an image of one colour are the same.
     assert_close(&embed(&encoder, &source, Views::CropsFlip).unwrap(), &expected);
 
     let normal = OnnxEncoder::load(&path, &OnnxOptions { normalize: true, ..options }).unwrap();
@@ -225,7 +226,10 @@ fn files_that_cannot_embed_are_refused_by_name() {
     assert_eq!(refused(&path, output), "output is `z`: expected one of y");
     let path = write(folder.path(), means(), None);
     let std = OnnxOptions { std: Some(vec![0.0, 1.0, 1.0]), ..none() };
-    assert!(matches!(OnnxEncoder::load(&path, &std), Err(OnnxError::Option { option: "std", .. })));
+    assert!(matches!(
+        OnnxEncoder::load(&path, &std),
+        Err(OnnxError::Option(ParameterError { parameter: "std", .. }))
+    ));
 }
 
 #[test]
@@ -235,4 +239,32 @@ fn an_output_that_is_no_row_for_each_item_is_told() {
     let encoder = OnnxEncoder::load(&path, &OnnxOptions::default()).unwrap();
     let message = embed(&encoder, &source, Views::Single).unwrap_err();
     assert!(message.contains("output is 1×3×2×4 for 1 items"), "{message}");
+}
+
+#[test]
+fn a_graph_written_for_one_item_takes_them_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = TensorProto {
+        name: "shape".to_owned(),
+        dims: vec![2],
+        data_type: DataType::Int64 as i32,
+        int64_data: vec![1, -1],
+        ..Default::default()
+    };
+    let graph = GraphProto {
+        name: "flat".to_owned(),
+        node: vec![node("Reshape", &["x", "shape"], "y", &[])],
+        initializer: vec![shape],
+        input: vec![value("x", &[0, 3])],
+        output: vec![value("y", &[1, 3])],
+        ..Default::default()
+    };
+    let (source, rows) = vectors(folder.path());
+    let encoder = OnnxEncoder::load(&write(folder.path(), graph, None), &OnnxOptions::default());
+    let encoder = encoder.unwrap();
+    assert_eq!(encoder.fixed_batch, Some(1));
+    assert_close(&embed(&encoder, &source, Views::Single).unwrap(), &rows);
+    let encoder =
+        OnnxEncoder::load(&write(folder.path(), product(), None), &OnnxOptions::default());
+    assert_eq!(encoder.unwrap().fixed_batch, None);
 }

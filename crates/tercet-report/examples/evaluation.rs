@@ -9,10 +9,10 @@ use std::io::Cursor;
 
 use image::{GrayImage, ImageFormat, Luma};
 use tercet_report::{
-    Better, Calibration, CensusCounts, ClassFigure, ClassFigures, Column, Curve, Difference,
-    DistanceHistogram, Distances, EmbeddingMap, EvaluationReport, FigureRow, FigureTable, MapPoint,
-    Measured, Neighbour, OneShot, Picture, Quantity, RankCurve, Reliability, RocCurve, SpriteSheet,
-    Strip, TripletCensus,
+    Better, Calibration, CensusCounts, ClassFigure, ClassFigures, Column, ConfusedPair, Curve,
+    Difference, DistanceHistogram, Distances, EmbeddingMap, EvaluationReport, FigureRow,
+    FigureTable, MapPoint, Measured, Neighbour, OneShot, Picture, Quantity, RankCurve, Reliability,
+    RocCurve, SpriteSheet, Strip, TripletCensus,
 };
 
 const CLASSES: usize = 120;
@@ -67,6 +67,7 @@ fn report() -> Result<EvaluationReport, Box<dyn Error>> {
         distances: SYSTEMS.map(|(name, apart)| distances(name, apart)).to_vec(),
         calibration: SYSTEMS.map(|(name, apart)| calibration(name, apart)).to_vec(),
         classes: Some(classes()),
+        confused: vec![confused(3, 7, 41)?, confused(12, 16, 23)?, confused(41, 45, 9)?],
         one_shot: SYSTEMS
             .map(|(name, apart)| OneShot {
                 name: name.into(),
@@ -316,6 +317,17 @@ fn strip(class: usize, average_precision: f64, wrong: usize) -> Result<Strip, Bo
         })
         .collect();
     Ok(Strip { query: picture(class, class)?, neighbours: neighbours?, average_precision })
+}
+
+/// Two classes that are taken for each other.
+fn confused(one: usize, other: usize, errors: u64) -> Result<ConfusedPair, Box<dyn Error>> {
+    Ok(ConfusedPair {
+        classes: [class_name(one), class_name(other)],
+        errors,
+        places: 1_264,
+        example: [picture(one, one)?, picture(other, other)?],
+        distance: 3.2 + 1.0 / errors as f64,
+    })
 }
 
 /// Items without pictures.

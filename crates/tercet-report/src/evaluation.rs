@@ -1,69 +1,75 @@
-//! What the report of an evaluation shows, as plain data.
+//! The data of the report of an evaluation.
 
 use serde::Serialize;
 
 use crate::map::EmbeddingMap;
-use crate::parts::{DistanceHistogram, FigureTable, Measured, Strip};
+use crate::parts::{ConfusedPair, DistanceHistogram, FigureTable, Measured, Strip};
 
 /// Everything that the page about an evaluation shows.
 ///
 /// Each field may be empty; its part of the page is then left out. Where several systems are
-/// compared, every part that takes a list has one entry a system, named like its row in
-/// [`figures`](Self::figures) and in the same order, so that a system keeps its colour.
+/// compared, every part that takes a list has one entry per system, in the same order and with the
+/// same name as its row in [`figures`](Self::figures), so that a system has the same colour
+/// everywhere.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct EvaluationReport {
-    /// The heading of the page: what was judged, e.g. `model.safetensors on omniglot`.
+    /// The heading of the page: what was evaluated, e.g. `model.safetensors on omniglot`.
     pub title: String,
-    /// The protocol, e.g. `verification`; stands above the heading.
+    /// The protocol, e.g. `verification`; shown above the heading.
     pub protocol: String,
-    /// What was judged as name and value: model or file, source, items, classes, distance.
+    /// Facts about the evaluation as name and value: model or file, source, items, classes,
+    /// distance.
     pub summary: Vec<(String, String)>,
-    /// The conventions that the figures follow, a sentence each.
+    /// The conventions that the figures follow, one sentence each.
     pub conventions: Vec<String>,
-    /// The headline figures, a row a system. The first row of the first table is also shown large.
+    /// The headline figures, one row per system. The first row of the first table is also shown in
+    /// large type.
     pub figures: Vec<FigureTable>,
-    /// How systems differ, paired over the same items.
+    /// Differences between systems, paired over the same items.
     pub differences: Vec<Difference>,
     /// ROC curves.
     pub roc: Vec<RocCurve>,
-    /// How often each system finds the right identity within the first ranks.
+    /// Cumulative matching characteristic: how often each system finds the right identity within
+    /// the first ranks.
     pub cmc: Vec<RankCurve>,
-    /// Precision by recall.
+    /// Precision as a function of recall.
     pub precision_recall: Vec<Curve>,
-    /// Distances within and between classes, one histogram a system.
+    /// Distances within and between classes, one histogram per system.
     pub distances: Vec<Distances>,
-    /// From distances to probabilities, and whether those hold.
+    /// The calibration from distances to probabilities, and its reliability.
     pub calibration: Vec<Calibration>,
-    /// How well single classes fare.
+    /// The figures of single classes.
     pub classes: Option<ClassFigures>,
+    /// Pairs of classes that are confused, the most confused first.
+    pub confused: Vec<ConfusedPair>,
     /// Errors of one-shot runs.
     pub one_shot: Vec<OneShot>,
-    /// Clustering: a row an algorithm.
+    /// Clustering: one row per algorithm.
     pub clustering: Option<FigureTable>,
     /// A map of the embeddings.
     pub map: Option<EmbeddingMap>,
-    /// The queries that fared worst, worst first.
+    /// The queries with the lowest average precision, worst first.
     pub worst: Vec<Strip>,
-    /// The queries that fared best, best first.
+    /// The queries with the highest average precision, best first.
     pub best: Vec<Strip>,
-    /// The triplets of the whole set.
+    /// The census of the triplets of the whole set.
     pub census: Vec<TripletCensus>,
-    /// Warnings, skipped items and whatever else a reader should know, a sentence each.
+    /// Warnings, skipped items and other remarks, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// By how much one system differs from another in one measure, paired over the same items.
+/// The difference of two systems in one measure, paired over the same items.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Difference {
     /// The measure, e.g. `MAP@R`.
     pub measure: String,
-    /// The system whose value is counted.
+    /// The system from whose value the other one is subtracted.
     pub system: String,
-    /// The system whose value is taken off.
+    /// The system whose value is subtracted.
     pub against: String,
-    /// Value of `system` minus value of `against`, as shares, with its paired 95 % interval.
+    /// Value of `system` minus value of `against`, both shares, with its paired 95 % interval.
     pub difference: Measured,
-    /// Whether the caller's test tells the two apart.
+    /// Whether the caller's test finds the difference significant.
     pub real: bool,
 }
 
@@ -76,13 +82,14 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// What a system accepts, over all thresholds.
+/// ROC curve: what a system accepts, over all thresholds.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RocCurve {
     /// The system.
     pub name: String,
-    /// False accept rate and validation rate (share of same pairs accepted) at each threshold.
-    /// Drawn as steps: at a FAR stands the best rate that needs no more false accepts.
+    /// False accept rate (FAR) and validation rate (share of same-class pairs accepted) at each
+    /// threshold. The curve is drawn as steps: at each FAR it has the best rate that needs no more
+    /// false accepts.
     pub points: Vec<(f64, f64)>,
     /// Rates at target FARs: the target and the validation rate reached.
     pub targets: Vec<(f64, f64)>,
@@ -97,7 +104,7 @@ pub struct RankCurve {
     pub rates: Vec<f64>,
 }
 
-/// A histogram of distances with the threshold that decides.
+/// A histogram of distances, and the decision threshold.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Distances {
     /// The histogram, named after its system.
@@ -106,45 +113,45 @@ pub struct Distances {
     pub threshold: Option<f64>,
 }
 
-/// From distances to the probability that two items are of one class.
+/// The calibration from distances to the probability that two items are of one class.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Calibration {
     /// The system.
     pub name: String,
-    /// Distance and calibrated probability, along the distance.
+    /// Distance and calibrated probability, by ascending distance.
     pub probability: Vec<(f64, f64)>,
-    /// Pairs that were not calibrated on, grouped by the probability foretold.
+    /// Pairs that were not used for the calibration, grouped by the predicted probability.
     pub reliability: Vec<Reliability>,
 }
 
-/// A group of pairs with about the same probability foretold.
+/// A group of pairs with similar predicted probabilities.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Reliability {
-    /// The mean probability foretold.
+    /// The mean predicted probability.
     pub foretold: f64,
     /// The share of the pairs that are of one class.
     pub observed: f64,
-    /// Pairs in the group.
+    /// The number of pairs in the group.
     pub pairs: u64,
 }
 
-/// How well single classes fare in one measure.
+/// The figures of single classes in one measure.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ClassFigures {
     /// The measure, a share, e.g. `MAP@R`; more is better.
     pub measure: String,
-    /// The classes in any order.
+    /// The classes, in any order.
     pub classes: Vec<ClassFigure>,
 }
 
-/// How well one class fares.
+/// The figure of one class.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ClassFigure {
     /// The class.
     pub name: String,
-    /// Its items that were judged.
+    /// The number of its items that were evaluated.
     pub items: u64,
-    /// The mean of the measure over them, from 0 to 1.
+    /// The mean of the measure over these items, from 0 to 1.
     pub value: f64,
 }
 
@@ -153,11 +160,11 @@ pub struct ClassFigure {
 pub struct OneShot {
     /// The system.
     pub name: String,
-    /// Share of wrong answers, from 0 to 1, run by run.
+    /// Share of wrong answers, from 0 to 1, one per run.
     pub errors: Vec<f64>,
 }
 
-/// The triplets of the whole set under one objective.
+/// The census of the triplets of the whole set under one objective.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct CensusCounts {
     /// Valid triplets.
@@ -168,11 +175,11 @@ pub struct CensusCounts {
     pub active: u64,
     /// Selected triplets whose negative is not farther than the positive.
     pub violated: u64,
-    /// Items that can be anchors.
+    /// Items that can be anchors: with a positive and a negative.
     pub anchors: u64,
-    /// Items without another of their class.
+    /// Items without another item of their class.
     pub anchors_without_positive: u64,
-    /// Items without one of another class.
+    /// Items without an item of another class.
     pub anchors_without_negative: u64,
     /// Mean distance from anchor to positive over the selected triplets.
     pub mean_positive_distance: f64,
@@ -185,6 +192,6 @@ pub struct CensusCounts {
 pub struct TripletCensus {
     /// The system or the objective, e.g. `all triplets, margin 0.2`.
     pub name: String,
-    /// What was counted.
+    /// The counts.
     pub counts: CensusCounts,
 }

@@ -1,8 +1,8 @@
 //! Reports about a training run or an evaluation as one HTML page.
 //!
-//! The page carries its style, charts and pictures inside itself: nothing is fetched, so it can be
-//! mailed, archived or opened without a network. It follows the reader's light or dark setting and
-//! prints in black on white.
+//! The page contains its style, charts and pictures: nothing is fetched, so it can be mailed,
+//! archived or opened without a network. It follows the reader's light or dark setting and is
+//! printed in black on white.
 //!
 //! The caller fills a [`TrainingReport`] or an [`EvaluationReport`], plain data without behaviour,
 //! and writes the result of [`TrainingReport::to_html`] or [`EvaluationReport::to_html`] to a file.
@@ -40,7 +40,12 @@ pub use evaluation::{
 pub use map::{EmbeddingMap, MapPoint, SpriteSheet};
 pub use page::ReportError;
 pub use parts::{
-    Better, Column, DistanceHistogram, FigureRow, FigureTable, Measured, Neighbour, Picture,
-    Quantity, Strip,
+    Better, Column, ConfusedPair, DistanceHistogram, FigureRow, FigureTable, Measured, Neighbour,
+    Picture, Quantity, Strip,
 };
 pub use training::{Judged, TrainingReport};
+
+/// The example of the README is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

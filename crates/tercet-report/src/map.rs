@@ -1,4 +1,4 @@
-//! A two-dimensional map of embeddings: plain data, and its compact form inside the page.
+//! The two-dimensional map of embeddings: its data, and their compact form inside the page.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -6,17 +6,17 @@ use serde::Serialize;
 use crate::number::grouped;
 use crate::picture::data_uri;
 
-/// Embeddings laid out in two dimensions.
+/// Embeddings placed in two dimensions.
 ///
-/// Ten thousand points are drawn smoothly and take about 0.5 MB of the page, thumbnails aside; the
-/// caller thins larger sets.
+/// Ten thousand points are drawn smoothly and take about 0.5 MB of the page, without thumbnails;
+/// the caller should reduce larger sets.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct EmbeddingMap {
-    /// How the two dimensions were found, e.g. `PCA, 41.2 % of the variance`.
+    /// The method of projection, e.g. `PCA, 41.2 % of the variance`.
     pub method: String,
-    /// The classes, which points name by their index.
+    /// The names of the classes, to which points refer by index.
     pub classes: Vec<String>,
-    /// The points; those that are not finite or of no class are left out and counted.
+    /// The points; those that are not finite or have an invalid class are left out and counted.
     pub points: Vec<MapPoint>,
     /// Pictures of points, shown on hover.
     pub thumbnails: Option<SpriteSheet>,
@@ -25,36 +25,36 @@ pub struct EmbeddingMap {
 /// An embedding on the map.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct MapPoint {
-    /// To the right; in any unit, the same as upwards.
+    /// Position to the right, in the same arbitrary unit as `y`.
     pub x: f32,
-    /// Upwards.
+    /// Position upwards.
     pub y: f32,
     /// Its class, an index into [`EmbeddingMap::classes`].
     pub class: usize,
     /// What identifies the item, usually its file name.
     pub id: String,
-    /// Its tile of the sprite sheet, counted row by row.
+    /// Its tile in the sprite sheet, counted row by row from 0.
     pub tile: Option<u32>,
 }
 
-/// Equally large pictures in one: tiles row by row without gaps.
+/// A sprite sheet: equally large pictures in one image, row by row without gaps.
 ///
-/// Its size is up to the caller: 2,000 grey tiles of 28 × 28 take about 0.7 MB as PNG, as many
+/// The caller chooses its size: 2,000 grey tiles of 28 × 28 take about 0.7 MB as PNG, and 2,000
 /// coloured tiles of 48 × 48 about 3 MB as JPEG.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SpriteSheet {
-    /// The bytes of a PNG, JPEG or WebP file; anything else is left out. Left out when serialised.
+    /// The bytes of a PNG, JPEG or WebP file; any other file is ignored. Left out when serialised.
     #[serde(skip)]
     pub image: Vec<u8>,
     /// Width of a tile in pixels.
     pub width: u32,
     /// Height of a tile in pixels.
     pub height: u32,
-    /// Tiles a row.
+    /// Number of tiles in a row.
     pub columns: u32,
 }
 
-/// A map as the page holds it.
+/// A map in the form that the template shows.
 #[derive(Debug)]
 pub(crate) struct MapView<'report> {
     pub(crate) method: &'report str,
@@ -65,24 +65,24 @@ pub(crate) struct MapView<'report> {
     pub(crate) data: Packed<'report>,
 }
 
-/// What the script of the map reads: numbers as base64 of little-endian integers.
+/// The input of the map's script: numbers as base64 of little-endian integers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Packed<'report> {
     classes: &'report [String],
     ids: Vec<&'report str>,
-    /// 16 bits a place; the longer side of the map spans all of them.
+    /// 16 bits per position; the longer side of the map spans their whole range.
     x: String,
     y: String,
-    /// 32 bits a class.
+    /// 32 bits per point: the index of its class.
     class: String,
-    /// 32 bits a tile, all of them set where there is none.
+    /// 32 bits per point: its tile, all bits set if it has none.
     tile: String,
     /// Width, height and columns of the sprite sheet.
     sheet: Option<[u32; 3]>,
 }
 
 impl<'report> MapView<'report> {
-    /// Nothing where no point can be drawn.
+    /// `None` if no point can be drawn.
     pub(crate) fn of(map: &'report EmbeddingMap) -> Option<Self> {
         let drawn: Vec<&MapPoint> = map
             .points

@@ -1,4 +1,4 @@
-//! Numbers as a reader wants them.
+//! Writes numbers in the form that pages show.
 
 /// A number with three significant digits.
 pub(crate) fn significant(value: f64) -> String {
@@ -16,17 +16,17 @@ pub(crate) fn significant(value: f64) -> String {
     }
 }
 
-/// A share in percent with one decimal, without the sign.
+/// A share in percent with one decimal, without the percent sign.
 pub(crate) fn percent(share: f64) -> String {
     percent_to(share, 1)
 }
 
-/// A share in percent with so many decimals, without the sign.
+/// A share in percent with the given number of decimals, without the percent sign.
 pub(crate) fn percent_to(share: f64, decimals: usize) -> String {
     if share.is_finite() { signed(format!("{:.decimals$}", share * 100.0)) } else { "–".into() }
 }
 
-/// A power of ten as it is written by hand: `10⁻³`, `1`.
+/// A power of ten in mathematical notation: `10⁻³`, `1`.
 pub(crate) fn raised(power: i32) -> String {
     if power == 0 {
         return "1".into();
@@ -48,7 +48,7 @@ pub(crate) fn raised(power: i32) -> String {
     "10".chars().chain(above).collect()
 }
 
-/// A rate: a power of ten where it is one, `10⁻³`, else with three significant digits.
+/// A rate: in the form `10⁻³` if it is a power of ten, otherwise with three significant digits.
 pub(crate) fn rate(value: f64) -> String {
     let power = value.log10();
     if value > 0.0 && value < 1.0 && (power - power.round()).abs() < 1e-9 {
@@ -58,7 +58,7 @@ pub(crate) fn rate(value: f64) -> String {
     }
 }
 
-/// A whole number in groups of three digits.
+/// A number rounded to an integer, with its digits in groups of three.
 pub(crate) fn grouped(value: f64) -> String {
     in_groups(&format!("{value:.0}"))
 }
@@ -79,7 +79,7 @@ fn power_of_ten(value: f64) -> String {
     signed(format!("{value:.2e}"))
 }
 
-/// As short as three digits allow: `6e9`, `2.5e9`.
+/// A power of ten with at most three digits before it: `6e9`, `2.5e9`.
 pub(crate) fn short_power_of_ten(value: f64) -> String {
     let number = format!("{value:.2e}");
     match number.split_once('e') {
@@ -91,7 +91,7 @@ pub(crate) fn short_power_of_ten(value: f64) -> String {
     }
 }
 
-/// With a true minus sign.
+/// The number with a true minus sign in place of the hyphen.
 pub(crate) fn signed(number: String) -> String {
     number.replace('-', "−")
 }

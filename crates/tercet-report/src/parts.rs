@@ -1,9 +1,9 @@
-//! What both reports show, as plain data.
+//! The data that both reports contain.
 
 use serde::Serialize;
 
-/// A measured value, a share from 0 to 1 unless its column says otherwise, with its uncertainty
-/// where that is known.
+/// A measured value with its uncertainty, if that is known. It is a share from 0 to 1 unless its
+/// column says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measured {
     /// The value; a value that is not finite is shown as a dash.
@@ -13,13 +13,13 @@ pub struct Measured {
 }
 
 impl Default for Measured {
-    /// Not measured.
+    /// A value that was not measured: NaN, shown as a dash.
     fn default() -> Self {
         Self { value: f64::NAN, interval: None }
     }
 }
 
-/// How the distances of pairs are spread, within classes and between them.
+/// The distributions of the distances of pairs, within classes and between them.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct DistanceHistogram {
     /// The name of the histogram, e.g. `before`.
@@ -37,29 +37,45 @@ pub struct DistanceHistogram {
 /// A query with its nearest neighbours, nearest first.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Strip {
-    /// The picture that was searched with.
+    /// The picture of the query.
     pub query: Picture,
-    /// What was found, nearest first.
+    /// The results, nearest first.
     pub neighbours: Vec<Neighbour>,
     /// The average precision of this query, from 0 to 1.
     pub average_precision: f64,
 }
 
-/// A picture that was found for a query.
+/// A picture among the results of a query.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Neighbour {
     /// The picture itself.
     pub picture: Picture,
     /// Its distance from the query.
     pub distance: f64,
-    /// Whether it has the class of the query.
+    /// Whether it is of the same class as the query.
     pub right: bool,
+}
+
+/// Two classes that are confused.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ConfusedPair {
+    /// The two classes.
+    pub classes: [String; 2],
+    /// Of the R nearest neighbours of the queries of both classes, those of the other class.
+    pub errors: u64,
+    /// All of these neighbours, whatever their class.
+    pub places: u64,
+    /// The nearest pair of items that were confused: the query, and the result.
+    pub example: [Picture; 2],
+    /// The distance of this pair.
+    pub distance: f64,
 }
 
 /// A picture with its class and its name.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Picture {
-    /// The bytes of a PNG file; anything else is shown as an empty frame. Left out when serialised.
+    /// The bytes of a PNG file; any other file is shown as an empty frame. Left out when
+    /// serialised.
     #[serde(skip)]
     pub png: Vec<u8>,
     /// The class.
@@ -68,7 +84,7 @@ pub struct Picture {
     pub id: String,
 }
 
-/// Measured figures, a row a system.
+/// A table of measured figures, one row per system.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FigureTable {
     /// The heading, e.g. `Retrieval, leave-one-out`.
@@ -86,7 +102,7 @@ pub struct Column {
     pub name: String,
     /// How its values are written.
     pub quantity: Quantity,
-    /// Which end is good.
+    /// Which values are better.
     pub better: Better,
 }
 
@@ -102,7 +118,7 @@ pub enum Quantity {
     Count,
 }
 
-/// Which values of a measure are good.
+/// Which values of a measure are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub enum Better {
     /// More is better.
@@ -110,7 +126,7 @@ pub enum Better {
     Higher,
     /// Less is better.
     Lower,
-    /// It is no judgement.
+    /// The values are not ranked.
     Neither,
 }
 
@@ -119,6 +135,6 @@ pub enum Better {
 pub struct FigureRow {
     /// The system.
     pub name: String,
-    /// Its values in the order of the columns; what is missing was not measured.
+    /// Its values in the order of the columns; missing ones were not measured.
     pub values: Vec<Measured>,
 }

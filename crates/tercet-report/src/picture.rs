@@ -6,17 +6,17 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 #[derive(Debug, Clone)]
 pub(crate) struct Inline {
     pub(crate) uri: String,
-    /// Whether it is smaller than it is shown, so that its pixels should stay crisp.
+    /// Whether it is smaller than it is displayed, so that its pixels should stay sharp.
     pub(crate) small: bool,
 }
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
-/// Pictures up to this width and height are shown larger than they are.
+/// Pictures up to this width and height are enlarged.
 const SMALL: u32 = 96;
 
 impl Inline {
-    /// The picture in these bytes, unless they are no PNG file.
+    /// The picture in these bytes; `None` if they are not a PNG file.
     pub(crate) fn of(png: &[u8]) -> Option<Self> {
         if !png.starts_with(&SIGNATURE) {
             return None;
@@ -28,7 +28,7 @@ impl Inline {
     }
 }
 
-/// A picture of a kind that browsers know by its first bytes, for an `img` element.
+/// A picture as a data URI; `None` unless its first bytes are those of a PNG, JPEG or WebP file.
 pub(crate) fn data_uri(bytes: &[u8]) -> Option<String> {
     let kind = if bytes.starts_with(&SIGNATURE) {
         "png"

@@ -1,8 +1,8 @@
-//! From numbers to places: axes with round ticks.
+//! Axes with round ticks, which map numbers to positions.
 
 use crate::number::{grouped, raised, short_power_of_ten, signed};
 
-/// What the numbers of an axis mean, which decides how they are written.
+/// The kind of number on an axis, which decides how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// A plain number such as a loss or a distance.
@@ -18,13 +18,14 @@ pub(crate) enum Unit {
 pub(crate) enum Base {
     /// At zero, unless there are negative values.
     Zero,
-    /// Wherever the values begin.
+    /// As close to the lowest value as the ticks allow; at zero if that value is not negative and
+    /// below 0.4 of the highest one.
     Free,
-    /// From 0 to 1 whatever the values are.
+    /// At zero; the axis then ends at 1. It is longer only for values outside 0 to 1.
     WholeShare,
 }
 
-/// A labelled place on an axis.
+/// A labelled position on an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tick {
     pub(crate) value: f64,
@@ -37,11 +38,11 @@ pub(crate) struct Axis {
     pub(crate) from: f64,
     pub(crate) to: f64,
     pub(crate) ticks: Vec<Tick>,
-    /// Whether equal distances are equal ratios; both ends are then positive.
+    /// Whether equal distances on the axis are equal ratios; both ends are then positive.
     logarithmic: bool,
 }
 
-/// Numbers that large are noise of a diverged run; squaring or adding them must not overflow.
+/// Larger numbers come from a diverged run; adding or squaring the rest cannot overflow.
 const LARGEST: f64 = 1e100;
 
 /// Whether a number can be drawn at all.
@@ -50,7 +51,7 @@ pub(crate) fn is_drawable(value: f64) -> bool {
 }
 
 impl Axis {
-    /// A value axis that begins and ends at a tick.
+    /// A value axis whose ends are ticks.
     pub(crate) fn of_values(values: impl Iterator<Item = f64>, unit: Unit, base: Base) -> Self {
         let (lowest, highest) = spread(values);
         let (mut from, mut to) = (lowest, highest);
@@ -64,7 +65,7 @@ impl Axis {
         from = (from / step + 1e-6).floor() * step;
         to = (to / step - 1e-6).ceil() * step;
         if unit == Unit::Share {
-            // A padded axis must not promise shares beyond the possible.
+            // A padded axis must not show impossible shares.
             if lowest >= 0.0 {
                 from = from.max(0.0);
             }
@@ -90,12 +91,12 @@ impl Axis {
     }
 
     /// A logarithmic axis of rates that ends at 1 and begins at the power of ten at or below the
-    /// lowest positive value; values of zero lie before its begin.
+    /// lowest positive value; values of zero are before its beginning.
     pub(crate) fn of_rates(values: impl Iterator<Item = f64>) -> Self {
         const MOST_DECADES: i32 = 12;
         let lowest = values.filter(|value| *value > 0.0 && *value <= 1.0).fold(1.0, f64::min);
         let decades = (-(lowest.log10() + 1e-9).floor() as i32).clamp(1, MOST_DECADES);
-        // Beyond seven labels, every other decade has one.
+        // If there would be more than seven labels, only every other decade has one.
         let stride = if decades > 6 { 2 } else { 1 };
         let ticks = (0..=decades)
             .rev()
@@ -105,7 +106,7 @@ impl Axis {
         Self { from: 10f64.powi(-decades), to: 1.0, ticks, logarithmic: true }
     }
 
-    /// The place of a value, 0 at the begin of the axis and 1 at its end.
+    /// The position of a value, 0 at the beginning of the axis and 1 at its end.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let share = if self.logarithmic {
             (value.max(self.from) / self.from).ln() / (self.to / self.from).ln()
@@ -115,7 +116,7 @@ impl Axis {
         share.clamp(0.0, 1.0)
     }
 
-    /// The value at a place from 0 to 1.
+    /// The value at a position from 0 to 1.
     pub(crate) fn value_at(&self, place: f64) -> f64 {
         if self.logarithmic {
             self.from * (self.to / self.from).powf(place)
@@ -125,7 +126,7 @@ impl Axis {
     }
 }
 
-/// The lowest and the highest of the values; zero and one where there are none.
+/// The lowest and the highest of the values; 0 and 1 if there are none.
 fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values
         .filter(|value| is_drawable(*value))
@@ -135,7 +136,7 @@ fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
         .unwrap_or((0.0, 1.0))
 }
 
-/// Makes room where all values are (nearly) the same.
+/// Extends a range of which both ends are (nearly) the same.
 fn widen(from: f64, to: f64) -> (f64, f64) {
     let size = from.abs().max(to.abs());
     if size < 1e-90 {
@@ -179,7 +180,7 @@ fn ticks(from: f64, to: f64, step: f64, unit: Unit) -> Vec<Tick> {
     ticks
 }
 
-/// A tick of a value axis, with as many decimals as the distance between ticks needs.
+/// The label of a tick on a value axis, with as many decimals as the distance between ticks needs.
 fn with_step(value: f64, step: f64, largest: f64) -> String {
     if value.abs() < step * 1e-6 {
         return "0".into();
@@ -196,7 +197,7 @@ fn with_step(value: f64, step: f64, largest: f64) -> String {
     }
 }
 
-/// A tick of a long step axis: `20k`, `1.5M`, and powers of ten beyond.
+/// The label of a tick on a long axis of steps: `20k`, `1.5M`, and powers of ten beyond.
 fn short_steps(value: f64, step: f64) -> String {
     if value == 0.0 {
         "0".into()

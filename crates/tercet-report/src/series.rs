@@ -1,24 +1,24 @@
-//! Series made fit for drawing: cleaned, thinned, smoothed.
+//! Prepares series for drawing: removes invalid values, reduces the number of points, and smooths.
 
 use crate::scale::is_drawable;
 
-/// One value by step, or by whatever else stands on the horizontal axis.
+/// One value per step, or per value of another horizontal axis.
 pub(crate) type Points = Vec<(f64, f64)>;
 
-/// A series without the values that cannot be drawn, in the order of its steps.
+/// A series without the values that cannot be drawn, sorted by step.
 #[derive(Debug, Clone)]
 pub(crate) struct Clean<Value> {
     pub(crate) points: Vec<(f64, Value)>,
-    /// How many points were not finite.
+    /// How many points were left out because they are not finite.
     pub(crate) skipped: usize,
 }
 
-/// Sorts single values by step and drops those that are not finite.
+/// Sorts single values by step and removes those that are not finite.
 pub(crate) fn clean(raw: &[(u64, f64)]) -> Clean<f64> {
     clean_by(raw, |value| is_drawable(*value))
 }
 
-/// Sorts percentiles by step and drops those of which any is not finite.
+/// Sorts percentiles by step and removes those that contain a value that is not finite.
 pub(crate) fn clean_percentiles(raw: &[(u64, [f64; 5])]) -> Clean<[f64; 5]> {
     clean_by(raw, |values| values.iter().all(|value| is_drawable(*value)))
 }
@@ -31,8 +31,8 @@ fn clean_by<Value: Copy>(raw: &[(u64, Value)], drawable: impl Fn(&Value) -> bool
     Clean { points, skipped }
 }
 
-/// At most about twice as many points as columns: the lowest and the highest of each column of
-/// steps, so that spikes stay visible, and both ends. The points are sorted by step.
+/// Reduces points, sorted by step, to at most about two per column: the lowest and the highest of
+/// each column of steps, so that spikes remain visible, and both ends.
 pub(crate) fn thin(points: &[(f64, f64)], columns: usize) -> Points {
     if points.len() <= columns * 2 {
         return points.to_vec();
@@ -73,8 +73,8 @@ pub(crate) struct Percentiles {
     pub(crate) values: [f64; 5],
 }
 
-/// At most as many entries as columns: of each column of steps the extremes of the extremes and
-/// the means of the percentiles between them.
+/// Reduces percentiles to at most `columns` entries: for each column of steps, the minimum of the
+/// lowest, the maximum of the highest, and the means of the percentiles between them.
 pub(crate) fn thin_percentiles(points: &[(f64, [f64; 5])], columns: usize) -> Vec<Percentiles> {
     let gathered = if points.len() <= columns {
         points.chunks(1).collect()
@@ -102,7 +102,8 @@ pub(crate) fn thin_percentiles(points: &[(f64, [f64; 5])], columns: usize) -> Ve
         .collect()
 }
 
-/// The running mean over a fortieth of the series; nothing for series too short to be noisy.
+/// The running mean over one fortieth of the series; `None` if the series is shorter than 80
+/// points.
 pub(crate) fn smooth(points: &[(f64, f64)], columns: usize) -> Option<Points> {
     const SHORTEST: usize = 80;
     if points.len() < SHORTEST {
@@ -121,7 +122,7 @@ pub(crate) fn smooth(points: &[(f64, f64)], columns: usize) -> Option<Points> {
     Some(
         places
             .map(|index| {
-                // The window is cut off at both ends.
+                // The window is truncated at both ends.
                 let from = index.saturating_sub(reach);
                 let to = (index + reach + 1).min(points.len());
                 let mean = (sums[to] - sums[from]) / (to - from) as f64;
@@ -131,7 +132,7 @@ pub(crate) fn smooth(points: &[(f64, f64)], columns: usize) -> Option<Points> {
     )
 }
 
-/// Cuts points, sorted by step, into columns of equally many steps; empty columns are left out.
+/// Divides points, sorted by step, into columns of equally many steps; empty columns are left out.
 fn by_column<Value>(points: &[(f64, Value)], columns: usize) -> Vec<&[(f64, Value)]> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return Vec::new();

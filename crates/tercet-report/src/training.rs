@@ -1,8 +1,8 @@
-//! What the report of a training run shows, as plain data.
+//! The data of the report of a training run.
 
 use serde::Serialize;
 
-use crate::parts::{DistanceHistogram, Measured, Strip};
+use crate::parts::{ConfusedPair, DistanceHistogram, Measured, Strip};
 
 /// Everything that the page about a training run shows.
 ///
@@ -11,10 +11,12 @@ use crate::parts::{DistanceHistogram, Measured, Strip};
 pub struct TrainingReport {
     /// The heading of the page, e.g. `glyphs · batch-hard`.
     pub title: String,
+    /// The result of the run in one sentence; shown below the heading.
+    pub verdict: String,
     /// Facts about the run as name and value: source, classes, encoder, objective, seed, duration.
     pub summary: Vec<(String, String)>,
-    /// The rows of the table of judgements. The last row is the trained model, the rows before it
-    /// are the baselines that it is compared with.
+    /// The rows of the table of evaluations. The last row is the trained model, the rows before it
+    /// are its baselines.
     pub judged: Vec<Judged>,
     /// The loss by step.
     pub loss: Vec<(u64, f64)>,
@@ -24,7 +26,8 @@ pub struct TrainingReport {
     pub violated_share: Vec<(u64, f64)>,
     /// The learning rate by step.
     pub learning_rate: Vec<(u64, f64)>,
-    /// The classes that judgements along the way are made on; held-out ones if empty.
+    /// The classes that are evaluated during the run; if empty, the page calls them held-out
+    /// classes.
     pub judged_on: String,
     /// Recall@1 on those classes by step, from 0 to 1.
     pub recall_at_1: Vec<(u64, f64)>,
@@ -40,27 +43,31 @@ pub struct TrainingReport {
     pub threshold: Option<f64>,
     /// Facts about verification as name and value: accuracy, AUC, EER, VAL at a FAR.
     pub verification: Vec<(String, String)>,
+    /// Pairs of classes that are confused, the most confused first.
+    pub confused: Vec<ConfusedPair>,
     /// Queries with their nearest neighbours.
     pub strips: Vec<Strip>,
-    /// Conventions in words, warnings, skipped files.
+    /// Conventions, warnings and skipped files, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// One row of the table of judgements: how well one set of embeddings retrieves.
+/// One row of the table of evaluations: the retrieval figures of one set of embeddings.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Judged {
-    /// What was judged, e.g. `pixels`, `untrained` or `trained`.
+    /// What was evaluated, e.g. `pixels`, `untrained` or `trained`.
     pub name: String,
-    /// Share of queries whose nearest neighbour has their class.
+    /// Recall@1: the share of queries whose nearest neighbour has their class.
     pub recall_at_1: Measured,
-    /// Share of queries with at least one of their class among the five nearest.
+    /// Recall@5: the share of queries with at least one item of their class among the five nearest.
     pub recall_at_5: Measured,
-    /// Share of the R nearest that have the class of the query, R being the size of that class.
+    /// R-precision: the share of the R nearest that have the class of the query; R is the number of
+    /// other items of that class.
     pub r_precision: Measured,
-    /// Mean average precision over the R nearest.
+    /// MAP@R: mean average precision over the R nearest (Musgrave, Belongie and Lim, “A Metric
+    /// Learning Reality Check”, ECCV 2020).
     pub map_at_r: Measured,
-    /// Mean average precision over the whole ranking.
+    /// Mean average precision over the whole ranking (mAP).
     pub map: Measured,
-    /// Mean reciprocal rank of the first right neighbour.
+    /// Mean reciprocal rank of the first neighbour of the query's class (MRR).
     pub mrr: Measured,
 }

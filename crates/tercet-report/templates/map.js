@@ -67,7 +67,8 @@ for (const map of document.querySelectorAll(".map")) {
     pen.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
     pen.clearRect(0, 0, width, height);
     const r = radius();
-    const lit = marked ?? (chosen < 0 ? null : new Set(members.get(classes[chosen])));
+    // Only a search fades the rest: whoever points at an item still looks at all of them.
+    const lit = marked;
     const layers = lit ? [false, true] : [null];
     for (const layer of layers) {
       pen.globalAlpha = layer === false ? 0.2 : 0.85;
@@ -88,6 +89,11 @@ for (const map of document.querySelectorAll(".map")) {
     }
     pen.globalAlpha = 1;
     if (chosen >= 0) {
+      const path = new Path2D();
+      for (const item of members.get(classes[chosen])) shape(path, rank.get(classes[chosen]), x(item), y(item), r + 1);
+      pen.lineWidth = 1;
+      pen.strokeStyle = style.getPropertyValue("--ink");
+      pen.stroke(path);
       pen.lineWidth = 2;
       pen.strokeStyle = style.getPropertyValue("--ink");
       pen.beginPath();
@@ -143,10 +149,20 @@ for (const map of document.querySelectorAll(".map")) {
     const kept = scale / view.scale;
     view = scale === whole.scale ? { ...whole }
       : { scale, left: px - (px - view.left) * kept, up: py - (py - view.up) * kept };
+    hold();
     // Where there is nowhere to move the map to, a finger scrolls the page.
     canvas.style.touchAction = zoomed() > 1 ? "none" : "pan-y";
     place();
     repaint();
+  };
+  // A view without any item says nothing: the item nearest to its middle then moves into the middle.
+  const hold = () => {
+    for (let item = 0; item < count; item++) {
+      const [px, py] = [x(item), y(item)];
+      if (px >= 0 && py >= 0 && px <= width && py <= height) return;
+    }
+    const item = nearest(width / 2, height / 2, Infinity);
+    if (item >= 0) view = { ...view, left: view.left + width / 2 - x(item), up: view.up + height / 2 - y(item) };
   };
   const showAll = () => zoom(0);
 

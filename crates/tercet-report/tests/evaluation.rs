@@ -6,10 +6,10 @@ mod markup;
 
 use markup::{HOSTILE, assert_balanced, assert_self_contained, png};
 use tercet_report::{
-    Better, Calibration, CensusCounts, ClassFigure, ClassFigures, Column, Curve, Difference,
-    DistanceHistogram, Distances, EmbeddingMap, EvaluationReport, FigureRow, FigureTable, MapPoint,
-    Measured, Neighbour, OneShot, Picture, Quantity, RankCurve, Reliability, RocCurve, SpriteSheet,
-    Strip, TripletCensus,
+    Better, Calibration, CensusCounts, ClassFigure, ClassFigures, Column, ConfusedPair, Curve,
+    Difference, DistanceHistogram, Distances, EmbeddingMap, EvaluationReport, FigureRow,
+    FigureTable, MapPoint, Measured, Neighbour, OneShot, Picture, Quantity, RankCurve, Reliability,
+    RocCurve, SpriteSheet, Strip, TripletCensus,
 };
 
 fn text() -> String {
@@ -108,6 +108,12 @@ fn hostile() -> EvaluationReport {
                 .map(|value| ClassFigure { name: text(), items: 7, value })
                 .to_vec(),
         }),
+        confused: vec![ConfusedPair {
+            classes: [text(), text()],
+            errors: 3,
+            places: 12,
+            ..ConfusedPair::default()
+        }],
         one_shot: vec![OneShot { name: text(), errors: vec![0.35, 0.45] }],
         clustering: Some(table()),
         map: Some(map()),
@@ -160,18 +166,19 @@ fn every_part_is_there_in_its_order() {
     assert_eq!(
         headings(&page)[3..],
         [
-            "What was judged, and how",
+            "What was evaluated, and how",
             named,
-            "Which differences are real",
+            "Which differences are significant",
             "Same or different",
             "From distance to probability",
             "Ranking",
             "One-shot runs",
             named,
             "Class by class",
+            "Most confused pairs of classes",
             "Map of the embeddings",
             "The worst queries",
-            "The best queries",
+            "The best queries, each of another class",
             "Triplets of the whole set",
             "Notes",
         ][..],
@@ -211,13 +218,20 @@ type Keep = fn(EvaluationReport) -> EvaluationReport;
 
 #[test]
 fn one_part_alone_is_shown_alone() {
-    let parts: [(&str, Keep); 6] = [
+    let parts: [(&str, Keep); 7] = [
+        ("Most confused pairs of classes", |all| EvaluationReport {
+            confused: all.confused,
+            ..Default::default()
+        }),
         ("Same or different", |all| EvaluationReport { roc: all.roc, ..Default::default() }),
         ("Ranking", |all| EvaluationReport { cmc: all.cmc, ..Default::default() }),
         ("Class by class", |all| EvaluationReport { classes: all.classes, ..Default::default() }),
         ("One-shot runs", |all| EvaluationReport { one_shot: all.one_shot, ..Default::default() }),
         ("Map of the embeddings", |all| EvaluationReport { map: all.map, ..Default::default() }),
-        ("The best queries", |all| EvaluationReport { best: all.best, ..Default::default() }),
+        ("The best queries, each of another class", |all| EvaluationReport {
+            best: all.best,
+            ..Default::default()
+        }),
     ];
     for (heading, only) in parts {
         let page = only(hostile()).to_html().unwrap();
@@ -234,10 +248,10 @@ fn figures_are_shown_with_their_intervals() {
     assert!(page.contains("<strong>3.1</strong>") && !page.contains("<strong>5.2</strong>"));
     assert!(page.contains(">1.25") && page.contains("60\u{202f}000"));
     assert!(page.contains("<strong>+3.50</strong>") && page.contains("+2.50 – +5.50"));
-    assert!(page.contains("<strong>real</strong>"));
+    assert!(page.contains("<strong>significant</strong>"));
     let mut report = hostile();
     report.differences[0].real = false;
-    assert!(report.to_html().unwrap().contains("not told apart"));
+    assert!(report.to_html().unwrap().contains("may be chance"));
 }
 
 #[test]

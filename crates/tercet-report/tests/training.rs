@@ -6,7 +6,7 @@ mod markup;
 
 use markup::{HOSTILE, assert_balanced, assert_self_contained, png};
 use tercet_report::{
-    DistanceHistogram, Judged, Measured, Neighbour, Picture, Strip, TrainingReport,
+    ConfusedPair, DistanceHistogram, Judged, Measured, Neighbour, Picture, Strip, TrainingReport,
 };
 
 fn picture() -> Picture {
@@ -23,6 +23,7 @@ fn hostile() -> TrainingReport {
     };
     TrainingReport {
         title: text(),
+        verdict: text(),
         summary: vec![(text(), text())],
         judged: vec![judged(0.4), judged(0.9)],
         learning_rate: vec![(0, 1e-3), (10, 1e-4)],
@@ -46,6 +47,13 @@ fn hostile() -> TrainingReport {
         ],
         threshold: Some(1.0),
         verification: vec![(text(), text())],
+        confused: vec![ConfusedPair {
+            classes: [text(), text()],
+            errors: 3,
+            places: 12,
+            example: [picture(), picture()],
+            distance: 0.25,
+        }],
         strips: vec![Strip {
             query: picture(),
             neighbours: vec![
@@ -92,6 +100,8 @@ fn the_best_of_a_column_is_bold() {
     assert!(page.contains("<strong>90.0</strong>"));
     assert!(!page.contains("<strong>40.0</strong>"));
     assert!(page.contains("+50.0 points over"));
+    // Narrow screens show the column's name beside each value, and every figure is explained.
+    assert!(page.contains("<td data-name=\"MAP@R\">") && page.contains("What the figures mean"));
 }
 
 #[test]
@@ -100,7 +110,10 @@ fn neighbours_are_told_apart_without_colour() {
     assert!(page.contains("✓") && page.contains("✕"));
     assert!(page.contains("alt=\"Right neighbour: "));
     assert!(page.contains("aria-label=\"Wrong neighbour: "));
-    assert_eq!(page.matches("data:image/png;base64,").count(), 2);
+    assert_eq!(page.matches("data:image/png;base64,").count(), 4);
+    assert!(
+        page.contains("Most confused pairs") && page.contains("3 of 12 neighbours, 25.0&nbsp;%")
+    );
 }
 
 #[test]

@@ -79,6 +79,9 @@ export const card = () => json("/api/model").catch((refusal) => {
   throw refusal;
 });
 
+/** How hits of a search are decided in this gallery. */
+export const decision = () => json("/api/decision");
+
 export const search = (question, { k, label }, signal) =>
   json(`/api/search${query({ k, label })}`, { method: "POST", signal, ...body(question) });
 
@@ -103,6 +106,9 @@ export const get = (id) => json(item(id));
 
 /** Some items from here and there. */
 export const sample = async (count) => (await json(`/api/items${query({ sample: count })}`)).items;
+
+/** Items whose class or name contains a text; the best matches first. */
+export const find = async (text, limit, signal) => (await json(`/api/items${query({ find: text, limit })}`, { signal })).items;
 
 export const thumbnail = (id) => `${item(id)}/thumbnail`;
 

@@ -3,9 +3,10 @@
 import * as api from "./api.js";
 import { distance, h, percent } from "./dom.js";
 import { Instrument } from "./instrument.js";
+import { Picker } from "./picker.js";
 import { pasted, Place } from "./picture.js";
-import { sentence } from "./search.js";
 import { state } from "./state.js";
+import { sentence } from "./words.js";
 
 export class Compare {
   #running = null;
@@ -13,23 +14,21 @@ export class Compare {
 
   constructor(root, go) {
     this.go = go;
-    this.places = ["One", "The other"].map((title) => new Place({ title, hint: title, changed: () => this.#changed() }));
-    this.instrument = new Instrument();
+    this.places = ["First picture", "Second picture"].map((title) => new Place({ title, hint: title, changed: () => this.#changed() }));
+    this.instrument = new Instrument(state.pair);
     this.verdict = h("p", { class: "verdict" });
     this.number = h("p", { class: "number" });
     this.detail = h("p", { class: "detail" });
-    const random = (place) => h("button", { type: "button", class: "quiet", onclick: async () => {
-      const [item] = await api.sample(1).catch(() => []);
-      if (item) place.set(item);
-    } }, "one of the gallery");
-    this.answer = h("div", { class: "answer", role: "status" }, this.number, this.verdict, this.detail);
+    this.pickers = this.places.map((place) => new Picker({ name: "Or an item of the gallery", chosen: (item) => place.set(item) }));
+    // The answer first, then the numbers that it is made of.
+    this.answer = h("div", { class: "answer", role: "status" }, this.verdict, this.detail, this.number);
     root.append(
       h("div", { class: "sides" },
-        h("div", { class: "side" }, this.places[0].element, random(this.places[0])),
+        h("div", { class: "side" }, this.places[0].element, this.pickers[0].element),
         this.answer,
-        h("div", { class: "side" }, this.places[1].element, random(this.places[1]))),
+        h("div", { class: "side" }, this.places[1].element, this.pickers[1].element)),
       this.instrument.element);
-    state.addEventListener("threshold", () => this.#judge());
+    state.pair.addEventListener("threshold", () => this.#judge());
     this.#judge();
   }
 
@@ -89,27 +88,27 @@ export class Compare {
 
   #judge() {
     const found = this.#found;
-    const same = found && !found.error ? state.same(found.distance) : null;
+    const same = found && !found.error ? state.pair.same(found.distance) : null;
     this.answer.classList.toggle("same", same === true);
     this.answer.classList.toggle("different", same === false);
     this.answer.classList.toggle("failed", Boolean(found?.error));
     if (!found) {
-      this.number.textContent = "·";
-      this.verdict.textContent = "Two pictures";
-      this.detail.textContent = "and the model says how far they are apart.";
+      this.number.textContent = "";
+      this.verdict.textContent = "Choose two pictures";
+      this.detail.textContent = "The answer appears here: whether they show the same, and how far they are apart.";
       this.instrument.mark([]);
       return;
     }
     if (found.error) {
-      this.number.textContent = "–";
+      this.number.textContent = "";
       this.verdict.textContent = "No answer";
       this.detail.textContent = sentence(found.error.message);
       this.instrument.mark([]);
       return;
     }
-    this.number.textContent = distance(found.distance);
-    this.verdict.textContent = same === null ? "apart" : same ? "The same" : "Different";
-    this.detail.textContent = found.probability === null ? "" : `Chance that they are the same: ${percent(found.probability)}`;
+    this.verdict.textContent = same === null ? `Distance ${distance(found.distance)}` : same ? "The same" : "Different";
+    this.detail.textContent = found.probability === null ? "" : `Probability that they are the same: ${percent(found.probability)}, if either answer was as likely before`;
+    this.number.textContent = same === null ? "This gallery has no threshold to decide by." : `Distance ${distance(found.distance)}, threshold ${distance(state.pair.threshold)}`;
     this.instrument.mark([{ distance: found.distance, key: 0 }]);
     this.instrument.point(0);
   }

@@ -1,18 +1,16 @@
-// The threshold: a curve from distance to probability, and a line to be moved along it.
+// The threshold: the curve from distance to probability, and a slider that moves the threshold.
 
-import { count, distance, h, percent, svg } from "./dom.js";
-import { state } from "./state.js";
+import { distance, h, percent, svg } from "./dom.js";
 
 const [WIDTH, HEIGHT] = [1000, 100];
 const STEPS = 1000;
 
 export class Instrument {
-  #to;
+  #to = null;
   #marks = [];
 
-  /** `say` names what lies below the threshold, for people. */
-  constructor() {
-    this.#to = span();
+  constructor(judge) {
+    this.judge = judge;
     this.area = svg("path", { class: "area" });
     this.line = svg("path", { class: "curve" });
     this.near = svg("rect", { class: "near", x: 0, y: 0, height: HEIGHT });
@@ -21,55 +19,59 @@ export class Instrument {
     this.edge = svg("path", { class: "edge" });
     this.range = h("input", {
       type: "range", min: 0, max: STEPS, step: 1, "aria-label": "Threshold",
-      oninput: () => state.setThreshold(Number(this.range.value) / STEPS * this.#to),
+      oninput: () => this.judge.move(Number(this.range.value) / STEPS * this.#to),
     });
     this.value = h("b", { class: "value" });
     this.chance = h("span", { class: "chance" });
-    this.presets = h("div", { class: "presets", role: "group", "aria-label": "Thresholds of the model" });
+    this.presets = h("div", { class: "presets", role: "group", "aria-label": "Thresholds" });
+    this.end = h("span", {});
+    this.legend = h("p", { class: "legend" });
     const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
       this.near, this.area, this.ticks, this.line, this.rug, this.edge);
     this.element = h("div", { class: "instrument" },
-      h("p", { class: "reading" }, h("span", {}, "Same below "), this.value, this.chance),
+      h("p", { class: "reading" }, h("span", {}, "Threshold: the same below a distance of "), this.value, this.chance),
       h("div", { class: "dial" }, drawing, this.range),
-      h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "distance"), h("span", {}, distance(this.#to ?? 0))),
-      this.presets);
-    this.element.hidden = this.#to === null;
-    if (this.#to === null) return;
-    this.#drawCurve();
-    this.#drawPresets();
-    this.#show();
-    state.addEventListener("threshold", () => this.#show());
+      h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, "0"), h("span", {}, "distance"), this.end),
+      this.presets, this.legend);
+    this.#draw();
+    judge.addEventListener("learnt", () => this.#draw());
+    judge.addEventListener("threshold", () => this.#show());
   }
 
-  /** There is something to judge, if the model has a threshold. */
+  #draw() {
+    const hidden = this.element.hidden;
+    this.#to = span(this.judge);
+    this.element.hidden = hidden || this.#to === null;
+    if (this.#to === null) return;
+    this.end.textContent = distance(this.#to);
+    this.legend.replaceChildren(...legend(this.judge));
+    this.#drawCurve();
+    this.#drawPresets();
+    this.mark(this.#marks);
+  }
+
+  /** Shows the instrument, if there is a threshold. */
   show() { this.element.hidden = this.#to === null; }
 
   #x = (d) => Math.min(d / this.#to, 1) * WIDTH;
 
   #drawCurve() {
-    const points = state.card.curve?.probabilities;
-    if (!points) return;
-    const places = points.map((p, at) => `${at / (points.length - 1) * WIDTH} ${(1 - p) * (HEIGHT - 8) + 4}`);
-    this.line.setAttribute("d", `M${places.join("L")}`);
-    this.area.setAttribute("d", `M0 ${HEIGHT}L${places.join("L")}L${WIDTH} ${HEIGHT}Z`);
+    const points = this.judge.curve?.probabilities;
+    const places = points?.map((p, at) => `${at / (points.length - 1) * WIDTH} ${(1 - p) * (HEIGHT - 8) + 4}`);
+    this.line.setAttribute("d", places ? `M${places.join("L")}` : "");
+    this.area.setAttribute("d", places ? `M0 ${HEIGHT}L${places.join("L")}L${WIDTH} ${HEIGHT}Z` : "");
   }
 
   #drawPresets() {
-    const { threshold, thresholds } = state.card;
-    const presets = Object.entries(thresholds)
-      .map(([far, at]) => [Number(far), at])
-      .sort(([one], [other]) => other - one)
-      .map(([far, at]) => ({ at, name: `1 in ${count(Math.round(1 / far))}`, title: `At this distance one pair in ${count(Math.round(1 / far))} of different classes passes as the same` }));
-    if (threshold !== null) presets.unshift({ at: threshold, name: "most accurate", title: "The distance that was right most often on classes never seen" });
+    const { presets } = this.judge;
     this.ticks.setAttribute("d", presets.map(({ at }) => `M${this.#x(at)} 0V${HEIGHT}`).join(""));
-    const far = presets.findIndex(({ name }) => name.startsWith("1 in"));
-    presets.forEach(({ at, name, title }, place) => {
-      if (place === far) this.presets.append(h("span", {}, "strangers let pass"));
-      this.presets.append(h("button", { type: "button", title, data: { at }, onclick: () => state.setThreshold(at) }, name));
-    });
+    this.presets.replaceChildren(...presets.flatMap(({ at, name, title, group }, place) => {
+      const button = h("button", { type: "button", title, data: { at }, onclick: () => this.judge.move(at) }, name);
+      return group && group !== presets[place - 1]?.group ? [h("span", {}, group), button] : [button];
+    }));
   }
 
-  /** Shows where things lie: `[{ distance, key }]`. */
+  /** Shows the distances of results: `[{ distance, key }]`. */
   mark(marks) {
     this.#marks = marks;
     this.rug.replaceChildren(...marks.map(({ distance: d, key }) => {
@@ -79,18 +81,18 @@ export class Instrument {
     this.#show();
   }
 
-  /** Lifts one of them out. */
+  /** Highlights one of them. */
   point(key) {
     for (const tick of this.rug.children) tick.classList.toggle("pointed", tick.dataset.key === String(key));
   }
 
   #show() {
-    const at = state.threshold;
+    const at = this.judge.threshold;
     if (at === null || this.#to === null) return;
     this.range.value = Math.round(at / this.#to * STEPS);
-    const probability = state.probability(at);
+    const probability = this.judge.probability(at);
     this.value.textContent = distance(at);
-    this.chance.textContent = probability === null ? "" : ` where the chance is ${percent(probability)}`;
+    this.chance.textContent = probability === null ? "" : `, where the probability is ${percent(probability)}`;
     this.range.setAttribute("aria-valuetext", `distance ${distance(at)}${probability === null ? "" : `, probability ${percent(probability)}`}`);
     this.near.setAttribute("width", this.#x(at));
     this.edge.setAttribute("d", `M${this.#x(at)} 0V${HEIGHT}`);
@@ -101,9 +103,19 @@ export class Instrument {
   }
 }
 
-/** The greatest distance shown; null where the model has no threshold to move. */
-function span() {
-  if (!state.card || state.threshold === null) return null;
-  if (state.card.curve) return state.card.curve.to;
-  return 1.5 * Math.max(state.card.threshold, ...Object.values(state.card.thresholds));
+/** The greatest distance shown; null where there is no threshold to move. */
+function span(judge) {
+  if (judge.threshold === null) return null;
+  if (judge.curve) return judge.curve.to;
+  const farthest = Math.max(judge.threshold, ...judge.presets.map(({ at }) => at));
+  return farthest > 0 ? 1.5 * farthest : null;
+}
+
+/** What the lines of the drawing mean. */
+function legend(judge) {
+  const key = (kind, text) => h("span", { class: "meaning" }, h("span", { class: `line ${kind}`, "aria-hidden": "true" }), text);
+  return [
+    ...(judge.curve ? [key("curve", "probability of being the same, from 100 % (top) to 0 %")] : []),
+    key("mark", "a result"), key("edge", "the threshold: drag it"),
+  ];
 }

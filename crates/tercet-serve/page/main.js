@@ -4,8 +4,9 @@ import { Card } from "./card.js";
 import { Compare } from "./compare.js";
 import { h, things } from "./dom.js";
 import { MapView } from "./map.js";
-import { Search, sentence } from "./search.js";
+import { Search } from "./search.js";
 import { state } from "./state.js";
+import { sentence } from "./words.js";
 
 const VIEWS = ["search", "compare", "map", "model"];
 const root = (name) => document.getElementById(name);
@@ -49,7 +50,7 @@ function head() {
   const { about } = state;
   root("name").textContent = about.name;
   const facts = [things(about.items, "item"), things(about.classes, "class", "classes"), about.metric];
-  if (about.passing) facts.push("forgotten when the server stops");
+  if (about.passing) facts.push("temporary: deleted when the server stops");
   if (!about.writable) facts.push("read-only");
   root("facts").textContent = facts.join(" · ");
 }

@@ -1,18 +1,20 @@
-// Map: the gallery as a plane to wander in.
+// Map: the gallery as a plane, to look around in.
 
 import * as api from "./api.js";
 import { count, h, things } from "./dom.js";
 import { colour, shape } from "./marks.js";
 import { image } from "./picture.js";
-import { sentence } from "./search.js";
 import { state } from "./state.js";
+import { sentence } from "./words.js";
 
 /** How far one can zoom in. */
 const MOST = 60;
 /** Pictures take the place of marks when so few are in sight. */
 const PICTURES = 240;
-/** Legend entries that can still be read. */
+/** Entries of the legend before it is unfolded. */
 const KEYS = 24;
+/** Milliseconds until a map of the gallery as it was before is asked for again. */
+const AGAIN = 2000;
 
 export class MapView {
   #map = null;
@@ -24,9 +26,12 @@ export class MapView {
   #marked = null;
   #pictures = new Map();
   #wanted = null;
+  #unfolded = false;
+  #again = null;
 
   constructor(root, go) {
     this.go = go;
+    this.root = root;
     this.canvas = h("canvas", { tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label": "Map of the gallery. Arrow keys go from item to item, Enter searches by it, plus and minus zoom, 0 shows all, shift with arrows moves the map." });
     this.pen = this.canvas.getContext("2d");
     this.find = h("input", { type: "search", placeholder: "class or item", autocomplete: "off", spellcheck: "false", oninput: () => this.#seek() });
@@ -34,7 +39,7 @@ export class MapView {
     this.tip = h("div", { class: "tip", hidden: true });
     this.status = h("p", { class: "unseen", role: "status" });
     this.over = h("div", { class: "over", role: "status" });
-    this.key = h("p", { class: "key" });
+    this.key = h("div", { class: "key", role: "group", "aria-label": "Legend: colour and shape of each class" });
     this.caption = h("p", { class: "caption" });
     const button = (name, text, run) => h("button", { type: "button", "aria-label": name, title: name, onclick: run }, text);
     root.append(
@@ -45,7 +50,7 @@ export class MapView {
     this.#listen();
     new ResizeObserver(() => this.#measure()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.#drawKey(); this.#paint(); });
-    state.addEventListener("gallery", () => { this.#map = null; if (!root.hidden) this.#load(); });
+    state.addEventListener("gallery", () => { if (root.hidden) this.#map = null; else this.#load(); });
   }
 
   /** `item` is looked up on the map. */
@@ -56,15 +61,19 @@ export class MapView {
   }
 
   async #load() {
-    this.over.replaceChildren(h("span", { class: "spinner", "aria-hidden": "true" }), h("span", {}, "Drawing the map …"));
-    this.over.hidden = false;
+    clearTimeout(this.#again);
+    // While a new map is made, the last one stays on the screen.
+    if (!this.#map) this.over.replaceChildren(h("span", { class: "spinner", "aria-hidden": "true" }), h("span", {}, "Drawing the map …"));
+    this.over.hidden = Boolean(this.#map);
     try {
       const map = await state.map();
-      if (map === this.#map) return;
+      if (map.stale) this.#again = setTimeout(() => { state.forgetMap(); if (!this.root.hidden) this.#load(); }, AGAIN);
+      if (map === this.#map || (map.stale && map.generation === this.#map?.generation)) return;
       this.#set(map);
       this.over.hidden = map.ids.length > 0;
       if (!map.ids.length) this.over.replaceChildren(h("span", {}, "The gallery is empty."));
     } catch (error) {
+      this.over.hidden = false;
       this.over.replaceChildren(h("span", {}, sentence(error.message)), h("button", { type: "button", onclick: () => this.#load() }, "Try again"));
     }
   }
@@ -73,7 +82,6 @@ export class MapView {
     this.#map = map;
     this.#pictures.clear();
     this.#marked = null;
-    this.find.value = "";
     this.found.textContent = "";
     this.#choose(-1);
     const [left, right] = [Math.min(...map.x), Math.max(...map.x)];
@@ -91,9 +99,11 @@ export class MapView {
     map.order = [...map.members.keys()].sort((one, other) => one - other);
     map.rank = new Map(map.order.map((key, place) => [key, place]));
     const shown = map.ids.length;
-    this.caption.textContent = `${shown < map.items ? `${count(shown)} of ${things(map.items, "item")}` : things(shown, "item")} of ${things(map.classes.length, "class", "classes")}. ${map.method === "t-sne" ? "Neighbours lie together; far distances mean nothing (t-SNE). " : ""}Click an item to search by it; drag to move, scroll or pinch to zoom.`;
+    this.caption.textContent = `${map.stale ? "The gallery has changed since; a new map is being drawn. " : ""}${shown < map.items ? `${count(shown)} of ${things(map.items, "item")}` : things(shown, "item")} of ${things(map.classes.length, "class", "classes")}. ${map.method === "t-sne" ? "Items that are close together are similar; large distances mean nothing (t-SNE). " : ""}Click an item to search by it; drag to move, scroll or pinch to zoom.`;
     this.#drawKey();
     this.#measure();
+    // What was searched for on the map before is marked on this one too.
+    if (this.find.value) this.#seek();
     this.#lookUp();
   }
 
@@ -162,7 +172,8 @@ export class MapView {
       if (x > -40 && y > -40 && x < width + 40 && y < height + 40) inSight.push(at);
     }
     const pictured = this.#zoomed > 1.5 && inSight.length <= PICTURES;
-    const lit = this.#marked ?? (this.#chosen < 0 ? null : new Set(this.#map.members.get(this.#map.class[this.#chosen] ?? -1)));
+    // Only what was searched for makes the rest fade; pointing at an item never does.
+    const lit = this.#marked;
     const byClass = new Map();
     for (const at of inSight) {
       const key = this.#map.class[at] ?? -1;
@@ -184,11 +195,20 @@ export class MapView {
       }
     }
     pen.globalAlpha = 1;
-    if (this.#chosen >= 0 && !pictured) {
-      pen.lineWidth = 2;
-      pen.strokeStyle = getComputedStyle(this.canvas).color;
+    if (this.#chosen >= 0 && !pictured) this.#circle(r);
+  }
+
+  /** Circles the item that was pointed at, and thinly the others of its class. */
+  #circle(r) {
+    const { pen } = this;
+    const key = this.#map.class[this.#chosen] ?? -1;
+    const others = key < 0 ? [] : this.#map.members.get(key);
+    pen.strokeStyle = getComputedStyle(this.canvas).color;
+    for (const at of [...others, this.#chosen]) {
+      const chosen = at === this.#chosen;
+      pen.lineWidth = chosen ? 2 : 1;
       pen.beginPath();
-      pen.arc(this.#x(this.#chosen), this.#y(this.#chosen), r + 4, 0, 7);
+      pen.arc(this.#x(at), this.#y(at), r + (chosen ? 4 : 2), 0, 7);
       pen.stroke();
     }
   }
@@ -251,8 +271,24 @@ export class MapView {
     const view = this.#view;
     view.left = Math.min(Math.max(view.left + left, edge - this.#map.width * view.scale), width - edge);
     view.up = Math.min(Math.max(view.up + up, edge - this.#map.height * view.scale), height - edge);
+    this.#keepInSight();
     this.#place();
     this.#paint();
+  }
+
+  /** Moves the map by as little as is needed for an item to be in sight: it never ends on nothing. */
+  #keepInSight() {
+    const { width, height } = this.#size;
+    const at = this.#nearest(width / 2, height / 2, Infinity);
+    if (at < 0) return;
+    const edge = Math.min(48, width / 4, height / 4);
+    const into = (place, length) => Math.min(Math.max(place, edge), length - edge) - place;
+    // The nearest one to the middle may be beside the window while another is inside it.
+    const inside = (item) => this.#x(item) >= 0 && this.#y(item) >= 0 && this.#x(item) <= width && this.#y(item) <= height;
+    if (inside(at)) return;
+    for (let item = 0; item < this.#map.ids.length; item++) if (inside(item) && (!this.#marked || this.#marked.has(item))) return;
+    this.#view.left += into(this.#x(at), width);
+    this.#view.up += into(this.#y(at), height);
   }
 
   #zoom(factor, x = this.#size.width / 2, y = this.#size.height / 2) {
@@ -263,6 +299,7 @@ export class MapView {
       : { scale, left: x - (x - this.#view.left) * kept, up: y - (y - this.#view.up) * kept };
     // Where there is nowhere to move the map to, a finger scrolls the page.
     this.canvas.style.touchAction = this.#zoomed > 1 ? "none" : "pan-y";
+    this.#keepInSight();
     this.#place();
     this.#paint();
   }
@@ -388,10 +425,13 @@ export class MapView {
     this.#paint();
   }
 
-  /** A key of the classes while they are few enough to be read. */
+  /** The legend: the largest classes first, all of them once it is unfolded. */
   #drawKey() {
-    const { order } = this.#map ?? { order: [] };
-    this.key.replaceChildren(...(order.length > KEYS ? [] : order).map((key, place) => {
+    const { order, members } = this.#map ?? { order: [], members: new Map() };
+    const bySize = [...order].sort((one, other) => members.get(other).length - members.get(one).length || one - other);
+    const shown = this.#unfolded ? bySize : bySize.slice(0, KEYS);
+    const entries = shown.map((key) => {
+      const place = this.#map.rank.get(key);
       const swatch = h("canvas", { width: 24, height: 24, "aria-hidden": "true" });
       const path = new Path2D();
       shape(path, place, 12, 12, 8);
@@ -399,7 +439,14 @@ export class MapView {
       brush.fillStyle = colour(place, order.length, key < 0);
       brush.fill(path);
       const name = this.#name(key);
-      return h("button", { type: "button", onclick: () => { this.find.value = this.find.value === name ? "" : name; this.#seek(); } }, swatch, name);
-    }));
+      return h("button", { type: "button", title: `Show only ${name}`, onclick: () => { this.find.value = this.find.value === name ? "" : name; this.#seek(); } },
+        swatch, h("span", {}, name), h("span", { class: "size" }, count(members.get(key).length)));
+    });
+    if (order.length > KEYS) {
+      entries.push(h("button", { type: "button", class: "fold", "aria-expanded": String(this.#unfolded), onclick: () => { this.#unfolded = !this.#unfolded; this.#drawKey(); } },
+        this.#unfolded ? "Show fewer" : `Show ${things(order.length - KEYS, "more class", "more classes")}`));
+    }
+    this.key.replaceChildren(...entries);
+    this.key.classList.toggle("unfolded", this.#unfolded);
   }
 }

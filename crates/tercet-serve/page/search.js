@@ -1,10 +1,13 @@
 // Search: a picture or an item, and its nearest neighbours.
 
 import * as api from "./api.js";
-import { distance, h, percent, sure, things, toast } from "./dom.js";
+import { count, distance, h, percent, sure, things, toast } from "./dom.js";
+import { enlarger } from "./enlarge.js";
 import { Instrument } from "./instrument.js";
+import { Picker } from "./picker.js";
 import { image, pasted, Place } from "./picture.js";
 import { state } from "./state.js";
+import { falseAccepts, sentence } from "./words.js";
 
 const COUNTS = [12, 24, 48, 96];
 
@@ -15,21 +18,25 @@ export class Search {
   constructor(root, go) {
     this.go = go;
     this.place = new Place({ title: "Query", hint: "A picture to find", changed: (question) => this.#changed(question) });
-    this.instrument = new Instrument();
+    this.picker = new Picker({ name: "Find an item of the gallery", chosen: (item) => this.go("search", { item: item.id }) });
+    this.instrument = new Instrument(state.search);
     this.label = h("input", { type: "search", list: "classes", placeholder: "all classes", autocomplete: "off", spellcheck: "false", onchange: () => this.run(), onfocus: () => this.#fillClasses() });
     this.k = h("select", { onchange: () => this.run() }, COUNTS.map((k) => h("option", { value: k, selected: k === 24 }, k)));
     this.classes = h("datalist", { id: "classes" });
     this.actions = h("div", { class: "actions" });
     this.summary = h("p", { class: "summary", role: "status" });
+    this.legend = h("p", { class: "legend" });
+    this.basis = h("p", { class: "caption basis" });
     this.results = h("ol", { class: "results", onkeydown: (event) => this.#walk(event), "aria-label": "Nearest items" });
     this.start = h("div", { class: "start" });
     root.append(
-      h("div", { class: "query" }, this.place.element, this.actions,
+      h("div", { class: "query" }, this.place.element, this.actions, this.picker.element,
         h("div", { class: "fields" },
           h("label", {}, h("span", {}, "Only of class"), this.label, this.classes),
           h("label", {}, h("span", {}, "How many"), this.k))),
-      h("div", { class: "found" }, this.instrument.element, this.summary, this.results, this.start));
-    state.addEventListener("threshold", () => this.#judge());
+      // The answer first; the threshold that it depends on comes behind it.
+      h("div", { class: "found" }, this.summary, this.legend, this.results, this.instrument.element, this.basis, this.start));
+    state.search.addEventListener("threshold", () => this.#judge());
     this.#act();
   }
 
@@ -85,15 +92,17 @@ export class Search {
     this.summary.textContent = "";
     this.instrument.element.hidden = true;
     this.summary.hidden = true;
+    this.legend.hidden = true;
+    this.basis.hidden = true;
     this.start.replaceChildren(
-      h("h2", {}, state.about.items ? "Find what looks the same" : "Nothing here yet"),
+      h("h2", {}, state.about.items ? "Find what looks the same" : "The gallery is empty"),
       h("p", { class: "lead" }, this.#invitation()),
       h("ul", { class: "samples" }, Array.from({ length: state.about.items ? 18 : 0 }, () => h("li", { class: "blank" }))));
     if (!state.about.items) return;
     const items = await api.sample(18).catch((error) => { toast(sentence(error.message)); return []; });
     if (this.place.question) return;
     this.start.querySelector(".samples").replaceChildren(...items.map(({ id, label }) => h("li", {},
-      h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id)))));
+      h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id, { id, label })))));
   }
 
   #invitation() {
@@ -105,7 +114,6 @@ export class Search {
   async run() {
     const question = this.place.question;
     if (!question) return;
-    this.instrument.show();
     this.summary.hidden = false;
     this.#running?.abort();
     const running = this.#running = new AbortController();
@@ -122,6 +130,9 @@ export class Search {
       if (error.name === "AbortError" || running !== this.#running) return;
       this.#hits = [];
       this.results.replaceChildren();
+      this.legend.hidden = true;
+      this.basis.hidden = true;
+      this.instrument.element.hidden = true;
       this.instrument.mark([]);
       this.summary.classList.add("wrong");
       this.summary.textContent = sentence(error.message);
@@ -144,33 +155,71 @@ export class Search {
         onmouseleave: () => this.instrument.point(null), onblur: () => this.instrument.point(null),
         ondragstart: (event) => event.dataTransfer.setData("application/x-tercet-item", hit.id),
       },
-        h("div", { class: "picture" }, image(api.thumbnail(hit.id), ""), h("span", { class: "sign", "aria-hidden": "true" })),
+        h("div", { class: "picture" }, image(api.thumbnail(hit.id), "", { id: hit.id, label: hit.label }), h("span", { class: "sign", "aria-hidden": "true" })),
         h("span", { class: "label" }, hit.label ?? hit.id),
+        hit.other_class ? h("span", { class: "another" }, "another class") : "",
         h("span", { class: "figures" }, h("span", {}, distance(hit.distance)), hit.probability === null ? "" : h("span", { class: "probability" }, percent(hit.probability))),
         h("span", { class: "unseen verdict" }));
-      return h("li", {}, link);
+      return h("li", {}, link, enlarger({ source: api.thumbnail(hit.id), title: hit.label, text: hit.id }));
     }));
+    this.instrument.show();
     this.instrument.mark(hits.map((hit, key) => ({ distance: hit.distance, key })));
+    this.#explain();
     if (!hits.length) this.summary.textContent = this.label.value.trim() ? "Nothing of that class in the gallery." : "Nothing else in the gallery.";
     this.#judge();
     this.#act();
   }
 
-  /** Same or different, by the threshold as it is now. */
+  /** What the frames and the numbers of the results mean. */
+  #explain() {
+    const frame = (kind, text) => h("span", { class: `meaning ${kind}` }, h("span", { class: "swatch", "aria-hidden": "true" }), text);
+    const judged = state.search.threshold !== null;
+    const other = this.#hits.some((hit) => hit.other_class);
+    this.legend.replaceChildren(...(judged ? [frame("same", "the same"), frame("different", "not the same")] : []),
+      ...(judged && other ? [frame("conflict", "called the same, but of another class than the query")] : []),
+      h("span", {}, this.#hits.some(({ probability }) => probability !== null) ? "below each picture: distance and probability of being the same" : "below each picture: the distance"),
+      h("span", {}, `found in ${this.time}`));
+    this.legend.hidden = !this.#hits.length;
+    this.basis.textContent = this.#because();
+    this.basis.hidden = !this.#hits.length || !this.basis.textContent;
+  }
+
+  /** Why the threshold is where it is. */
+  #because() {
+    const { false_matches_per_query: rate, note, prior, threshold } = state.decision;
+    if (threshold === null) return "";
+    const sentences = [];
+    if (rate !== null) {
+      sentences.push(`The threshold is chosen for the size of this gallery: of the queries of a class that is not in it, at most ${falseAccepts(rate)} finds something that is called the same.`);
+    }
+    if (this.#hits.some(({ probability }) => probability !== null)) {
+      sentences.push(`Probabilities assume that half of the queries are of a class in the gallery: before its distance is known, an item is the same with a probability of ${percent(prior)}.`);
+    }
+    if (note) sentences.push(sentence(note));
+    return sentences.join(" ");
+  }
+
+  /** The same or not, by the threshold as it is now. */
   #judge() {
     if (!this.#hits.length) return;
     let same = 0;
+    let wrong = 0;
     [...this.results.children].forEach((entry, place) => {
-      const verdict = state.same(this.#hits[place].distance);
+      const hit = this.#hits[place];
+      const verdict = state.search.same(hit.distance);
       entry.classList.toggle("same", verdict === true);
       entry.classList.toggle("different", verdict === false);
-      entry.querySelector(".verdict").textContent = verdict === null ? "" : verdict ? "same" : "different";
+      entry.classList.toggle("conflict", verdict === true && hit.other_class === true);
+      entry.querySelector(".verdict").textContent = verdict === null ? "" : !verdict ? "not the same" : hit.other_class ? "called the same, but of another class" : "the same";
       if (verdict) same++;
+      if (verdict && hit.other_class) wrong++;
     });
     const total = this.#hits.length;
-    this.summary.textContent = state.threshold === null
-      ? `${things(total, "neighbour")} in ${this.time}`
-      : `${same === 0 ? "None" : same === total ? "All" : same} of the ${things(total, "nearest item")} ${same === 1 ? "is" : "are"} the same · ${this.time}`;
+    this.summary.classList.toggle("unknown", same === 0);
+    this.summary.textContent = state.search.threshold === null
+      ? `The ${things(total, "nearest item")}`
+      : same === 0 ? "Not similar to anything in the gallery"
+      : `${same === total ? "All" : same} of the ${things(total, "nearest item")} ${same === 1 ? "is" : "are"} ${wrong ? "called the same" : "the same"}${wrong ? `, ${count(wrong)} of them of another class than the query` : ""}`;
   }
 
   /** Arrow keys go from result to result. */
@@ -192,7 +241,6 @@ export class Search {
     const question = this.place.question;
     const button = (name, run, kind = "") => h("button", { type: "button", class: kind, onclick: run }, name);
     const actions = [];
-    if (!question || question.id) actions.push(button(question ? "Another" : "Surprise me", () => this.#surprise()));
     if (question) actions.push(button("Compare with …", () => this.go("compare", question.id ? { a: question.id } : {}, false, question)));
     if (question?.id) actions.push(h("a", { class: "button", href: `#map?item=${encodeURIComponent(question.id)}` }, "On the map"));
     if (question?.id && state.about.writable) actions.push(button("Remove", () => this.#remove(question.id)));
@@ -201,15 +249,10 @@ export class Search {
     if (question?.file && state.about.writable && state.about.embeds) this.actions.append(this.#adding(question));
   }
 
-  async #surprise() {
-    const [item] = await api.sample(1).catch(() => []);
-    if (item) this.go("search", { item: item.id });
-  }
-
   #adding({ file, name }) {
     const nearest = this.#hits[0];
-    const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.same(nearest.distance) ? nearest.label ?? "" : "" });
-    const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "by its content" });
+    const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.search.same(nearest.distance) ? nearest.label ?? "" : "" });
+    const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "made from its content" });
     const form = h("form", { class: "adding", onsubmit: async (event) => {
       event.preventDefault();
       const button = form.querySelector("button");
@@ -233,7 +276,7 @@ export class Search {
     try {
       await api.remove(id);
       await state.changed();
-      toast(`${id} is gone again`);
+      toast(`Removed ${id} again`);
       if (this.place.question?.id === id) this.go("search", {});
     } catch (error) {
       toast(sentence(error.message));
@@ -241,7 +284,7 @@ export class Search {
   }
 
   async #remove(id) {
-    if (!await sure("Remove this item?", `${id} is taken out of the gallery. That cannot be undone.`)) return;
+    if (!await sure("Remove this item?", `${id} is removed from the gallery. This cannot be undone.`)) return;
     try {
       await api.remove(id);
       await state.changed();
@@ -252,6 +295,3 @@ export class Search {
     }
   }
 }
-
-/** Messages of the interface begin small. */
-export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;

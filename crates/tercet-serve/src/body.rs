@@ -1,4 +1,4 @@
-//! What a client sends, within bounds.
+//! Reads the bodies of requests within limits of size and memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use crate::Limits;
 use crate::refusal::Refusal;
 
-/// How long a body that was refused is listened to, so that the client gets to read why.
+/// How long the rest of a refused body is read, so that the client can read the reason.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The memory that all bodies share.
+/// The memory budget that all bodies share.
 #[derive(Debug, Clone)]
 pub(crate) struct Bodies {
     budget: Arc<Semaphore>,
@@ -23,7 +23,7 @@ pub(crate) struct Bodies {
     within: Duration,
 }
 
-/// A whole body or a part of it, and the share of the memory that it takes.
+/// A whole body or a part of it, with its share of the memory budget.
 #[derive(Debug, Clone)]
 pub(crate) struct Upload {
     pub(crate) bytes: Bytes,
@@ -31,7 +31,7 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// A part of these bytes.
+    /// A part of this upload, which shares its memory budget.
     pub(crate) fn part(&self, bytes: Bytes) -> Self {
         Self { bytes, share: self.share.clone() }
     }
@@ -46,8 +46,8 @@ impl Bodies {
         }
     }
 
-    /// Reads a body to its end. Memory is taken as bytes arrive, so that who claims much and sends
-    /// little is in nobody's way.
+    /// Reads a body to its end. Memory is reserved as bytes arrive, so that a client that announces
+    /// much and sends little does not block others.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,
@@ -66,8 +66,8 @@ impl Bodies {
             }),
         };
         if read.is_err() {
-            // Without this, a client that is still sending may find the connection closed before it
-            // reads the answer.
+            // Without this, a client that is still sending might find the connection closed before
+            // it reads the answer.
             let rest = self.each as u64;
             let _ = timeout(LINGER, discard(&mut body, rest)).await;
         }
@@ -103,7 +103,7 @@ impl Bodies {
     }
 }
 
-/// Reads on, to no end but politeness.
+/// Reads up to `most` further bytes and ignores them.
 async fn discard(body: &mut Body, mut most: u64) {
     while let Some(Ok(frame)) = body.frame().await {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -19,11 +22,16 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::Limits;
 use crate::metrics::Metrics;
+use crate::network::Network;
+use crate::places::{Full, Places};
 
-/// Bytes of a request's head.
+/// The largest head of a request, in bytes.
 const HEAD_BYTES: usize = 32 << 10;
 
-/// Answers until `stop` is ready, and what was asked before that.
+/// How many clients are refused with an answer at the same time; more are disconnected without one.
+const TURNED_AWAY: usize = 64;
+
+/// Serves requests until `stop` is ready, then finishes those that have begun.
 pub(crate) async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -31,7 +39,8 @@ pub(crate) async fn serve(
     metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
 ) {
-    let connections = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections, limits.connections_per_address);
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     let graceful = GracefulShutdown::new();
     let mut stop = pin!(stop);
     loop {
@@ -39,23 +48,41 @@ pub(crate) async fn serve(
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, network) = match accepted {
+            Ok((stream, address)) => (stream, Network::from(address.ip())),
             Err(error) => {
                 pause_after(&error).await;
                 continue;
             }
         };
-        let Ok(place) = connections.clone().try_acquire_owned() else {
-            metrics.turned_away();
-            tokio::spawn(turn_away(stream));
-            continue;
+        let place = match places.take(network) {
+            Ok(place) => Arc::new(place),
+            Err(full) => {
+                metrics.turned_away();
+                if let Ok(turn) = turned_away.clone().try_acquire_owned() {
+                    tokio::spawn(async move {
+                        turn_away(stream, full).await;
+                        drop(turn);
+                    });
+                }
+                continue;
+            }
         };
-        // Small answers should not wait for each other.
+        // Send small answers at once (no Nagle delay).
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.unread));
-        let service = TowerToHyperService::new(routes.clone());
+        let (answering, own) = (TowerToHyperService::new(routes.clone()), place.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(network);
+            let busy = own.busy();
+            let answer = answering.call(request);
+            async move {
+                let answer = answer.await;
+                drop(busy);
+                answer
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
@@ -65,20 +92,26 @@ pub(crate) async fn serve(
         let metrics = metrics.clone();
         metrics.connected();
         tokio::spawn(async move {
-            // A client that breaks off, or says what no HTTP is, concerns nobody else.
-            let _ = connection.await;
+            tokio::select! {
+                // A client that disconnects, or does not send HTTP, affects no other client.
+                _ = connection => {}
+                () = place.lost() => metrics.turned_away(),
+            }
             metrics.disconnected();
-            drop(place);
         });
     }
     drop(listener);
     let _ = timeout(limits.farewell, graceful.shutdown()).await;
 }
 
-/// What a client beyond the last allowed connection gets.
-async fn turn_away(mut stream: TcpStream) {
+/// Answers a client that exceeds the limit of connections.
+async fn turn_away(mut stream: TcpStream, full: Full) {
+    let what = match full {
+        Full::All => "too many connections",
+        Full::Network => "too many connections from your address",
+    };
     let body =
-        r#"{"error":{"code":"busy","message":"too many connections: try again in a moment"}}"#;
+        format!(r#"{{"error":{{"code":"busy","message":"{what}: try again in a moment"}}}}"#);
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
@@ -87,7 +120,7 @@ async fn turn_away(mut stream: TcpStream) {
     let told = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
-        // What was sent is read, or closing would throw the answer away with it.
+        // Read the request first: closing a socket with unread data would discard the answer.
         let mut rest = [0; 1024];
         for _ in 0..64 {
             if stream.read(&mut rest).await? == 0 {
@@ -99,8 +132,8 @@ async fn turn_away(mut stream: TcpStream) {
     let _ = timeout(Duration::from_secs(1), told).await;
 }
 
-/// Connections that are gone before they are accepted are nothing to wait for; a process without
-/// free file handles gets some when others end.
+/// Waits after an error of the listener. A connection that was closed before it was accepted needs
+/// no wait; a process without free file descriptors gets some when other connections end.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {

@@ -1,5 +1,5 @@
-//! The gallery that is served where none is named: embedded pictures of classes that the embedded
-//! model has never seen.
+//! The gallery that is served if none is named: embedded pictures of classes on which the embedded
+//! model was not trained.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use tercet_train::model::ModelError;
 use tercet_train::thumbnails::thumbnail;
 use tercet_train::{Model, TrainConfig, Views};
 
-/// A small model of the embedded glyphs; how it was made stands beside it.
+/// A small model, trained on embedded glyphs; the folder `demo` contains the description of how.
 const MODEL: &[u8] = include_bytes!("../demo/glyphs.safetensors");
 
-/// Longest side of a thumbnail: glyphs are smaller.
+/// Longest side of a thumbnail in pixels: glyphs are smaller.
 const THUMBNAIL_SIDE: u32 = 96;
 
-/// Why there is nothing to show.
+/// Why the gallery could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
@@ -30,11 +30,11 @@ pub enum DemoError {
     Gallery(#[from] tercet_gallery::Error),
 }
 
-/// Makes a gallery of the embedded glyphs that the embedded model was not trained on, in an empty
-/// folder. The gallery keeps the model.
+/// Creates a gallery of the embedded glyphs on which the embedded model was not trained, in an
+/// empty folder. The gallery contains the model.
 ///
 /// # Errors
-/// A folder that cannot be written.
+/// The folder cannot be written.
 pub fn glyphs(folder: &Path) -> Result<(), DemoError> {
     let model = Model::from_bytes(MODEL.to_vec(), Path::new("the embedded model"))?;
     let all = Source::Glyphs.catalogue()?;

@@ -1,4 +1,4 @@
-//! From pictures to vectors: decoded side by side, embedded together.
+//! Embeds pictures: decodes them within a memory limit, and embeds them in batches.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -12,21 +12,23 @@ use tokio::task::spawn_blocking;
 
 use crate::Limits;
 use crate::body::Upload;
+use crate::decoders::Decoders;
 use crate::metrics::Metrics;
 use crate::picture;
 use crate::refusal::Refusal;
 
-/// A model, and those who wait for it.
+/// A model, and the queue of the pictures that wait for it.
 ///
-/// A picture takes a place in the queue, is decoded and brought to the model's size on one of a few
-/// threads, and waits for the forward pass under way to end; the next takes all who wait along.
+/// A picture takes a place in the queue, waits for its [turn](Decoders) to be decoded and resized
+/// to the model's input, and then waits until the current forward pass ends; the next pass takes
+/// all pictures that wait, up to the batch size.
 #[derive(Debug)]
 pub(crate) struct Embedder {
-    /// What the model file says of itself.
+    /// The model card that the model file contains.
     pub(crate) card: Arc<ModelCard>,
     pub(crate) fingerprint: String,
     places: Arc<Semaphore>,
-    decoders: Arc<Semaphore>,
+    decoders: Decoders,
     pixels: u64,
     waiting: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
@@ -40,10 +42,11 @@ pub(crate) struct Embedded {
 }
 
 struct Waiting {
-    /// Of the encoder's size: what waits is small.
+    /// The picture at the size of the encoder's input, so that waiting pictures need little memory.
     input: Vec<u8>,
     answer: oneshot::Sender<Result<Array1<f32>, String>>,
-    /// Given back when the picture is embedded, even if nobody waits for it any more.
+    /// The place in the queue, returned when the picture is embedded, even if its client has
+    /// disconnected.
     place: OwnedSemaphorePermit,
 }
 
@@ -54,9 +57,7 @@ impl Embedder {
             card: Arc::new(model.card.clone()),
             fingerprint: model.fingerprint.clone(),
             places: Arc::new(Semaphore::new(limits.queue)),
-            decoders: Arc::new(Semaphore::new(
-                thread::available_parallelism().map_or(2, usize::from),
-            )),
+            decoders: Decoders::new(limits),
             pixels: limits.pixels,
             waiting,
             metrics: metrics.clone(),
@@ -66,16 +67,18 @@ impl Embedder {
         embedder
     }
 
-    /// The vector of a picture, and if asked for its thumbnail.
+    /// Computes the vector of a picture and, if `small` is set, its thumbnail.
     pub(crate) async fn embed(&self, upload: Upload, small: bool) -> Result<Embedded, Refusal> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| {
             self.metrics.turned_away();
             Refusal::busy("too many pictures are waiting to be embedded")
         })?;
-        let decoder = self.decoders.clone().acquire_owned().await.map_err(Refusal::internal)?;
-        let (card, pixels) = (self.card.clone(), self.pixels);
+        let (card, pixels, bytes) = (self.card.clone(), self.pixels, upload.bytes.clone());
+        let size = spawn_blocking(move || picture::measure(&bytes, pixels)).await;
+        let turn = self.decoders.turn(size.map_err(Refusal::internal)??).await?;
         let prepared = spawn_blocking(move || {
-            let _decoder = decoder;
+            // Hold the turn until the pixels are freed, even if the client has disconnected.
+            let _turn = turn;
             let picture = picture::decode(&upload.bytes, pixels)?;
             let input = card.preprocessing.images().and_then(|images| images.apply(&picture));
             let input = input.map_err(|error| Refusal::unacceptable("undecodable", error))?;
@@ -92,7 +95,7 @@ impl Embedder {
     }
 }
 
-/// Embeds whoever waits, until nobody can come any more.
+/// Embeds the waiting pictures, until the sending side of the queue is closed.
 fn serve(model: &Model, arrivals: &mpsc::Receiver<Waiting>, batch: usize, metrics: &Metrics) {
     while let Ok(first) = arrivals.recv() {
         let others = arrivals.try_iter().take(batch.saturating_sub(1));
@@ -106,7 +109,7 @@ fn serve(model: &Model, arrivals: &mpsc::Receiver<Waiting>, batch: usize, metric
                 Ok(vectors) => Ok(vectors.row(row).to_owned()),
                 Err(error) => Err(error.to_string()),
             };
-            // Whoever has gone does not need it.
+            // A client that has disconnected does not need its vector.
             let _ = answer.send(vector);
         }
     }

@@ -1,90 +1,50 @@
-//! Who may ask: the token, the host, the page that a request comes from; and what every answer
-//! tells a browser.
+//! Checks of every request: the token, the host name, the origin and the time limit; and the
+//! headers of every answer.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
-use crate::api::Service;
+use crate::commit::Commit;
+use crate::keys::Credentials;
+use crate::network::Network;
 use crate::refusal::Refusal;
+use crate::service::Service;
 
-/// The name of the cookie that a page gets for the token, so that pictures load with it too.
-const COOKIE: &str = "tercet-session";
-
-/// What opens the door.
-pub(crate) struct Keys {
-    token: String,
-    /// What the cookie holds: of no use after this process, and not the token.
-    session: String,
-}
-
-impl Keys {
-    pub(crate) fn new(token: String) -> Self {
-        let [high, low]: [u128; 2] = rand::random();
-        Self { token, session: format!("{high:032x}{low:032x}") }
-    }
-
-    pub(crate) fn is_token(&self, given: &str) -> bool {
-        same(given, &self.token)
-    }
-
-    /// The header that sets the cookie: for this host only, and out of reach of scripts.
-    pub(crate) fn cookie(&self) -> String {
-        format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", self.session)
-    }
-
-    fn open_for(&self, headers: &HeaderMap) -> bool {
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let bearer = headers.get(header::AUTHORIZATION).and_then(text);
-        if let Some(given) = bearer.as_deref().and_then(|text| text.strip_prefix("Bearer ")) {
-            return self.is_token(given.trim());
-        }
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(text);
-        let given = cookies.flat_map(|text| {
-            let pairs = text.split(';').filter_map(|pair| pair.trim().split_once('='));
-            let own = pairs.filter(|(name, _)| *name == COOKIE);
-            own.map(|(_, value)| value.to_owned()).collect::<Vec<String>>()
-        });
-        given.into_iter().any(|given| same(&given, &self.session))
-    }
-}
-
-/// In a time that does not tell how many characters are right.
-fn same(given: &str, expected: &str) -> bool {
-    given.as_bytes().ct_eq(expected.as_bytes()).into()
-}
-
-/// Lets pass who has the token, where there is one.
+/// Accepts requests with the token, if the server has one.
 pub(crate) async fn token(
     State(service): State<Arc<Service>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match &service.keys {
-        Some(keys) if !keys.open_for(request.headers()) => {
-            let refusal = Refusal::new(
-                StatusCode::UNAUTHORIZED,
-                "token",
-                "expected the token of this server: `Authorization: Bearer TOKEN`",
-            );
-            let mut response = refusal.into_response();
-            let bearer = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
-            response
+    let Some(keys) = &service.keys else { return next.run(request).await };
+    match keys.credentials(request.headers()) {
+        Credentials::Right => return next.run(request).await,
+        Credentials::WrongToken => {
+            service.guesses.pause(request.extensions().get::<Network>().copied()).await;
         }
-        _ => next.run(request).await,
+        Credentials::None => {}
     }
+    let refusal = Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "token",
+        "expected the token of this server: `Authorization: Bearer TOKEN`",
+    );
+    let mut response = refusal.into_response();
+    let bearer = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+    response
 }
 
-/// Without a token only this machine may ask. A page elsewhere whose name was made to point here
-/// ("DNS rebinding") gives itself away by its name in `Host`.
+/// Without a token, only requests of this machine are accepted. A page elsewhere whose name was
+/// made to resolve to this machine ("DNS rebinding") is recognised by its name in `Host`.
 pub(crate) async fn host(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -111,13 +71,13 @@ fn is_this_machine(host: &str) -> bool {
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A request that changes something, from a page of another site.
+/// The refusal of a request that changes something and comes from a page of another site.
 pub(crate) fn other_site() -> Response {
     Refusal::new(StatusCode::FORBIDDEN, "other-site", "pages of other sites may not ask here")
         .into_response()
 }
 
-/// Ends what takes too long, counts, and adds what every answer has.
+/// Applies the time limit, counts the request, and adds the headers that every answer has.
 pub(crate) async fn frame(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -126,13 +86,10 @@ pub(crate) async fn frame(
     let start = Instant::now();
     let method = request.method().as_str().to_owned();
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    let within = service.limits.answer;
-    let mut response = timeout(within, next.run(request)).await.unwrap_or_else(|_| {
-        Refusal::too_slow(format!("no answer within {} s", within.as_secs())).into_response()
-    });
+    let mut response = in_time(&service, request, next).await;
     let route = route.as_deref().unwrap_or("other");
-    let method = if method.len() <= 7 { &method } else { "other" };
-    service.metrics.answered(method, route, response.status().as_u16(), start.elapsed());
+    let status = response.status().as_u16();
+    service.metrics.answered(known_method(&method), route, status, start.elapsed());
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
@@ -140,7 +97,35 @@ pub(crate) async fn frame(
     response
 }
 
-/// Nothing is loaded from elsewhere, no script or style stands in the page, nobody frames it.
+/// Returns the answer; or, for a request that exceeds the time limit, an error that says either
+/// that nothing was changed, or that its change has begun and will be finished.
+async fn in_time(service: &Service, mut request: Request, next: Next) -> Response {
+    let commit = Commit::default();
+    let _given_up_when_the_client_has_gone = commit.give_up_when_dropped();
+    request.extensions_mut().insert(commit.clone());
+    let within = service.limits.answer;
+    let mut answer = pin!(next.run(request));
+    if let Ok(answer) = timeout(within, &mut answer).await {
+        return answer;
+    }
+    let seconds = within.as_secs();
+    if commit.give_up() {
+        let message = format!("no answer within {seconds} s; nothing was changed");
+        return Refusal::too_slow(message).into_response();
+    }
+    // A change that has begun cannot be undone, so wait for its answer once more.
+    let answer = timeout(within, answer).await;
+    answer.unwrap_or_else(|_| Refusal::unfinished(2 * seconds).into_response())
+}
+
+/// Methods that the metrics distinguish. Others share one name: clients can invent any number of
+/// them, and each would take memory permanently.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
+}
+
+/// The page loads nothing from elsewhere, contains no inline script or style, and cannot be framed.
 const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -180,21 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn the_door_opens_to_token_and_cookie() {
-        let keys = Keys::new("secret".to_owned());
-        let with = |name: HeaderName, value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().unwrap());
-            keys.open_for(&headers)
-        };
-        assert!(with(header::AUTHORIZATION, "Bearer secret"));
-        let cookie = keys.cookie();
-        let pair = cookie.split(';').next().unwrap();
-        assert!(with(header::COOKIE, &format!("a=b; {pair}")));
-        for wrong in ["Bearer secre", "Bearer ", "secret", "Basic secret"] {
-            assert!(!with(header::AUTHORIZATION, wrong), "{wrong}");
+    fn invented_methods_share_one_name() {
+        assert_eq!(known_method("DELETE"), "DELETE");
+        for invented in ["", "get", "BREW", "A1", "TRACE", "CONNECT"] {
+            assert_eq!(known_method(invented), "other");
         }
-        assert!(!with(header::COOKIE, "tercet-session=secret"));
-        assert!(!keys.open_for(&HeaderMap::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! Figures for Prometheus.
+//! Metrics for Prometheus.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Media type of the text that [`Metrics::text`] gives.
+/// Media type of the text of [`Metrics::text`].
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,7 +27,7 @@ struct Route {
     route: String,
 }
 
-/// What happened since the start.
+/// Counters since the start of the server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
@@ -52,15 +52,20 @@ impl Metrics {
         let items = Gauge::default();
         registry.register("requests", "Requests answered", requests.clone());
         registry.register("request_seconds", "From head to answer", seconds.clone());
-        registry.register("embedded_together", "Pictures of a forward pass", batches.clone());
-        registry.register("turned_away", "Told to come back later", turned_away.clone());
+        registry.register("embedded_together", "Pictures in a forward pass", batches.clone());
+        registry.register(
+            "turned_away",
+            "Requests and connections refused or closed for want of capacity",
+            turned_away.clone(),
+        );
         registry.register("connections", "Open connections", connections.clone());
         registry.register("items", "Items in the gallery", items.clone());
         let registry = Mutex::new(registry);
         Self { registry, requests, seconds, batches, turned_away, connections, items }
     }
 
-    /// `route` is the pattern of the address, not the address, which has no end of values.
+    /// Counts an answer. `route` is the pattern of the address, since addresses have an unlimited
+    /// number of values.
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let route = route.to_owned();
         self.seconds.get_or_create(&Route { route: route.clone() }).observe(took.as_secs_f64());
@@ -83,7 +88,7 @@ impl Metrics {
         self.connections.dec();
     }
 
-    /// Everything, with this many items.
+    /// All metrics as text, with the given number of items.
     pub(crate) fn text(&self, items: u64) -> Result<String, std::fmt::Error> {
         self.items.set(items);
         let mut text = String::new();

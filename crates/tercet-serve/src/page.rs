@@ -1,4 +1,4 @@
-//! The page: a few files that lie in the program.
+//! The page: a few files that are embedded in the program.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::api::Service;
+use crate::service::Service;
 
 /// Address, media type and content of each file.
 const FILES: &[(&str, &str, &[u8])] = &[
@@ -20,17 +20,21 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/card.js", JAVASCRIPT, include_bytes!("../page/card.js")),
     ("/compare.js", JAVASCRIPT, include_bytes!("../page/compare.js")),
     ("/dom.js", JAVASCRIPT, include_bytes!("../page/dom.js")),
+    ("/enlarge.js", JAVASCRIPT, include_bytes!("../page/enlarge.js")),
     ("/instrument.js", JAVASCRIPT, include_bytes!("../page/instrument.js")),
+    ("/judge.js", JAVASCRIPT, include_bytes!("../page/judge.js")),
     ("/map.js", JAVASCRIPT, include_bytes!("../page/map.js")),
     ("/marks.js", JAVASCRIPT, include_bytes!("../page/marks.js")),
+    ("/picker.js", JAVASCRIPT, include_bytes!("../page/picker.js")),
     ("/picture.js", JAVASCRIPT, include_bytes!("../page/picture.js")),
     ("/search.js", JAVASCRIPT, include_bytes!("../page/search.js")),
     ("/state.js", JAVASCRIPT, include_bytes!("../page/state.js")),
+    ("/words.js", JAVASCRIPT, include_bytes!("../page/words.js")),
 ];
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Adds the addresses of the files. There are no others: no address reaches a disk.
+/// Adds the addresses of the files. Only these are served: no address gives access to the disk.
 pub(crate) fn routes(mut routes: Router<Arc<Service>>) -> Router<Arc<Service>> {
     for &(address, kind, content) in FILES {
         let tag = tag(content);
@@ -57,7 +61,7 @@ fn file(headers: &HeaderMap, kind: &'static str, content: &'static [u8], tag: &s
     response
 }
 
-/// Changes when the content does.
+/// An entity tag that changes when the content changes.
 fn tag(content: &[u8]) -> String {
     let mut hash = DefaultHasher::new();
     hash.write(content);

@@ -1,10 +1,11 @@
-//! The part of an address behind the question mark.
+//! The query string of an address.
 
 use std::str::FromStr;
 
 use crate::refusal::Refusal;
 
-/// Names and values, taken out one by one; what is left in the end is a mistake.
+/// Names and values, which are taken out one by one; [`end`](Self::end) refuses those that are
+/// left.
 #[derive(Debug)]
 pub(crate) struct Parameters(Vec<(String, String)>);
 
@@ -29,7 +30,7 @@ impl Parameters {
         }
     }
 
-    /// A value that is read as something else.
+    /// A value that is parsed as another type.
     pub(crate) fn parsed<T: FromStr>(
         &mut self,
         name: &str,
@@ -69,7 +70,7 @@ impl Parameters {
         self.all(name).into_iter().map(split).collect()
     }
 
-    /// Refuses what nobody has asked for.
+    /// Refuses parameters that were not taken: the request does not know them.
     pub(crate) fn end(self) -> Result<(), Refusal> {
         match self.0.first() {
             None => Ok(()),

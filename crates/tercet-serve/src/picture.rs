@@ -1,4 +1,4 @@
-//! An uploaded picture: decoded within bounds.
+//! Decodes uploaded pictures within limits.
 
 use std::io::Cursor;
 
@@ -13,16 +13,15 @@ use crate::refusal::Refusal;
 /// Longest side of a thumbnail, in pixels.
 const THUMBNAIL_SIDE: u32 = 128;
 
-/// Bytes that a pixel takes at most while it is decoded: four channels of 16 bits.
+/// The most bytes that a pixel needs while it is decoded: four channels of 16 bits.
 const BYTES_PER_PIXEL: u64 = 8;
 
-/// Decodes a picture of at most `pixels` pixels. What its header claims is looked at first, so that
-/// few bytes cannot ask for much memory.
-pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal> {
+/// The number of pixels in the header of a picture, if that is at most `pixels`. Only the header is
+/// read, so that a small file cannot make the server allocate much memory.
+pub(crate) fn measure(bytes: &[u8], pixels: u64) -> Result<u64, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::malformed("expected a picture, got no bytes"));
     }
-    let undecodable = |reason: &dyn std::fmt::Display| Refusal::unacceptable("undecodable", reason);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|error| undecodable(&error))?;
     if reader.format().is_none() {
@@ -39,11 +38,20 @@ pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal>
              above {SIDE_LIMIT}"
         )));
     }
+    Ok(u64::from(width) * u64::from(height))
+}
+
+/// Decodes a picture whose size was [checked](measure).
+pub(crate) fn decode(bytes: &[u8], pixels: u64) -> Result<DynamicImage, Refusal> {
     decode_bytes_within(bytes, "the picture", pixels.saturating_mul(BYTES_PER_PIXEL))
         .map_err(|error| undecodable(&error))
 }
 
-/// A small file of a picture, never larger than it is.
+fn undecodable(reason: &dyn std::fmt::Display) -> Refusal {
+    Refusal::unacceptable("undecodable", reason)
+}
+
+/// A thumbnail, which is never larger than the picture.
 pub(crate) fn thumbnail(picture: &DynamicImage) -> Result<Thumbnail, Refusal> {
     let small = shrink(picture, THUMBNAIL_SIDE).map_err(Refusal::internal)?;
     Ok(Thumbnail { media_type: small.media_type.to_owned(), bytes: small.bytes })

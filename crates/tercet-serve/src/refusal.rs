@@ -1,4 +1,4 @@
-//! What a client hears when it does not get what it asked for.
+//! The error answers to clients.
 
 use std::fmt::Display;
 
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A status, a word for programs and a sentence for people.
+/// A status, a code for programs and a message for people.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     status: StatusCode,
@@ -16,7 +16,7 @@ pub(crate) struct Refusal {
     message: String,
 }
 
-/// The body of every answer that is no success.
+/// The body of every error answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
     error: ErrorText,
@@ -24,13 +24,13 @@ pub(crate) struct ErrorBody {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct ErrorText {
-    /// Tells kinds of errors apart, such as `undecodable` or `busy`.
+    /// The kind of error, such as `undecodable` or `busy`.
     code: String,
-    /// What went wrong, what was expected, what to do.
+    /// What went wrong, what was expected, and what to do.
     message: String,
 }
 
-/// Seconds after which a client that was turned away may try again.
+/// Seconds after which a client that was refused may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 impl Refusal {
@@ -38,17 +38,17 @@ impl Refusal {
         Self { status, code, message: message.to_string() }
     }
 
-    /// What the request says is understood, and cannot be done.
+    /// The request is understood, but cannot be carried out.
     pub(crate) fn unacceptable(code: &'static str, message: impl Display) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
-    /// What the request says is not understood.
+    /// The request is not understood.
     pub(crate) fn malformed(message: impl Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", message)
     }
 
-    /// A parameter of the address out of its range.
+    /// A parameter of the address is out of its range.
     pub(crate) fn parameter(name: &str, got: &str, expected: impl Display) -> Self {
         Self::malformed(format!("`{name}` is `{got}`: expected {expected}"))
     }
@@ -57,7 +57,7 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "no-item", format!("the gallery holds no `{id}`"))
     }
 
-    /// Everything is taken: come back in a moment.
+    /// A limit is reached: the client should try again in a moment.
     pub(crate) fn busy(what: impl Display) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", format!("{what}: try again in a moment"))
     }
@@ -70,9 +70,24 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
     }
 
-    /// Nothing the client could do anything about.
-    pub(crate) fn internal(message: impl Display) -> Self {
+    /// An error that the client cannot correct. Its text may name files of this machine: it is
+    /// written to standard error, and the client gets its number only.
+    pub(crate) fn internal(error: impl Display) -> Self {
+        let number = crate::log::numbered(&error);
+        let message = format!(
+            "the server has met an error; whoever runs it finds the reason as `error {number}` in \
+             what it has written to standard error"
+        );
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// A change was not finished within the time limit, and can no longer be stopped.
+    pub(crate) fn unfinished(seconds: u64) -> Self {
+        let message = format!(
+            "the change has begun and was not finished within {seconds} s; it is being finished: \
+             ask for the item to see whether it has happened"
+        );
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "unfinished", message)
     }
 }
 
@@ -102,6 +117,11 @@ impl From<tercet_gallery::Error> for Refusal {
                 StatusCode::CONFLICT,
                 "locked",
                 "the gallery is being written by another process: try again when it has finished",
+            ),
+            Error::Replaced { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "replaced",
+                "the gallery was replaced by one of another model: restart the server to serve it",
             ),
             Error::Dimensions { .. }
             | Error::Model { .. }

@@ -1,9 +1,9 @@
-//! A hash that is the same on every machine and in every version.
+//! A hash that is equal on every machine and in every version.
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// FNV-1a with 64 bits: tells data sets and pictures apart, but does not resist forgery.
+/// The 64-bit FNV-1a hash. It distinguishes data sets and pictures, but does not resist forgery.
 #[derive(Debug, Clone, Copy)]
 pub struct Fingerprint(u64);
 
@@ -14,35 +14,35 @@ impl Default for Fingerprint {
 }
 
 impl Fingerprint {
-    /// The hash of nothing.
+    /// The hash of no bytes.
     pub fn new() -> Self {
         Self(OFFSET)
     }
 
-    /// Takes in bytes without a boundary around them.
+    /// Adds bytes without their number.
     pub fn bytes(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(PRIME);
         }
     }
 
-    /// Takes in a number.
+    /// Adds a number, as 8 bytes, little-endian.
     pub fn number(&mut self, number: u64) {
         self.bytes(&number.to_le_bytes());
     }
 
-    /// Takes in a text and where it ends, so that `ab, c` and `a, bc` differ.
+    /// Adds the length of a text and the text, so that `ab, c` and `a, bc` differ.
     pub fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.bytes(text.as_bytes());
     }
 
-    /// The hash of all that was taken in.
+    /// The hash of everything that was added.
     pub fn value(self) -> u64 {
         self.0
     }
 
-    /// 16 hexadecimal digits.
+    /// The hash as 16 hexadecimal digits.
     pub fn hex(self) -> String {
         format!("{:016x}", self.0)
     }

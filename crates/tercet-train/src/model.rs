@@ -1,11 +1,11 @@
-//! The model file: one `.safetensors` with weights, and all that is needed to use them.
+//! The model file: one `.safetensors` with the weights and everything that is needed to use them.
 //!
-//! The tensors are the weights, named and laid out as PyTorch would (`head.weight` is D×features),
-//! so that `load_state_dict` of the same network takes them. The metadata key `tercet` holds a
+//! The weights have PyTorch's names and layout (`head.weight` is D×features), so that
+//! `load_state_dict` of the same network accepts them. The metadata key `tercet` contains a
 //! [`ModelCard`] as JSON.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::Seek;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -18,53 +18,87 @@ use rayon::prelude::*;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use tercet::calibration::Calibration;
-use tercet::{Distance, Metric};
+use tercet::{Distance, Metric, OpenSet, ParameterError};
 
 use crate::data::{DataError, Examples, Input};
-use crate::encoder::{Encoder, EncoderConfig, EncoderError, InputShape};
+use crate::encoder::{Encoder, EncoderConfig, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
+use crate::printable::printable_path;
+use crate::sharing::hide_folders;
 use crate::views::Views;
+use crate::{reading, safetensors_head};
 
 /// The version of the file format that this build writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
 
-/// The metadata key that holds the card.
+/// The metadata key of the card.
 const KEY: &str = "tercet";
 
-/// Images embedded at once.
+/// Number of images that are embedded at once.
 const CHUNK: usize = 64;
 
-/// What a model file says of itself.
+/// The metadata of a model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     /// Version of the file format: [`FORMAT`].
     pub format: u32,
     /// The architecture and its options.
     pub encoder: EncoderConfig,
-    /// How an item becomes the encoder's input.
+    /// The preprocessing of an item into the encoder's input.
     pub preprocessing: Input,
-    /// The distance in which the embeddings are compared.
+    /// The distance with which the embeddings are compared.
     pub distance: Distance,
     /// Whether embeddings are L2-normalised.
     pub normalized: bool,
-    /// Distance below which two images are the same: the most accurate one on held-out classes.
+    /// The distance below which two images count as the same: the threshold with the highest
+    /// accuracy on held-out classes.
     pub threshold: Option<f64>,
-    /// Distances below which two images are the same, by target false accept rate as text.
+    /// The distances below which two images count as the same, for each target false accept rate
+    /// (as text).
     pub thresholds: BTreeMap<String, f64>,
-    /// From a distance to the probability of *same*, learnt on pairs of held-out classes, of which
-    /// every second was the same. None without such pairs, and in files of earlier versions.
+    /// The probability that a pair is the same as a function of its distance, fitted to pairs of
+    /// held-out classes, half of which were the same. None without such pairs, and in files of
+    /// earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
-    /// Where the weights come from.
+    /// The distances of queries of unknown and of known classes to a gallery, measured on held-out
+    /// classes; the thresholds and probabilities of searches are derived from them. None without
+    /// such classes, and in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_set: Option<OpenSet>,
+    /// The origin of the weights.
     pub provenance: Provenance,
 }
 
 impl ModelCard {
-    /// Reads a card as a file holds it. The error is what is wrong with it.
+    /// The card of a model file, without its weights.
     ///
     /// # Errors
-    /// A format that is newer than [`FORMAT`] or not named; fields that are missing or out of range.
+    /// The errors of [`Model::load`], except damaged weights.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let (mut file, length) = reading::open(path).at("read the model", path)?;
+        let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
+        let metadata = safetensors_head::metadata(&mut file, length).at("read the model", path)?;
+        let metadata = metadata.map_err(refuse)?;
+        let card = metadata.get(KEY).ok_or_else(|| refuse(without_card()))?;
+        Self::from_json(card).map_err(|reason| refuse(format!("its metadata `{KEY}`: {reason}")))
+    }
+
+    /// Reads the card from the content of a file.
+    pub(crate) fn of(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
+        let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|error| refuse(error.to_string()))?;
+        let card = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+        let card = card.ok_or_else(|| refuse(without_card()))?;
+        Self::from_json(card).map_err(|reason| refuse(format!("its metadata `{KEY}`: {reason}")))
+    }
+
+    /// Reads a card from its JSON. The error says what is wrong with it.
+    ///
+    /// # Errors
+    /// A format that is newer than [`FORMAT`] or missing; fields that are missing or out of range.
     pub fn from_json(json: &str) -> Result<Self, String> {
         let card: serde_json::Value =
             serde_json::from_str(json).map_err(|error| error.to_string())?;
@@ -77,31 +111,38 @@ impl ModelCard {
             Some(_) => {}
             None => return Err("no format version".to_owned()),
         }
-        serde_json::from_value(card).map_err(|error| error.to_string())
+        let mut card: Self = serde_json::from_value(card).map_err(|error| error.to_string())?;
+        // Files of earlier versions contain paths of the machine on which they were trained.
+        hide_folders(&mut card.provenance.config);
+        Ok(card)
     }
 
-    /// The probability that two items at this distance are the same, if before looking at them
-    /// either was as likely.
+    /// The probability that two items at this distance are the same, if the prior probability is
+    /// 1/2.
     pub fn probability(&self, distance: f32) -> Option<f64> {
         self.calibration.as_ref().map(|calibration| calibration.probability(distance))
     }
 }
 
-/// Where weights come from.
+fn without_card() -> String {
+    format!("it has no metadata `{KEY}`; expected a file written by `tercet train`")
+}
+
+/// The origin of weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of Tercet that trained them.
     pub tercet: String,
-    /// The merged configuration of the run.
+    /// The complete configuration of the run; paths are reduced to the names of files.
     pub config: serde_json::Value,
-    /// The seed that, with configuration and data, makes the run reproducible.
+    /// The seed, which makes the run reproducible together with configuration and data.
     pub seed: u64,
-    /// The classes that were kept apart; none known in files of earlier versions.
+    /// The held-out classes; empty in files of earlier versions.
     #[serde(default)]
     pub held_out: Vec<String>,
     /// Fingerprint of ids and labels of the data.
     pub data: String,
-    /// What the judgement on held-out classes said.
+    /// The results of the evaluation on held-out classes.
     pub results: serde_json::Value,
 }
 
@@ -111,24 +152,24 @@ pub enum ModelError {
     /// The file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Not a safetensors file, or a damaged one.
-    #[error("{} is not a model file: {reason}", path.display())]
+    /// The file is not a safetensors file with a card, or is damaged.
+    #[error("{} is not a model file: {reason}", printable_path(path))]
     NotAModel {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// The options in the file make no network.
+    /// The options in the file do not describe a valid network.
     #[error(transparent)]
-    Encoder(#[from] EncoderError),
+    Encoder(#[from] ParameterError),
     /// The items to embed could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The weights could not be collected.
     #[error("cannot collect the weights: {0}")]
     Collect(String),
-    /// The network gave no numbers, or none that are finite.
+    /// The network returned no values, or values that are not finite.
     #[error("no embeddings: {0}")]
     Embed(String),
 }
@@ -136,9 +177,9 @@ pub enum ModelError {
 /// A trained encoder, ready to embed.
 #[derive(Debug)]
 pub struct Model {
-    /// What the file says of itself.
+    /// The metadata of the file.
     pub card: ModelCard,
-    /// Stable hash of the file's bytes: embeddings carry it, so that they are compared only with
+    /// A hash of the file's bytes. Embeddings store it, so that they are compared only with
     /// embeddings of the same model.
     pub fingerprint: String,
     encoder: Encoder,
@@ -146,57 +187,48 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a model file, to compute on the CPU.
+    /// Reads a model file; the model computes on the CPU.
     ///
     /// # Errors
-    /// A file that is missing, damaged, no Tercet model, or of a newer format; each names the file.
+    /// A file that is missing, damaged, not a Tercet model, or of a newer format. Every error has
+    /// the path.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Self::from_bytes(fs::read(path).at("read the model", path)?, path)
+        let (mut file, length) = reading::open(path).at("read the model", path)?;
+        let head = safetensors_head::metadata(&mut file, length).at("read the model", path)?;
+        head.map_err(|reason| ModelError::NotAModel { path: path.to_owned(), reason })?;
+        file.rewind().at("read the model", path)?;
+        let bytes = reading::read_opened(file, length).at("read the model", path)?;
+        Self::from_bytes(bytes, path)
     }
 
-    /// The model in the content of a file; `path` names it in errors.
+    /// Reads a model from the content of a file; `path` is used in errors.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self, ModelError> {
         let device = Device::flex();
-        let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
-        let card =
-            header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or_else(|| {
-                refuse(format!(
-                    "it has no metadata `{KEY}`; expected a file written by `tercet train`"
-                ))
-            })?;
-        let card = ModelCard::from_json(card)
-            .map_err(|reason| refuse(format!("its metadata `{KEY}`: {reason}")))?;
-
+        let card = ModelCard::of(&bytes, path)?;
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
         card.preprocessing.check()?;
-        let mut encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
-        let mut store = SafetensorsStore::from_bytes(Some(bytes))
-            .with_from_adapter(PyTorchToBurnAdapter)
-            .skip_enum_variants(true);
-        encoder.load_from(&mut store).map_err(|error| refuse(error.to_string()))?;
+        let encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
+        let encoder = encoder.with_weights(bytes, path)?;
         Ok(Self { card, fingerprint, encoder: encoder.valid(), device })
     }
 
-    /// Whether a file is a model rather than something else in the same container.
+    /// Whether a file is a model of Tercet, not another safetensors file.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn is_model(path: &Path) -> Result<bool, FileError> {
-        let bytes = fs::read(path).at("read", path)?;
-        let header = SafeTensors::read_metadata(&bytes);
-        Ok(header.is_ok_and(|(_, header)| {
-            header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(KEY))
-        }))
+        let (mut file, length) = reading::open(path).at("read", path)?;
+        let metadata = safetensors_head::metadata(&mut file, length).at("read", path)?;
+        Ok(metadata.is_ok_and(|metadata| metadata.contains_key(KEY)))
     }
 
-    /// Writes a model file, whole or not at all. The same card and weights give the same bytes.
+    /// Writes a model file, completely or not at all. The same card and weights give the same
+    /// bytes.
     ///
     /// # Errors
     /// A path that cannot be written.
@@ -220,25 +252,25 @@ impl Model {
         &self.encoder
     }
 
-    /// How embeddings of this model are compared.
+    /// The metric with which embeddings of this model are compared.
     pub fn metric(&self) -> Metric {
         Metric { distance: self.card.distance, normalize: self.card.normalized }
     }
 
-    /// Embeds items in the order given; each is the mean of its views.
+    /// Embeds items in the given order; the embedding of an item is the mean over its views.
     ///
     /// # Shapes
-    /// - examples: prepared with [`Views::input`] of the card's
+    /// - examples: prepared with [`Views::input`] of the card's preprocessing
     /// - result: N×D, normalised if the card says so
     ///
-    /// `progress` hears how many are done and may break off.
+    /// `progress` is called with the number of items that are done, and can stop the call.
     ///
     /// # Errors
     /// An item that can no longer be read; embeddings that are not finite;
-    /// [`DataError::Interrupted`] if broken off.
+    /// [`DataError::Interrupted`] if `progress` stopped the call.
     ///
     /// # Panics
-    /// If the pictures are smaller than the encoder's input.
+    /// If the images are smaller than the encoder's input.
     pub fn embed(
         &self,
         examples: &Examples,
@@ -247,19 +279,18 @@ impl Model {
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
         let shape = self.card.preprocessing.shape();
-        let mut embeddings =
-            embed(&self.encoder, shape, examples, items, views, &self.device, progress)?;
-        if self.card.normalized {
-            normalize_rows(&mut embeddings);
-        }
-        Ok(embeddings)
+        let device = &self.device;
+        let forward =
+            |inputs, count| values(self.encoder.forward(images(inputs, count, shape, device)));
+        let normalize = self.card.normalized;
+        embed_with(&forward, shape, examples, items, views, normalize, progress)
     }
 
     /// Embeds pictures as [`decode_file`](crate::data::decode_file) and
-    /// [`decode_bytes`](crate::data::decode_bytes) give them, in the order given.
+    /// [`decode_bytes`](crate::data::decode_bytes) return them, in the given order.
     ///
     /// # Errors
-    /// A model of vectors; a picture without pixels; embeddings that are not finite.
+    /// The model takes vectors; a picture without pixels; embeddings that are not finite.
     pub fn embed_images(&self, images: &[DynamicImage]) -> Result<Array2<f32>, ModelError> {
         let preprocessing = self.card.preprocessing.images()?;
         let prepare = |image| preprocessing.apply(image);
@@ -267,15 +298,16 @@ impl Model {
         self.embed_prepared(&prepared)
     }
 
-    /// Embeds pictures that went through the card's [`Preprocessing::apply`](crate::data::Preprocessing::apply), in the order given:
-    /// where many are under way, keep these bytes and let the decoded picture go.
+    /// Embeds pictures that the card's [`Preprocessing::apply`](crate::data::Preprocessing::apply)
+    /// prepared, in the given order. If many pictures wait, these bytes take less memory than the
+    /// decoded pictures.
     ///
     /// # Shapes
     /// - each picture: C×H×W bytes
     /// - result: N×D, normalised if the card says so
     ///
     /// # Errors
-    /// A model of vectors; a picture of another size; embeddings that are not finite.
+    /// The model takes vectors; a picture of another size; embeddings that are not finite.
     pub fn embed_prepared(&self, pictures: &[Vec<u8>]) -> Result<Array2<f32>, ModelError> {
         let preprocessing = self.card.preprocessing.images()?;
         let (shape, item_len) = (self.card.preprocessing.shape(), preprocessing.item_len());
@@ -302,6 +334,19 @@ impl Model {
     }
 }
 
+impl Encoder {
+    /// Loads the weights from the content of a model file; `path` is used in errors.
+    pub(crate) fn with_weights(mut self, bytes: Vec<u8>, path: &Path) -> Result<Self, ModelError> {
+        let mut store = SafetensorsStore::from_bytes(Some(bytes))
+            .with_from_adapter(PyTorchToBurnAdapter)
+            .skip_enum_variants(true);
+        let loaded = self.load_from(&mut store);
+        let refuse = |reason| ModelError::NotAModel { path: path.to_owned(), reason };
+        loaded.map_err(|error| refuse(error.to_string()))?;
+        Ok(self)
+    }
+}
+
 /// Embeds items with an encoder in inference mode; see [`embed_with`].
 pub(crate) fn embed(
     encoder: &Encoder,
@@ -313,21 +358,24 @@ pub(crate) fn embed(
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
     let forward = |inputs, count| values(encoder.forward(images(inputs, count, shape, device)));
-    embed_with(&forward, shape, examples, items, views, progress)
+    embed_with(&forward, shape, examples, items, views, false, progress)
 }
 
-/// Embeds items with any network, chunk by chunk. Each embedding is the mean over its views.
+/// Embeds items with any network, chunk by chunk. The embedding of an item is the mean over its V
+/// views, `e = (1/V) Σ f(view)`. With `normalize` it is the mean of unit vectors, normalised again:
+/// `e = m/|m|` with `m = (1/V) Σ f(view)/|f(view)|`, so that a graph that includes the
+/// normalisation gives the same.
 ///
 /// # Shapes
-/// - `forward` gets N×C×H×W values of one view (vectors: N×D) and N, and gives N×D'
-/// - `shape`: what enters the network; examples may be larger, as `views` need them
+/// - `forward` is called with N×C×H×W values of one view (vectors: N×D) and N, and returns N×D'
+/// - `shape`: the input of the network; examples may be larger if `views` need that
 /// - result: one row for each of `items`
 ///
-/// `progress` hears how many are done and may break off.
+/// `progress` is called with the number of items that are done, and can stop the call.
 ///
 /// # Errors
-/// What `forward` gives; an item that can no longer be read; embeddings that are not finite;
-/// [`DataError::Interrupted`] if broken off.
+/// The errors of `forward`; an item that can no longer be read; embeddings that are not finite;
+/// [`DataError::Interrupted`] if `progress` stopped the call.
 ///
 /// # Panics
 /// If the images are smaller than `shape`.
@@ -337,19 +385,31 @@ pub fn embed_with(
     examples: &Examples,
     items: &[u32],
     views: Views,
+    normalize: bool,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Array2<f32>, ModelError> {
     let windows = views.windows(examples.input().shape(), shape.width, shape.height);
+    let share = 1.0 / windows.len() as f32;
     let (mut rows, mut done) = (Vec::new(), 0);
     for chunk in items.chunks(CHUNK) {
-        let mut mean: Vec<f32> = Vec::new();
+        let mut mean: Option<Array2<f32>> = None;
         for &window in &windows {
-            let embeddings = forward(examples.window(chunk, window)?, chunk.len())?;
-            mean.resize(embeddings.len(), 0.0);
-            let share = 1.0 / windows.len() as f32;
-            mean.iter_mut().zip(embeddings).for_each(|(mean, value)| *mean += share * value);
+            let view = forward(examples.window(chunk, window)?, chunk.len())?;
+            let mut view = matrix(view, chunk.len())?;
+            if normalize {
+                normalize_rows(&mut view);
+            }
+            match &mut mean {
+                Some(mean) => mean.scaled_add(share, &view),
+                None => mean = Some(view * share),
+            }
         }
-        rows.extend(mean);
+        if let Some(mut mean) = mean {
+            if normalize {
+                normalize_rows(&mut mean);
+            }
+            rows.extend(mean);
+        }
         done += chunk.len();
         if progress(done).is_break() {
             return Err(DataError::Interrupted.into());
@@ -358,7 +418,7 @@ pub fn embed_with(
     matrix(rows, items.len())
 }
 
-/// The numbers of embeddings as a matrix, if all are finite.
+/// The values of embeddings as a matrix, if all are finite.
 fn matrix(numbers: Vec<f32>, rows: usize) -> Result<Array2<f32>, ModelError> {
     if numbers.iter().any(|value| !value.is_finite()) {
         return Err(ModelError::Embed("the network gave values that are not finite".to_owned()));
@@ -368,7 +428,7 @@ fn matrix(numbers: Vec<f32>, rows: usize) -> Result<Array2<f32>, ModelError> {
         .map_err(|error| ModelError::Embed(error.to_string()))
 }
 
-/// A batch of numbers as the encoder's input, N×C×H×W.
+/// A batch of values as the encoder's input, N×C×H×W.
 pub(crate) fn images(
     values: Vec<f32>,
     count: usize,
@@ -379,12 +439,12 @@ pub(crate) fn images(
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// The numbers of a tensor, row by row.
+/// The values of a tensor, row by row.
 pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
     tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Embed(format!("{error:?}")))
 }
 
-/// Brings rows to length 1; those of length 0 stay.
+/// Scales rows to length 1; rows of length 0 are unchanged.
 pub fn normalize_rows(embeddings: &mut Array2<f32>) {
     for mut row in embeddings.outer_iter_mut() {
         let norm = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();

@@ -1,4 +1,4 @@
-//! Small pictures of items, for pages.
+//! Small pictures of items, for web pages and reports.
 
 use std::io::Cursor;
 
@@ -9,27 +9,27 @@ use rayon::prelude::*;
 
 use crate::data::{Augmentation, Catalogue, DataError, Pixels, Preprocessing, over_white};
 
-/// The background behind a picture that is no square.
+/// The background of a picture that is not square.
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 
-/// Equally large pictures in one PNG: square tiles row by row without gaps.
+/// Several pictures in one PNG file: square tiles, row by row without gaps.
 #[derive(Debug, Clone)]
 pub struct Sheet {
     /// The bytes of the PNG file.
     pub png: Vec<u8>,
     /// Width and height of a tile in pixels.
     pub side: u32,
-    /// Tiles a row.
+    /// Number of tiles per row.
     pub columns: u32,
 }
 
-/// An item as a PNG file, whole, at most `side` pixels wide and high, never larger than it is.
+/// An item as a PNG file, not cropped, at most `side` pixels wide and high, never enlarged.
 ///
 /// # Errors
 /// [`DataError::Undecodable`].
 ///
 /// # Panics
-/// If `item` is not one of the catalogue's.
+/// If `item` is not an item of the catalogue.
 pub fn thumbnail(catalogue: &Catalogue, item: u32, side: u32) -> Result<Vec<u8>, DataError> {
     png(&catalogue.items[item as usize].id, DynamicImage::from(small(catalogue, item, side)?))
 }
@@ -39,18 +39,18 @@ pub fn thumbnail(catalogue: &Catalogue, item: u32, side: u32) -> Result<Vec<u8>,
 pub struct Thumbnail {
     /// `image/png` or `image/jpeg`.
     pub media_type: &'static str,
-    /// The file.
+    /// The content of the file.
     pub bytes: Vec<u8>,
 }
 
-/// Quality of the JPEG files.
+/// The quality of JPEG files.
 const QUALITY: u8 = 85;
 
-/// A picture, whole, at most `side` pixels wide and high, never larger than it is: as PNG or JPEG,
+/// A picture, not cropped, at most `side` pixels wide and high, never enlarged: as PNG or JPEG,
 /// whichever takes fewer bytes.
 ///
 /// # Errors
-/// [`DataError::Undecodable`] of a picture that cannot be written.
+/// [`DataError::Undecodable`] if the picture cannot be encoded.
 pub fn shrink(image: &DynamicImage, side: u32) -> Result<Thumbnail, DataError> {
     let small = DynamicImage::from(reduced(image, side));
     let mut jpeg = Vec::new();
@@ -64,13 +64,13 @@ pub fn shrink(image: &DynamicImage, side: u32) -> Result<Thumbnail, DataError> {
     })
 }
 
-/// Some items as tiles of one picture, in the order given.
+/// Some items as tiles of one picture, in the given order.
 ///
 /// # Errors
 /// [`DataError::Undecodable`].
 ///
 /// # Panics
-/// If an item is not one of the catalogue's.
+/// If an item is not an item of the catalogue.
 pub fn sheet(catalogue: &Catalogue, items: &[u32], side: u32) -> Result<Sheet, DataError> {
     let columns = (items.len() as f64).sqrt().ceil().max(1.0) as u32;
     let rows = (items.len() as u32).div_ceil(columns).max(1);
@@ -85,14 +85,14 @@ pub fn sheet(catalogue: &Catalogue, items: &[u32], side: u32) -> Result<Sheet, D
     Ok(Sheet { png: png("the sheet of thumbnails", DynamicImage::from(whole))?, side, columns })
 }
 
-/// What training sees of some items: a row each, the image as it is and then as it is changed for
-/// `copies` batches. Small images are enlarged.
+/// A preview of augmentation with one row per item: the image without changes, followed by its
+/// augmented versions in `copies` batches. Small images are enlarged.
 ///
 /// # Errors
 /// [`DataError::Undecodable`].
 ///
 /// # Panics
-/// If an item is not one of the catalogue's.
+/// If an item is not an item of the catalogue.
 pub fn changed(
     pixels: &Pixels,
     items: &[u32],
@@ -100,9 +100,9 @@ pub fn changed(
     seed: u64,
     copies: u32,
 ) -> Result<Vec<u8>, DataError> {
-    /// Between two images, in pixels.
+    /// The distance between two images, in pixels.
     const GAP: u32 = 2;
-    /// The least side of an image, in pixels.
+    /// Images whose longer side has fewer pixels are enlarged.
     const LEAST: u32 = 64;
     let Preprocessing { width, height, channels, .. } = *pixels.preprocessing();
     let plane = width as usize * height as usize;

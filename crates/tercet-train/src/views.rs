@@ -1,19 +1,17 @@
-//! Several looks at one picture, whose embeddings are averaged.
-
-use std::fmt;
-use std::str::FromStr;
+//! Several views of one picture, whose embeddings are averaged.
 
 use serde::{Deserialize, Serialize};
+use tercet::{ParameterError, named};
 
 use crate::data::{DataError, Input, Preprocessing, Window};
 use crate::encoder::InputShape;
 
 /// Which views of a picture are embedded and averaged ("test-time augmentation").
 ///
-/// A mean over views is one embedding, which costs as many forward passes as there are views. Crops
-/// follow "In Defense of the Triplet Loss" (arXiv 1703.07737, section 4): the picture is resized
-/// to 9/8 of the encoder's input, and cut at the four corners and in the middle. Whether that helps
-/// depends on the training: judge with `tercet eval --views` before relying on it.
+/// The mean over V views is one embedding, which costs V forward passes. Crops follow "In Defense
+/// of the Triplet Loss" (arXiv 1703.07737, section 4): the picture is resized to 9/8 of the
+/// encoder's input and cropped at the four corners and in the centre. Whether that improves the
+/// figures depends on the training: evaluate with `tercet eval --views` before relying on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Views {
@@ -24,19 +22,18 @@ pub enum Views {
     Flip,
     /// Four corners and the centre: 5 views.
     Crops,
-    /// Those and their mirror images: 10 views.
+    /// The five crops and their mirror images: 10 views.
     CropsFlip,
 }
 
-impl Views {
-    const NAMES: [(&str, Self); 4] = [
-        ("single", Self::Single),
-        ("flip", Self::Flip),
-        ("crops", Self::Crops),
-        ("crops-flip", Self::CropsFlip),
-    ];
+named!(
+    Views,
+    "views",
+    [Single = "single", Flip = "flip", Crops = "crops", CropsFlip = "crops-flip"]
+);
 
-    /// The preprocessing that pictures need before views are cut from them: for crops, 9/8 of the
+impl Views {
+    /// The preprocessing of pictures before views are cropped from them: for crops, 9/8 of the
     /// encoder's width and height.
     pub fn preprocessing(self, input: &Preprocessing) -> Preprocessing {
         let larger = |side: u32| match self {
@@ -46,24 +43,24 @@ impl Views {
         Preprocessing { width: larger(input.width), height: larger(input.height), ..input.clone() }
     }
 
-    /// The input that is needed before views are cut from it: [`preprocessing`](Self::preprocessing)
-    /// of pictures, and vectors as they are.
+    /// The input from which views are cropped: [`preprocessing`](Self::preprocessing) of pictures,
+    /// and vectors as they are.
     ///
     /// # Errors
-    /// Several views of vectors, which have but one.
+    /// Several views of vectors, which have only one.
     pub fn input(self, input: &Input) -> Result<Input, DataError> {
         match (input, self) {
             (Input::Images(input), views) => Ok(Input::Images(views.preprocessing(input))),
             (Input::Vectors(_), Self::Single) => Ok(input.clone()),
-            (Input::Vectors(_), views) => Err(DataError::Parameter {
+            (Input::Vectors(_), views) => Err(DataError::Parameter(ParameterError {
                 parameter: "views",
                 got: views.to_string(),
                 expected: "single, since the model takes vectors, which have no other".to_owned(),
-            }),
+            })),
         }
     }
 
-    /// The views as cuts of `width`×`height` from a picture of `from`'s size.
+    /// The views as windows of `width`×`height` in a picture of size `from`.
     pub(crate) fn windows(self, from: InputShape, width: usize, height: usize) -> Vec<Window> {
         let (right, bottom) = (from.width - width, from.height - height);
         let corners = match self {
@@ -80,26 +77,6 @@ impl Views {
             corners.iter().map(move |&(left, top)| Window { left, top, width, height, flip })
         };
         flips.iter().flat_map(cut).collect()
-    }
-}
-
-impl FromStr for Views {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|&(_, views)| views).ok_or_else(|| DataError::Parameter {
-            parameter: "views",
-            got: format!("`{text}`"),
-            expected: Self::NAMES.map(|(name, _)| name).join(", "),
-        })
-    }
-}
-
-impl fmt::Display for Views {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, views)| views == self).map_or("", |(name, _)| name);
-        f.write_str(name)
     }
 }
 
@@ -122,7 +99,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for (name, views) in Views::NAMES {
+        for (name, views) in Views::ALL.map(|views| (views.name(), views)) {
             assert_eq!((name.parse::<Views>().unwrap(), views.to_string()), (views, name.into()));
         }
         let message = "ten".parse::<Views>().unwrap_err().to_string();

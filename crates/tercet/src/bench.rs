@@ -1,13 +1,14 @@
-//! How fast the objectives are, as ratios to the matrix products that they cannot do without.
+//! The speed of the objectives, as ratios to the matrix products that they need at least.
 //!
 //! Seconds on one machine say little about another. So every case is timed in turns with its
 //! *floor*: the dense B×B×D products of its definition, by the same GEMM kernels on the same
 //! threads. One product gives the distances. Where many of an anchor's pairs have a weight, two
-//! more turn the weights W into gradient: W·X and Wᵀ·X. These are batch-all, lifted structure, and
-//! semi-hard in large classes, where every positive of an anchor and as many negatives may pull.
-//! Where few pairs have one (batch-hard, semi-hard with K = 4), the gradient needs no product, and
-//! the floor is the one of the distances. (A ratio below 1 is possible, since W + Wᵀ needs only one
-//! product of the two and distances are symmetric.) Ratios compare with those of the same run only.
+//! more turn the weights W into the gradient: W·X and Wᵀ·X. This applies to batch-all, to lifted
+//! structure, and to semi-hard in large classes, where every positive of an anchor and as many
+//! negatives may have a weight. Where few pairs have one (batch-hard, semi-hard with K = 4), the
+//! gradient needs no product, and the floor is the product of the distances. (A ratio below 1 is
+//! possible, because W + Wᵀ needs only one of the two products and distances are symmetric.) Ratios
+//! are comparable only within one run.
 
 pub mod search;
 
@@ -21,16 +22,16 @@ use serde::Serialize;
 use crate::matrix::{Operand, Threads, product_by};
 use crate::{Error, Labels, Lifted, Objective, Penalty, TripletLoss};
 
-/// Dimensions of the vectors in every case.
+/// The number of dimensions of the vectors in every case.
 pub const DIMENSIONS: usize = 128;
 
-/// Rows of W that the floor holds at a time.
+/// The number of rows of W that the floor computes at a time.
 const FLOOR_ROWS: usize = 1024;
 
 /// An objective on a batch of a certain shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Case {
-    /// What the objective is called in the table.
+    /// The name of the objective in the table.
     pub name: &'static str,
     /// The objective.
     pub objective: Objective,
@@ -40,7 +41,7 @@ pub struct Case {
     pub classes: usize,
 }
 
-/// What a case took. Times are medians.
+/// The measurement of one case. Times are medians.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measured {
     /// Name of the objective.
@@ -51,34 +52,34 @@ pub struct Measured {
     pub classes: usize,
     /// Dimensions of the vectors.
     pub dimensions: usize,
-    /// Value, gradient and census.
+    /// Seconds for value, gradient and census.
     pub seconds: f64,
-    /// The matrix products alone.
+    /// Seconds for the matrix products alone.
     pub floor_seconds: f64,
     /// Dense B×B×D products in the floor: 1, or 3 where many pairs have a weight.
     pub floor_products: usize,
     /// `seconds / floor_seconds`.
     pub ratio: f64,
-    /// The ratio of the shortest times, which other work on the machine disturbs least.
+    /// The ratio of the shortest times, which are least disturbed by other work on the machine.
     pub least_ratio: f64,
     /// Triplets selected.
     pub triplets: u64,
-    /// Selected triplets that still teach.
+    /// Selected triplets that have a gradient.
     pub active: u64,
-    /// The most memory the process held while the case ran, where the system tells (Linux).
+    /// The peak memory of the process while the case ran, if the system provides it (Linux).
     pub peak_bytes: Option<u64>,
 }
 
 /// Which cases to measure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Only a few small batches.
+    /// Whether to measure only a few small batches.
     pub quick: bool,
-    /// Also batches that take seconds.
+    /// Whether to include batches that take seconds.
     pub large: bool,
 }
 
-/// The table's cases: P×K batches of 4 items a class, and batches of 10 classes.
+/// The cases of the table: P×K batches of 4 items per class, and batches of 10 classes.
 pub fn cases(extent: Extent) -> Vec<Case> {
     let batch_all = TripletLoss::batch_all();
     let penalised = |penalty| TripletLoss { penalty, ..batch_all }.into();
@@ -109,7 +110,7 @@ pub fn cases(extent: Extent) -> Vec<Case> {
 }
 
 impl Case {
-    /// Vectors around one centre a class, near enough that triplets of every kind occur.
+    /// Vectors around one centre per class, close enough that triplets of every kind occur.
     pub fn data(&self) -> (Array2<f32>, Labels) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.batch as u64);
         let centres = Array2::from_shape_simple_fn((self.classes, DIMENSIONS), || {
@@ -125,7 +126,7 @@ impl Case {
         if self.objective.is_dense(labels) { 3 } else { 1 }
     }
 
-    /// The matrix products that the case cannot do without, ready to be timed.
+    /// The matrix products that the case needs at least, ready to be timed.
     pub fn floor(&self, vectors: ArrayView2<f32>, labels: &Labels) -> Floor {
         let mut floor = Floor::new(vectors, self.floor_products(labels));
         floor.choose_threads();
@@ -135,7 +136,7 @@ impl Case {
     /// Times the case and its floor in turns, for at least `budget`.
     ///
     /// # Errors
-    /// Those of [`Objective::evaluate`].
+    /// The errors of [`Objective::evaluate`].
     pub fn measure(&self, budget: Duration) -> Result<Measured, Error> {
         const LEAST: usize = 3;
         const MOST: usize = 301;
@@ -198,7 +199,8 @@ impl Floor {
         }
     }
 
-    /// One thread may be faster on a small batch: the floor takes whichever is.
+    /// Chooses one thread or all, whichever is faster, because one thread may be faster on a small
+    /// batch.
     fn choose_threads(&mut self) {
         let mut time = |threads| {
             self.threads = threads;
@@ -208,7 +210,7 @@ impl Floor {
         self.threads = if one < all { Threads::One } else { Threads::All };
     }
 
-    /// Does the products once, and says how long they took.
+    /// Computes the products once, and returns the time that they took.
     pub fn work(&mut self) -> Duration {
         let start = Instant::now();
         let d = DIMENSIONS;
@@ -236,9 +238,10 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Starts the system's record of peak memory anew, where it can be.
+/// Resets the system's record of peak memory, if possible.
 fn forget_peak() {
-    // Refused on other systems and without permission: then the peak is the whole process's.
+    // Other systems, or missing permissions, refuse this. The peak is then that of the whole
+    // process so far.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 

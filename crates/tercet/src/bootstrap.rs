@@ -1,10 +1,10 @@
 //! Confidence intervals by resampling classes.
 //!
-//! Queries of one class look for the same items among the same neighbours, so their results are
-//! dependent: resampling single queries would take them for so many independent observations and
-//! give intervals that are too narrow. Whole classes are drawn instead (the cluster bootstrap of
-//! Davison & Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8), which also
-//! asks the question that matters: what would other classes have given?
+//! Queries of one class search the same items among the same neighbours, so their results are
+//! dependent: resampling single queries would treat them as independent observations and give
+//! intervals that are too narrow. Instead, whole classes are drawn (the cluster bootstrap of
+//! Davison & Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). This also
+//! answers the relevant question: what would the result have been with other classes?
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use crate::Error;
 use crate::percentiles::quantile;
 
-/// Resamples drawn by default.
+/// The default number of resamples.
 pub const RESAMPLES: usize = 1_000;
 
 /// The default seed.
@@ -21,17 +21,17 @@ pub const SEED: u64 = 0;
 /// The 95 % interval \[low, high\] of the mean of `values`, by the percentile bootstrap over
 /// classes.
 ///
-/// Of C classes, C are drawn with replacement, and each brings all its values; the statistic of a
-/// resample is the mean of the values so gathered. The interval runs from the 2.5th to the 97.5th
-/// percentile of the statistic over `resamples` draws ([`RESAMPLES`] by default), from a ChaCha8
-/// stream started with `seed` ([`SEED`] by default): the same arguments give the same interval.
-/// With one class only, every resample is the same and the interval has no width.
+/// Of C classes, C are drawn with replacement, each with all its values; the statistic of a
+/// resample is the mean of these values. The interval runs from the 2.5th to the 97.5th percentile
+/// of the statistic over `resamples` draws ([`RESAMPLES`] by default), from a ChaCha8 stream with
+/// the seed `seed` ([`SEED`] by default): the same arguments give the same interval. With one class
+/// only, every resample is the same and the interval has width 0.
 ///
 /// # Shapes
-/// - values: one number a query; classes: the class of each, any numbers that tell classes apart
+/// - values: one number per query; classes: one number per query, equal for queries of one class
 ///
 /// # Errors
-/// No values, another count of classes than of values, or 0 resamples.
+/// No values, a number of classes that differs from that of values, or 0 resamples.
 ///
 /// ```
 /// use tercet::bootstrap;
@@ -54,11 +54,11 @@ pub fn over_classes(
     intervals.into_iter().next().ok_or_else(nothing)
 }
 
-/// [`over_classes`] for several figures of the same queries at once: every figure sees the same
-/// draws, and has the interval that it would have alone.
+/// [`over_classes`] for several figures of the same queries at once. Every figure is computed from
+/// the same draws, and has the interval that it would have alone.
 ///
 /// # Errors
-/// As [`over_classes`], for any of the columns.
+/// The errors of [`over_classes`], for any of the columns.
 pub fn over_classes_together(
     columns: &[&[f64]],
     classes: &[u32],
@@ -69,7 +69,7 @@ pub fn over_classes_together(
     means.into_iter().map(interval95).collect()
 }
 
-/// From the 2.5th to the 97.5th percentile.
+/// The interval from the 2.5th to the 97.5th percentile.
 pub(crate) fn interval95(mut statistics: Vec<f64>) -> Result<[f64; 2], Error> {
     let low = quantile(&mut statistics, 0.025).ok_or_else(nothing)?;
     let high = quantile(&mut statistics, 0.975).ok_or_else(nothing)?;
@@ -87,13 +87,9 @@ pub(crate) fn resampled_means(
         return Err(Error::LabelCount { rows: column.len(), labels: classes.len() });
     }
     if resamples == 0 {
-        return Err(Error::Parameter {
-            parameter: "resamples",
-            got: resamples.to_string(),
-            expected: "at least 1",
-        });
+        return Err(Error::parameter("resamples", resamples.to_string(), "at least 1"));
     }
-    // A mean needs no more of a class than its sums and its count.
+    // The sums and the count of a class are all that a mean needs.
     let totals = class_totals(columns, classes);
     if totals.is_empty() {
         return Err(nothing());
@@ -128,11 +124,11 @@ fn nothing() -> Error {
 
 struct ClassTotal {
     count: f64,
-    /// Of each column.
+    /// The sum of each column.
     sums: Vec<f64>,
 }
 
-/// The classes that occur, by rising number.
+/// The totals of the classes that occur, by rising number.
 fn class_totals(columns: &[&[f64]], classes: &[u32]) -> Vec<ClassTotal> {
     let mut order: Vec<usize> = (0..classes.len()).collect();
     order.sort_by_key(|&query| classes[query]);
@@ -166,7 +162,7 @@ mod tests {
 
     #[test]
     fn intervals_cover_the_truth_about_as_often_as_they_say() {
-        // Each class has one fair coin for all of its ten queries.
+        // One fair coin is tossed for each class and decides all of its ten queries.
         let classes: Vec<u32> = (0..400).map(|query| query / 10).collect();
         let mut coins = ChaCha8Rng::seed_from_u64(1);
         let covered = (0..200)
@@ -202,6 +198,6 @@ mod tests {
     fn nothing_to_resample_is_an_error() {
         assert!(matches!(over_classes(&[], &[], 10, 0), Err(Error::NotEnough { .. })));
         assert!(matches!(over_classes(&[1.0], &[], 10, 0), Err(Error::LabelCount { .. })));
-        assert!(matches!(over_classes(&[1.0], &[0], 0, 0), Err(Error::Parameter { .. })));
+        assert!(matches!(over_classes(&[1.0], &[0], 0, 0), Err(Error::Parameter(_))));
     }
 }

@@ -1,19 +1,21 @@
-//! Buffers that one batch after the other uses.
+//! Buffers that are reused from batch to batch.
 //!
-//! Every batch needs buffers of the same sizes, and the operating system needs as much time to provide
-//! fresh pages as matrix products need to fill them. So the buffers of a batch return to a pool of the
-//! process, which holds up to [`LIMIT`] values.
+//! Every batch needs buffers of the same sizes, and the operating system needs as much time to
+//! provide new pages as matrix products need to fill them. So the buffers of a batch return to a
+//! pool of the process, which holds up to [`LIMIT`] values.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
-/// 160 MiB: a little more than the largest batch needs that is computed in memory.
+/// The largest number of values in the pool, 160 MiB: a little more than the largest batch that is
+/// computed in memory needs.
 const LIMIT: usize = 40 << 20;
 
 /// Free buffers, the oldest first.
 static POOL: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
 
-/// Bytes of a cache line, at which buffers begin: a vector that crosses two lines takes two loads.
+/// Bytes of a cache line. Buffers begin at one, because a vector that crosses two lines takes two
+/// loads.
 const LINE: usize = 64;
 
 /// The largest number of unused values before the first cache line.
@@ -29,7 +31,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// So many numbers of arbitrary value, whose memory returns to the pool.
+    /// A buffer of `len` numbers of arbitrary value, whose memory returns to the pool.
     pub(crate) fn pooled(len: usize) -> Self {
         // If the pool is not available, fresh memory is used.
         let used = POOL.lock().ok().and_then(|mut pool| take(&mut pool, len + SLACK));
@@ -37,13 +39,13 @@ impl Buffer {
         Self { from: first(&values), values, len, pooled: true }
     }
 
-    /// So many zeros, for data that outlives a batch: its memory returns to the system.
+    /// A buffer of `len` zeros, for data that outlives a batch: its memory returns to the system.
     pub(crate) fn zeroed(len: usize) -> Self {
         let values = vec![0.0; len + SLACK];
         Self { from: first(&values), values, len, pooled: false }
     }
 
-    /// The numbers alone, in the same memory, which does not return to the pool.
+    /// The numbers without the pool, in the same memory, which does not return to the pool.
     pub(crate) fn into_vec(mut self) -> Vec<f32> {
         let mut values = std::mem::take(&mut self.values);
         values.drain(..self.from);
@@ -53,13 +55,13 @@ impl Buffer {
     }
 }
 
-/// The first value at the beginning of a cache line.
+/// The index of the first value at the beginning of a cache line.
 fn first(values: &[f32]) -> usize {
     // If the offset is unknown, any start is correct, only slower.
     values.as_ptr().align_offset(LINE).min(SLACK)
 }
 
-/// The smallest of those that are large enough.
+/// Takes the smallest buffer of the pool that is large enough.
 fn take(pool: &mut Vec<Vec<f32>>, len: usize) -> Option<Vec<f32>> {
     let fitting = pool.iter().enumerate().filter(|(_, values)| values.len() >= len);
     let (at, _) = fitting.min_by_key(|(_, values)| values.len())?;

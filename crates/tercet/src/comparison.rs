@@ -1,7 +1,7 @@
-//! Is one system better than another, or did it have luck with these queries?
+//! Whether the difference between two systems is real, or due to chance with these queries.
 //!
-//! Both are judged on the same queries, so the difference of each query is free of what makes the
-//! query hard. Its mean is resampled over classes, as [`bootstrap`] explains.
+//! Both systems are evaluated on the same queries, so the difficulty of a query does not affect its
+//! difference. The mean difference is resampled over classes, as [`bootstrap`] explains.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,24 @@ use serde::Serialize;
 
 use crate::{Error, Labels, bootstrap};
 
-/// A figure of one system for every query judged, by the row of the query.
+/// A figure of one system for every query, by the row of the query.
 pub type Scores = BTreeMap<u32, f64>;
 
-/// Resamples drawn by default: more than for an interval, since small shares are told apart.
+/// The default number of resamples: more than for an interval, because small shares must be
+/// distinguished.
 pub const RESAMPLES: usize = 10_000;
 
-/// The chance of calling differences real where there is none.
+/// The probability of calling differences real if there is none.
 const LEVEL: f64 = 0.05;
 
 /// How the mean of one system differs from that of another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
-    /// The system compared with.
+    /// The name of the first system.
     pub first: String,
-    /// The system compared.
+    /// The name of the second system.
     pub second: String,
-    /// Queries that both were judged on.
+    /// The number of queries on which both were evaluated.
     pub queries: u64,
     /// Mean of the first.
     pub first_mean: f64,
@@ -35,24 +36,24 @@ pub struct Difference {
     pub difference: f64,
     /// 95 % interval \[low, high\] of the difference, by the paired bootstrap over classes.
     pub ci95: [f64; 2],
-    /// Twice the share of resamples on the other side of 0, or on it: (1 + count)/(1 + resamples)
-    /// on the rarer side, at most 1.
+    /// The p-value: twice the share of resamples on the other side of 0, or on it, which is
+    /// (1 + count)/(1 + resamples) on the rarer side, and at most 1.
     pub p: f64,
-    /// The same, corrected for the number of differences asked for (Holm, "A simple sequentially
-    /// rejective multiple test procedure", 1979).
+    /// The p-value corrected for the number of differences (Holm, "A simple sequentially rejective
+    /// multiple test procedure", 1979).
     pub p_holm: f64,
     /// Whether the interval excludes 0 and `p_holm` is at most 0.05.
     pub real: bool,
 }
 
-/// The difference of every two of the systems, each `(name, scores)`, in their order.
+/// The difference of every two of the systems, each given as `(name, scores)`, in their order.
 ///
-/// `labels` gives the class of every query by its row; resamples of it are drawn as in
-/// [`bootstrap::over_classes`], from `seed`, the same for all differences.
+/// `labels` holds the class of every query by its row. Classes are resampled as in
+/// [`bootstrap::over_classes`] with `seed`, in the same way for all differences.
 ///
 /// # Errors
-/// Fewer than two systems; a query that one system was judged on and another not; a query without
-/// a label; queries of fewer than two classes; 0 resamples.
+/// Fewer than two systems; a query on which only some of the systems were evaluated; a query
+/// without a label; queries of fewer than two classes; 0 resamples.
 ///
 /// ```
 /// use tercet::{Labels, comparison};
@@ -125,17 +126,19 @@ fn same_queries(left: (&str, &Scores), right: (&str, &Scores)) -> Result<(), Err
     Ok(())
 }
 
-/// The class of every query, of which there must be two.
+/// The class of every query. There must be at least two classes.
 fn classes(scores: &Scores, labels: &Labels) -> Result<Vec<u32>, Error> {
     let class = |&query: &u32| {
-        labels.classes().get(query as usize).copied().ok_or_else(|| Error::Parameter {
-            parameter: "query",
-            got: format!("{query} of {} labels", labels.len()),
-            expected: "a row with a label",
+        labels.classes().get(query as usize).copied().ok_or_else(|| {
+            Error::parameter(
+                "query",
+                format!("{query} of {} labels", labels.len()),
+                "a row with a label",
+            )
         })
     };
     let classes: Vec<u32> = scores.keys().map(class).collect::<Result<_, _>>()?;
-    // One class gives every resample the same mean: whatever the difference, it would look real.
+    // With one class every resample has the same mean, so any difference would look real.
     if classes.iter().all(|class| Some(class) == classes.first()) {
         return Err(Error::NotEnough {
             what: "a comparison",
@@ -157,7 +160,8 @@ fn two_sided(means: &[f64]) -> f64 {
     (2.0 * below.min(above)).min(1.0)
 }
 
-/// Holm: the i-th least of n is multiplied by n − i + 1, and never falls below the one before.
+/// Holm: the i-th smallest of n p-values is multiplied by n − i + 1, and is at least the one
+/// before.
 fn correct(differences: &mut [Difference]) {
     let mut order: Vec<usize> = (0..differences.len()).collect();
     order.sort_by(|&x, &y| differences[x].p.total_cmp(&differences[y].p));

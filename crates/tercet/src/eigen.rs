@@ -1,19 +1,19 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix.
 //!
-//! Householder reflections make the matrix tridiagonal, implicit QL steps make it diagonal (Golub &
-//! Van Loan, "Matrix Computations", section 8.3; EISPACK's tred2 and tql2). Rotations are gathered
-//! and applied to blocks of columns that fit in a core's cache. Time is O(n³), less than a
-//! minute for n = 2,048 on two busy cores; everything in f64.
+//! Householder reflections make the matrix tridiagonal, and implicit QL steps make it diagonal
+//! (Golub & Van Loan, "Matrix Computations", section 8.3; EISPACK's tred2 and tql2). Rotations are
+//! collected and applied to blocks of columns that fit into the cache of a core. Time is O(n³),
+//! less than a minute for n = 2,048 on two busy cores. All values are f64.
 
 use rayon::prelude::*;
 
-/// Eigenvalues, falling, each with its unit eigenvector.
+/// Eigenvalues in falling order, each with its unit eigenvector.
 pub(crate) struct Eigen {
     pub(crate) values: Vec<f64>,
     pub(crate) vectors: Vec<Vec<f64>>,
 }
 
-/// `matrix` is symmetric, n×n, row-major and finite.
+/// The eigenvalues and eigenvectors of `matrix`, which is symmetric, n×n, row-major and finite.
 pub(crate) fn symmetric(matrix: Vec<f64>, n: usize) -> Eigen {
     assert_eq!(matrix.len(), n * n, "the matrix is square");
     let (mut tridiagonal, reflections) = Tridiagonal::of(matrix, n);
@@ -29,18 +29,18 @@ pub(crate) fn symmetric(matrix: Vec<f64>, n: usize) -> Eigen {
     Eigen { values, vectors }
 }
 
-/// Vectors that share one pass over the reflections.
+/// The number of vectors that share one pass over the reflections.
 const ROWS_AT_ONCE: usize = 8;
-/// Below this size a step is too short to share.
+/// Below this size a step is too short to be divided between threads.
 const SHARED: usize = 256;
-/// Columns of the eigenvectors that take their rotations together.
+/// The number of columns of the eigenvectors to which rotations are applied together.
 const BLOCK: usize = 64;
-/// Rotations gathered before they are applied, per row.
+/// The number of rotations that are collected before they are applied, per row.
 const GATHERED: usize = 32;
-/// QL steps an eigenvalue; two are usual.
+/// The largest number of QL steps per eigenvalue; two are usual.
 const STEPS: usize = 64;
 
-/// 1 − β·v·vᵀ, where v begins at a place behind zeros.
+/// 1 − β·v·vᵀ, where v begins at an index after zeros.
 struct Reflection {
     start: usize,
     v: Vec<f64>,
@@ -143,7 +143,7 @@ fn ql_step(d: &mut [f64], e: &mut [f64], l: usize, m: usize, vectors: &mut Rotat
         let r = f.hypot(g);
         e[i + 1] = r;
         if r == 0.0 {
-            // The part has come apart already.
+            // The part is already decomposed here.
             d[i + 1] -= p;
             e[m] = 0.0;
             return;
@@ -161,7 +161,7 @@ fn ql_step(d: &mut [f64], e: &mut [f64], l: usize, m: usize, vectors: &mut Rotat
     e[m] = 0.0;
 }
 
-/// A matrix to whose neighbouring rows rotations are applied, late and many at once.
+/// A matrix to whose neighbouring rows rotations are applied, later and many at once.
 struct Rotated {
     n: usize,
     /// Blocks of up to [`BLOCK`] columns, each row-major.

@@ -1,15 +1,23 @@
+//! The errors of this crate.
+
 use thiserror::Error;
+
+use crate::ParameterError;
+
+/// The command that installs a build with every feature. Each message about a missing feature ends
+/// with it.
+pub const FULL_BUILD: &str = "cargo install --path crates/tercet-cli --features full";
 
 /// Why vectors, labels or parameters were refused.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Rows and labels must pair up one to one.
+    /// The number of labels is not the number of rows.
     #[error("expected one label for each of the {rows} rows, got {labels}")]
     LabelCount {
         /// Rows of the embedding matrix.
         rows: usize,
-        /// Labels given.
+        /// The number of labels.
         labels: usize,
     },
     /// NaN or infinity among the vectors.
@@ -31,13 +39,25 @@ pub enum Error {
         row: usize,
         /// Its Euclidean norm.
         norm: f64,
-        /// The longest norm whose distances fit in f32.
+        /// The largest norm whose distances fit into f32.
+        limit: f64,
+    },
+    /// A vector so short that squared distances to it vanish in f32.
+    #[error(
+        "row {row} is too short: its norm is {norm:e}, expected 0 or at least {limit:e}; scale the vectors up, or use the cosine distance"
+    )]
+    TooShort {
+        /// First such row, counted from 0.
+        row: usize,
+        /// Its Euclidean norm.
+        norm: f64,
+        /// The smallest norm whose distances can be distinguished in f32.
         limit: f64,
     },
     /// Vectors without any component.
     #[error("the vectors have no dimensions: expected at least one column")]
     NoDimensions,
-    /// Queries and gallery live in different spaces.
+    /// Queries and gallery have different dimensions.
     #[error("queries have {queries} dimensions and the gallery {gallery}: expected the same")]
     DimensionMismatch {
         /// Columns of the query matrix.
@@ -46,23 +66,16 @@ pub enum Error {
         gallery: usize,
     },
     /// A parameter outside its range.
-    #[error("{parameter} is {got}: expected {expected}")]
-    Parameter {
-        /// Which parameter.
-        parameter: &'static str,
-        /// What was given.
-        got: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
-    /// A name that no case of a choice carries.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// A name that is not one of the accepted names.
     #[error("unknown {what} `{got}`: expected one of {expected}")]
     UnknownName {
         /// What is chosen.
         what: &'static str,
-        /// The name given.
+        /// The given name.
         got: String,
-        /// The names accepted, separated by commas.
+        /// The accepted names, separated by commas.
         expected: String,
     },
     /// Something is wrong with the frozen vectors; rows are counted from their first.
@@ -71,54 +84,60 @@ pub enum Error {
     /// Something is wrong with the reference vectors; rows are counted from their first.
     #[error("among the reference vectors: {0}")]
     Reference(Box<Error>),
-    /// A given triplet that is none.
+    /// A given triplet that is not valid.
     #[error(
         "triplet {place} is {triplet:?}: expected three different rows of the {rows}, counted from 0"
     )]
     Triplet {
-        /// Which of the triplets given, counted from 0.
+        /// The index of the triplet among the given ones, counted from 0.
         place: usize,
         /// Its anchor, positive and negative.
         triplet: [u32; 3],
         /// Rows of the embedding matrix.
         rows: usize,
     },
-    /// More triplets than a list should hold.
+    /// More triplets than a list may hold.
     #[error(
         "the selection takes more than {limit} triplets: visit them one by one, or evaluate the objective, which needs no list"
     )]
     TooManyTriplets {
-        /// The most that are listed.
+        /// The largest number of triplets in a list.
         limit: u64,
     },
-    /// More items than memory or patience is meant for.
+    /// More items than the limit of memory or time.
     #[error("{what} takes up to {limit} items, got {got}: {advice}")]
     TooManyItems {
         /// What was asked for.
         what: &'static str,
-        /// The most items that it takes.
+        /// The largest number of items that it takes.
         limit: usize,
-        /// Items given.
+        /// The number of items.
         got: usize,
         /// Why, and what to do.
         advice: &'static str,
     },
-    /// Systems compared on other queries than each other's.
+    /// Systems that were evaluated on different queries.
     #[error(
         "query {query} was judged for `{judged}` and not for `{missing}`: expected the same queries for both"
     )]
     UnevenQueries {
         /// The first such query.
         query: u32,
-        /// A system that was judged on it.
+        /// A system that was evaluated on it.
         judged: String,
         /// One that was not.
         missing: String,
     },
-    /// Watched work was broken off.
+    /// A cargo feature that this build does not have.
+    #[error("this build has no {what}: {FULL_BUILD}")]
+    NotBuilt {
+        /// What the feature adds.
+        what: &'static str,
+    },
+    /// The observer stopped the work.
     #[error("interrupted before the end")]
     Interrupted,
-    /// Labels that leave a protocol without anything to judge or a sampler without a batch.
+    /// Input with which a protocol has nothing to evaluate or a sampler has no batch.
     #[error("{what} needs {expected}, got {got}")]
     NotEnough {
         /// What was asked for.
@@ -128,4 +147,15 @@ pub enum Error {
         /// What there is.
         got: String,
     },
+}
+
+impl Error {
+    /// A parameter outside its range.
+    pub(crate) fn parameter(
+        parameter: &'static str,
+        got: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        ParameterError { parameter, got: got.into(), expected: expected.into() }.into()
+    }
 }

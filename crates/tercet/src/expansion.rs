@@ -1,4 +1,4 @@
-//! Vectors moved towards their neighbours: query expansion and database-side augmentation.
+//! Query expansion and database-side augmentation: vectors that are moved towards their neighbours.
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::distance::Points;
 use crate::neighbors::{self, Neighbor};
-use crate::{Error, Metric};
+use crate::{Error, Metric, SameItems};
 
-/// A vector x becomes Σ w(y)·y / Σ w(y) over itself, with weight 1, and its k nearest y, with weight
-/// max(0, cos(x, y))^α.
+/// A vector x becomes Σ w(y)·y / Σ w(y) over itself, with weight 1, and its k nearest vectors y,
+/// with weight max(0, cos(x, y))^α.
 ///
-/// α = 0 is the average expansion of Chum et al. ("Total Recall", 2007); α = 3 is usual for the
-/// weighted one (Radenović, Tolias & Chum 2018). Where the metric compares unit vectors, unit
-/// vectors are averaged and the result is made one.
+/// α = 0 is the average expansion of Chum et al. ("Total Recall", 2007); α = 3 is usual for
+/// weighted expansion (Radenović, Tolias & Chum 2018). If the metric compares unit vectors, unit
+/// vectors are averaged and the result is normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Expansion {
-    /// Neighbours that take part. Default: 5.
+    /// The number of neighbours. Default: 5.
     pub k: usize,
-    /// The power of their similarity that they are weighted by. Default: 0, which weights all
-    /// alike.
+    /// The exponent of the similarity in the weight of a neighbour. Default: 0, with which all
+    /// weights are equal.
     pub alpha: f32,
 }
 
@@ -30,22 +30,38 @@ impl Default for Expansion {
 }
 
 impl Expansion {
-    /// Expands queries by their nearest in the gallery.
+    /// Expands queries by their nearest vectors in the gallery.
     ///
     /// # Shapes
     /// - queries: Q×D; gallery: G×D; result: Q×D
     ///
     /// # Errors
-    /// `k` of 0; `alpha` that is negative or no number; vectors that are not finite, too long,
-    /// without dimensions, or of different dimensions.
+    /// `k` of 0; `alpha` that is negative or not a number; vectors that are not finite, that are
+    /// too long, that have no dimensions, or whose dimensions differ.
     pub fn queries(
         &self,
         queries: ArrayView2<f32>,
         gallery: ArrayView2<f32>,
         metric: Metric,
     ) -> Result<Array2<f32>, Error> {
+        self.queries_excluding(queries, gallery, metric, &SameItems::none(queries.nrows()))
+    }
+
+    /// [`queries`](Self::queries), where a query's own item in the gallery is not among its
+    /// neighbours.
+    ///
+    /// # Errors
+    /// The errors of [`queries`](Self::queries), and `same` of another number of queries or of a
+    /// larger gallery.
+    pub fn queries_excluding(
+        &self,
+        queries: ArrayView2<f32>,
+        gallery: ArrayView2<f32>,
+        metric: Metric,
+        same: &SameItems,
+    ) -> Result<Array2<f32>, Error> {
         self.check()?;
-        let near = neighbors::nearest(queries, gallery, self.k, metric)?;
+        let near = neighbors::nearest_excluding(queries, gallery, self.k, metric, same)?;
         let gallery = Points::new(gallery, metric)?;
         let queries = gallery.beside(queries)?;
         Ok(self.expand(&queries, &gallery, &near, metric))
@@ -58,7 +74,7 @@ impl Expansion {
     /// - embeddings: N×D; result: N×D
     ///
     /// # Errors
-    /// As for [`queries`](Self::queries).
+    /// The errors of [`queries`](Self::queries).
     pub fn database(
         &self,
         embeddings: ArrayView2<f32>,
@@ -73,11 +89,11 @@ impl Expansion {
 
     fn check(&self) -> Result<(), Error> {
         if !(self.alpha >= 0.0 && self.alpha.is_finite()) {
-            return Err(Error::Parameter {
-                parameter: "alpha",
-                got: self.alpha.to_string(),
-                expected: "a finite power of at least 0",
-            });
+            return Err(Error::parameter(
+                "alpha",
+                self.alpha.to_string(),
+                "a finite power of at least 0",
+            ));
         }
         Ok(())
     }
@@ -146,7 +162,8 @@ mod tests {
         let metric = Metric::from(Distance::Cosine);
         let expansion = Expansion { k: 3, alpha: 1.0 };
         let got = expansion.queries(array![[2.0_f32, 2.0]].view(), gallery.view(), metric).unwrap();
-        // Both at 45 degrees, the third behind: the direction stays.
+        // Both are at 45 degrees, and the third is in the opposite direction: the direction does
+        // not change.
         let half = 0.5_f32.sqrt();
         assert!((got[[0, 0]] - half).abs() < 1e-6 && (got[[0, 1]] - half).abs() < 1e-6);
         let sharp = Expansion { k: 3, alpha: 3.0 };
@@ -159,6 +176,17 @@ mod tests {
         let items = array![[0.0_f32], [2.0], [3.0]];
         let got = Expansion { k: 1, alpha: 0.0 }.database(items.view(), Metric::default()).unwrap();
         assert_eq!(got, array![[1.0_f32], [2.5], [2.5]]);
+    }
+
+    #[test]
+    fn a_query_is_not_expanded_by_itself() {
+        let items = array![[0.0_f32], [2.0], [3.0]];
+        let expansion = Expansion { k: 1, alpha: 0.0 };
+        let same = SameItems::by_key([0, 1, 2], [0, 1, 2]);
+        let (x, metric) = (items.view(), Metric::default());
+        let got = expansion.queries_excluding(x, x, metric, &same).unwrap();
+        assert_eq!(got, expansion.database(x, metric).unwrap());
+        assert_eq!(expansion.queries(x, x, metric).unwrap(), items);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::hash::Hash;
 use std::ops::Range;
 
 /// The class index of each item of a batch or a data set, with the names of the classes.
@@ -86,7 +87,8 @@ impl Labels {
         items
     }
 
-    /// The labels of some of the items, in the order given. Classes left without items disappear.
+    /// The labels of the given items, in the given order. Classes without any of these items are
+    /// left out.
     ///
     /// # Panics
     /// If an item is not below [`len`](Self::len).
@@ -94,17 +96,17 @@ impl Labels {
         items.iter().map(|&item| self.name(self.classes[item as usize])).collect()
     }
 
-    /// Items given by class numbers, such as the integer labels of a data set: equal numbers are one
-    /// class, whose name is the number.
+    /// Labels from class numbers, such as the integer labels of a data set: equal numbers are one
+    /// class, whose name is the number. Takes one lookup per item, and text only for the names.
     ///
     /// ```
     /// use tercet::Labels;
-    /// assert_eq!(Labels::from_classes(&[7, 3, 7]), Labels::from_iter(["7", "3", "7"]));
+    /// assert_eq!(Labels::from_classes(&[7_i64, -3, 7]), Labels::from_iter(["7", "-3", "7"]));
     /// ```
-    pub fn from_classes(classes: &[u32]) -> Self {
+    pub fn from_classes<T: Copy + Eq + Hash + Display>(classes: &[T]) -> Self {
         let mut index = HashMap::new();
         let mut names = Vec::new();
-        let number = |&class: &u32| {
+        let number = |&class: &T| {
             *index.entry(class).or_insert_with(|| {
                 names.push(class.to_string());
                 (names.len() - 1) as u32
@@ -114,8 +116,8 @@ impl Labels {
         Self { classes, names }
     }
 
-    /// The classes of these items and the labels of `other`, numbered alike: equal names are one
-    /// class. The labels returned also have the classes of these items, possibly without items.
+    /// The classes of these items and the labels of `other` in one numbering, where equal names are
+    /// one class. The returned labels also have the classes of these items, possibly without items.
     pub(crate) fn joint_classes(&self, other: &Self) -> (Vec<u32>, Self) {
         let Self { classes, names } = self.chain(other);
         let (own, others) = classes.split_at(self.len());
@@ -142,17 +144,17 @@ impl Labels {
     }
 }
 
-/// Items put in class order, so that the positives of an anchor lie side by side and the row
-/// kernels need no label look-up. Stable: within a class the original order stays.
+/// Items in class order, so that the positives of an anchor are neighbours and the row kernels need
+/// no labels. The order is stable: within a class it is the original order.
 #[derive(Debug, Clone)]
 pub(crate) struct ClassOrder {
-    /// `items[rank]` is the original index of the item at `rank`.
+    /// `items[rank]` is the original index of the item at position `rank`.
     pub(crate) items: Vec<u32>,
-    /// `ranks[item]` is where that item stands.
+    /// `ranks[item]` is the position of the item.
     pub(crate) ranks: Vec<u32>,
-    /// The ranks that class `c` occupies.
+    /// The positions of class `c`.
     pub(crate) ranges: Vec<Range<usize>>,
-    /// `class[rank]` is the class of the item at `rank`.
+    /// `class[rank]` is the class of the item at position `rank`.
     pub(crate) class: Vec<u32>,
 }
 

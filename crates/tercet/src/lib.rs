@@ -18,7 +18,7 @@
 //! # Ok::<(), tercet::Error>(())
 //! ```
 //!
-//! Whether the vectors are any good is judged on classes that were kept apart:
+//! The quality of the vectors is evaluated on classes that were not trained on:
 //!
 //! ```
 //! use ndarray::array;
@@ -31,15 +31,16 @@
 //! # Ok::<(), tercet::Error>(())
 //! ```
 //!
-//! The rooms, in the order in which data passes through them: [`Labels`] group items into classes,
-//! [`sampler`] draws P×K batches, [`Metric`] measures, [`objective`] turns distances into a loss
-//! and its gradient; [`retrieval`], [`reidentification`], [`verification`], [`one_shot`] and
-//! [`clustering`] judge the embeddings that result, with [`bootstrap`] intervals around each figure.
-//! [`comparison`] tells whether two systems differ, [`calibration`] turns distances into
-//! probabilities; [`reranking`], [`expansion`], [`whitening`] and [`quantisation`] change what is
-//! judged.
+//! The modules, in the order in which data passes through them: [`Labels`] group items into
+//! classes, [`sampler`] draws P×K batches, [`Metric`] computes distances, and [`objective`] turns
+//! distances into a loss and its gradient. [`retrieval`], [`reidentification`], [`verification`],
+//! [`one_shot`] and [`clustering`] evaluate the resulting embeddings, with [`bootstrap`] intervals
+//! around each figure. [`comparison`] tests whether two systems differ, [`calibration`] turns
+//! distances into probabilities, and [`open_set`] chooses thresholds for searches in which almost
+//! no item is of the query's class. [`reranking`], [`expansion`], [`whitening`] and
+//! [`quantisation`] change the embeddings or distances before they are evaluated.
 
-// What the fuzzer runs is written from outside.
+// The code of the fuzzer uses this crate by its name, as other crates do.
 #[cfg(test)]
 extern crate self as tercet;
 
@@ -55,10 +56,13 @@ mod error;
 pub mod expansion;
 pub mod labels;
 mod matrix;
-mod named;
+mod named_choice;
+mod neighbor;
 pub mod neighbors;
 pub mod objective;
 pub mod one_shot;
+pub mod open_set;
+mod parameter;
 pub mod percentiles;
 pub mod projection;
 pub mod quantisation;
@@ -66,6 +70,7 @@ mod ranking;
 pub mod reidentification;
 pub mod reranking;
 pub mod retrieval;
+mod same_items;
 pub mod sampler;
 pub mod scan;
 mod simd;
@@ -77,16 +82,28 @@ pub mod whitening;
 pub use calibration::Calibration;
 pub use clustering::Clustering;
 pub use distance::{Distance, Metric};
-pub use error::Error;
+pub use error::{Error, FULL_BUILD};
 pub use labels::Labels;
 pub use objective::{
     Census, Evaluation, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction,
     Selection, Triplet, TripletLoss,
 };
 pub use one_shot::OneShot;
+pub use open_set::OpenSet;
+pub use parameter::ParameterError;
 pub use percentiles::Percentiles;
 pub use reidentification::Reidentification;
 pub use retrieval::Retrieval;
+pub use same_items::SameItems;
 pub use sampler::{PkSampler, Sampling};
 pub use verification::Verification;
 pub use watch::Watch;
+
+/// The examples of the book and of the README of this crate are compiled and run as tests.
+#[cfg(doctest)]
+mod documented {
+    #[doc = include_str!("../../../docs/book/src/how-to/rust.md")]
+    struct Book;
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+}

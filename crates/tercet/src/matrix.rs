@@ -1,6 +1,6 @@
-//! Matrix products on row-major slices: the one place that calls the GEMM kernels.
+//! Matrix products on row-major slices. This is the only module that calls the GEMM kernels.
 
-/// A row-major matrix, possibly seen transposed.
+/// A row-major matrix, or its transposed view.
 #[derive(Clone, Copy)]
 pub(crate) struct Operand<'a> {
     values: &'a [f32],
@@ -17,7 +17,7 @@ impl<'a> Operand<'a> {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    /// Rows `stride` apart.
+    /// A matrix whose rows begin `stride` values apart.
     pub(crate) fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(fits(values, rows, columns, stride), "a matrix has rows a stride apart");
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
@@ -35,7 +35,7 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// Whether `values` holds so many rows of so many columns, a stride apart.
+/// Whether `values` holds this number of rows and columns with this stride.
 fn fits(values: &[f32], rows: usize, columns: usize, stride: usize) -> bool {
     columns <= stride && (rows == 0 || values.len() >= (rows - 1) * stride + columns)
 }
@@ -43,19 +43,19 @@ fn fits(values: &[f32], rows: usize, columns: usize, stride: usize) -> bool {
 /// How many threads one product may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Threads {
-    /// For callers that already work tile by tile in parallel.
+    /// One thread, for callers that already process tiles in parallel.
     One,
-    /// Those of the current rayon pool.
+    /// All threads of the current rayon pool.
     All,
 }
 
-/// `out = keep · out + factor · left · right`, with `keep` either 0 (overwrite) or 1 (add), on one
-/// thread. `out` is row-major.
+/// `out = add · out + factor · left · right`, where `add` is 0 (overwrite) or 1 (accumulate), on
+/// one thread. `out` is row-major.
 pub(crate) fn product(out: &mut [f32], add: bool, factor: f32, left: Operand, right: Operand) {
     product_by(Threads::One, out, add, factor, left, right);
 }
 
-/// [`product`] on as many threads as allowed.
+/// [`product`] on one thread or on all threads of the pool.
 pub(crate) fn product_by(
     threads: Threads,
     out: &mut [f32],
@@ -69,7 +69,7 @@ pub(crate) fn product_by(
     product_apart(threads, out, n, add, factor, left, right);
 }
 
-/// [`product_by`] with rows of `out` a stride apart.
+/// [`product_by`] with rows of `out` that begin `stride` values apart.
 pub(crate) fn product_apart(
     threads: Threads,
     out: &mut [f32],
@@ -89,8 +89,8 @@ pub(crate) fn product_apart(
         Threads::One => gemm::Parallelism::None,
         Threads::All => gemm::Parallelism::Rayon(0),
     };
-    // SAFETY: the three slices hold m×n, m×k and k×n values at the strides given, as asserted here
-    // and where operands are made; `out` is borrowed mutably, so it overlaps neither operand.
+    // SAFETY: the three slices hold m×n, m×k and k×n values at the given strides, as asserted here
+    // and where operands are made. `out` is borrowed mutably, so it overlaps neither operand.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -117,7 +117,7 @@ pub(crate) fn product_apart(
     }
 }
 
-/// ‖left − right‖², by differences: exact to rounding however close the two are.
+/// ‖left − right‖² from differences: exact up to rounding, however close the two vectors are.
 pub(crate) fn squared_difference(left: &[f32], right: &[f32]) -> f32 {
     lanes(left, right, |x, y| (x - y) * (x - y))
 }

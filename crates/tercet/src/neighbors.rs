@@ -1,25 +1,17 @@
-//! The nearest items, exactly.
+//! Exact nearest-neighbour search.
 
 use ndarray::ArrayView2;
-use serde::Serialize;
 
 use crate::distance::Points;
-use crate::{Error, Metric};
+use crate::{Error, Metric, SameItems};
 
-/// An item of the gallery and how far it is from the query.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Neighbor {
-    /// Row of the gallery.
-    pub index: u32,
-    /// Its distance, in the unit of the metric.
-    pub distance: f32,
-}
+pub use crate::neighbor::Neighbor;
 
 /// The `k` nearest gallery items of every query, nearest first, by brute force.
 ///
-/// Ties go to the lowest index. With fewer than `k` items in the gallery all of them are returned.
+/// Ties go to the lowest index. If the gallery has fewer than `k` items, all of them are returned.
 /// Time is O(Q·G·D), little more than the matrix product that the distances need; memory is a block
-/// of at most 4 MiB a thread and O(Q·k) for the result.
+/// of at most 4 MiB per thread and O(Q·k) for the result.
 ///
 /// # Shapes
 /// - queries: Q×D, gallery: G×D
@@ -49,12 +41,39 @@ pub fn nearest(
     Ok(queries.nearest(&gallery, k, None))
 }
 
-/// The `k` nearest other items of each of the items `rows`, nearest first, by brute force.
-///
-/// An item is never its own neighbour, by identity: duplicates of it are. Otherwise as [`nearest`].
+/// The `k` nearest gallery items of every query, without the query's own item. Otherwise like
+/// [`nearest`].
 ///
 /// # Shapes
-/// - embeddings: N×D; rows: which of the N items query
+/// - queries: Q×D, gallery: G×D; same: of Q queries
+/// - result: Q lists of at most k neighbours
+///
+/// # Errors
+/// The errors of [`nearest`], and `same` of another number of queries or of a larger gallery.
+pub fn nearest_excluding(
+    queries: ArrayView2<f32>,
+    gallery: ArrayView2<f32>,
+    k: usize,
+    metric: Metric,
+    same: &SameItems,
+) -> Result<Vec<Vec<Neighbor>>, Error> {
+    at_least_one(k)?;
+    same.check(queries.nrows(), gallery.nrows())?;
+    let found = nearest(queries, gallery, k.saturating_add(same.most()), metric)?;
+    let others = |(query, found): (usize, Vec<Neighbor>)| -> Vec<Neighbor> {
+        let own = same.of(query);
+        found.into_iter().filter(|near| !own.contains(&near.index)).take(k).collect()
+    };
+    Ok(found.into_iter().enumerate().map(others).collect())
+}
+
+/// The `k` nearest other items of each of the items `rows`, nearest first, by brute force.
+///
+/// An item is never its own neighbour, by identity and not by distance: duplicates of it may be.
+/// Otherwise like [`nearest`].
+///
+/// # Shapes
+/// - embeddings: N×D; rows: the rows of the querying items
 /// - result: a list of min(k, N − 1) neighbours for each of `rows`
 ///
 /// # Errors
@@ -68,11 +87,11 @@ pub fn nearest_leave_one_out(
     at_least_one(k)?;
     let gallery = Points::new(embeddings, metric)?;
     if let Some(row) = rows.iter().find(|&&row| row as usize >= gallery.len()) {
-        return Err(Error::Parameter {
-            parameter: "row",
-            got: format!("{row} of {} vectors", gallery.len()),
-            expected: "a row below the number of vectors",
-        });
+        return Err(Error::parameter(
+            "row",
+            format!("{row} of {} vectors", gallery.len()),
+            "a row below the number of vectors",
+        ));
     }
     let queries = gallery.reordered(rows);
     Ok(queries.nearest(&gallery, k, Some(rows)))
@@ -82,7 +101,7 @@ fn at_least_one(k: usize) -> Result<(), Error> {
     if k > 0 {
         return Ok(());
     }
-    Err(Error::Parameter { parameter: "k", got: k.to_string(), expected: "at least 1" })
+    Err(Error::parameter("k", k.to_string(), "at least 1"))
 }
 
 #[cfg(test)]
@@ -101,6 +120,22 @@ mod tests {
         };
         assert_eq!(pairs(&found[0]), [(0, 0.0), (2, 5.0)]);
         assert_eq!(pairs(&found[1]), [(0, 5.0), (1, 5.0)]);
+    }
+
+    #[test]
+    fn the_own_item_is_left_out_of_another_array() {
+        let items = array![[1.0_f32], [1.0], [4.0], [9.0]];
+        let same = SameItems::by_key(["b", "d"], ["a", "b", "c", "b"]);
+        let queries = array![[1.0_f32], [9.0]];
+        let found =
+            nearest_excluding(queries.view(), items.view(), 2, Metric::default(), &same).unwrap();
+        let rows = |found: &[Neighbor]| found.iter().map(|near| near.index).collect::<Vec<_>>();
+        assert_eq!(rows(&found[0]), [0, 2]);
+        assert_eq!(rows(&found[1]), [3, 2]);
+        let other = SameItems::by_key([1], [1]);
+        assert!(
+            nearest_excluding(queries.view(), items.view(), 2, Metric::default(), &other).is_err()
+        );
     }
 
     #[test]

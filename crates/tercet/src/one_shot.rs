@@ -1,8 +1,8 @@
-//! One example a class: is the nearest one of the right class?
+//! One-shot classification: is the nearest of one example per class of the right class?
 //!
-//! [`OneShot`] judges given runs, as those of Lake's Omniglot challenge, by embeddings or by any
-//! distances; [`Episodes`] draws N-way K-shot tasks from labelled embeddings. [`hausdorff`] is the
-//! baseline that needs no training.
+//! [`OneShot`] evaluates given runs, such as those of Lake's Omniglot challenge, with embeddings or
+//! with any distances. [`Episodes`] draws N-way K-shot tasks from labelled embeddings.
+//! [`hausdorff`] is the baseline that needs no training.
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
@@ -11,10 +11,10 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::named::named;
+use crate::named;
 use crate::{Error, Labels, Metric};
 
-/// One run: which items are the examples, and which are to be told by them.
+/// One run: the examples, and the items that are classified by them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
     /// Row and class of each training item.
@@ -23,24 +23,24 @@ pub struct Run {
     pub test: Vec<(u32, u32)>,
 }
 
-/// The error of telling each test item by its nearest training item.
+/// The error of classifying each test item by its nearest training item.
 ///
-/// Each test item is judged on its own: two may take the same class. Of t nearest training items
-/// at the same distance, r of the right class, the error is its expected value 1 − r/t. As in
-/// Lake, Salakhutdinov & Tenenbaum (Science 2015), `error` is the mean over runs, each run with
-/// the same weight.
+/// Each test item is classified separately: two may get the same class. If t training items are the
+/// nearest at the same distance, r of them of the right class, the error is its expected value
+/// 1 − r/t. As in Lake, Salakhutdinov & Tenenbaum (Science 2015), `error` is the mean over runs,
+/// each run with the same weight.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OneShot {
     /// Mean of the errors of the runs.
     pub error: f64,
-    /// Share of the test items that are told wrongly, by run.
+    /// Share of the test items that are classified wrongly, by run.
     pub runs: Vec<f64>,
-    /// Test items of all runs.
+    /// The number of test items of all runs.
     pub trials: u64,
 }
 
 impl OneShot {
-    /// Judges runs whose items are rows of `embeddings`.
+    /// Evaluates runs whose items are rows of `embeddings`.
     ///
     /// # Shapes
     /// - embeddings: N×D
@@ -63,11 +63,11 @@ impl OneShot {
         let rows = |items: &[(u32, u32)]| -> Result<Array2<f32>, Error> {
             let outside = items.iter().find(|(row, _)| *row as usize >= embeddings.nrows());
             if let Some((row, _)) = outside {
-                return Err(Error::Parameter {
-                    parameter: "row",
-                    got: format!("{row} of {} vectors", embeddings.nrows()),
-                    expected: "a row below the number of vectors",
-                });
+                return Err(Error::parameter(
+                    "row",
+                    format!("{row} of {} vectors", embeddings.nrows()),
+                    "a row below the number of vectors",
+                ));
             }
             let rows: Vec<usize> = items.iter().map(|&(row, _)| row as usize).collect();
             Ok(embeddings.select(Axis(0), &rows))
@@ -79,15 +79,15 @@ impl OneShot {
         }))
     }
 
-    /// Judges runs by distances measured elsewhere: of each run the distances of its test items to
-    /// its training items, and the classes of both.
+    /// Evaluates runs with given distances: for each run the distances of its test items to its
+    /// training items, and the classes of both.
     ///
     /// # Shapes
-    /// - of each run: tests × training distances, tests classes, training classes
+    /// - for each run: tests × training distances, tests classes, training classes
     ///
     /// # Errors
-    /// No runs; a run without training or test items, with another count of classes than of rows
-    /// or columns, or with a distance that is no number.
+    /// No runs; a run without training or test items, with a number of classes that differs from
+    /// that of rows or columns, or with a distance that is not a number.
     pub fn from_distances(
         runs: impl IntoIterator<Item = (Array2<f32>, Vec<u32>, Vec<u32>)>,
     ) -> Result<Self, Error> {
@@ -144,46 +144,34 @@ fn accuracy(distances: ArrayView2<f32>, test: &[u32], training: &[u32]) -> Resul
     Ok(distances.outer_iter().zip(test).map(right).sum::<f64>() / test.len() as f64)
 }
 
-/// What stands for a class in an episode of several shots.
+/// What represents a class in an episode of several shots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prototype {
-    /// `nearest`: each of its examples; a query takes the class of the nearest.
+    /// `nearest`: each of its examples; a query is assigned the class of the nearest.
     #[default]
     Nearest,
-    /// `mean`: the mean of its examples (Snell et al., "Prototypical Networks", 2017), of the unit
-    /// vectors where the metric normalises.
+    /// `mean`: the mean of its examples (Snell et al., "Prototypical Networks", 2017), of unit
+    /// vectors if the metric normalises.
     Mean,
 }
 
-named!(Prototype, "prototype");
+named!(Prototype, "prototype", [Nearest = "nearest", Mean = "mean"]);
 
-impl Prototype {
-    /// Every prototype.
-    pub const ALL: [Self; 2] = [Self::Nearest, Self::Mean];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nearest => "nearest",
-            Self::Mean => "mean",
-        }
-    }
-}
-
-/// Which tasks are drawn. Defaults: 1,000 episodes, 5 ways, 1 shot, 15 queries a class, nearest
-/// example, seed 0.
+/// The tasks that are drawn. Defaults: 1,000 episodes, 5 ways, 1 shot, 15 queries per class,
+/// nearest example, seed 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpisodeOptions {
-    /// How many tasks are drawn.
+    /// The number of tasks.
     pub episodes: usize,
-    /// N, the classes of a task.
+    /// N, the number of classes of a task.
     pub ways: usize,
-    /// K, the examples a class.
+    /// K, the number of examples per class.
     pub shots: usize,
-    /// The most queries a class; a class with fewer items left gives all of these.
+    /// The largest number of queries per class. A class with fewer remaining items gives all of
+    /// these.
     pub queries: usize,
-    /// What stands for a class.
+    /// What represents a class.
     pub prototype: Prototype,
     /// Seed of the draws.
     pub seed: u64,
@@ -204,37 +192,37 @@ impl Default for EpisodeOptions {
 
 /// The accuracy of N-way K-shot tasks drawn at random.
 ///
-/// Each episode draws N of the classes that have more than K items, of each K examples and up to
-/// `queries` other items, and judges each query by the nearest prototype; ties count by their
-/// expected value. The interval is 1.96 standard errors of the mean over episodes on both sides,
-/// as the field reports it: it says how far more episodes might move the mean, not how far other
-/// classes would.
+/// Each episode draws N of the classes that have more than K items, and of each class K examples
+/// and up to `queries` other items. It classifies each query by the nearest prototype; ties count
+/// with their expected value. The interval is ±1.96 standard errors of the mean over episodes, as
+/// is usual in the field: it says how much the mean would vary with other episodes, not with other
+/// classes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Episodes {
     /// Mean accuracy over the episodes.
     pub accuracy: f64,
     /// 95 % interval \[low, high\] of that mean.
     pub ci95: [f64; 2],
-    /// Tasks judged.
+    /// The number of tasks.
     pub episodes: u64,
-    /// Classes that could be drawn.
+    /// The number of classes that could be drawn.
     pub classes: u64,
-    /// Classes left out because they have no more than K items.
+    /// The number of classes left out because they have no more than K items.
     pub skipped_classes: u64,
 }
 
 impl Episodes {
-    /// Draws and judges episodes.
+    /// Draws and evaluates episodes.
     ///
-    /// The same arguments give the same episodes, whatever the number of threads.
+    /// The same arguments give the same episodes, for any number of threads.
     ///
     /// # Shapes
     /// - embeddings: N×D; labels: N
     ///
     /// # Errors
-    /// Another count of labels than of rows; an option of 0, or fewer than 2 ways; fewer classes
-    /// with more than K items than ways; vectors that are not finite, too long, or without
-    /// dimensions.
+    /// A number of labels that differs from that of rows; an option of 0, or fewer than 2 ways;
+    /// fewer classes with more than K items than ways; vectors that are not finite, too long, or
+    /// without dimensions.
     pub fn judge(
         embeddings: ArrayView2<f32>,
         labels: &Labels,
@@ -252,7 +240,7 @@ impl Episodes {
             ("episodes", episodes, 1, "at least 1 task"),
         ] {
             if got < least {
-                return Err(Error::Parameter { parameter, got: got.to_string(), expected });
+                return Err(Error::parameter(parameter, got.to_string(), expected));
             }
         }
         let mut classes = labels.items_by_class();
@@ -265,7 +253,7 @@ impl Episodes {
                 got: format!("{} of {all}", classes.len()),
             });
         }
-        // Normalised here, so that a mean is one of unit vectors.
+        // The vectors are normalised here, so that a mean is that of unit vectors.
         let vectors = crate::distance::Points::new(embeddings, metric)?;
         let accuracies = (0..episodes as u64)
             .into_par_iter()
@@ -325,7 +313,7 @@ struct Task {
 }
 
 impl Task {
-    /// A stream of its own for each episode: episodes may be judged in any order.
+    /// Each episode has its own random stream, so that episodes can be evaluated in any order.
     fn draw(classes: &[Vec<u32>], options: &EpisodeOptions, number: u64) -> Self {
         let mut stream = ChaCha8Rng::seed_from_u64(options.seed);
         stream.set_stream(number);
@@ -346,11 +334,11 @@ impl Task {
 }
 
 /// The modified Hausdorff distance of two sets of points (Dubuisson & Jain 1994), as in Lake's
-/// one-shot demonstration: the mean distance of the points of one set to the nearest of the other,
-/// in the direction in which it is greater.
+/// one-shot demonstration: the mean distance of the points of one set to the nearest point of the
+/// other, in the direction in which it is larger.
 ///
-/// Points are taken as they are: [`centred`] first, if where a drawing lies should not matter. With
-/// one set empty the distance is infinite, with both empty it is 0. Time is O(n·m).
+/// Points are not moved: use [`centred`] first if the position of a drawing should not matter. If
+/// one set is empty the distance is infinite, if both are empty it is 0. Time is O(n·m).
 pub fn hausdorff(left: &[[f64; 2]], right: &[[f64; 2]]) -> f64 {
     match (left.is_empty(), right.is_empty()) {
         (true, true) => 0.0,
@@ -423,7 +411,7 @@ mod tests {
         assert_eq!(short, Err(Error::LabelCount { rows: 1, labels: 2 }));
     }
 
-    /// Classes on a line, `spread` wide, at distance 10 of each other.
+    /// Classes on a line, each `spread` wide, at distance 10 from each other.
     fn classes_on_a_line(spread: f32) -> (Array2<f32>, Labels) {
         let labels = Labels::from_iter((0..90).map(|item| item % 9));
         let vectors = Array2::from_shape_fn((90, 2), |(item, column)| {

@@ -1,4 +1,4 @@
-//! How norms and distances spread.
+//! Percentiles of norms and distances.
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::{Error, Metric};
 /// The 0th, 5th, 50th, 95th and 100th percentile of a set of values, in the unit of the values.
 ///
 /// Between two values the percentile is interpolated linearly, as NumPy does by default: of n
-/// sorted values v the p-th stands at position h = p/100 · (n − 1), and is
+/// sorted values v the p-th percentile has the position h = p/100 · (n − 1), and is
 /// v\[⌊h⌋\] + (h − ⌊h⌋)(v\[⌊h⌋ + 1\] − v\[⌊h⌋\]).
 ///
 /// ```
@@ -20,23 +20,23 @@ use crate::{Error, Metric};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
-    /// The least value.
+    /// The smallest value.
     pub p0: f64,
-    /// One value in twenty lies below.
+    /// One value in twenty is below this.
     pub p5: f64,
     /// The median.
     pub p50: f64,
-    /// One value in twenty lies above.
+    /// One value in twenty is above this.
     pub p95: f64,
-    /// The greatest value.
+    /// The largest value.
     pub p100: f64,
 }
 
 impl Percentiles {
-    /// The percentiles of the values given; None when there are none.
+    /// The percentiles of the given values, or `None` if there are none.
     ///
-    /// Takes time and memory in proportion to the count: values are selected, not sorted. NaN
-    /// counts as greater than every number.
+    /// Time and memory are proportional to the number of values, because values are selected, not
+    /// sorted. NaN counts as greater than every number.
     pub fn of<T: Into<f64>>(values: impl IntoIterator<Item = T>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().map(Into::into).collect();
         Some(Self {
@@ -48,7 +48,7 @@ impl Percentiles {
         })
     }
 
-    /// The percentiles of the Euclidean norms ‖x‖₂ of the rows (N×D); None without rows.
+    /// The percentiles of the Euclidean norms ‖x‖₂ of the rows (N×D), or `None` without rows.
     pub fn norms(embeddings: ArrayView2<f32>) -> Option<Self> {
         let norm = |row: ndarray::ArrayView1<f32>| {
             row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
@@ -56,12 +56,12 @@ impl Percentiles {
         Self::of(embeddings.outer_iter().map(norm))
     }
 
-    /// The percentiles of the distances of all N(N−1)/2 pairs of rows (N×D); None with fewer than
-    /// two rows.
+    /// The percentiles of the distances of all N(N−1)/2 pairs of rows (N×D), or `None` with fewer
+    /// than two rows.
     ///
-    /// Exact for any N. Up to 4096 rows all distances are held at once; beyond, two sweeps over
-    /// tiles count them by the bits of their f32 values, so that memory stays at one tile and a few
-    /// MiB of counters a thread.
+    /// They are exact for any N. Up to 4096 rows all distances are in memory at once. With more
+    /// rows, two sweeps over tiles count them by the bits of their f32 values, so that memory is
+    /// one tile and a few MiB of counters per thread.
     ///
     /// # Errors
     /// Vectors that are not finite, too long, or without dimensions.
@@ -72,12 +72,12 @@ impl Percentiles {
         Self::of_pairs(embeddings, metric, None)
     }
 
-    /// As [`pairwise_distances`](Self::pairwise_distances), telling `watch` how many rows of its
-    /// two sweeps are done. Up to 4096 rows nothing is told.
+    /// [`pairwise_distances`](Self::pairwise_distances) that reports to `watch` how many rows of
+    /// its two sweeps are done. Up to 4096 rows nothing is reported.
     ///
     /// # Errors
-    /// As [`pairwise_distances`](Self::pairwise_distances), and [`Error::Interrupted`] when `watch`
-    /// says so.
+    /// The errors of [`pairwise_distances`](Self::pairwise_distances), and [`Error::Interrupted`]
+    /// when `watch` stops the work.
     pub fn pairwise_distances_watched(
         embeddings: ArrayView2<f32>,
         metric: Metric,
@@ -91,7 +91,7 @@ impl Percentiles {
         metric: Metric,
         watch: Option<Watch>,
     ) -> Result<Option<Self>, Error> {
-        let points = Points::new(embeddings, metric)?;
+        let points = Points::of_any_length(embeddings, metric)?;
         if points.len() > HELD_ROWS {
             let steps = Steps::new(watch, 2 * points.len());
             let spread = Self::counted(&points, &steps);
@@ -101,8 +101,9 @@ impl Percentiles {
         Ok(Self::of(later.into_iter().flatten()))
     }
 
-    /// Radix selection: the bits of non-negative floats rise with their values. One sweep counts
-    /// the upper halves of the bits; the halves that hold the wanted ranks are resolved by a second.
+    /// Radix selection: the bits of non-negative floats as integers have the order of the values.
+    /// One sweep counts the upper halves of the bits; a second sweep resolves the halves that
+    /// contain the ranks needed.
     fn counted(points: &Points, steps: &Steps) -> Option<Self> {
         let rows = points.len() as u64;
         let last = (rows * rows.checked_sub(1)? / 2).checked_sub(1)?;
@@ -120,7 +121,7 @@ impl Percentiles {
             |counts, row, distances| all(row, distances, &mut |high, _| counts[high] += 1),
         ));
 
-        // Each share lies between two ranks: the values at both are wanted.
+        // Each share is between two ranks, and the values at both are needed.
         let positions = [0.0, 0.05, 0.5, 0.95, 1.0].map(|share| share * last as f64);
         let mut ranks: Vec<u64> = positions
             .iter()
@@ -162,7 +163,7 @@ impl Percentiles {
     }
 }
 
-/// Rows whose distances are held all at once.
+/// The largest number of rows whose distances are all in memory at once.
 const HELD_ROWS: usize = 4096;
 
 fn added(counts: Vec<Vec<u64>>) -> Vec<u64> {
@@ -175,7 +176,7 @@ fn added(counts: Vec<Vec<u64>>) -> Vec<u64> {
         .unwrap_or_default()
 }
 
-/// The bucket that holds the value of a rank, and the value's rank within it.
+/// The bucket that contains the value of a rank, and the value's rank within it.
 fn place(counts: &[u64], mut rank: u64) -> (usize, u64) {
     for (bucket, &count) in counts.iter().enumerate() {
         if rank < count {
@@ -186,15 +187,15 @@ fn place(counts: &[u64], mut rank: u64) -> (usize, u64) {
     (counts.len().saturating_sub(1), 0)
 }
 
-/// The value at `share` of the way from the least to the greatest, interpolated linearly; None
-/// without values. Reorders the values.
+/// The value at `share` of the way from the smallest to the largest value, interpolated linearly,
+/// or `None` without values. It reorders the values.
 pub(crate) fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
     let position = share * values.len().checked_sub(1)? as f64;
     let place = (position.floor() as usize).min(values.len() - 1);
     let between = position - place as f64;
     let (_, &mut lower, rest) = values.select_nth_unstable_by(place, f64::total_cmp);
     let upper = rest.iter().copied().min_by(f64::total_cmp);
-    // Equal neighbours need no interpolation, and infinite ones survive none.
+    // Equal neighbours need no interpolation, and with infinite ones it would give NaN.
     Some(match upper {
         Some(upper) if between > 0.0 && upper != lower => lower + between * (upper - lower),
         _ => lower,

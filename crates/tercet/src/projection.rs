@@ -1,55 +1,65 @@
-//! Embeddings as points of a map.
+//! Projections of embeddings onto a map of two dimensions.
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::distance::Points;
-use crate::named::named;
+use crate::named;
+#[cfg(feature = "tsne")]
+use crate::neighbors;
 use crate::whitening::Pca;
-use crate::{Distance, Error, Metric, neighbors};
+use crate::{Distance, Error, Metric};
 
-/// The most vectors that t-SNE places: some twenty seconds on one core.
+/// The largest number of vectors for t-SNE, which take about twenty seconds on one core.
 pub const PLACED_ITEMS: usize = 10_000;
 
-/// How the two dimensions of a map are found.
+/// The algorithm that computes the two dimensions of a map.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Projection {
-    /// `pca`: the first two principal components. Distances on the map are never greater than those
+    /// `pca`: the first two principal components. Distances on the map are never larger than those
     /// between the vectors.
     #[default]
     Pca,
-    /// `t-sne` (van der Maaten & Hinton 2008; Barnes–Hut 2014, by the crate bhtsne): neighbours stay
-    /// neighbours, while far distances, sizes and densities of groups mean nothing. For up to
-    /// [`PLACED_ITEMS`] vectors. Perplexity 30, or a third of the others if they are fewer than 90;
-    /// 1,000 steps from the first two principal components.
+    /// `t-sne` (van der Maaten & Hinton 2008; Barnes–Hut 2014, by the crate bhtsne): neighbours
+    /// remain neighbours, but large distances, sizes and densities of groups have no meaning. For
+    /// up to [`PLACED_ITEMS`] vectors, in builds with the feature `tsne`. The perplexity is 30, or
+    /// a third of the number of other vectors if these are fewer than 90; 1,000 steps start from
+    /// the first two principal components.
     TSne,
 }
 
-named!(Projection, "projection");
+named!(Projection, "projection", [Pca = "pca", TSne = "t-sne"]);
 
 impl Projection {
-    /// Every projection.
-    pub const ALL: [Self; 2] = [Self::Pca, Self::TSne];
+    /// The projection of this build that shows the most: t-SNE, or principal components in a build
+    /// without the feature `tsne`.
+    pub fn best() -> Self {
+        if cfg!(feature = "tsne") { Self::TSne } else { Self::Pca }
+    }
 
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
+    /// Checks that this build has the projection. Call it before long work that ends in a map.
+    ///
+    /// # Errors
+    /// t-SNE in a build without the feature `tsne`.
+    pub fn check(self) -> Result<(), Error> {
         match self {
-            Self::Pca => "pca",
-            Self::TSne => "t-sne",
+            Self::TSne if !cfg!(feature = "tsne") => Err(Error::NotBuilt { what: "t-SNE" }),
+            Self::Pca | Self::TSne => Ok(()),
         }
     }
 
-    /// Places every row on a map, by the vectors that the metric compares (unit vectors for cosine).
-    /// Nothing is drawn at random: the same rows give the same map.
+    /// Computes a point of the map for every row, from the vectors that the metric compares (unit
+    /// vectors for cosine). There are no random draws: the same rows give the same map.
     ///
     /// # Shapes
     /// - embeddings: N×D; result: N×2 (the second column 0 for D = 1)
     ///
     /// # Errors
-    /// Fewer than two rows, for t-SNE four; more than [`PLACED_ITEMS`] for t-SNE; vectors that are
-    /// not finite, too long, or without dimensions.
+    /// Fewer than two rows, for t-SNE four; more than [`PLACED_ITEMS`] for t-SNE; t-SNE in a build
+    /// without it; vectors that are not finite, too long, or without dimensions.
     pub fn map(self, embeddings: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
+        self.check()?;
         let euclidean = Metric { distance: Distance::Euclidean, normalize: metric.on_sphere() };
         let points = Points::new(embeddings, euclidean)?;
         let vectors =
@@ -66,9 +76,17 @@ impl Projection {
     }
 }
 
-/// θ of Barnes & Hut: how near a cell may be before it is looked into. As scikit-learn.
+#[cfg(not(feature = "tsne"))]
+fn t_sne(_: ArrayView2<f32>, _: Array2<f32>) -> Result<Array2<f32>, Error> {
+    Err(Error::NotBuilt { what: "t-SNE" })
+}
+
+/// θ of Barnes & Hut, the same as in scikit-learn: how near a cell may be before its parts are
+/// used.
+#[cfg(feature = "tsne")]
 const THETA: f32 = 0.5;
 
+#[cfg(feature = "tsne")]
 fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Error> {
     let rows: Vec<u32> = (0..vectors.nrows() as u32).collect();
     if rows.len() > PLACED_ITEMS {
@@ -103,12 +121,13 @@ fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Er
         .collect();
     let width = start.column(0).iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     if width == 0.0 {
-        // All in one place: there is nothing to tell apart.
+        // All rows are at one point, so there is nothing to separate.
         return Ok(start);
     }
-    // As wide as scikit-learn starts.
+    // The width with which scikit-learn starts.
     let start: Vec<f32> = start.iter().map(|x| x * (1e-4 / width)).collect();
-    // Its sums over threads hang on who finished first, and the map with them.
+    // One thread, because the order of the sums over threads, and with it the map, would depend on
+    // timing.
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| {
         Error::NotEnough {
             what: "t-SNE",
@@ -127,19 +146,21 @@ fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Er
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "tsne")]
     use crate::{Labels, Retrieval};
 
-    fn blobs(items: usize) -> (Array2<f32>, Labels) {
-        let vectors = Array2::from_shape_fn((items, 8), |(i, j)| {
+    /// Vectors of six groups; vector i belongs to group i mod 6.
+    fn blobs(items: usize) -> Array2<f32> {
+        Array2::from_shape_fn((items, 8), |(i, j)| {
             let noise = ((i * 131 + j * 71 + i * i * (j + 3)) % 97) as f32 / 97.0;
             noise + if i % 6 == j { 4.0 } else { 0.0 }
-        });
-        (vectors, Labels::from_iter((0..items).map(|i| i % 6)))
+        })
     }
 
+    #[cfg(feature = "tsne")]
     #[test]
     fn neighbours_stay_neighbours_on_the_map() {
-        let (vectors, labels) = blobs(240);
+        let (vectors, labels) = (blobs(240), Labels::from_iter((0..240).map(|i| i % 6)));
         let map = Projection::TSne.map(vectors.view(), Metric::default()).unwrap();
         let judged = Retrieval::leave_one_out(map.view(), &labels, Metric::default()).unwrap();
         assert!(judged.recall_at(1).unwrap() > 0.99, "{judged:?}");
@@ -150,7 +171,7 @@ mod tests {
 
     #[test]
     fn few_vectors_and_one_dimension_have_a_map() {
-        for projection in Projection::ALL {
+        for projection in Projection::ALL.into_iter().filter(|choice| choice.check().is_ok()) {
             let line = Array2::from_shape_fn((5, 1), |(i, _)| i as f32);
             let map = projection.map(line.view(), Metric::default()).unwrap();
             assert_eq!(map.dim(), (5, 2));
@@ -158,10 +179,22 @@ mod tests {
             let same = projection.map(Array2::ones((7, 3)).view(), Metric::default()).unwrap();
             assert!(same.iter().all(|x| x.is_finite()), "{projection}: {same}");
         }
-        let flat = Projection::Pca.map(blobs(9).0.view(), Distance::Cosine.into()).unwrap();
+        let flat = Projection::Pca.map(blobs(9).view(), Distance::Cosine.into()).unwrap();
         assert_eq!(flat.dim(), (9, 2));
     }
 
+    #[cfg(not(feature = "tsne"))]
+    #[test]
+    fn a_build_without_t_sne_says_how_to_get_it() {
+        assert_eq!(Projection::best(), Projection::Pca);
+        let refused = Projection::TSne.map(blobs(30).view(), Metric::default()).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "this build has no t-SNE: cargo install --path crates/tercet-cli --features full"
+        );
+    }
+
+    #[cfg(feature = "tsne")]
     #[test]
     fn what_cannot_be_placed_is_refused() {
         let place =

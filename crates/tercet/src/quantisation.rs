@@ -1,22 +1,22 @@
-//! Embeddings in fewer bits: 8 bits a dimension (FaceNet's 128 bytes), or 1.
+//! Embeddings in fewer bits: 8 bits per dimension (FaceNet's 128 bytes), or 1.
 //!
-//! What it costs is found by judging [`Quantiser::decode`]d vectors by any protocol: their squared
-//! Euclidean distances are, up to a factor, the distances between codes.
+//! To measure the loss of quality, evaluate [`Quantiser::decode`]d vectors with any protocol: their
+//! squared Euclidean distances are, up to a factor, the distances between codes.
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::named::named;
+use crate::named;
 
-/// How many bits a dimension, and on what scale.
+/// The number of bits per dimension, and their scale.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Quantisation {
-    /// `8-bit`: 256 levels from the least to the greatest value of each dimension.
+    /// `8-bit`: 256 levels from the smallest to the largest value of each dimension.
     #[default]
     #[serde(rename = "8-bit")]
     EightBit,
-    /// `8-bit-global`: 256 levels from the least to the greatest value of all dimensions.
+    /// `8-bit-global`: 256 levels from the smallest to the largest value of all dimensions.
     #[serde(rename = "8-bit-global")]
     EightBitGlobal,
     /// `1-bit`: whether a value is at least 0.
@@ -24,22 +24,14 @@ pub enum Quantisation {
     OneBit,
 }
 
-named!(Quantisation, "quantisation");
+named!(
+    Quantisation,
+    "quantisation",
+    [EightBit = "8-bit", EightBitGlobal = "8-bit-global", OneBit = "1-bit",]
+);
 
 impl Quantisation {
-    /// Every quantisation.
-    pub const ALL: [Self; 3] = [Self::EightBit, Self::EightBitGlobal, Self::OneBit];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EightBit => "8-bit",
-            Self::EightBitGlobal => "8-bit-global",
-            Self::OneBit => "1-bit",
-        }
-    }
-
-    /// Bytes of a vector of so many dimensions.
+    /// The number of bytes of a vector with this number of dimensions.
     pub fn bytes(self, dimensions: usize) -> usize {
         match self {
             Self::EightBit | Self::EightBitGlobal => dimensions,
@@ -48,11 +40,12 @@ impl Quantisation {
     }
 }
 
-/// Turns vectors into codes and back; learnt on one set, used on any.
+/// Turns vectors into codes and back. It is fitted on one set and can be used on any.
 ///
-/// A value x of dimension i has the 8-bit code round((x − low(i)) / step(i)), cut to 0..255, and
-/// decodes to low(i) + code·step(i): off by step(i)/2 at most within the range of the fitted set. The
-/// 1-bit code is 1 for x ≥ 0 and decodes to 1 or −1; dimension i is bit i mod 8 of byte i/8.
+/// A value x of dimension i has the 8-bit code round((x − low(i)) / step(i)), limited to 0..255,
+/// and decodes to low(i) + code·step(i), with an error of at most step(i)/2 within the range of the
+/// fitted set. The 1-bit code is 1 for x ≥ 0 and decodes to 1 or −1; dimension i is bit i mod 8 of
+/// byte i/8.
 ///
 /// ```
 /// use ndarray::array;
@@ -72,7 +65,7 @@ pub struct Quantiser {
 }
 
 impl Quantiser {
-    /// Learns the range of values.
+    /// Fits the range of values.
     ///
     /// # Shapes
     /// - embeddings: N×D
@@ -104,7 +97,7 @@ impl Quantiser {
             }
             Quantisation::OneBit => vec![(-1.0, 1.0); embeddings.ncols()],
         };
-        // Halves first: the width of the range of f32 does not fit in it.
+        // Each end is divided first, because the width of the range of f32 does not fit into f32.
         let step = |&(low, high): &(f32, f32)| (high / 255.0) - (low / 255.0);
         Ok(Self {
             quantisation,
@@ -113,7 +106,7 @@ impl Quantiser {
         })
     }
 
-    /// What it was made for.
+    /// The quantisation that it was fitted for.
     pub fn quantisation(&self) -> Quantisation {
         self.quantisation
     }
@@ -139,7 +132,8 @@ impl Quantiser {
             for (i, &x) in row.iter().enumerate() {
                 match self.quantisation {
                     Quantisation::OneBit => code[i / 8] |= u8::from(x >= 0.0) << (i % 8),
-                    // A step of 0 gives 0/0, which becomes 0; `as` cuts what is out of range.
+                    // A step of 0 gives 0/0, which becomes 0; `as` limits values that are out of
+                    // range.
                     _ => code[i] = ((x - self.low[i]) / self.step[i]).round() as u8,
                 }
             }
@@ -147,7 +141,7 @@ impl Quantiser {
         Ok(codes)
     }
 
-    /// The vectors that codes stand for.
+    /// The vectors that codes represent.
     ///
     /// # Shapes
     /// - codes: N × [bytes](Quantisation::bytes); result: N×D

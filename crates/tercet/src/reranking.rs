@@ -1,8 +1,8 @@
-//! Distances made better by what the neighbours of both items say: k-reciprocal re-ranking.
+//! k-reciprocal re-ranking: distances are improved by the neighbours of both items.
 //!
-//! Follows Zhong, Zheng, Cao & Li, "Re-ranking Person Re-identification with k-reciprocal Encoding"
-//! (CVPR 2017) and the authors' implementation, which differs from the paper in that a distance is
-//! divided by the greatest of its row before it becomes a weight.
+//! It follows Zhong, Zheng, Cao & Li, "Re-ranking Person Re-identification with k-reciprocal
+//! Encoding" (CVPR 2017) and the authors' implementation, which differs from the paper in one
+//! point: a distance is divided by the largest of its row before it becomes a weight.
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
@@ -14,22 +14,23 @@ use crate::{Distance, Error, Metric, neighbors};
 /// The parameters of k-reciprocal re-ranking.
 ///
 /// With d(i,j) the squared Euclidean distance between the vectors that the metric compares (unit
-/// vectors for cosine), divided by the greatest of row i, and N(i,k) item i and its k nearest:
+/// vectors for cosine), divided by the largest of row i, and N(i,k) item i and its k nearest:
 ///
-/// 1. R(i) holds the j of N(i,k1) with i in N(j,k1); the same with k1/2 of each j in it is added
-///    where more than two thirds of that are in R(i) already.
+/// 1. R(i) holds the j of N(i,k1) with i in N(j,k1). For each j in it, the same set with k1/2 is
+///    added if more than two thirds of that set are already in R(i).
 /// 2. Item i becomes the sparse vector V(i) with weights e^(−d(i,j)) over R(i), of sum 1, then the
 ///    mean of V over i and its k2 − 1 nearest (local query expansion).
 /// 3. The Jaccard distance is J(i,j) = 1 − m / (2 − m), m = Σ min(V(i), V(j)).
 ///
-/// The new distance is (1 − λ)·J + λ·d. It needs not be symmetric.
+/// The new distance is (1 − λ)·J + λ·d. It is not always symmetric.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KReciprocal {
-    /// Neighbours that may be reciprocal. Default: 20.
+    /// The number of neighbours that may be reciprocal. Default: 20.
     pub k1: usize,
-    /// Items of the local query expansion, the item itself included; 1 for none. Default: 6.
+    /// The number of items of the local query expansion, including the item itself; 1 for no
+    /// expansion. Default: 6.
     pub k2: usize,
-    /// λ, the share of the distance before, from 0 to 1. Default: 0.3.
+    /// λ, the share of the original distance, from 0 to 1. Default: 0.3.
     pub lambda: f32,
 }
 
@@ -40,11 +41,11 @@ impl Default for KReciprocal {
 }
 
 impl KReciprocal {
-    /// Queries against a gallery. All of them are each other's neighbours.
+    /// Re-ranks queries against a gallery. All of them can be each other's neighbours.
     ///
-    /// Time is that of three sweeps over all pairs of the Q + G items, and of the re-ranking itself
-    /// about O((Q + G)·k1·k2). Memory is O((Q + G)·k1·k2) for the sparse vectors, some kB an item
-    /// by default: there is no matrix of all pairs.
+    /// Time is that of three sweeps over all pairs of the Q + G items, and about O((Q + G)·k1·k2)
+    /// for the re-ranking itself. Memory is O((Q + G)·k1·k2) for the sparse vectors, some kB per
+    /// item by default. There is no matrix of all pairs.
     ///
     /// # Shapes
     /// - queries: Q×D; gallery: G×D
@@ -61,60 +62,83 @@ impl KReciprocal {
         let all = concatenate(Axis(0), &[queries, gallery]).map_err(|_| {
             Error::DimensionMismatch { queries: queries.ncols(), gallery: gallery.ncols() }
         })?;
-        Reranked::new(self, all.view(), metric, queries.nrows(), queries.nrows())
+        let (first, end) = (queries.nrows() as u32, all.nrows() as u32);
+        self.among(all.view(), (0..first).collect(), (first..end).collect(), metric)
     }
 
-    /// Every item against all, itself included. Otherwise as [`query_gallery`](Self::query_gallery).
+    /// Re-ranks some of the items as queries against some of them. An item may be in both, and is
+    /// stored once. All of them can be each other's neighbours. Otherwise like
+    /// [`query_gallery`](Self::query_gallery).
+    ///
+    /// # Shapes
+    /// - embeddings: N×D; queries, gallery: rows below N
     ///
     /// # Errors
-    /// As there.
+    /// The errors of [`query_gallery`](Self::query_gallery), and a row that is not below N.
+    pub fn among(
+        &self,
+        embeddings: ArrayView2<f32>,
+        queries: Vec<u32>,
+        gallery: Vec<u32>,
+        metric: Metric,
+    ) -> Result<Reranked, Error> {
+        let rows = embeddings.nrows();
+        if let Some(row) = queries.iter().chain(&gallery).find(|&&row| row as usize >= rows) {
+            return Err(Error::parameter(
+                "row",
+                format!("{row} of {rows} vectors"),
+                "a row below the number of vectors",
+            ));
+        }
+        Reranked::new(self, embeddings, metric, queries, gallery)
+    }
+
+    /// Re-ranks every item against all items, including itself. Otherwise like
+    /// [`query_gallery`](Self::query_gallery).
+    ///
+    /// # Errors
+    /// The errors of [`query_gallery`](Self::query_gallery).
     pub fn leave_one_out(
         &self,
         embeddings: ArrayView2<f32>,
         metric: Metric,
     ) -> Result<Reranked, Error> {
-        Reranked::new(self, embeddings, metric, embeddings.nrows(), 0)
+        let all: Vec<u32> = (0..embeddings.nrows() as u32).collect();
+        self.among(embeddings, all.clone(), all, metric)
     }
 
     fn check(&self) -> Result<(), Error> {
         for (parameter, got) in [("k1", self.k1), ("k2", self.k2)] {
             if got == 0 {
-                return Err(Error::Parameter {
-                    parameter,
-                    got: got.to_string(),
-                    expected: "at least 1",
-                });
+                return Err(Error::parameter(parameter, got.to_string(), "at least 1"));
             }
         }
         if !(0.0..=1.0).contains(&self.lambda) {
-            return Err(Error::Parameter {
-                parameter: "lambda",
-                got: self.lambda.to_string(),
-                expected: "a share from 0 to 1",
-            });
+            return Err(Error::parameter("lambda", self.lambda.to_string(), "a share from 0 to 1"));
         }
         Ok(())
     }
 }
 
-/// Re-ranked distances, worked out a query at a time.
+/// Re-ranked distances, which are computed query by query.
 #[derive(Debug, Clone)]
 pub struct Reranked {
     points: Points,
     lambda: f32,
-    /// The first so many items are queries.
-    queries: usize,
-    /// The gallery are the items from here on.
-    gallery_from: usize,
-    /// The greatest distance in the row of each item.
+    /// The items that are queries.
+    queries: Vec<u32>,
+    /// The items that are searched.
+    gallery: Vec<u32>,
+    /// The largest distance in the row of each item.
     farthest: Vec<f32>,
     /// V.
     vectors: Vec<Sparse>,
-    /// For each item, in whose V it has which weight, as places in the gallery.
+    /// For each item, the items whose V contains it, as positions in the gallery, with its weight
+    /// there.
     inverted: Vec<Sparse>,
 }
 
-/// Places and their weights, by rising place.
+/// Positions and their weights, in increasing order of position.
 type Sparse = Vec<(u32, f32)>;
 
 impl Reranked {
@@ -122,8 +146,8 @@ impl Reranked {
         parameters: &KReciprocal,
         all: ArrayView2<f32>,
         metric: Metric,
-        queries: usize,
-        gallery_from: usize,
+        queries: Vec<u32>,
+        gallery: Vec<u32>,
     ) -> Result<Self, Error> {
         parameters.check()?;
         let &KReciprocal { k1, k2, lambda } = parameters;
@@ -135,7 +159,7 @@ impl Reranked {
         let reciprocal = |k: usize| -> Vec<Vec<u32>> {
             (0..ranked.len() as u32).into_par_iter().map(|i| mutual(&ranked, i, k)).collect()
         };
-        // Half of an odd k1 goes to the even side, as NumPy rounds.
+        // Half of an odd k1 is rounded to even, as NumPy rounds.
         let (whole, half) = (reciprocal(k1), reciprocal(half_to_even(k1)));
         let weighted = |i: usize| -> Sparse {
             let members = expanded(&whole[i], &half);
@@ -152,39 +176,36 @@ impl Reranked {
             .map(|near| mean(near.iter().take(k2).map(|&near| &own[near as usize])))
             .collect();
         let mut inverted = vec![Vec::new(); vectors.len()];
-        for (place, vector) in (0..).zip(&vectors[gallery_from..]) {
-            for &(item, weight) in vector {
+        for (place, &row) in (0..).zip(&gallery) {
+            for &(item, weight) in &vectors[row as usize] {
                 inverted[item as usize].push((place, weight));
             }
         }
-        Ok(Self { points, lambda, queries, gallery_from, farthest, vectors, inverted })
+        Ok(Self { points, lambda, queries, gallery, farthest, vectors, inverted })
     }
 
     /// Number of queries.
     pub fn queries(&self) -> usize {
-        self.queries
+        self.queries.len()
     }
 
     /// Number of gallery items.
     pub fn gallery(&self) -> usize {
-        self.points.len() - self.gallery_from
+        self.gallery.len()
     }
 
-    /// Hands the distances of every query to all of the gallery to `judge`, with the query's row,
-    /// and returns the answers in the order of the queries. Memory is one tile a thread.
+    /// Calls `judge` with the row of every query and its distances to the whole gallery, and
+    /// returns the results in the order of the queries. Memory is one tile per thread.
     pub fn sweep<T: Send>(&self, judge: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
-        let pick = |from: usize, to: usize| {
-            self.points.reordered(&(from as u32..to as u32).collect::<Vec<u32>>())
-        };
-        let queries = pick(0, self.queries);
-        let gallery = pick(self.gallery_from, self.points.len());
+        let queries = self.points.reordered(&self.queries);
+        let gallery = self.points.reordered(&self.gallery);
         queries.sweep(&gallery, |query, distances| {
             self.mix(query, distances);
             judge(query, distances)
         })
     }
 
-    /// All distances at once.
+    /// The matrix of all distances.
     ///
     /// # Shapes
     /// - result: Q×G
@@ -199,21 +220,22 @@ impl Reranked {
 
     /// Turns squared distances of a query into (1 − λ)·J + λ·d.
     fn mix(&self, query: usize, distances: &mut [f32]) {
+        let item = self.queries[query] as usize;
         let mut shared = vec![0.0_f32; distances.len()];
-        for &(item, weight) in &self.vectors[query] {
+        for &(item, weight) in &self.vectors[item] {
             for &(place, other) in &self.inverted[item as usize] {
                 shared[place as usize] += weight.min(other);
             }
         }
         for (distance, shared) in distances.iter_mut().zip(shared) {
             let jaccard = 1.0 - shared / (2.0 - shared);
-            let before = share(*distance, self.farthest[query]) as f32;
+            let before = share(*distance, self.farthest[item]) as f32;
             *distance = (1.0 - self.lambda) * jaccard + self.lambda * before;
         }
     }
 }
 
-/// Where all items are in one place, distances stay 0.
+/// The share of the largest distance. If all items are at one point, distances remain 0.
 fn share(distance: f32, farthest: f32) -> f64 {
     if farthest > 0.0 { f64::from(distance) / f64::from(farthest) } else { 0.0 }
 }
@@ -222,7 +244,7 @@ fn half_to_even(k: usize) -> usize {
     (k as f64 / 2.0).round_ties_even() as usize
 }
 
-/// Each item, then its nearest others.
+/// For each item: the item, then its nearest others.
 fn ranked(all: ArrayView2<f32>, metric: Metric, others: usize) -> Result<Vec<Vec<u32>>, Error> {
     let rows: Vec<u32> = (0..all.nrows() as u32).collect();
     let found = neighbors::nearest_leave_one_out(all, &rows, others, metric)?;
@@ -238,7 +260,7 @@ fn mutual(ranked: &[Vec<u32>], i: u32, k: usize) -> Vec<u32> {
     near(i).iter().copied().filter(|&j| near(j).contains(&i)).collect()
 }
 
-/// R(i): `whole` with what its members bring along, in rising order.
+/// R(i): `whole` with the sets that its members add, in increasing order.
 fn expanded(whole: &[u32], half: &[Vec<u32>]) -> Vec<u32> {
     let mut members = whole.to_vec();
     for &candidate in whole {
@@ -293,7 +315,7 @@ mod tests {
 
     #[test]
     fn items_that_do_not_share_neighbours_are_at_jaccard_distance_one() {
-        // Two clusters far apart, with more items each than k1.
+        // Two clusters that are far apart, each with more items than k1.
         let x = Array2::from_shape_fn((40, 2), |(i, j)| {
             (if i % 2 == 0 { 0.0 } else { 100.0 }) + ((i * 7 + j * 3) % 11) as f32
         });
@@ -306,6 +328,20 @@ mod tests {
                 (_, false) => assert_eq!(distance, 1.0),
             }
         }
+    }
+
+    #[test]
+    fn an_item_that_queries_and_is_searched_is_there_once() {
+        let x = vectors(30);
+        let (parameters, metric) = (KReciprocal::default(), Metric::default());
+        let all = parameters.leave_one_out(x.view(), metric).unwrap().distances();
+        let (queries, gallery) = (vec![7, 2, 20], (10..30).collect::<Vec<u32>>());
+        let some = parameters.among(x.view(), queries.clone(), gallery.clone(), metric).unwrap();
+        for ((query, item), &distance) in some.distances().indexed_iter() {
+            let expected = all[[queries[query] as usize, gallery[item] as usize]];
+            assert!((distance - expected).abs() < 1e-6, "{distance} {expected}");
+        }
+        assert!(parameters.among(x.view(), vec![30], vec![1], metric).is_err());
     }
 
     #[test]

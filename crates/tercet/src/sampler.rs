@@ -1,4 +1,4 @@
-//! P×K batches: P classes, K items of each.
+//! The sampler of P×K batches: P classes, K items of each.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,23 +8,24 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::named::named;
+use crate::named;
 use crate::{Error, Labels};
 
 /// Draws P classes and K items of each ("In Defense", section 2), so that every anchor of a batch
 /// has K−1 positives and (P−1)K negatives.
 ///
 /// The batch is a function of seed and step alone: there is no state to save, a resumed run draws
-/// what the unbroken one would have drawn, and several loader threads may ask out of order.
+/// the same batches as an uninterrupted one, and several loader threads may request batches in any
+/// order.
 ///
-/// Classes are visited in epochs: each epoch is a fresh permutation of the classes, cut into
-/// batches of P (a remainder of fewer than P classes sits out the epoch). Of each class K different
-/// items are drawn; a class with fewer than K repeats items, and [`repeating`](Self::repeating)
-/// counts such classes. A class with a single item has no positives: it is left out, and
-/// [`left_out`](Self::left_out) counts these.
+/// Classes are visited in epochs: each epoch is a new permutation of the classes, divided into
+/// batches of P (a remainder of fewer than P classes is not used in the epoch). Of each class K
+/// different items are drawn; a class with fewer than K items repeats some, and
+/// [`repeating`](Self::repeating) counts such classes. A class with a single item has no positives:
+/// it is left out, and [`left_out`](Self::left_out) counts these classes.
 ///
 /// [`with_cameras`](Self::with_cameras) and [`with_categories`](Self::with_categories) change how
-/// items and classes are put together.
+/// items and classes are combined.
 ///
 /// ```
 /// use tercet::{Labels, PkSampler};
@@ -36,21 +37,21 @@ use crate::{Error, Labels};
 /// ```
 #[derive(Debug, Clone)]
 pub struct PkSampler {
-    /// Items of each class that can take part.
+    /// The items of each class that is used.
     classes: Vec<Vec<u32>>,
-    /// Number of all items.
+    /// The number of all items.
     items: usize,
     left_out: usize,
     p: usize,
     k: usize,
     seed: u64,
-    /// The camera of each item, where items of a class should come from several.
+    /// The camera of each item, if the items of a class should come from several.
     cameras: Option<Vec<u32>>,
-    /// The classes of each category, where a batch should be of one.
+    /// The classes of each category, if a batch should be of one category.
     categories: Option<Vec<Vec<u32>>>,
 }
 
-/// How the classes and items of a batch are put together.
+/// How the classes and items of a batch are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
@@ -63,21 +64,7 @@ pub enum Sampling {
     Categories,
 }
 
-named!(Sampling, "sampling");
-
-impl Sampling {
-    /// Every way.
-    pub const ALL: [Self; 3] = [Self::Classes, Self::Cameras, Self::Categories];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Classes => "classes",
-            Self::Cameras => "cameras",
-            Self::Categories => "categories",
-        }
-    }
-}
+named!(Sampling, "sampling", [Classes = "classes", Cameras = "cameras", Categories = "categories"]);
 
 impl PkSampler {
     /// A sampler of `p` classes with `k` items each.
@@ -87,11 +74,11 @@ impl PkSampler {
     pub fn new(labels: &Labels, p: usize, k: usize, seed: u64) -> Result<Self, Error> {
         for (parameter, got) in [("P", p), ("K", k)] {
             if got < 2 {
-                return Err(Error::Parameter {
+                return Err(Error::parameter(
                     parameter,
-                    got: got.to_string(),
-                    expected: "at least 2, since a triplet needs two classes and two items of one",
-                });
+                    got.to_string(),
+                    "at least 2, since a triplet needs two classes and two items of one",
+                ));
             }
         }
         let mut classes = labels.items_by_class();
@@ -112,25 +99,27 @@ impl PkSampler {
     /// Draws the K items of a class from as many different cameras as it has: one from each camera,
     /// in random order, then a second one from each, and so on.
     ///
-    /// A positive from another camera shows what the class looks like; one from the same camera
-    /// often just the scene.
+    /// A positive from another camera shows what the class looks like, while one from the same
+    /// camera often shows only the same scene.
     ///
     /// # Errors
-    /// Another number of cameras than of items.
+    /// A number of cameras that differs from that of items.
     pub fn with_cameras(mut self, cameras: &Labels) -> Result<Self, Error> {
         self.check_count("cameras", cameras)?;
         self.cameras = Some(cameras.classes().to_vec());
         Ok(self)
     }
 
-    /// Draws the P classes of a batch from one category, so that negatives are of the anchor's kind.
+    /// Draws the P classes of a batch from one category, so that the negatives are similar to the
+    /// anchor.
     ///
-    /// In an epoch the classes of each category are shuffled and cut into batches; the last batch
-    /// of a category is filled up with the first of its classes again. A category of fewer than P
-    /// classes is filled up with any others. Batches come in random order.
+    /// In an epoch the classes of each category are shuffled and divided into batches. The last
+    /// batch of a category is filled up with the first of its classes again, and a category of
+    /// fewer than P classes with any others. Batches are in random order.
     ///
     /// # Errors
-    /// Another number of categories than of items, or a class whose items are in two of them.
+    /// A number of categories that differs from that of items, or a class whose items are in two of
+    /// them.
     pub fn with_categories(mut self, categories: &Labels) -> Result<Self, Error> {
         self.check_count("categories", categories)?;
         let of = categories.classes();
@@ -138,15 +127,15 @@ impl PkSampler {
         for (class, items) in (0..).zip(&self.classes) {
             let category = of[items[0] as usize];
             if let Some(&other) = items.iter().find(|&&item| of[item as usize] != category) {
-                return Err(Error::Parameter {
-                    parameter: "categories",
-                    got: format!(
+                return Err(Error::parameter(
+                    "categories",
+                    format!(
                         "a class in `{}` and `{}`",
                         categories.name(category),
                         categories.name(of[other as usize])
                     ),
-                    expected: "all items of a class in one category",
-                });
+                    "all items of a class in one category",
+                ));
             }
             groups[category as usize].push(class);
         }
@@ -158,21 +147,21 @@ impl PkSampler {
     fn check_count(&self, parameter: &'static str, labels: &Labels) -> Result<(), Error> {
         match labels.len() == self.items {
             true => Ok(()),
-            false => Err(Error::Parameter {
+            false => Err(Error::parameter(
                 parameter,
-                got: format!("{} for {} items", labels.len(), self.items),
-                expected: "one for each item",
-            }),
+                format!("{} for {} items", labels.len(), self.items),
+                "one for each item",
+            )),
         }
     }
 
-    /// Items a batch: P·K.
+    /// The number of items per batch, P·K.
     pub fn batch_size(&self) -> usize {
         self.p * self.k
     }
 
-    /// Steps until every class was visited once (but for a remainder below P, or at least once
-    /// [with categories](Self::with_categories)).
+    /// The number of steps in which every class is visited once (except a remainder below P, or at
+    /// least once [with categories](Self::with_categories)).
     pub fn steps_per_epoch(&self) -> u64 {
         match &self.categories {
             None => (self.classes.len() / self.p) as u64,
@@ -180,18 +169,18 @@ impl PkSampler {
         }
     }
 
-    /// Classes left out because they have one item only.
+    /// The number of classes left out because they have only one item.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// Classes with fewer than K items, which repeat items within a batch.
+    /// The number of classes with fewer than K items, which repeat items within a batch.
     pub fn repeating(&self) -> usize {
         self.classes.iter().filter(|items| items.len() < self.k).count()
     }
 
-    /// The items of the batch of a step, class by class. Every step has its batch: epochs go on
-    /// without end.
+    /// The items of the batch of a step, class by class. Every step has a batch: there is no last
+    /// epoch.
     pub fn batch(&self, step: u64) -> Vec<u32> {
         let mut rng = self.stream(1, step);
         let mut batch = Vec::with_capacity(self.batch_size());
@@ -244,7 +233,7 @@ impl PkSampler {
         batches.swap_remove(slot)
     }
 
-    /// An independent stream of random numbers for each purpose and counter.
+    /// An independent random stream for each purpose and counter.
     fn stream(&self, purpose: u64, counter: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -254,12 +243,12 @@ impl PkSampler {
     }
 }
 
-/// Items in an order that goes round their cameras, the first `count` of them.
+/// The first `count` items in an order that takes one item of each camera in turn.
 fn spread(items: &[u32], cameras: &[u32], count: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
     let mut items = items.to_vec();
     items.shuffle(rng);
     let mut seen: HashMap<u32, usize> = HashMap::new();
-    // The shuffle decides which camera is first and which of its items.
+    // The shuffle determines which camera is first, and which of its items.
     let mut rounds: Vec<(usize, u32)> = items
         .into_iter()
         .map(|item| {
@@ -342,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_batches_of_the_first_version_stay() {
-        // Runs go on from checkpoints of it.
+        // Runs resume from checkpoints that depend on it.
         let sampler = PkSampler::new(&labels(), 4, 3, 5).unwrap();
         assert_eq!(sampler.batch(3), [8, 6, 9, 23, 22, 24, 39, 44, 37, 50, 47, 49]);
     }

@@ -1,13 +1,14 @@
-//! Long work that tells how far it is, and that can be broken off.
+//! Progress of long computations, which can be stopped.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Error;
 
-/// Hears of long work how many of how many steps are done, and says whether it goes on.
+/// A function that is called with the number of steps done and the number of all steps, and returns
+/// whether the work continues.
 ///
-/// It is called from any of the threads at work, in no particular order, and not for every step.
+/// It is called from any of the threads, in no particular order, and not for every step.
 pub type Watch<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
 
 /// The steps of one piece of work, counted over all its threads.
@@ -24,7 +25,7 @@ impl<'a> Steps<'a> {
         Self { watch, total, done, stopped: AtomicBool::new(false) }
     }
 
-    /// Counts some steps as done; whether to go on.
+    /// Counts some steps as done, and returns whether to continue.
     pub(crate) fn done(&self, steps: usize) -> ControlFlow<()> {
         let Some(watch) = self.watch else { return ControlFlow::Continue(()) };
         let done = self.done.fetch_add(steps as u64, Ordering::Relaxed) + steps as u64;
@@ -37,7 +38,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// What the threads have gathered is worth something only if none of them broke off.
+    /// The results of the threads are complete only if none of them stopped early.
     pub(crate) fn finish(self) -> Result<(), Error> {
         if self.stopped.into_inner() { Err(Error::Interrupted) } else { Ok(()) }
     }

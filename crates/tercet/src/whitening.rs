@@ -1,4 +1,4 @@
-//! Principal components: fewer dimensions, or all of the same weight.
+//! Principal components: fewer dimensions, or all with the same weight.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, eigen};
 
-/// The directions in which vectors vary most, learnt on one set and applied to any.
+/// The directions in which vectors vary most, fitted on one set and applied to any.
 ///
-/// With mean μ and covariance C = Σ (x−μ)(x−μ)ᵀ / (N−1) of the vectors it was fitted on, a vector
-/// x becomes W(x − μ), where row i of W is the unit eigenvector of C with the i-th largest
-/// eigenvalue λ(i), its entry of greatest size positive. Whitened, row i is divided by √λ(i), so
-/// that every component of the fitted set has variance 1 (Jégou & Chum, "Negative evidences and
-/// co-occurrences in image retrieval", 2012); whether that helps is for the judges to say. All
+/// With mean μ and covariance C = Σ (x−μ)(x−μ)ᵀ / (N−1) of the vectors of the fit, a vector x
+/// becomes W(x − μ), where row i of W is the unit eigenvector of C with the i-th largest eigenvalue
+/// λ(i), with a sign that makes its entry of largest size positive. Whitened, row i is divided by
+/// √λ(i), so that every component of the fitted set has variance 1 (Jégou & Chum, "Negative
+/// evidences and co-occurrences in image retrieval", 2012). Evaluate whether that helps. All
 /// arithmetic is f64.
 ///
 /// ```
@@ -29,16 +29,16 @@ use crate::{Error, eigen};
 pub struct Pca {
     /// μ.
     mean: Vec<f64>,
-    /// Unit eigenvectors, one after another.
+    /// The unit eigenvectors, one after the other.
     directions: Vec<f64>,
     /// λ of each direction.
     variances: Vec<f64>,
-    /// Of all directions, also those left out.
+    /// The variance of all directions, including those left out.
     total_variance: f64,
     whiten: bool,
 }
 
-/// [`Pca`] as it was written, before its shape is checked.
+/// [`Pca`] as it is in a file, before its shape is checked.
 #[derive(Deserialize)]
 struct Stored {
     mean: Vec<f64>,
@@ -63,18 +63,19 @@ impl TryFrom<Stored> for Pca {
     }
 }
 
-/// Below this share of the greatest variance a direction holds rounding only: whitening sets it to
-/// 0 instead of blowing it up.
+/// Below this share of the largest variance, a direction holds only rounding errors: whitening sets
+/// it to 0 instead of amplifying them.
 const NO_VARIANCE: f64 = 1e-10;
 
-/// Rows that enter the covariance at once, and columns of it that a thread fills.
+/// The number of rows that are added to the covariance at once, and of its columns that a thread
+/// computes.
 const ROWS: usize = 1024;
 const COLUMNS: usize = 64;
 
 impl Pca {
     /// The first `components` principal components of the rows.
     ///
-    /// Time is O(N·D² + D³), memory a few D² doubles.
+    /// Time is O(N·D² + D³); memory is a few times D² f64 values.
     ///
     /// # Shapes
     /// - embeddings: N×D
@@ -93,11 +94,11 @@ impl Pca {
             });
         }
         if components == 0 || components > dimensions {
-            return Err(Error::Parameter {
-                parameter: "components",
-                got: format!("{components} of {dimensions} dimensions"),
-                expected: "at least 1 and at most one a dimension",
-            });
+            return Err(Error::parameter(
+                "components",
+                format!("{components} of {dimensions} dimensions"),
+                "at least 1 and at most one a dimension",
+            ));
         }
         let mean: Array1<f64> =
             embeddings.outer_iter().fold(Array1::zeros(dimensions), |mut sum: Array1<f64>, row| {
@@ -133,7 +134,7 @@ impl Pca {
         self.mean.len()
     }
 
-    /// Dimensions of what comes out.
+    /// The number of components, which are the dimensions of the result.
     pub fn components(&self) -> usize {
         self.variances.len()
     }
@@ -205,7 +206,7 @@ fn check(embeddings: ArrayView2<f32>) -> Result<(), Error> {
     }
 }
 
-/// D×D, row-major, symmetric to the last bit.
+/// The covariance, D×D, row-major, symmetric to the last bit.
 fn covariance(embeddings: ArrayView2<f32>, mean: &Array1<f64>) -> Vec<f64> {
     let (rows, dimensions) = embeddings.dim();
     let mut sums = vec![0.0; dimensions * dimensions];
@@ -285,7 +286,7 @@ mod tests {
         let short = text.replacen("\"mean\":[", "\"mean\":[0.5,", 1);
         let error = serde_json::from_str::<Pca>(&short).unwrap_err().to_string();
         assert!(error.starts_with("directions hold "), "{error}");
-        // Text may cost the last bit of a double.
+        // Text may change the last bit of an f64.
         let (kept, again) = (pca.apply(x.view()).unwrap(), read.apply(x.view()).unwrap());
         assert!((kept - again).iter().all(|difference| difference.abs() < 1e-6));
     }

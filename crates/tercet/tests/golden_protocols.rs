@@ -163,6 +163,7 @@ fn reid(case: &ReidCase, arrays: &[f32], name: &str) {
         embeddings,
         ids: &case.ids[range.clone()],
         cameras: &case.cameras[range],
+        items: None,
     };
     let judged = Reidentification::judge(
         part(asked, 0..case.queries),

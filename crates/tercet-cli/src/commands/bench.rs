@@ -1,4 +1,4 @@
-//! `tercet bench`: how fast the objectives are, as ratios to the matrix products they need.
+//! `tercet bench`: the speed of the objectives, as ratios to the matrix products that they need.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::Args;
 use tercet::bench::{Extent, Measured, cases};
 
-use crate::{General, progress, table};
+use crate::table::{Column, Table, count};
+use crate::{General, progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
@@ -49,8 +50,10 @@ impl Bench {
 }
 
 fn text(measured: &[Measured]) -> String {
-    let mut lines = vec![format!(
-        "{:<24} {:>6} {:>7} {:>11} {:>11} {:>8} {:>6} {:>6} {:>15} {:>8}",
+    let mut columns = vec![Column::Right; 10];
+    columns[0] = Column::Text;
+    let mut table = Table::new(columns);
+    table.row([
         "objective",
         "batch",
         "classes",
@@ -60,28 +63,24 @@ fn text(measured: &[Measured]) -> String {
         "ratio",
         "least",
         "triplets",
-        "peak MiB"
-    )];
-    lines.extend(measured.iter().map(|case| {
-        format!(
-            "{:<24} {:>6} {:>7} {:>11.3} {:>11.3} {:>8} {:>6.2} {:>6.2} {:>15} {:>8}",
-            case.objective,
-            case.batch,
-            case.classes,
-            case.seconds * 1e3,
-            case.floor_seconds * 1e3,
-            case.floor_products,
-            case.ratio,
-            case.least_ratio,
-            table::count(case.triplets as usize),
-            case.peak_bytes.map_or_else(|| "–".to_owned(), |bytes| (bytes >> 20).to_string()),
-        )
-    }));
-    lines.push(
-        "floor: the B×B×D products of the definition by the same kernels in the same run, 1 for \
-         the distances and, where many pairs\nhave a weight, 2 for the gradient; ratio: of medians; \
-         least: of the shortest times"
-            .to_owned(),
-    );
-    lines.join("\n")
+        "peak MiB",
+    ]);
+    for case in measured {
+        table.row([
+            case.objective.to_string(),
+            count(case.batch),
+            count(case.classes),
+            format!("{:.3}", case.seconds * 1e3),
+            format!("{:.3}", case.floor_seconds * 1e3),
+            case.floor_products.to_string(),
+            format!("{:.2}", case.ratio),
+            format!("{:.2}", case.least_ratio),
+            count(case.triplets as usize),
+            case.peak_bytes.map_or_else(|| "–".to_owned(), |bytes| count(bytes as usize >> 20)),
+        ]);
+    }
+    table.text()
+        + "\nfloor: the B×B×D products of the definition by the same kernels in the same run, 1 for \
+           the distances and, where many pairs have a weight, 2 for the gradient; ratio: of \
+           medians; least: of the shortest times"
 }

@@ -1,6 +1,5 @@
-//! `tercet compare`: whether pictures show the same.
+//! `tercet compare`: decides whether pictures show the same thing.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,7 +11,7 @@ use tercet_train::model::Model;
 
 use super::threshold::{Deciding, Threshold};
 use crate::General;
-use crate::table::share;
+use crate::table::{Column, Table, number, share};
 
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
@@ -51,7 +50,7 @@ struct Compared<'a> {
 }
 
 impl Compared<'_> {
-    /// Every two pictures once.
+    /// The indices of every pair of pictures, with their distance.
     fn pairs(&self) -> impl Iterator<Item = (usize, usize, f32)> {
         let count = self.images.len();
         (0..count).flat_map(move |one| {
@@ -94,44 +93,47 @@ impl Compared<'_> {
 
     fn text(&self) -> String {
         let mut text = String::new();
+        let named = |image: &PathBuf| image.display().to_string();
         if self.images.len() > 2 {
-            let _ = write!(text, "{:4}", "");
-            for column in 1..=self.images.len() {
-                let _ = write!(text, "{column:>9}");
-            }
+            let mut columns = vec![Column::Right; 1 + self.images.len()];
+            columns.push(Column::Text);
+            let mut matrix = Table::new(columns);
+            let numbers = (1..=self.images.len()).map(|column| column.to_string());
+            matrix.row(std::iter::once(String::new()).chain(numbers));
             for (own, image) in self.images.iter().enumerate() {
-                let _ = write!(text, "\n{:>4}", own + 1);
-                for other in 0..self.images.len() {
+                let cell = |other: usize| {
                     let distance = self.distances[[own, other]];
-                    let cell = match own == other {
+                    match own == other {
                         true => "–".to_owned(),
-                        false if self.same(distance) == Some(true) => format!("= {distance:.4}"),
-                        false => format!("{distance:.4}"),
-                    };
-                    let _ = write!(text, "{cell:>9}");
-                }
-                let _ = write!(text, "  {}", image.display());
+                        false if self.same(distance) == Some(true) => {
+                            format!("= {}", number(f64::from(distance)))
+                        }
+                        false => number(f64::from(distance)),
+                    }
+                };
+                let cells = (0..self.images.len()).map(cell);
+                let cells = std::iter::once((own + 1).to_string()).chain(cells);
+                matrix.row(cells.chain([named(image)]));
             }
-            text += "\n\n";
+            text += &(matrix.text() + "\n\n");
         }
+        let mut table =
+            Table::new([Column::Left, Column::Right, Column::Right, Column::Text, Column::Text]);
         for (one, other, distance) in self.pairs() {
             let verdict = match self.same(distance) {
                 Some(true) => "same",
                 Some(false) => "different",
                 None => "",
             };
-            let _ = write!(
-                text,
-                "{verdict:<9} {distance:>8.4}  {}",
-                self.model.card.probability(distance).map_or_else(|| "    ".to_owned(), share)
-            );
-            let _ = writeln!(
-                text,
-                "  {}  {}",
-                self.images[one].display(),
-                self.images[other].display()
-            );
+            table.row([
+                verdict.to_owned(),
+                number(f64::from(distance)),
+                self.model.card.probability(distance).map_or_else(String::new, share),
+                named(&self.images[one]),
+                named(&self.images[other]),
+            ]);
         }
+        text += &(table.text() + "\n");
         text += &match self.threshold {
             Some(threshold) => format!("\nsame: nearer than {threshold}"),
             None => {
@@ -140,7 +142,12 @@ impl Compared<'_> {
             }
         };
         if self.model.card.calibration.is_some() {
-            text += "; the share is the probability of same where every second pair is";
+            text += "\nThe share is the probability that the two are the same, if they were as likely to be\n\
+                     the same as not before they were compared.";
+        }
+        if self.threshold.is_some() {
+            text += "\nThis is for two pictures. To find a picture among many, use tercet gallery search: it\n\
+                     decides by the size of the gallery.";
         }
         text
     }

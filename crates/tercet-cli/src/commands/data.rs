@@ -1,4 +1,4 @@
-//! `tercet data`: look at sources.
+//! `tercet data`: lists, inspects and previews sources.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tercet_train::data::{
-    Augmentation, Filter, Fit, Pixels, PrepareOptions, Preprocessing, Source, Survey,
+    Augmentation, Filter, Fit, LabelFrom, Pixels, PrepareOptions, Preprocessing, Source, Survey,
 };
 use tercet_train::trainer::ImageSize;
 use tercet_train::{files, thumbnails};
 
+use crate::outputs::Outputs;
 use crate::{General, interrupt, progress};
 
 #[derive(Debug, Args)]
@@ -27,9 +28,14 @@ enum Look {
     Info {
         /// `kind:PATH`, or a path whose kind is recognised.
         source: String,
-        /// For vectors without labels: `.npy` of integers, or text with one label a line.
+        /// For vectors without labels: `.npy` of integers or texts, or text with one label on each
+        /// line.
         #[arg(long)]
         labels: Option<PathBuf>,
+        /// Take the class from the names of the files in a folder: a regular expression with one
+        /// group, such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+        #[arg(long, value_name = "REGEX")]
+        label_from: Option<LabelFrom>,
     },
     /// A picture of what training sees: items as they are, and changed by `--augment`.
     Preview(Preview),
@@ -39,7 +45,11 @@ enum Look {
 struct Preview {
     /// `kind:PATH`, or a path whose kind is recognised.
     source: String,
-    /// As of `tercet train`: none, glyph, photo, reid, with changes such as glyph:rotate=20
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
+    /// As in `tercet train`: none, glyph, photo, reid, with changes such as glyph:rotate=20
     /// [default: what suits the source].
     #[arg(long, value_name = "PRESET[:NAME=X,…]")]
     augment: Option<Augmentation>,
@@ -78,8 +88,11 @@ struct Previewed {
 
 impl Preview {
     fn run(self, general: &General) -> anyhow::Result<()> {
-        let source: Source = self.source.parse()?;
+        let source = super::source(&self.source, None, self.label_from.as_ref())?;
+        let outputs = Outputs::default().file("--out", Some(&self.out), &["png"])?;
+        outputs.differ_from_source(&source)?;
         let catalogue = source.catalogue()?.training()?;
+        outputs.differ_from_items(&catalogue)?;
         let items = chosen(catalogue.len(), self.items, self.seed);
         let catalogue = catalogue.select(&items);
         let items: Vec<u32> = (0..items.len() as u32).collect();
@@ -104,7 +117,8 @@ impl Preview {
     }
 }
 
-/// Some of the numbers below `all`, in rising order, spread evenly from a place that the seed says.
+/// `count` of the numbers below `all`, in ascending order and at even distances; the seed
+/// determines where they start.
 fn chosen(all: usize, count: u32, seed: u64) -> Vec<u32> {
     let count = all.min(count as usize);
     let start = (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
@@ -135,8 +149,8 @@ impl Data {
                 })?;
             }
             Look::Preview(preview) => preview.run(general)?,
-            Look::Info { source, labels } => {
-                let source = super::source(&source, labels.as_deref())?;
+            Look::Info { source, labels, label_from } => {
+                let source = super::source(&source, labels.as_deref(), label_from.as_ref())?;
                 let catalogue = source.catalogue()?;
                 let bar = progress::bar(general, "reading", catalogue.len());
                 let stop = interrupt::watch()?;

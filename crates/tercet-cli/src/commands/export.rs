@@ -1,4 +1,4 @@
-//! `tercet export`: a model for other programs.
+//! `tercet export`: writes a model as an ONNX file for other programs.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ use tercet_train::model::Model;
 use tercet_train::onnx::{self, IMAGES, OPSET, OUTPUT, VECTORS};
 
 use crate::General;
+use crate::outputs::Outputs;
 use crate::table::count;
 
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
+        Outputs::default()
+            .file("--onnx", Some(&self.onnx), &["onnx"])?
+            .differ_from([self.model.as_path()])?;
         super::check_writable(&self.onnx)?;
         let model = Model::load(&self.model)?;
         let bytes = onnx::export(&model)?;

@@ -1,19 +1,26 @@
-//! One file a command.
+//! The commands, one file each, and the functions that they share.
 
 pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod data;
+pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod export;
+#[cfg_attr(not(feature = "gallery"), path = "missing/gallery.rs")]
 pub(crate) mod gallery;
 pub(crate) mod loss;
+#[cfg(not(feature = "serve"))]
+mod missing;
+pub(crate) mod runs;
+#[cfg_attr(not(feature = "serve"), path = "missing/serve.rs")]
 pub(crate) mod serve;
 pub(crate) mod threshold;
 pub(crate) mod train;
 
-use std::fs;
+use std::borrow::Cow;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,12 +29,14 @@ use anyhow::{Context, bail};
 use ndarray::Array2;
 use serde::Serialize;
 use tercet_train::Views;
-use tercet_train::data::{Catalogue, Examples, Input, PrepareOptions, Source};
+use tercet_train::data::{BadItem, Catalogue, Examples, Input, LabelFrom, PrepareOptions, Source};
+use tercet_train::embeddings::BadRow;
 use tercet_train::model::Model;
+use tercet_train::printable::printable_text;
 
-use crate::{General, interrupt, progress};
+use crate::{General, interrupt, progress, terminal};
 
-/// Prints a result: one JSON document, or the text that a person reads.
+/// Prints a result: as one JSON document, or as text.
 pub(crate) fn print(
     general: &General,
     result: &impl Serialize,
@@ -36,10 +45,12 @@ pub(crate) fn print(
     let text = if general.json {
         serde_json::to_string_pretty(result).context("cannot write the result as JSON")?
     } else {
-        text()
+        terminal::wrapped(&text(), terminal::stdout_width())
     };
+    // JSON escapes control characters itself; the names in it must be exact.
+    let text = if general.json { Cow::from(&text) } else { printable_text(&text) };
     match writeln!(std::io::stdout().lock(), "{text}") {
-        // A reader that has seen enough is no failure.
+        // It is not an error if the reader has closed the pipe.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write the result"),
     }
@@ -53,24 +64,32 @@ pub(crate) fn use_threads(threads: usize) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start {threads} threads"))
 }
 
-/// A source, with the labels of another file where that is named.
-pub(crate) fn source(text: &str, labels: Option<&Path>) -> anyhow::Result<Source> {
-    let source: Source = text.parse()?;
-    Ok(match labels {
-        Some(labels) => source.with_labels(labels.to_owned())?,
-        None => source,
-    })
+/// A source, with labels from another file or from the names of its files, if the arguments ask for
+/// that.
+pub(crate) fn source(
+    text: &str,
+    labels: Option<&Path>,
+    label_from: Option<&LabelFrom>,
+) -> anyhow::Result<Source> {
+    let mut source: Source = text.parse()?;
+    if let Some(labels) = labels {
+        source = source.with_labels(labels.to_owned())?;
+    }
+    if let Some(label_from) = label_from {
+        source = source.with_label_from(label_from.clone())?;
+    }
+    Ok(source)
 }
 
-/// Reads the items of a catalogue the way a network takes them, with a bar; items left out are
-/// told.
+/// Reads the items of a catalogue, preprocessed for a network, with a progress bar, and reports the
+/// items that were left out.
 pub(crate) fn prepare(
     general: &General,
     input: &Input,
     catalogue: Catalogue,
     skip_bad: bool,
     views: Views,
-) -> anyhow::Result<(Examples, Vec<tercet_train::data::BadItem>)> {
+) -> anyhow::Result<(Examples, Vec<BadItem>)> {
     let bar = progress::bar(general, "reading", catalogue.len());
     for problem in &catalogue.problems {
         progress::remark(general, format!("note: {problem}"));
@@ -91,7 +110,21 @@ pub(crate) fn prepare(
     Ok((examples, skipped))
 }
 
-/// Embeds items with a bar.
+/// Reports the rows of a file of embeddings that were left out, and returns them as items.
+pub(crate) fn skipped_rows(general: &General, path: &Path, rows: Vec<BadRow>) -> Vec<BadItem> {
+    let item = |BadRow { row, reason }: BadRow| BadItem {
+        id: row.to_string(),
+        path: format!("row {row} of {}", path.display()),
+        reason,
+    };
+    let skipped: Vec<BadItem> = rows.into_iter().map(item).collect();
+    for item in &skipped {
+        progress::remark(general, format!("left out {item}"));
+    }
+    skipped
+}
+
+/// Embeds items with a progress bar.
 pub(crate) fn embed(
     general: &General,
     model: &Model,
@@ -102,7 +135,7 @@ pub(crate) fn embed(
     with_bar(general, items, |progress| model.embed(examples, items, views, progress))
 }
 
-/// Shows a bar while items are embedded, and breaks off when asked to.
+/// Shows a progress bar while items are embedded, and stops at Ctrl-C.
 pub(crate) fn with_bar<E: Into<anyhow::Error>>(
     general: &General,
     items: &[u32],
@@ -117,19 +150,10 @@ pub(crate) fn with_bar<E: Into<anyhow::Error>>(
     embeddings.map_err(Into::into)
 }
 
-/// Long work should not end in a path that cannot be written.
+/// Checks before long work that the output can be written.
 pub(crate) fn check_writable(out: &Path) -> anyhow::Result<()> {
-    let folder = match out.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     if out.is_dir() {
-        bail!("--out {} is a folder: name a file in it", out.display());
+        bail!("{} is a folder: name a file in it", out.display());
     }
-    let probe = folder.join(format!(".tercet-{}.tmp", std::process::id()));
-    fs::write(&probe, b"")
-        .and_then(|()| fs::remove_file(&probe))
-        .with_context(|| format!("cannot write to {}", folder.display()))
+    Ok(tercet_train::files::check_writable(out)?)
 }

@@ -1,27 +1,38 @@
-//! `tercet train`: from images to a judged model.
+//! `tercet train`: trains an encoder and evaluates it on held-out classes.
+
+mod foreign;
+mod next;
+mod plan;
+mod stopping;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use tercet::{Distance, Preset, Reduction, Sampling, Selection};
-use tercet_train::data::{Augmentation, DataError, Filter, Fit, HoldoutBy, Source, named_classes};
+use tercet_train::data::{
+    Augmentation, DataError, Filter, Fit, HoldoutBy, LabelFrom, Source, named_classes,
+};
 use tercet_train::encoder::{Freeze, Pooling};
 use tercet_train::trainer::{
     BatchShape, Bytes, Chunk, Condition, Curriculum, Ended, ImageSize, Keep, Margin, Monitor,
-    OnCollapse, OptimizerKind, Pool, RunFolder, ScheduleKind, Surroundings, TrainConfig,
-    TrainError, Trained, train,
+    OnCollapse, OptimizerKind, Pool, RunFolder, ScheduleKind, Surroundings, TrainConfig, Trained,
+    train,
 };
+use tercet_train::trainer::{Event, Left};
+use tercet_train::{model::ModelCard, shell};
 
 use super::loss::penalty_name;
 use crate::General;
-use crate::exit::{Interrupted, Usage};
+use crate::exit::{self, Usage};
 use crate::interrupt;
-use crate::progress::TrainingDisplay;
+use crate::outputs::Outputs;
+use crate::progress::{TrainingDisplay, remark};
 use crate::table::{self, count};
 
 #[derive(Debug, Args)]
@@ -31,8 +42,8 @@ pub(crate) struct Train {
     /// Folder of this run [default: the first free of runs/SOURCE-1, runs/SOURCE-2…].
     #[arg(long)]
     run: Option<PathBuf>,
-    /// Go on from the newest checkpoint of a run.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "config"])]
+    /// Resume a run from its newest checkpoint; with a larger --steps it is trained further.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "config", "dry_run"])]
     resume: Option<PathBuf>,
     /// A file with the same keys as the flags; flags win.
     #[arg(long, value_name = "FILE.toml")]
@@ -40,6 +51,11 @@ pub(crate) struct Train {
     /// Print the merged configuration and do nothing else.
     #[arg(long)]
     print_config: bool,
+    /// Print what would be trained, with the estimated memory and time, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    foreign: foreign::Foreign,
 }
 
 /// The flags that are also keys of the configuration file, by the same names.
@@ -49,20 +65,26 @@ struct Settings {
     /// `kind:PATH`, or a path whose kind is recognised [default: glyphs, embedded].
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
-    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    /// For `features` sources without labels: `.npy` of integers, or text with one label on each
+    /// line.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<PathBuf>,
-    /// Share of the classes kept apart to judge on [default: 0.2].
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_from: Option<LabelFrom>,
+    /// Share of the classes that are held out for the evaluation [default: 0.2].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout: Option<f64>,
-    /// Share of the classes kept apart to choose by, so that held-out figures stay honest
-    /// [default: 0, the held-out classes serve for both].
+    /// Share of further classes that are evaluated during the run, so that the held-out ones do not
+    /// choose the weights [default: 0, the held-out classes are used for both].
     #[arg(long, value_name = "F")]
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<f64>,
-    /// A file that names the classes to keep apart, one a line, instead of a share of them.
+    /// A file that names the classes to hold out, one on each line, instead of a share of them.
     #[arg(long, value_name = "FILE", conflicts_with = "holdout", value_parser = class_names)]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout_classes: Option<BTreeSet<String>>,
@@ -88,24 +110,24 @@ struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<Filter>,
-    /// What is done to training images: none, glyph, photo, reid, and what differs from it behind a
-    /// colon, as glyph:rotate=20,erase=0.5; numbers are crop, flip, shift, scale, rotate, shear,
+    /// How training images are changed: none, glyph, photo, reid, with other numbers after a colon,
+    /// such as glyph:rotate=20,erase=0.5; numbers are crop, flip, shift, scale, rotate, shear,
     /// colour, gray, invert, erase [default: none for glyphs; glyph for emoji, omniglot, idx; reid
     /// for market1501; else photo].
     #[arg(long, value_name = "PRESET[:NAME=X,…]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     augment: Option<Augmentation>,
-    /// How a batch is put together: classes (any), cameras (items of a class from several),
-    /// categories (classes of one) [default: classes].
+    /// How a batch is composed: classes (any), cameras (items of a class from several), categories
+    /// (classes of one) [default: classes].
     #[arg(long, value_name = "HOW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     sampling: Option<Sampling>,
-    /// What is kept apart as a whole: class or category [default: class].
+    /// What is held out as a whole: class or category [default: class].
     #[arg(long, value_name = "WHAT", conflicts_with = "holdout_classes")]
     #[serde(skip_serializing_if = "Option::is_none")]
     holdout_by: Option<HoldoutBy>,
-    /// The most memory that decoded images are kept in, as 512MiB; beyond it they are decoded each
-    /// time [default: 4GiB].
+    /// The most memory for decoded images, such as 512MiB; beyond it they are decoded each time
+    /// [default: 4GiB].
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_limit: Option<Bytes>,
@@ -117,12 +139,12 @@ struct Settings {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<u64>,
-    /// Classes × items of a batch [default: 16x4, with fewer classes where there are fewer].
+    /// Classes × items of a batch [default: 16x4, with fewer classes if there are fewer].
     #[arg(long, value_name = "PxK")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchShape>,
-    /// Candidates (PxK or a number) of which each step learns from the P·K of --batch that teach
-    /// most [default: none, from a batch as it is drawn].
+    /// Candidates (PxK or a number) of which the P·K of --batch with the longest gradient become
+    /// the batch [default: none, the batch is what was drawn].
     #[arg(long, value_name = "PxK|N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pool: Option<Pool>,
@@ -139,11 +161,11 @@ struct Settings {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<usize>,
-    /// Steps before the memory begins to fill and to serve [default: a tenth of the steps].
+    /// Steps before the memory begins to fill [default: a tenth of the steps].
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_start: Option<u64>,
-    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: batch-hard].
+    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: facenet].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Preset>,
@@ -186,7 +208,7 @@ struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<usize>,
-    /// Blocks of small-cnn [default: as the image size asks].
+    /// Blocks of small-cnn [default: by the image size].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     depth: Option<usize>,
@@ -194,8 +216,8 @@ struct Settings {
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<usize>,
-    /// What the head of small-cnn sees of the last map: flatten (every place), global (their mean)
-    /// [default: flatten].
+    /// What the head of small-cnn gets of the last map: flatten (every position), global (their
+    /// mean) [default: flatten].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pooling: Option<Pooling>,
@@ -207,6 +229,11 @@ struct Settings {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pretrained: Option<PathBuf>,
+    /// A model of `tercet train` to continue from: its weights, architecture and preprocessing, with
+    /// its objective and held-out classes unless they are given.
+    #[arg(long, value_name = "MODEL", conflicts_with = "pretrained")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<PathBuf>,
     /// Parts of the body that do not learn: the first N of stem, layer1 … layer4, or some by name.
     #[arg(long, value_name = "N|STAGE,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,11 +246,11 @@ struct Settings {
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f64>,
-    /// How it goes on from there: paper, cosine, one-cycle, constant [default: paper].
+    /// The learning rate over the steps: paper, cosine, one-cycle, constant [default: paper].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<ScheduleKind>,
-    /// Steps in which the rate rises to its height [default: 0; one-cycle: 0.3 of the steps].
+    /// Steps in which the rate rises to its maximum [default: 0; one-cycle: 0.3 of the steps].
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     warmup: Option<u64>,
@@ -251,24 +278,27 @@ struct Settings {
     #[arg(long, value_name = "B")]
     #[serde(skip_serializing_if = "Option::is_none")]
     falling_beta1: Option<f32>,
-    /// Decay of averaged weights, which then are judged and saved, such as 0.999 [default: 0, none].
+    /// Decay of averaged weights, which are then evaluated and saved, such as 0.999 [default: 0,
+    /// none].
     #[arg(long, value_name = "DECAY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ema: Option<f64>,
-    /// Which weights become the model: last, or best as judged along the way [default: last].
+    /// Which weights become the model: last, best of those evaluated during the run, or auto: the
+    /// best, those before training included, if classes are held out [default: auto].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     keep: Option<Keep>,
-    /// What the best is judged by: map-at-r, recall-at-1, r-precision, map, mrr
+    /// The figure that decides which weights are best: map-at-r, recall-at-1, r-precision, map, mrr
     /// [default: map-at-r].
     #[arg(long, value_name = "FIGURE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     monitor: Option<Monitor>,
-    /// Judgements without a better one after which to stop [default: 0, never].
-    #[arg(long, value_name = "JUDGEMENTS")]
+    /// Evaluations without an improvement after which the run stops [default: 0, never].
+    #[arg(long, value_name = "EVALUATIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     patience: Option<u64>,
-    /// When all embeddings end up in one place: warn, stop, soften [default: warn].
+    /// What to do when all embeddings become equal: warn, stop, soften [default: soften; warn with
+    /// an objective of your own].
     #[arg(long, value_name = "WHAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     on_collapse: Option<OnCollapse>,
@@ -285,7 +315,7 @@ struct Settings {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_every: Option<u64>,
-    /// Steps between two judgements on the held-out classes [default: a sixth of the steps].
+    /// Steps between two evaluations on the held-out classes [default: a sixth of the steps].
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     judge_every: Option<u64>,
@@ -293,7 +323,7 @@ struct Settings {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint_every: Option<u64>,
-    /// Where the model goes beside the run folder.
+    /// A second file for the model, besides the one in the run folder.
     #[arg(long, value_name = "MODEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<PathBuf>,
@@ -314,11 +344,12 @@ impl Train {
             super::print(general, &listed, encoders)?;
             return Ok(ExitCode::SUCCESS);
         }
+        self.foreign.refuse(|| self.merged())?;
         let (config, resumed) = match &self.resume {
             None => (self.merged()?, None),
             Some(path) => {
-                let (run, config) = RunFolder::open(path)?;
-                (self.unchanged(config)?, Some(run))
+                let (mut run, config) = RunFolder::open(path)?;
+                (self.resumed(&mut run, config)?, Some(run))
             }
         };
         config.check()?;
@@ -328,64 +359,91 @@ impl Train {
             return Ok(ExitCode::SUCCESS);
         }
         super::use_threads(config.threads)?;
+        if self.dry_run {
+            return plan::show(general, &config);
+        }
         if let Some(out) = &config.out {
+            self.check_out(out, &config)?;
             super::check_writable(out)?;
         }
-        let run = match resumed {
-            Some(run) => run,
-            None => RunFolder::fresh(&self.run_path(&config)?)?,
+        let is_resumed = resumed.is_some();
+        let run = match (resumed, &self.run) {
+            (Some(run), _) => run,
+            (None, Some(path)) => RunFolder::fresh(path)?,
+            (None, None) => {
+                let name = config.source.parse::<Source>()?.name();
+                RunFolder::next(Path::new("runs"), &name)?
+            }
         };
 
         let display = TrainingDisplay::new(general, config.steps);
-        let surroundings =
-            Surroundings { watch: &|event| display.show(event), stop: interrupt::watch()? };
-        let ended = train(&config, &run, &surroundings);
-        display.finish();
-        match ended.map_err(|error| advised(error, &run))? {
+        let first = Mutex::new(0);
+        let watch = |event: Event| {
+            if let (Event::Started { step, .. }, Ok(mut first)) = (&event, first.lock()) {
+                *first = *step;
+            }
+            display.show(event);
+        };
+        let leave: &(dyn Fn(Left) + Sync) = &|left| {
+            display.interrupted();
+            let error = match left.saved {
+                Ok(()) => stopping::interrupted(&run, left.step, config.steps),
+                Err(error) => stopping::advised(error, &run),
+            };
+            run.give_up();
+            exit::leave(&error)
+        };
+        let around = Surroundings { watch: &watch, stop: interrupt::watch()?, leave: Some(leave) };
+        let ended = train(&config, &run, &around);
+        match &ended {
+            Ok(Ended::Interrupted { .. }) => display.interrupted(),
+            _ => display.finish(),
+        }
+        match ended.map_err(|error| stopping::advised(error, &run))? {
             Ended::Finished(trained) => {
-                super::print(general, &trained, || summary(&trained, &run))?;
+                super::print(general, &trained, || {
+                    let text = summary(&trained, &run, config.from.is_some());
+                    format!("{text}\n\n{}", next::steps(&trained, &config))
+                })?;
+                let first = first.lock().map_or(0, |first| *first);
+                if is_resumed && first == trained.steps {
+                    remark(general, next::nothing_was_left(&trained));
+                }
                 Ok(ExitCode::SUCCESS)
             }
-            Ended::Interrupted { .. } if !run.has_begun() => {
-                Err(Interrupted("interrupted before the first step".to_owned()).into())
-            }
-            Ended::Interrupted { step } => {
-                let after = step.map_or_else(String::new, |step| {
-                    format!(" after step {step} of {}", config.steps)
-                });
-                Err(Interrupted(format!(
-                    "interrupted{after}; go on with: tercet train --resume {}",
-                    run.path().display()
-                ))
-                .into())
-            }
+            Ended::Interrupted { step } => Err(stopping::interrupted(&run, step, config.steps)),
         }
     }
 
-    /// Defaults, then the file, then the flags.
+    /// Refuses to write the model over a file that the run reads.
+    fn check_out(&self, out: &Path, config: &TrainConfig) -> anyhow::Result<()> {
+        let outputs = Outputs::default().file("--out", Some(out), &["safetensors"])?;
+        let files = [&self.config, &config.labels, &config.pretrained, &config.from];
+        outputs.differ_from(files.into_iter().filter_map(Option::as_deref))?;
+        let source: Source = config.source.parse()?;
+        outputs.differ_from_source(&source)?;
+        // A file that does not exist cannot be an item.
+        if out.exists() { outputs.differ_from_items(&source.catalogue()?) } else { Ok(()) }
+    }
+
+    /// The configuration: the defaults, overridden by the file, overridden by the flags.
     fn merged(&self) -> anyhow::Result<TrainConfig> {
         let mut given = toml::Table::new();
         if let Some(path) = &self.config {
             let text = fs::read_to_string(path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
-            // Read as a configuration first: its errors name line and key.
+            // Parse it as a configuration first: these errors give the line and the key.
             toml::from_str::<TrainConfig>(&text)
                 .with_context(|| format!("{} is no configuration", path.display()))?;
             given = toml::from_str(&text)?;
         }
         given.extend(toml::Table::try_from(&self.settings)?);
-        // A source that is none is told when it is read.
-        let source = given.get("source").and_then(toml::Value::as_str);
-        let defaults = source
-            .and_then(|source| source.parse().ok())
-            .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
-        let mut merged = toml::Table::try_from(defaults)?;
-        merged.extend(given);
-        Ok(merged.try_into()?)
+        configuration(given)
     }
 
-    /// A resumed run keeps its settings.
-    fn unchanged(&self, mut config: TrainConfig) -> anyhow::Result<TrainConfig> {
+    /// The configuration of a resumed run, with the changes that are allowed.
+    fn resumed(&self, run: &mut RunFolder, config: TrainConfig) -> anyhow::Result<TrainConfig> {
+        let mut config = config;
         let mut flags = toml::Table::try_from(&self.settings)?;
         if let Some(threads) = flags.remove("threads") {
             config.threads = threads.try_into()?;
@@ -393,44 +451,75 @@ impl Train {
         if let Some(out) = flags.remove("out") {
             config.out = Some(out.try_into()?);
         }
-        if let Some((key, _)) = flags.into_iter().next() {
-            bail!(Usage(format!(
-                "--resume goes on with the settings of the run: drop `{key}`, or start a new run"
-            )));
+        if let Some(steps) = flags.remove("steps") {
+            run.extend(&mut config, steps.try_into()?);
         }
-        Ok(config)
-    }
-
-    fn run_path(&self, config: &TrainConfig) -> anyhow::Result<PathBuf> {
-        if let Some(path) = &self.run {
-            return Ok(path.clone());
+        match flags.into_iter().next() {
+            None => Ok(config),
+            Some((key, value)) => bail!(Usage(stopping::fixed(run, &config, &key, &value))),
         }
-        let name = config.source.parse::<Source>()?.name();
-        Ok(RunFolder::free_path(Path::new("runs"), &name))
     }
 }
 
-/// An error that more room on the disk would have spared says how to go on with it.
-fn advised(error: TrainError, run: &RunFolder) -> anyhow::Error {
-    let lacks_room = error.lacks_room() && run.has_begun();
-    let error = anyhow::Error::from(error);
-    match lacks_room {
-        true => error.context(format!(
-            "the disk is full; nothing written before is lost: make room, then go on with: tercet train --resume {}",
-            run.path().display()
-        )),
-        false => error,
+/// The configuration of a run: the keys that were given, over the defaults that suit their source and
+/// the model that it continues from.
+///
+/// # Errors
+/// Unknown keys, invalid values, a model that cannot be read or comes without a source.
+pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
+    // An invalid source is reported when it is read.
+    let source = given.get("source").and_then(toml::Value::as_str);
+    let mut defaults = source
+        .and_then(|source| source.parse().ok())
+        .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
+    if let Some(path) = given.get("from").and_then(toml::Value::as_str).map(PathBuf::from) {
+        let card = ModelCard::load(&path)?;
+        if source.is_none() {
+            bail!(Usage(without_source(&card, &path)));
+        }
+        defaults = defaults.continuing(&card, &path, &given)?;
     }
+    let mut merged = toml::Table::try_from(defaults)?;
+    if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {
+        // An objective that the user has chosen must not be replaced by an easier one without
+        // their request.
+        merged.insert("on-collapse".to_owned(), OnCollapse::Warn.to_string().into());
+    }
+    merged.extend(given);
+    Ok(merged.try_into()?)
+}
+
+/// The settings that define an objective.
+const OBJECTIVE_KEYS: [&str; 8] = [
+    "objective",
+    "distance",
+    "normalize",
+    "selection",
+    "penalty",
+    "margin",
+    "reduction",
+    "curriculum",
+];
+
+/// The error message if `--from` is given without a source. The model file contains the name of the
+/// folder on which it was trained, but not its location.
+fn without_source(card: &ModelCard, path: &Path) -> String {
+    let trained = card.provenance.config.get("source").and_then(serde_json::Value::as_str);
+    format!(
+        "--from needs a SOURCE to train on (the model was trained on {}): tercet train SOURCE --from {}",
+        trained.unwrap_or("an unknown one"),
+        shell::word(path)
+    )
 }
 
 fn class_names(path: &str) -> Result<BTreeSet<String>, DataError> {
     named_classes(Path::new(path))
 }
 
-/// What `--encoder` without a name stands for.
+/// The value of `--encoder` without a name.
 const LIST: &str = "list";
 
-/// The architectures and what they are for.
+/// The architectures with their descriptions.
 const ENCODERS: [(&str, &str); 8] = [
     ("small-cnn", "convolution blocks, for images of up to about 100 pixels a side (default)"),
     ("lunet", "residual, from scratch, 128x64: persons (In Defense of the Triplet Loss), 5.0 M"),
@@ -452,10 +541,13 @@ fn encoders() -> String {
     ENCODERS.map(|(name, what)| format!("{name:<16} {what}")).join("\n")
 }
 
-fn summary(trained: &Trained, run: &RunFolder) -> String {
+/// The figures before and after training, how the run went, and where its files are. `from_model`
+/// is set if the run started from a model instead of initial weights.
+fn summary(trained: &Trained, run: &RunFolder, from_model: bool) -> String {
     let mut text = String::new();
     if let Some(after) = &trained.after {
-        let untrained = trained.before.untrained.as_ref().map(|judged| ("untrained", judged));
+        let before = if from_model { "start" } else { "untrained" };
+        let untrained = trained.before.untrained.as_ref().map(|judged| (before, judged));
         let rows: Vec<_> = trained
             .before
             .raw()
@@ -475,22 +567,25 @@ fn summary(trained: &Trained, run: &RunFolder) -> String {
         text += "\n";
     }
     text += &chosen(trained);
+    text += &format!("result  {}\n", trained.verdict);
     text + &format!("model   {}\nreport  {}", trained.model.display(), run.report_file().display())
 }
 
-/// What is to be said of how the run went, if anything is.
+/// Remarks about how the run went: an early stop, the weights that were chosen, a collapse.
 fn chosen(trained: &Trained) -> String {
     let mut text = String::new();
     if let (true, Some(best)) = (trained.stopped_early, trained.best) {
         text += &format!(
-            "stopped after step {}: {} judgements without a better {} than at step {}\n",
+            "stopped after step {}: {} evaluations without a better {} than at step {}\n",
             count(trained.steps as usize),
             best.without_gain,
             trained.monitor,
             count(best.step as usize)
         );
     }
-    if trained.kept_step != trained.steps {
+    if trained.kept_step == 0 {
+        text += "kept    the weights from before training\n";
+    } else if trained.kept_step != trained.steps {
         text += &format!(
             "kept    the weights after step {}, the best by {}\n",
             count(trained.kept_step as usize),
@@ -499,7 +594,7 @@ fn chosen(trained: &Trained) -> String {
     }
     for softening in &trained.collapse.softened {
         text += &format!(
-            "softened at step {}: back to step {}, on with {}\n",
+            "softened at step {}: returned to step {}, continued with {}\n",
             count(softening.noticed as usize),
             count(softening.back_to as usize),
             softening.easing

@@ -1,24 +1,25 @@
-//! A copy of a gallery that others read and write meanwhile.
+//! Backup: a copy of a gallery that others may read and write at the same time.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::catalogue::{self, Catalogue};
-use super::reader::take;
+use super::newest::newest;
 use super::snapshot::Snapshot;
 use super::{last_change, model};
 use crate::error::AtPath;
 use crate::{BackedUp, Error};
 
-/// Is there while a copy is being made, and says which files were written for it: only these are
-/// removed when the copy is begun again.
+/// This file is present while a copy is being made, and lists the files that were written for it:
+/// only these are removed when the copy is started again.
 const UNFINISHED: &str = "backup.unfinished";
 
-/// The catalogue before all else is there. Its last name makes the folder a gallery.
+/// The name of the catalogue until all other files are written. Its final name makes the folder a
+/// gallery.
 const CATALOGUE: &str = "catalogue.unfinished";
 
-/// Copies that are begun again because a writer has replaced a file meanwhile.
+/// How often a copy is started again because a writer has replaced a file in the meantime.
 const ATTEMPTS: usize = 10;
 
 /// Copies the newest state of a gallery into a folder that is new or empty.
@@ -27,8 +28,8 @@ pub(super) fn back_up(folder: &Path, to: &Path) -> Result<BackedUp, Error> {
     let mut attempt = 1;
     loop {
         clear_unfinished(to)?;
-        // Reads and checks every vector; what a writer does from here on is not seen.
-        let snapshot = take(folder, None)?;
+        // This reads and checks every vector. Later changes of a writer are not seen.
+        let snapshot = newest(folder, None)?;
         match copy(folder, &snapshot, to) {
             // The model or the graph of this state was replaced by a newer one.
             Err(Copying::Replaced(_)) if attempt < ATTEMPTS => attempt += 1,
@@ -39,7 +40,7 @@ pub(super) fn back_up(folder: &Path, to: &Path) -> Result<BackedUp, Error> {
 }
 
 enum Copying {
-    /// A file of the gallery is not there, or is another one.
+    /// A file of the gallery is missing, or was replaced by another one.
     Replaced(Error),
     Failed(Error),
 }
@@ -89,7 +90,7 @@ fn copy(folder: &Path, snapshot: &Snapshot, to: &Path) -> Result<BackedUp, Copyi
     let mark = to.join(UNFINISHED);
     fs::remove_file(&mark).at(&mark)?;
     File::open(to).and_then(|folder| folder.sync_all()).at(to)?;
-    // Opened once, as whoever restores it will do.
+    // Open it once, as a restore will do.
     drop(Catalogue::open(to, false)?);
     let items = snapshot.head.items as u64;
     Ok(BackedUp { items, bytes, generation: snapshot.head.generation })
@@ -102,14 +103,14 @@ fn write(to: &Path, name: &str, content: &[u8]) -> Result<(), Error> {
     file.write_all(content).and_then(|()| file.sync_all()).at(&path)
 }
 
-/// Removes what a copy that was stopped has left, and refuses a folder that holds anything else.
+/// Removes the files of an interrupted copy, and refuses a folder that contains anything else.
 fn clear_unfinished(to: &Path) -> Result<(), Error> {
     let mark = to.join(UNFINISHED);
     match fs::read_to_string(&mark) {
         Ok(names) => {
             let beside = ["-journal", "-wal", "-shm"].map(|end| format!("{CATALOGUE}{end}"));
             let names = names.lines().map(str::to_owned).chain(beside);
-            // The mark names plain files of this folder; whatever else it said is not followed.
+            // The list may name only plain files of this folder; any other path in it is ignored.
             for name in names.filter(|name| !name.contains('/') && name != "..") {
                 let path = to.join(name);
                 match fs::remove_file(&path) {

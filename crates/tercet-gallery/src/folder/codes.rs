@@ -1,4 +1,4 @@
-//! Codes that are measured, and told how many candidates they have to propose.
+//! Measures the recall of the codes and sets how many candidates they propose.
 
 use std::time::Instant;
 
@@ -11,13 +11,13 @@ use crate::{CodeRecall, Error, WriteGallery};
 /// Queries of each of the two samples.
 const SAMPLE: usize = 128;
 
-/// Candidates are doubled until this share of the nearest is found.
+/// The number of candidates is doubled until this share of the nearest is found.
 const ENOUGH: f64 = 0.99;
 
-/// By how much candidates are multiplied at most: beyond, an exact search is hardly slower.
+/// The largest multiple of candidates: beyond it, an exact search is hardly slower.
 const MOST: usize = 64;
 
-/// Measures the codes of a gallery, and writes down what was found.
+/// Measures the codes of a gallery, and saves the result in the catalogue.
 pub(super) fn measure(writer: &mut Writer) -> Result<Option<CodeRecall>, Error> {
     let began = Instant::now();
     if writer.settings().quantization.is_none() {

@@ -1,12 +1,12 @@
-//! Questions that arrive together are answered together.
+//! Queries that arrive at the same time are answered by one scan.
 //!
-//! One query costs the reading of every vector; sixty-four cost little more, since they share one
-//! matrix product. So while a scan is under way, those who ask wait, and the first of them to go on
-//! takes all who wait along.
+//! One query costs a read of every vector; sixty-four queries cost little more, since they share
+//! one matrix product. So while a scan is running, later callers wait, and the first of them to
+//! continue answers the queries of all who wait.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Something to answer, and the answer.
+/// A query, and the buffer of its answer.
 struct Slot<Q, A> {
     question: Q,
     answer: Mutex<Option<A>>,
@@ -19,7 +19,7 @@ pub(super) struct Combiner<Q, A> {
 
 struct State<Q, A> {
     waiting: Vec<Arc<Slot<Q, A>>>,
-    /// Whether somebody is answering.
+    /// Whether a thread is answering queries.
     busy: bool,
 }
 
@@ -31,10 +31,10 @@ impl<Q, A> Default for Combiner<Q, A> {
 }
 
 impl<Q, A> Combiner<Q, A> {
-    /// Answers a question, together with those of other threads that wait at the same time.
+    /// Answers a query, together with those of other threads that wait at the same time.
     ///
-    /// `all` gives an answer to each question it is shown. None is returned only if `all` has
-    /// panicked in the thread that asked for this one too.
+    /// `all` returns one answer for each query of its argument. The result is `None` only if `all`
+    /// has panicked in the thread that also answered this query.
     pub(super) fn ask(&self, question: Q, all: impl Fn(&[&Q]) -> Vec<A>) -> Option<A> {
         let own = Arc::new(Slot { question, answer: Mutex::new(None) });
         let mut state = lock(&self.state);
@@ -54,7 +54,7 @@ impl<Q, A> Combiner<Q, A> {
         let batch = std::mem::take(&mut state.waiting);
         state.busy = true;
         drop(state);
-        // Frees the others also if `all` panics; their questions then have no answer.
+        // Wakes the other threads also if `all` panics; their queries then have no answer.
         let turn = Turn(self);
         let questions: Vec<&Q> = batch.iter().map(|slot| &slot.question).collect();
         for (slot, answer) in batch.iter().zip(all(&questions)) {

@@ -1,4 +1,4 @@
-//! The room of removed items, given back, and what is left of them overwritten.
+//! Compaction: frees the space of removed items, and overwrites their data.
 
 use ndarray::Array2;
 
@@ -7,9 +7,9 @@ use super::segment::{self, Segment};
 use super::writer::Writer;
 use crate::{Compacted, Error, WriteGallery};
 
-/// Writes what lives in segments with removed rows to new segments, commits, and removes the old
-/// files. Segments without removed rows stay as they are. A graph speaks of places that are gone:
-/// it is dropped with them. Then the catalogue is written anew, and its log emptied.
+/// Copies the remaining rows of segments with removed rows to new segments, commits, and removes
+/// the old files. Segments without removed rows stay as they are. A graph refers to places that no
+/// longer exist, so it is dropped. Then the catalogue is rewritten, and its log emptied.
 pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
     let folder = writer.folder.clone();
     let mut living = 0;
@@ -23,7 +23,7 @@ pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
         head.generation += 1;
         let dimensions = head.settings.dimensions;
         let mut done = Compacted { rows: 0, bytes: 0 };
-        // New segments only: the old ones must stay readable until the commit.
+        // Write only to new segments: the old ones must remain readable until the commit.
         let mut last = None;
         let first_new = head.segments;
         for listed in catalogue.segments()? {
@@ -38,7 +38,7 @@ pub(super) fn compact(writer: &mut Writer) -> Result<Compacted, Error> {
                 rows.extend_from_slice(old.row(at(place).1));
             }
             let rows = Array2::from_shape_vec((living.len(), dimensions), rows)
-                .unwrap_or_else(|_| Array2::zeros((0, dimensions))); // as many rows as items: never
+                .unwrap_or_else(|_| Array2::zeros((0, dimensions))); // cannot fail: the rows match the items
             let places =
                 Writer::append(&folder, catalogue, &mut head, last, rows.view(), &mut new)?;
             for (&(from, key), &to) in living.iter().zip(&places) {

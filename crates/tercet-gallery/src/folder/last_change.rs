@@ -1,8 +1,10 @@
-//! A record of the last change, beside the catalogue: what was acknowledged must be there.
+//! A record of the last change, next to the catalogue, which shows whether a change that was
+//! acknowledged has been lost.
 //!
-//! SQLite drops changes in silence when its log is damaged or missing. The record says which change
-//! was the last one; a catalogue that is behind it has lost changes. It is written after the commit
-//! and not waited for: if it is lost, too, it is older than the catalogue, which says nothing.
+//! SQLite silently drops changes when its log is damaged or missing. The record says which change
+//! was the last one; a catalogue that is older than the record has lost changes. The record is
+//! written after the commit, without waiting for the disk: if the record itself is lost, it is
+//! older than the catalogue, which proves nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -16,14 +18,14 @@ pub(super) const FILE: &str = "last-change";
 
 const MAGIC: &[u8; 8] = b"tercetL1";
 
-/// What a record says: the gallery's name and the last change.
+/// The content of a record: the gallery's id and the last change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LastChange {
     id: String,
     generation: i64,
 }
 
-/// Writes the record. What cannot be written is left out: the change itself is safe.
+/// Writes the record. An error is ignored: the change itself is safe.
 pub(super) fn write(folder: &Path, state: &State) {
     let Some(id) = &state.id else { return };
     let mut record = MAGIC.to_vec();
@@ -31,18 +33,18 @@ pub(super) fn write(folder: &Path, state: &State) {
     record.extend((id.len() as u32).to_le_bytes());
     record.extend(id.as_bytes());
     record.extend(crc32c::crc32c(&record).to_le_bytes());
-    // In one piece, over the older one of the same length.
+    // Write it in one call, over the older record of the same length.
     let file = OpenOptions::new().create(true).write(true).truncate(false).open(folder.join(FILE));
     let _ = file.and_then(|mut file| file.write_all(&record));
 }
 
-/// Reads the record; none if there is none, or none that can be read.
+/// Reads the record; `None` if it is missing or cannot be read.
 pub(super) fn read(folder: &Path) -> Option<LastChange> {
     parse(&content(folder).ok()?)
 }
 
 /// # Errors
-/// A record that is damaged. An empty one is what a loss of power may leave.
+/// The record is damaged. An empty one is no error: a loss of power may leave it.
 pub(super) fn check_record(folder: &Path) -> Result<(), Error> {
     let record = content(folder)?;
     if record.iter().all(|&byte| byte == 0) || parse(&record).is_some() {
@@ -73,7 +75,8 @@ fn parse(record: &[u8]) -> Option<LastChange> {
     Some(LastChange { id: id.to_owned(), generation: i64::from_le_bytes(*generation) })
 }
 
-/// Refuses a catalogue that is behind the record, which was read before it.
+/// Refuses a catalogue that is older than the record. The record must have been read before the
+/// catalogue.
 pub(super) fn check(folder: &Path, last: Option<&LastChange>, state: &State) -> Result<(), Error> {
     let Some(last) = last.filter(|last| Some(&last.id) == state.id.as_ref()) else {
         return Ok(());

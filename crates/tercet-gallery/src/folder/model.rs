@@ -1,4 +1,4 @@
-//! The file of the model that makes the vectors, kept beside them.
+//! The file of the model that computes the vectors, stored next to them.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,17 +8,17 @@ use super::catalogue::ModelFile;
 use crate::Error;
 use crate::error::AtPath;
 
-pub(super) const FILE: &str = "model.safetensors";
+pub(super) const FILE: &str = ModelFile::NAME;
 
-/// What a stopped writer may leave.
+/// A temporary file that an interrupted writer may leave.
 const UNFINISHED: &str = "model.unfinished";
 
-/// The names under which files are written here.
+/// The file names that this module writes.
 pub(super) fn names() -> [String; 2] {
     [FILE, UNFINISHED].map(str::to_owned)
 }
 
-/// Writes the file, whole or not at all.
+/// Writes the file atomically.
 pub(super) fn write(folder: &Path, bytes: &[u8]) -> Result<ModelFile, Error> {
     let (path, unfinished) = (folder.join(FILE), folder.join(UNFINISHED));
     let mut file = File::create(&unfinished).at(&unfinished)?;

@@ -1,6 +1,5 @@
-//! The many who ask.
+//! The reader of a gallery in a folder.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,6 +11,7 @@ use super::backup;
 use super::catalogue::{Catalogue, LARGE, Stamp};
 use super::combine::Combiner;
 use super::model;
+use super::newest::newest;
 use super::segment;
 use super::settle::{Settled, settle};
 use super::snapshot::Snapshot;
@@ -23,25 +23,25 @@ use crate::{
     Verified,
 };
 
-/// Reads a gallery in a folder, from as many threads and processes as there are.
+/// Reads a gallery in a folder, from any number of threads and processes.
 ///
-/// A reader sees the gallery as it was when it was opened or last [refreshed](Reader::refresh),
-/// whatever a writer does meanwhile. Opening reads every vector once: it compares the checksums and
-/// leaves the data in memory, ready to be searched. Searches that arrive at the same time share
-/// one pass over the vectors.
+/// A reader sees the state of the gallery at the time when it was opened or last
+/// [refreshed](Reader::refresh), whatever a writer changes afterwards. Opening reads every vector
+/// once: it compares the checksums and leaves the data in memory, ready to be searched. Searches
+/// that arrive at the same time share one scan of the vectors.
 pub struct Reader {
     folder: PathBuf,
     settings: Settings,
     view: RwLock<Arc<View>>,
-    /// Held while the reader is refreshed.
+    /// Locked while the reader is refreshed.
     refreshing: Mutex<()>,
 }
 
-/// A snapshot and those who wait for an answer from it.
+/// A snapshot and the queries that wait for an answer from it.
 struct View {
     snapshot: Snapshot,
     combiner: Combiner<Question, Result<Found_, Arc<Error>>>,
-    /// Whether it keeps nobody from emptying the log.
+    /// Whether this view no longer prevents the log from being emptied.
     is_settled: AtomicBool,
 }
 
@@ -60,20 +60,21 @@ struct Question {
 }
 
 impl Reader {
-    /// Opens a gallery to read it.
+    /// Opens a gallery for reading.
     ///
     /// # Errors
-    /// There is none; a newer format; a file that is missing, too short or not what was written.
+    /// There is no gallery; a newer format; a file that is missing, too short or different from
+    /// what was written.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
-        let snapshot = take(folder, None)?;
+        let snapshot = newest(folder, None)?;
         let settings = snapshot.head.settings.clone();
         let view = RwLock::new(View::new(snapshot));
         Ok(Self { folder: folder.to_owned(), settings, view, refreshing: Mutex::new(()) })
     }
 
-    /// Lets the log be emptied that the view of this reader still needs: at once if it has grown
-    /// large, otherwise once nothing more is written.
+    /// Releases the log that this reader's view still needs, so that it can be emptied: at once if
+    /// the log has grown large, otherwise as soon as a refresh finds no change.
     fn settle(&self, changed: bool) -> Result<(), Error> {
         let view = self.view();
         let log = view.snapshot.catalogue().log_bytes();
@@ -90,27 +91,8 @@ impl Reader {
     }
 }
 
-/// A snapshot. A file that compaction removes between the catalogue and its opening means that
-/// there is a newer one.
-pub(super) fn take(folder: &Path, before: Option<&Snapshot>) -> Result<Snapshot, Error> {
-    let generation = || Catalogue::open(folder, false)?.head().map(|head| head.generation);
-    let mut seen = generation()?;
-    loop {
-        match Snapshot::take(folder, before) {
-            Err(Error::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
-                let now = generation()?;
-                if now == seen {
-                    return Err(Error::damaged(&path, "the file is not there"));
-                }
-                seen = now;
-            }
-            other => return other,
-        }
-    }
-}
-
 impl View {
-    /// Answers those who ask for the same kind of thing by one scan.
+    /// Answers all queries of the same kind by one scan.
     fn answer(&self, questions: &[&Question]) -> Vec<Result<Found_, Arc<Error>>> {
         let mut answers: Vec<Option<Result<Found_, Arc<Error>>>> =
             questions.iter().map(|_| None).collect();
@@ -123,7 +105,7 @@ impl View {
                 (first..questions.len()).filter(|&of| questions[of].search == *search).collect();
             let rows: Vec<ArrayView2<f32>> =
                 alike.iter().map(|&of| questions[of].queries.view()).collect();
-            // All have the gallery's dimensions.
+            // All queries have the gallery's dimensions.
             let rows = concatenate(Axis(0), &rows).unwrap_or_default();
             match self.snapshot.nearest(rows.view(), search) {
                 Ok((found, method)) => {
@@ -154,7 +136,7 @@ impl ReadGallery for Reader {
         let log_bytes = catalogue.log_bytes();
         bytes += catalogue.path().metadata().at(catalogue.path())?.len() + log_bytes;
         if let Some(graph) = &snapshot.graph {
-            // A newer writer may have replaced it.
+            // A newer writer may have replaced the file.
             bytes += self.folder.join(&graph.file).metadata().map_or(0, |file| file.len());
         }
         let model_file = catalogue.model_file()?;
@@ -189,15 +171,15 @@ impl ReadGallery for Reader {
         }
         let changed = Catalogue::open(&self.folder, false)?.state()? != before.snapshot.state;
         if changed {
-            let snapshot = take(&self.folder, Some(&before.snapshot))?;
+            let snapshot = newest(&self.folder, Some(&before.snapshot))?;
             if snapshot.head.settings != self.settings {
                 return Err(Error::Replaced { location: self.folder.display().to_string() });
             }
             *self.view.write().unwrap_or_else(PoisonError::into_inner) = View::new(snapshot);
         }
-        // It holds the log as the new view does.
+        // The old view needs the log in the same way as the new one.
         drop(before);
-        // What is seen does not depend on it; the next refresh tries again.
+        // The new view is valid even if this fails; the next refresh tries again.
         let _ = self.settle(changed);
         Ok(changed)
     }

@@ -1,4 +1,4 @@
-//! The share of the nearest that a faster search finds.
+//! Recall: the share of the nearest neighbours that an approximate search finds.
 
 use ndarray::Array2;
 use tercet::scan::Found;
@@ -6,19 +6,20 @@ use tercet::scan::Found;
 use super::snapshot::Snapshot;
 use crate::{Error, Filter, Search};
 
-/// How many of the nearest are compared.
+/// The number of nearest neighbours that are compared.
 pub(super) const NEAREST: usize = 10;
 
-/// Where the queries of a sample lie.
+/// How the queries of a sample are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Queries {
-    /// On vectors of the gallery.
+    /// Vectors of the gallery.
     InPlace,
-    /// Moved a tenth of the way from a vector of the gallery to another one: new, but of their kind.
+    /// Vectors q = x + 0.1 (y − x) of two vectors x, y of the gallery: new, but similar to the
+    /// gallery's.
     Moved,
 }
 
-/// Queries, and what an exact search finds for them.
+/// Queries, with the results of an exact search for them.
 pub(super) struct Sample {
     pub(super) queries: Array2<f32>,
     exact: Vec<Vec<Found>>,
@@ -42,7 +43,7 @@ impl Sample {
                 Queries::Moved => row((query * step + living.len() / 2) % living.len()),
             };
             for ((out, own), other) in out.iter_mut().zip(own).zip(other) {
-                // Where both are the same this is exactly the same again.
+                // Where own = other, this gives exactly that value.
                 *out = own + 0.1 * (other - own);
             }
         }
@@ -51,8 +52,8 @@ impl Sample {
         Ok(Self { queries, exact })
     }
 
-    /// The share of the exact answers that `found` has too: a row as near as one of the ten nearest
-    /// is as good.
+    /// The share of the exact results that `found` contains. A row counts as found if it is no
+    /// farther than the last of the exact results, so that ties do not matter.
     pub(super) fn recall(&self, found: &[Vec<Found>]) -> f64 {
         let (mut wanted, mut shared) = (0, 0);
         for (exact, found) in self.exact.iter().zip(found) {

@@ -1,8 +1,8 @@
-//! Files of vectors: appended to, never changed, and read into memory.
+//! Segments: files of vectors, which are only appended to, and read into memory.
 //!
-//! A segment is a header of 64 bytes and then rows of little-endian f32. How many rows count and
-//! their checksum stand in the catalogue, whose commit makes them count: bytes beyond them are the
-//! leftovers of a writer that was stopped, and the next one writes over them.
+//! A segment is a header of 64 bytes and then rows of little-endian f32. The catalogue contains the
+//! number of valid rows and their checksum, and its commit makes rows valid: bytes after them were
+//! left by a writer that was interrupted, and the next writer overwrites them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -21,17 +21,17 @@ compile_error!("segments are read as little-endian numbers");
 
 const MAGIC: &[u8; 8] = b"tercetV1";
 
-/// Keeps the rows aligned to cache lines.
+/// Length of the header in bytes: rows are aligned to cache lines.
 const HEADER: usize = 64;
 
-/// Vectors of a segment before the next one is begun, in bytes: what damage is narrowed down to,
-/// what a refresh may have to look at again, what compaction rewrites at least.
+/// Bytes of vectors in a segment before the next one is started. It is the unit in which damage is
+/// reported, and limits what a refresh may have to read again and what compaction rewrites at least.
 const CAPACITY: usize = 64 << 20;
 
-/// Bytes that are checked and then measured while they are in the cache.
+/// Bytes of a chunk: its checksum and its norms are computed while it is in the cache.
 const CHUNK: usize = 256 << 10;
 
-/// Which part of a segment's file counts.
+/// The valid part of a segment's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
     pub(super) number: u32,
@@ -40,7 +40,7 @@ pub(super) struct Extent {
     pub(super) checksum: u32,
 }
 
-/// Rows that a segment may hold.
+/// The number of rows that a segment may contain.
 pub(super) fn capacity(dimensions: usize) -> usize {
     (CAPACITY / (4 * dimensions)).max(1)
 }
@@ -53,7 +53,7 @@ pub(super) fn path(folder: &Path, number: u32) -> PathBuf {
     folder.join(name(number))
 }
 
-/// Bytes of the file that count.
+/// The length of the valid part of the file in bytes.
 pub(super) fn length(dimensions: usize, rows: usize) -> u64 {
     (HEADER + 4 * dimensions * rows) as u64
 }
@@ -90,8 +90,8 @@ fn check_length(file: &File, path: &Path, extent: Extent, dimensions: usize) -> 
     Ok(())
 }
 
-/// Begins a segment under a name that is the gallery's own: what a stopped writer left under it is
-/// overwritten.
+/// Starts a segment under a name that is registered as the gallery's own: a file that an
+/// interrupted writer left under it is overwritten.
 pub(super) fn begin(folder: &Path, number: u32, dimensions: usize) -> Result<Extent, Error> {
     let path = path(folder, number);
     let mut file = File::create(&path).at(&path)?;
@@ -101,8 +101,8 @@ pub(super) fn begin(folder: &Path, number: u32, dimensions: usize) -> Result<Ext
     Ok(Extent { number, rows: 0, checksum: 0 })
 }
 
-/// Writes rows behind those that count, and waits until they are on disk. They count once the
-/// extent that is returned stands in the catalogue.
+/// Writes rows after the valid ones, and waits until they are on disk. They become valid when the
+/// returned extent is committed to the catalogue.
 pub(super) fn append(
     folder: &Path,
     extent: Extent,
@@ -125,7 +125,7 @@ pub(super) fn append(
     })
 }
 
-/// A segment in memory, as far as it counts, with what searching it needs.
+/// The valid part of a segment in memory, with the data that a search of it needs.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) extent: Extent,
@@ -135,8 +135,8 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Reads all that counts, and computes the checksum and the norms. What `before` has read of the
-    /// same segment is not read again.
+    /// Reads all valid rows, and computes the checksum and the norms. Rows that `before` has read
+    /// from the same segment are not read again.
     pub(super) fn open(
         folder: &Path,
         extent: Extent,
@@ -165,7 +165,8 @@ impl Segment {
             .ok_or_else(|| Error::damaged(&path, "it has more rows than there is memory for"))
     }
 
-    /// The segment with the rows that were added to it; none if others were added in their place.
+    /// The segment extended by the rows that were appended to it; `None` if other rows were written
+    /// in their place.
     fn extended(&self, file: &File, path: &Path, extent: Extent) -> Result<Option<Self>, Error> {
         let dimensions = self.dimensions;
         let (from, to) = (self.extent.rows, extent.rows);
@@ -209,7 +210,7 @@ impl Segment {
         &self.rows()[row * self.dimensions..][..self.dimensions]
     }
 
-    /// Writes what counts to a new file of another folder, and waits until it is on disk.
+    /// Writes the valid part to a new file in another folder, and waits until it is on disk.
     pub(super) fn copy_to(&self, folder: &Path) -> Result<u64, Error> {
         let path = path(folder, self.extent.number);
         let mut file = File::create_new(&path).at(&path)?;
@@ -231,7 +232,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let empty = begin(folder.path(), 7, 2).unwrap();
         let one = append(folder.path(), empty, 2, &[1.0, 2.0]).unwrap();
-        // A second append that was never committed, and then another from the same extent.
+        // A second append that was never committed, followed by another one from the same extent.
         append(folder.path(), one, 2, &[9.0, 9.0, 9.0, 9.0]).unwrap();
         let two = append(folder.path(), one, 2, &[3.0, 4.0]).unwrap();
         let segment = Segment::open(folder.path(), two, 2, None).unwrap();
@@ -241,7 +242,7 @@ mod tests {
         let again = Segment::open(folder.path(), two, 2, Some(&earlier)).unwrap();
         assert_eq!(again.squared_norms, [5.0, 25.0]);
         assert!(Arc::ptr_eq(&again.memory, &earlier.memory));
-        // Another continuation of the same rows, such as after a restore, has memory of its own.
+        // Another continuation of the same rows, such as after a restore, gets a buffer of its own.
         let other = append(folder.path(), one, 2, &[5.0, 12.0]).unwrap();
         let other = Segment::open(folder.path(), other, 2, Some(&earlier)).unwrap();
         assert_eq!((other.rows(), again.rows()), (&[1.0, 2.0, 5.0, 12.0][..], segment.rows()));

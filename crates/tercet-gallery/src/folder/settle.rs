@@ -1,9 +1,9 @@
-//! A reader's view that does not keep the write-ahead log from being emptied.
+//! Renews a reader's transaction so that the write-ahead log can be emptied.
 //!
-//! A view sees the catalogue as it was, by a read transaction that lasts as long as the view. While
-//! such a transaction needs the log, the log grows with every change. So a reader that has just been
-//! refreshed keeps writers away for a moment, has the log copied into the catalogue, and begins its
-//! transaction anew: it then sees the same state, and no longer needs the log.
+//! A view sees the catalogue in one state through a read transaction that lasts as long as the
+//! view. While such a transaction needs the log, the log grows with every change. So a reader that
+//! has just been refreshed locks out writers for a moment, has the log copied into the catalogue,
+//! and starts its transaction again: it then sees the same state, and no longer needs the log.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
     Yes,
-    /// Somebody is writing, or another reader's view is older: later, perhaps.
+    /// A process is writing, or the view of another reader is older: it may succeed later.
     No,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn settle(folder: &Path, snapshot: &Snapshot) -> Result<Settled, Erro
         own.unfreeze()?;
         let copied = own.checkpoint(Checkpoint::Passive);
         own.freeze()?;
-        // The transaction begins with the first statement that reads.
+        // In SQLite, the transaction starts with the first statement that reads.
         own.state()?;
         copied?
     } else {
@@ -38,7 +38,7 @@ pub(super) fn settle(folder: &Path, snapshot: &Snapshot) -> Result<Settled, Erro
     if !settled {
         return Ok(Settled::No);
     }
-    // What was removed is still in the file of the log.
+    // The file of the log still contains removed data.
     guard.checkpoint(Checkpoint::Truncate)?;
     Ok(Settled::Yes)
 }

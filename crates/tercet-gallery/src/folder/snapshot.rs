@@ -1,4 +1,4 @@
-//! A gallery as it was at one moment, whatever is written meanwhile.
+//! A snapshot: the gallery in the state of one moment, whatever is written afterwards.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,28 +13,29 @@ use super::last_change;
 use super::segment::Segment;
 use crate::{Error, Filter, Method, Search};
 
-/// Rows that a quantizer learns from, spread over the gallery.
+/// Rows on which a quantizer is trained, spread over the gallery.
 const SAMPLE: usize = 4096;
 
 pub(super) struct Snapshot {
     pub(super) head: Head,
     pub(super) state: State,
-    /// What the files were, where nothing can be written.
+    /// The identity of the files when they were read, where nothing can be written.
     pub(super) read_only: Option<Stamp>,
     pub(super) parts: Vec<Part>,
-    /// A connection that sees the catalogue as it was. Taken for single look-ups.
+    /// A connection that sees the catalogue in the state of the snapshot, locked for each look-up.
     catalogue: Mutex<Catalogue>,
     quantizer: Option<Arc<Learned>>,
     pub(super) codes: Option<MeasuredCodes>,
     pub(super) graph: Option<Graph>,
     #[cfg(feature = "hnsw")]
     loaded: Option<Arc<super::hnsw::Loaded>>,
-    /// For each part, the rows that are measured beside the graph although they are in it.
+    /// For each part, the rows whose distances are computed in addition to the graph: it contains
+    /// them but does not find them.
     #[cfg(feature = "hnsw")]
     beside: Vec<Vec<usize>>,
 }
 
-/// A segment with the items that live in it.
+/// A segment with the keys of its items.
 #[derive(Clone)]
 pub(super) struct Part {
     generation: i64,
@@ -46,14 +47,15 @@ pub(super) struct Part {
 pub(super) struct Live {
     /// The key of each row's item, or 0 for a row that was removed.
     pub(super) keys: Vec<i64>,
-    /// A bit a row; nothing if all rows live.
+    /// One bit per row, set for rows that are not removed; `None` if no row is removed.
     pub(super) bits: Option<Vec<u64>>,
     pub(super) count: usize,
 }
 
 struct Learned {
     quantizer: Quantizer,
-    /// Rows there were, so that it learns again when there are many more.
+    /// The number of rows at training time; the quantizer is trained again when there are many
+    /// more.
     rows: usize,
 }
 
@@ -78,16 +80,18 @@ impl Live {
 }
 
 impl Snapshot {
-    /// Sees the gallery as it is now. What `before` has read already is not read again.
+    /// Reads the current state of the gallery. Data that `before` has read already are not read
+    /// again.
     pub(super) fn take(folder: &Path, before: Option<&Self>) -> Result<Self, Error> {
-        // First: changes that are made between the two must not look as if they were lost.
+        // Read this first: changes that are committed between the two reads must not appear to be
+        // lost.
         let last = last_change::read(folder);
         let catalogue = Catalogue::open(folder, false)?;
         catalogue.freeze()?;
         let head = catalogue.head()?;
         let state = catalogue.state()?;
         last_change::check(folder, last.as_ref(), &state)?;
-        // Of another gallery, or another continuation of a backup, nothing is taken over.
+        // Nothing is reused from another gallery, or from another continuation of a backup.
         let before = match before {
             Some(before) if catalogue.continues(&before.state)? => Some(before),
             _ => None,
@@ -158,7 +162,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Gives every segment its codes, if the gallery is quantised.
+    /// Computes the codes of every segment, if the gallery is quantised.
     fn encode(&mut self) {
         let Some(kind) = self.head.settings.quantization else { return };
         let dimensions = self.head.settings.dimensions;
@@ -191,11 +195,11 @@ impl Snapshot {
     }
 
     pub(super) fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
-        // The connection only reads, so that a panic beside it leaves nothing half done.
+        // The connection only reads, so a panic while it was locked leaves nothing half done.
         self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The nearest rows of each query, by squared distance, and how they were found.
+    /// The nearest rows of each query, by squared distance, and the method that found them.
     pub(super) fn nearest(
         &self,
         queries: ArrayView2<f32>,
@@ -223,13 +227,14 @@ impl Snapshot {
         }
     }
 
-    /// How many rows the codes propose for the `k` nearest.
+    /// The number of rows that the codes propose for the `k` nearest.
     pub(super) fn candidates(&self, k: usize, factor: usize) -> usize {
         let kind = self.head.settings.quantization;
         kind.map_or(k, |kind| kind.candidates(k)).saturating_mul(factor)
     }
 
-    /// The nearest rows of each query among so many candidates by their codes; none without codes.
+    /// The nearest rows of each query among the given number of candidates that the codes propose;
+    /// `None` without codes.
     pub(super) fn nearest_of_candidates(
         &self,
         queries: ArrayView2<f32>,
@@ -268,8 +273,9 @@ impl Snapshot {
             .collect()
     }
 
-    /// Whether a walk through the graph would often meet rows that pass. Otherwise measuring those
-    /// that do is both exact and faster.
+    /// Whether enough rows pass the filter (at least 1 in 20) for a search of the graph to meet
+    /// them often. Otherwise it is both exact and faster to compute the distances to all rows that
+    /// pass.
     #[cfg(feature = "hnsw")]
     fn keeps_many(&self, kept: &[Option<Vec<u64>>]) -> bool {
         let count = |(part, kept): (&Part, &Option<Vec<u64>>)| match kept {
@@ -279,7 +285,7 @@ impl Snapshot {
         20 * self.parts.iter().zip(kept).map(count).sum::<usize>() >= self.rows()
     }
 
-    /// The nearest of some rows, each a part and a row of it.
+    /// The nearest of some rows; each row is given by its part and its index in it.
     #[cfg(feature = "hnsw")]
     pub(super) fn measure(
         &self,
@@ -301,8 +307,8 @@ impl Snapshot {
         self.beside = beside;
     }
 
-    /// The graph's proposals among the rows that it has seen, and all of the rows that were added
-    /// since or that it does not find.
+    /// The candidates of the graph among the rows that it contains, together with all rows that
+    /// were added later or that it does not find.
     #[cfg(feature = "hnsw")]
     fn nearest_by_graph(
         &self,
@@ -358,7 +364,8 @@ impl Snapshot {
         self.parts.iter().zip(kept).map(block).collect()
     }
 
-    /// A bit for each row of each segment that lives and passes; nothing where all do.
+    /// For each segment, one bit per row that is not removed and passes the filter; `None` where
+    /// all rows do.
     fn kept(&self, filter: &Filter) -> Result<Vec<Option<Vec<u64>>>, Error> {
         let mut kept: Vec<Option<Vec<u64>>> =
             self.parts.iter().map(|part| part.live.bits.clone()).collect();
@@ -398,14 +405,15 @@ impl Snapshot {
 }
 
 impl Part {
-    /// Words of a set of its rows.
+    /// Number of 64-bit words in a bit set of its rows.
     fn words(&self) -> usize {
         self.segment.extent.rows.div_ceil(64)
     }
 }
 
-/// The rows that are kept and measured: all but the first ones, which the graph has seen, and of
-/// these the ones `beside` it.
+/// The rows whose distances are computed without the graph: of the rows that pass the filter, those
+/// from `first` on, which the graph does not contain, and those of `beside`, which it does not
+/// find.
 #[cfg(feature = "hnsw")]
 fn beside_graph(part: &Part, kept: &Option<Vec<u64>>, first: usize, beside: &[usize]) -> Vec<u64> {
     let kept = kept.clone().unwrap_or_else(|| vec![!0; part.words()]);

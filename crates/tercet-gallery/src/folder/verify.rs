@@ -1,20 +1,20 @@
-//! Everything read again and compared with what was written.
+//! Verification: reads everything again and compares it with its checksums.
 
 use std::path::Path;
 
 use super::catalogue::Catalogue;
-use super::reader::take;
+use super::newest::newest;
 use super::{last_change, model};
 use crate::Error;
 use crate::Verified;
 
 /// Reads the newest state of a gallery from its files: every vector, item and thumbnail, the graph,
-/// the model, SQLite's own structure, and the log of changes that are not yet part of it.
+/// the model, SQLite's own structure, and the write-ahead log.
 pub(super) fn verify(folder: &Path) -> Result<Verified, Error> {
     last_change::check_record(folder)?;
     Catalogue::open(folder, false)?.check_log()?;
-    // Without anything read before, this compares each segment and the graph with its checksum.
-    let snapshot = take(folder, None)?;
+    // Without an earlier snapshot, this compares each segment and the graph with its checksum.
+    let snapshot = newest(folder, None)?;
     let catalogue = snapshot.catalogue();
     catalogue.check_structure()?;
     for part in &snapshot.parts {

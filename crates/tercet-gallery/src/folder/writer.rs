@@ -1,4 +1,4 @@
-//! The one who changes a gallery.
+//! The writer of a gallery in a folder: its lock, its transactions and the rows that it appends.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -10,13 +10,9 @@ use ndarray::ArrayView2;
 
 use super::catalogue::{self, Catalogue, Checkpoint, Head, Listed, place};
 use super::segment::{self, Extent};
-use super::{codes, last_change, model};
+use super::{last_change, model};
 use crate::error::AtPath;
-use crate::item::{check, distinct};
-use crate::{
-    Added, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Item, Settings, Vectors,
-    WriteGallery,
-};
+use crate::{Error, Settings};
 
 const LOCK: &str = "writer.lock";
 
@@ -28,36 +24,37 @@ const LOCK: &str = "writer.lock";
 pub struct Writer {
     pub(super) folder: PathBuf,
     pub(super) catalogue: Catalogue,
-    settings: Settings,
-    /// Device and number of the catalogue's file: another one under its name is another gallery.
+    pub(super) settings: Settings,
+    /// Device and inode number of the catalogue's file: if another file has its name, another
+    /// gallery has replaced this one.
     file: (u64, u64),
-    /// Held for as long as the writer lives; the system frees it with the process.
+    /// Locked as long as the writer exists; the system releases it with the process.
     lock: File,
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // A process that was just started from another thread may still hold a copy of the file:
-        // closing ours alone would then leave the lock to it for a moment.
+        // A process that another thread has just started may still have a copy of the file
+        // descriptor: closing only ours would leave the file locked for a moment.
         let _ = self.lock.unlock();
     }
 }
 
 impl Writer {
-    /// Makes an empty gallery in a folder, which is made too if it is not there.
+    /// Creates an empty gallery in a folder, which is created too if it does not exist.
     ///
     /// # Errors
-    /// There is a gallery already; a folder that is not empty; no dimensions; a disk that cannot be
+    /// There is a gallery already; a folder that is not empty; 0 dimensions; a disk that cannot be
     /// written.
     pub fn create(folder: impl AsRef<Path>, settings: Settings) -> Result<Self, Error> {
         Self::make(folder.as_ref(), settings, None)
     }
 
-    /// As [`create`](Self::create), with the file of the model that makes the vectors, which the
-    /// gallery then has from its first moment.
+    /// Like [`create`](Self::create), and also stores the file of the model that computes the
+    /// vectors, so that the gallery contains it from its first moment.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// Those of [`create`](Self::create).
     pub fn create_with_model(
         folder: impl AsRef<Path>,
         settings: Settings,
@@ -71,7 +68,8 @@ impl Writer {
             return Err(tercet::Error::NoDimensions.into());
         }
         fs::create_dir_all(folder).at(folder)?;
-        // Before the lock, which would leave its file in a folder that holds something else.
+        // Check before taking the lock, which would create a file in a folder that contains
+        // something else.
         refuse_other_files(folder)?;
         let lock = lock(folder)?;
         let mut catalogue = Catalogue::create(folder)?;
@@ -88,22 +86,24 @@ impl Writer {
         catalogue.begin_gallery(&settings, model)?;
         let file = file_number(folder)?;
         let writer = Self { folder: folder.to_owned(), catalogue, settings, file, lock };
-        // Whatever becomes of the log, the catalogue itself says that there is a gallery.
+        // Even if the log is lost later, the catalogue's own file then shows that there is a
+        // gallery.
         writer.catalogue.checkpoint(Checkpoint::Truncate)?;
         last_change::write(folder, &writer.catalogue.state()?);
         Ok(writer)
     }
 
-    /// Opens a gallery to change it, and clears away what a stopped writer left.
+    /// Opens a gallery for writing, and removes what an interrupted writer left.
     ///
     /// # Errors
-    /// There is none; another writer is at work; a newer format; damage.
+    /// There is no gallery; another writer is active; a newer format; damage.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         if !folder.is_dir() {
             return Err(Error::NotAGallery { location: folder.display().to_string() });
         }
-        // Before the lock, which would leave its file in a folder that is no gallery.
+        // Check before taking the lock, which would create a file in a folder that is not a
+        // gallery.
         drop(Catalogue::open(folder, false)?);
         let lock = lock(folder)?;
         let last = last_change::read(folder);
@@ -117,7 +117,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Makes a change, everything or nothing, and records it as the last one.
+    /// Makes a change as one transaction, and records it as the last change.
     pub(super) fn change<T>(
         &mut self,
         steps: impl FnOnce(&mut Catalogue) -> Result<T, Error>,
@@ -133,7 +133,7 @@ impl Writer {
         Ok(done)
     }
 
-    /// Removes the gallery's own files that no longer count.
+    /// Removes the gallery's own files that are no longer used.
     pub(super) fn clear_leftovers(&mut self) -> Result<(), Error> {
         let mut counts: HashSet<String> = self
             .catalogue
@@ -159,8 +159,8 @@ impl Writer {
             .change(|catalogue| leftovers.iter().try_for_each(|name| catalogue.forget(name)))
     }
 
-    /// Numbers for segments that so many rows need behind `last`, announced as the gallery's own.
-    /// Numbers whose file names are taken by other files are left out.
+    /// The numbers of the segments that `rows` further rows need after `last`, registered as the
+    /// gallery's own files. Numbers whose file names are used by other files are skipped.
     pub(super) fn new_segments(
         &mut self,
         rows: usize,
@@ -184,8 +184,9 @@ impl Writer {
         Ok(numbers)
     }
 
-    /// Appends rows to the last segment and begins others, of the [new](Self::new_segments) numbers,
-    /// as they fill up; returns the place of each row. Nothing counts before the catalogue's commit.
+    /// Appends rows to the last segment and, when it is full, to new ones with the
+    /// [registered](Self::new_segments) numbers; returns the place of each row. The rows are not
+    /// valid before the catalogue is committed.
     pub(super) fn append(
         folder: &Path,
         catalogue: &Catalogue,
@@ -221,121 +222,14 @@ impl Writer {
     }
 }
 
-impl WriteGallery for Writer {
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    fn add(
-        &mut self,
-        vectors: Vectors,
-        items: &[Item],
-        duplicates: Duplicates,
-    ) -> Result<Added, Error> {
-        let rows = self.settings.accept(vectors)?;
-        check(items, rows.nrows())?;
-        if items.is_empty() {
-            return Ok(Added { added: 0, replaced: 0 });
-        }
-        let last = self.catalogue.segments()?.last().map(|listed| listed.extent);
-        let mut new = self.new_segments(rows.nrows(), last)?.into_iter();
-        let folder = self.folder.clone();
-        self.change(|catalogue| {
-            let mut head = catalogue.head()?;
-            head.generation += 1;
-            let mut replaced = 0;
-            for item in items {
-                let Some((key, place)) = catalogue.find(&item.id)? else { continue };
-                if duplicates == Duplicates::Refuse {
-                    return Err(Error::DuplicateId { id: item.id.clone() });
-                }
-                catalogue.delete(key)?;
-                catalogue.touch_segment(super::catalogue::at(place).0, head.generation)?;
-                replaced += 1;
-            }
-            let last = catalogue.segments()?.last().map(|listed| listed.extent);
-            let places = Self::append(&folder, catalogue, &mut head, last, rows.view(), &mut new)?;
-            for (item, place) in items.iter().zip(places) {
-                catalogue.insert(item, place)?;
-            }
-            let added = items.len() - replaced;
-            head.items += added as i64;
-            catalogue.set_head(&head)?;
-            Ok(Added { added, replaced })
-        })
-    }
-
-    fn remove(&mut self, ids: &[&str]) -> Result<(), Error> {
-        distinct(ids.iter().copied())?;
-        if ids.is_empty() {
-            return Ok(());
-        }
-        self.change(|catalogue| {
-            let mut head = catalogue.head()?;
-            head.generation += 1;
-            for &id in ids {
-                let Some((key, place)) = catalogue.find(id)? else {
-                    return Err(Error::UnknownId { id: id.into() });
-                };
-                catalogue.delete(key)?;
-                catalogue.touch_segment(super::catalogue::at(place).0, head.generation)?;
-            }
-            head.items -= ids.len() as i64;
-            catalogue.set_head(&head)
-        })?;
-        // The change itself is safe. What cannot be emptied now waits for the readers' refresh.
-        let _ = self.empty_log();
-        Ok(())
-    }
-
-    #[cfg(feature = "hnsw")]
-    fn build_index(&mut self, options: Hnsw) -> Result<Index, Error> {
-        super::hnsw::build(self, options)
-    }
-
-    #[cfg(not(feature = "hnsw"))]
-    fn build_index(&mut self, _: Hnsw) -> Result<Index, Error> {
-        Err(Error::Missing { what: "an HNSW index", needs: "a build with the feature `hnsw`" })
-    }
-
-    fn keep_model(&mut self, file: &[u8]) -> Result<(), Error> {
-        let own = self.catalogue.own_files()?;
-        for name in model::names() {
-            let path = self.folder.join(&name);
-            if !own.contains(&name) && path.symlink_metadata().is_ok() {
-                return Err(Error::ForeignFile { path });
-            }
-        }
-        self.catalogue.announce(&model::names())?;
-        let folder = self.folder.clone();
-        self.change(|catalogue| {
-            let mut head = catalogue.head()?;
-            head.generation += 1;
-            catalogue.set_model_file(model::write(&folder, file)?)?;
-            catalogue.set_head(&head)
-        })
-    }
-
-    fn measure_codes(&mut self) -> Result<Option<CodeRecall>, Error> {
-        codes::measure(self)
-    }
-
-    fn compact(&mut self) -> Result<Compacted, Error> {
-        super::compact::compact(self)
-    }
-
-    fn empty_log(&mut self) -> Result<bool, Error> {
-        self.catalogue.checkpoint(Checkpoint::Truncate)
-    }
-}
-
 fn file_number(folder: &Path) -> Result<(u64, u64), Error> {
     let path = folder.join(catalogue::FILE);
     let file = path.metadata().at(&path)?;
     Ok((file.dev(), file.ino()))
 }
 
-/// Refuses a folder with files that neither a gallery nor a creation that was stopped has made.
+/// Refuses a folder with files that were created neither by a gallery nor by an interrupted
+/// creation.
 fn refuse_other_files(folder: &Path) -> Result<(), Error> {
     let path = folder.join(catalogue::FILE);
     let mut own = vec![LOCK.to_owned(), last_change::FILE.to_owned()];
@@ -350,7 +244,7 @@ fn refuse_other_files(folder: &Path) -> Result<(), Error> {
             Err(_) => return refuse(catalogue::FILE),
         };
         match catalogue.is_begun().and_then(|begun| Ok((begun, catalogue.unfinished()?))) {
-            // That there is a gallery is said once nobody writes it.
+            // The error that there is a gallery already follows under the lock.
             Ok((true, Some(_))) => return Ok(()),
             Ok((_, Some(announced))) => own.extend(announced),
             Ok((_, None)) | Err(_) => return refuse(catalogue::FILE),
@@ -374,7 +268,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
         Err(TryLockError::WouldBlock) => {
             Err(Error::Locked { location: folder.display().to_string() })
         }
-        // A file system without locks cannot keep a second writer away.
+        // A file system without locks cannot exclude a second writer.
         Err(TryLockError::Error(source)) if source.kind() == ErrorKind::Unsupported => {
             Err(Error::Missing { what: "a gallery", needs: "a file system with file locks" })
         }

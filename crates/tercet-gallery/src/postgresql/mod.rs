@@ -1,14 +1,23 @@
-//! The same gallery in a PostgreSQL-compatible database with pgvector, for what one machine cannot
-//! hold.
+//! A gallery in a PostgreSQL-compatible database with pgvector, for galleries that are too large
+//! for one machine.
 //!
-//! Three tables in the schema that the address leads to (`?options=-csearch_path%3Dfaces` chooses
-//! another, and so another gallery): `tercet_gallery` with one row of settings, `tercet_items` with
-//! a row an item: id, label, attributes as JSON, thumbnail, and the vector, and `tercet_model` with
-//! the model's file if there is one. Distances are taken by the database, by differences. It answers
-//! from its newest committed state, and guards its own pages: turn its data checksums on.
+//! The gallery consists of three tables in the first schema of the address's search path
+//! (`?options=-csearch_path%3Dfaces` chooses another schema, and so another gallery):
+//! `tercet_gallery` with one row of settings, `tercet_items` with one row per item (id, label,
+//! attributes as JSON, thumbnail and vector), and `tercet_model` with the model's file if there is
+//! one. The database computes the distances, from differences. A reader sees the newest committed
+//! state. The database protects its own pages: turn its data checksums on.
+//!
+//! `address` parses the address, with `tls` and `password`; `connection` opens one connection, and
+//! `pool` shares a few of them among a reader's threads.
 
+mod address;
+mod connection;
+mod password;
+mod pool;
 mod reader;
 mod search;
+mod tls;
 mod writer;
 
 pub use reader::PostgresReader;
@@ -19,7 +28,7 @@ use std::collections::BTreeMap;
 use postgres::{GenericClient, Row};
 use tercet::Metric;
 
-use crate::{Error, Item, Settings, shown};
+use crate::{Error, Item, Settings};
 
 const FORMAT: i64 = 1;
 
@@ -41,12 +50,16 @@ CREATE INDEX tercet_items_by_attribute ON tercet_items USING gin (attributes jso
 ";
 
 fn is_gallery(client: &mut impl GenericClient) -> Result<bool, Error> {
-    let table = client.query_one("SELECT to_regclass('tercet_gallery') IS NOT NULL", &[])?;
-    Ok(table.get(0))
+    // Look in this schema only: a table of another schema on the search path is another gallery.
+    let table = client.query_one(
+        "SELECT to_regclass(quote_ident(current_schema()) || '.tercet_gallery') IS NOT NULL",
+        &[],
+    )?;
+    Ok(table.try_get(0)?)
 }
 
-fn settings(client: &mut impl GenericClient, address: &str) -> Result<(Settings, i64), Error> {
-    let location = || shown(address);
+fn settings(client: &mut impl GenericClient, location: &str) -> Result<(Settings, i64), Error> {
+    let location = || location.to_owned();
     if !is_gallery(client)? {
         return Err(Error::NotAGallery { location: location() });
     }
@@ -68,7 +81,7 @@ fn settings(client: &mut impl GenericClient, address: &str) -> Result<(Settings,
     Ok((settings, head.try_get("generation")?))
 }
 
-/// Which gallery of the database this is, and at which of its states.
+/// Identifies a gallery of the database and its current state.
 struct Identity {
     gallery: String,
     transaction: String,
@@ -81,8 +94,8 @@ impl Identity {
     }
 }
 
-/// The number of the gallery's table, which no other one gets while the database exists, and the
-/// transaction of its last change.
+/// The identity consists of the number (OID) of the gallery's table, and of the transaction of its
+/// last change.
 fn identity(client: &mut impl GenericClient) -> Result<Identity, Error> {
     let row = client.query_one(
         "SELECT 'tercet_gallery'::REGCLASS::OID::TEXT, xmin::TEXT FROM tercet_gallery",
@@ -93,17 +106,17 @@ fn identity(client: &mut impl GenericClient) -> Result<Identity, Error> {
 
 fn size(client: &mut impl GenericClient) -> Result<u64, Error> {
     let bytes = client.query_one("SELECT pg_total_relation_size('tercet_items')", &[])?;
-    Ok(bytes.get::<_, i64>(0) as u64)
+    Ok(bytes.try_get::<_, i64>(0)? as u64)
 }
 
-/// An item of a row that begins with its id, label and attributes.
-fn item(row: &Row) -> Item {
-    let attributes: serde_json::Value = row.get(2);
+/// The item of a row whose first columns are id, label and attributes.
+fn item(row: &Row) -> Result<Item, Error> {
+    let attributes: serde_json::Value = row.try_get(2)?;
     let attributes = attributes.as_object().into_iter().flatten();
     let attributes = attributes
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect();
-    Item { id: row.get(0), label: row.get(1), attributes, thumbnail: None }
+    Ok(Item { id: row.try_get(0)?, label: row.try_get(1)?, attributes, thumbnail: None })
 }
 
 fn json(attributes: &BTreeMap<String, String>) -> serde_json::Value {

@@ -1,4 +1,4 @@
-//! The many who ask a database.
+//! The reader of a gallery in a database.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,70 +6,61 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::Array2;
 use pgvector::Vector;
-use postgres::{Client, NoTls, Row};
+use postgres::Row;
 
+use super::address::Address;
+use super::connection::{self, Connection, READING};
+use super::pool::Pool;
 use super::search::{index, nearest, prepare_search};
 use super::{identity, item, settings, size};
 use crate::item::at_least_one;
 use crate::{
     Answer, BackedUp, Error, Hit, Info, Item, Page, ReadGallery, Search, Settings, Thumbnail,
-    Vectors, Verified, shown,
+    Vectors, Verified,
 };
 
-/// Reads a gallery in a database, over as many connections as there are threads that ask.
+/// Reads a gallery in a database, over as many connections as there are concurrent queries, up to
+/// 8.
 pub struct PostgresReader {
-    address: String,
+    pool: Pool,
     settings: Settings,
-    idle: Mutex<Vec<Client>>,
-    /// What the gallery was when it was last looked at.
+    /// The version of the gallery at the last refresh.
     version: Mutex<String>,
 }
 
 impl PostgresReader {
-    /// Opens a gallery to read it.
+    /// Opens a gallery for reading.
     ///
     /// # Errors
-    /// There is none; a newer format; a server that cannot be reached.
+    /// There is no gallery; a newer format; an invalid address; a server that cannot be reached.
     pub fn open(address: &str) -> Result<Self, Error> {
-        let mut client = Client::connect(address, NoTls)?;
-        let (settings, generation) = settings(&mut client, address)?;
+        let address = Address::parse(address)?;
+        let Connection { mut client, .. } = connection::open(&address, READING)?;
+        let (settings, generation) = settings(&mut client, &address.shown)?;
         let version = Mutex::new(identity(&mut client)?.version(generation));
-        Ok(Self { address: address.into(), settings, idle: Mutex::new(vec![client]), version })
-    }
-
-    /// Asks over an idle connection, or another one.
-    fn ask<T>(&self, question: impl FnOnce(&mut Client) -> Result<T, Error>) -> Result<T, Error> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = idle().pop().filter(|client| !client.is_closed());
-        let mut client = match known {
-            Some(client) => client,
-            None => Client::connect(&self.address, NoTls)?,
-        };
-        let answer = question(&mut client);
-        idle().push(client);
-        answer
+        Ok(Self { pool: Pool::new(address, client), settings, version })
     }
 }
 
 impl ReadGallery for PostgresReader {
     fn info(&self) -> Result<Info, Error> {
-        self.ask(|client| {
-            let (settings, generation) = settings(client, &self.address)?;
+        self.pool.ask(|client| {
+            let (settings, generation) = settings(client, self.pool.location())?;
             let id = identity(client)?;
             let labels = client.query(
                 "SELECT label, count(*) FROM tercet_items WHERE label IS NOT NULL GROUP BY label",
                 &[],
             )?;
-            let count = |row: &Row| (row.get(0), row.get::<_, i64>(1) as u64);
-            let items: i64 = client.query_one("SELECT count(*) FROM tercet_items", &[])?.get(0);
-            let model = client.query_one("SELECT EXISTS (SELECT FROM tercet_model)", &[])?.get(0);
+            let count = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)? as u64));
+            let items = client.query_one("SELECT count(*) FROM tercet_items", &[])?;
+            let model = client.query_one("SELECT EXISTS (SELECT FROM tercet_model)", &[])?;
             Ok(Info {
-                location: shown(&self.address),
+                location: self.pool.location().to_owned(),
                 settings,
-                has_model: model,
-                items: items as u64,
+                has_model: model.try_get(0)?,
+                items: items.try_get::<_, i64>(0)? as u64,
                 removed: 0,
-                labels: labels.iter().map(count).collect(),
+                labels: labels.iter().map(count).collect::<Result<_, Error>>()?,
                 bytes: size(client)?,
                 log_bytes: 0,
                 version: id.version(generation),
@@ -86,12 +77,12 @@ impl ReadGallery for PostgresReader {
     }
 
     fn refresh(&self) -> Result<bool, Error> {
-        let (settings, version) = self.ask(|client| {
-            let (settings, generation) = settings(client, &self.address)?;
+        let (settings, version) = self.pool.ask(|client| {
+            let (settings, generation) = settings(client, self.pool.location())?;
             Ok((settings, identity(client)?.version(generation)))
         })?;
         if settings != self.settings {
-            return Err(Error::Replaced { location: shown(&self.address) });
+            return Err(Error::Replaced { location: self.pool.location().to_owned() });
         }
         let mut seen = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = *seen != version;
@@ -102,7 +93,7 @@ impl ReadGallery for PostgresReader {
     fn search(&self, queries: Vectors, search: &Search) -> Result<Answer, Error> {
         let queries = self.settings.accept(queries)?;
         at_least_one(search.k)?;
-        self.ask(|client| {
+        self.pool.ask(|client| {
             let mut moment = client.build_transaction().read_only(true).start()?;
             let graph = index(&mut moment)?.filter(|_| !search.exact);
             let method = prepare_search(&mut moment, search.k, graph.map(|(_, ef)| ef))?;
@@ -111,36 +102,33 @@ impl ReadGallery for PostgresReader {
                 let query = Vector::from(query.to_vec());
                 let rows = nearest(&mut moment, &query, search.k, &search.filter)?;
                 let hit = |row: &Row| {
-                    let distance: f64 = row.get(3);
+                    let distance: f64 = row.try_get(3)?;
                     let distance = self.settings.metric.from_squared((distance * distance) as f32);
-                    Hit { item: item(row), distance }
+                    Ok(Hit { item: item(row)?, distance })
                 };
-                hits.push(rows.iter().map(hit).collect());
+                hits.push(rows.iter().map(hit).collect::<Result<_, Error>>()?);
             }
             Ok(Answer { hits, method })
         })
     }
 
     fn item(&self, id: &str) -> Result<Option<Item>, Error> {
-        self.ask(|client| {
+        self.pool.ask(|client| {
             let row = client.query_opt(
                 "SELECT id, label, attributes, media_type, thumbnail FROM tercet_items \
                  WHERE id = $1",
                 &[&id],
             )?;
-            Ok(row.map(|row| {
-                let media_type: Option<String> = row.get(3);
-                let bytes: Option<Vec<u8>> = row.get(4);
-                let thumbnail = media_type.zip(bytes);
-                let thumbnail =
-                    thumbnail.map(|(media_type, bytes)| Thumbnail { media_type, bytes });
-                Item { thumbnail, ..item(&row) }
-            }))
+            let Some(row) = row else { return Ok(None) };
+            let media_type: Option<String> = row.try_get(3)?;
+            let thumbnail = media_type.zip(row.try_get(4)?);
+            let thumbnail = thumbnail.map(|(media_type, bytes)| Thumbnail { media_type, bytes });
+            Ok(Some(Item { thumbnail, ..item(&row)? }))
         })
     }
 
     fn items(&self, from: Option<i64>, limit: usize) -> Result<Page, Error> {
-        self.ask(|client| {
+        self.pool.ask(|client| {
             let ask_for = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
             let mut rows = client.query(
                 "SELECT id, label, attributes, item FROM tercet_items WHERE item >= $1 \
@@ -148,17 +136,17 @@ impl ReadGallery for PostgresReader {
                 &[&from.unwrap_or(0), &ask_for],
             )?;
             let more = (rows.len() > limit).then(|| rows.pop()).flatten();
-            let next = more.map(|row| row.get(3));
-            Ok(Page { items: rows.iter().map(item).collect(), next })
+            let next = more.map(|row| row.try_get(3)).transpose()?;
+            Ok(Page { items: rows.iter().map(item).collect::<Result<_, Error>>()?, next })
         })
     }
 
     fn vectors(&self, ids: &[&str]) -> Result<Array2<f32>, Error> {
-        self.ask(|client| {
+        self.pool.ask(|client| {
             let rows = client
                 .query("SELECT id, embedding FROM tercet_items WHERE id = ANY($1)", &[&ids])?;
-            let known: BTreeMap<String, Vector> =
-                rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+            let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+            let known = known.collect::<Result<BTreeMap<String, Vector>, Error>>()?;
             let mut vectors = Array2::zeros((ids.len(), self.settings.dimensions));
             for (mut out, &id) in vectors.outer_iter_mut().zip(ids) {
                 let Some(vector) = known.get(id) else {
@@ -171,27 +159,28 @@ impl ReadGallery for PostgresReader {
     }
 
     fn model(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.ask(|client| {
+        self.pool.ask(|client| {
             let row = client.query_opt("SELECT file FROM tercet_model", &[])?;
-            Ok(row.map(|row| row.get(0)))
+            Ok(row.map(|row| row.try_get(0)).transpose()?)
         })
     }
 
-    /// Reads every row; the database itself compares its pages with their checksums, if it keeps
-    /// any.
+    /// Reads every row, without a time limit; the database itself compares its pages with their
+    /// checksums, if these are enabled.
     fn verify(&self) -> Result<Verified, Error> {
-        self.ask(|client| {
+        self.pool.ask(|client| {
             let dimensions = self.settings.dimensions as i64;
-            let row = client.query_one(
+            let mut moment = client.build_transaction().read_only(true).start()?;
+            moment.batch_execute("SET LOCAL statement_timeout = 0")?;
+            let row = moment.query_one(
                 "SELECT count(*), count(*) FILTER (WHERE vector_dims(embedding) <> $1), \
                  count(length(thumbnail)) FROM tercet_items",
                 &[&(dimensions as i32)],
             )?;
-            let (rows, odd): (i64, i64) = (row.get(0), row.get(1));
+            let (rows, odd): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             if odd > 0 {
-                let location = shown(&self.address);
                 let what = format!("{odd} vectors have not {dimensions} dimensions");
-                return Err(Error::damaged(Path::new(&location), what));
+                return Err(Error::damaged(Path::new(self.pool.location()), what));
             }
             let bytes = (rows * 4 * dimensions) as u64;
             Ok(Verified { rows: rows as u64, items: rows as u64, bytes })

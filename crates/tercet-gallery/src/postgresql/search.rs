@@ -1,4 +1,4 @@
-//! How the database is asked for what is near.
+//! The database's index, and the SQL conditions of a search.
 
 use pgvector::Vector;
 use postgres::types::ToSql;
@@ -7,35 +7,36 @@ use postgres::{GenericClient, Row, Transaction};
 use super::json;
 use crate::{Error, Filter, Index, Method, Values};
 
-/// The HNSW graph and how many candidates its searches keep.
+/// The HNSW graph and the number of candidates of its searches.
 pub(super) fn index(client: &mut impl GenericClient) -> Result<Option<(Index, i64)>, Error> {
     let row = client.query_one(
         "SELECT expansion_search, index_rows, index_recall, index_sample, index_seconds \
          FROM tercet_gallery",
         &[],
     )?;
-    let Some(expansion_search) = row.get::<_, Option<i64>>(0) else { return Ok(None) };
+    let Some(expansion_search) = row.try_get::<_, Option<i64>>(0)? else { return Ok(None) };
     let index = Index {
-        rows: row.get::<_, i64>(1) as u64,
-        recall_at_10: row.get(2),
-        sample: row.get::<_, i64>(3) as usize,
-        seconds: row.get(4),
+        rows: row.try_get::<_, i64>(1)? as u64,
+        recall_at_10: row.try_get(2)?,
+        sample: row.try_get::<_, i64>(3)? as usize,
+        seconds: row.try_get(4)?,
     };
     Ok(Some((index, expansion_search)))
 }
 
-/// Makes the searches of this transaction walk the graph, or pass it over.
+/// Makes the searches of this transaction use the graph, or ignore it.
 pub(super) fn prepare_search(
     moment: &mut Transaction,
     k: usize,
     expansion_search: Option<i64>,
 ) -> Result<Method, Error> {
     let Some(expansion_search) = expansion_search else {
-        // Not even a tiny gallery is then searched through the graph.
+        // Then even a tiny gallery is not searched through the graph.
         moment.batch_execute("SET LOCAL enable_indexscan = off")?;
         return Ok(Method::Exact);
     };
-    // pgvector keeps at most 1000; beyond that its iterative scan goes on where it stopped.
+    // pgvector considers at most 1000 candidates; beyond that its iterative scan continues where it
+    // stopped.
     let candidates = expansion_search.max(i64::try_from(k).unwrap_or(i64::MAX)).clamp(1, 1000);
     moment.batch_execute(&format!(
         "SET LOCAL hnsw.ef_search = {candidates}; SET LOCAL hnsw.iterative_scan = strict_order; \
@@ -44,7 +45,7 @@ pub(super) fn prepare_search(
     Ok(Method::Hnsw)
 }
 
-/// For every name, the attributes of which an item must have one.
+/// For each attribute name, the alternatives of which an item must have one.
 fn alternatives(filter: &Filter) -> Vec<Vec<serde_json::Value>> {
     let of_name = |(name, values): (&String, &Values)| {
         let one = |value: &String| json(&[(name.clone(), value.clone())].into());

@@ -1,21 +1,23 @@
-//! The one who changes a gallery in a database.
+//! The writer of a gallery in a database.
 
 use std::time::Instant;
 
 use pgvector::Vector;
 use postgres::binary_copy::BinaryCopyInWriter;
 use postgres::types::Type;
-use postgres::{Client, NoTls, Transaction};
+use postgres::{Client, Transaction};
 
+use super::address::Address;
+use super::connection::{self, Connection, WRITING};
 use super::search::{nearest, prepare_search};
 use super::{FORMAT, SCHEMA, is_gallery, json, settings, size};
 use crate::item::{check, distinct};
 use crate::{
     Added, CodeRecall, Compacted, Duplicates, Error, Filter, Hnsw, Index, Item, Settings, Vectors,
-    WriteGallery, shown,
+    WriteGallery,
 };
 
-/// Queries on which a new graph is measured.
+/// Queries on which the recall of a new graph is measured.
 const SAMPLE: i64 = 100;
 
 /// Changes a gallery in a database.
@@ -25,11 +27,12 @@ pub struct PostgresWriter {
 }
 
 impl PostgresWriter {
-    /// Makes an empty gallery in the database.
+    /// Creates an empty gallery in the database.
     ///
     /// # Errors
-    /// There is one already; a quantization, which this kind of store leaves to the database; a
-    /// server that cannot be reached, has no pgvector, or does not allow it.
+    /// There is a gallery already; a quantization, which this kind of store does not support; an
+    /// invalid address, or a schema that does not exist; a server that cannot be reached, has no
+    /// pgvector, or does not allow to install it.
     pub fn create(address: &str, settings: Settings) -> Result<Self, Error> {
         if settings.dimensions == 0 {
             return Err(tercet::Error::NoDimensions.into());
@@ -37,13 +40,15 @@ impl PostgresWriter {
         if settings.quantization.is_some() {
             return Err(Error::Missing { what: "quantization", needs: "a gallery in a folder" });
         }
-        let mut client = Client::connect(address, NoTls)?;
-        lock(&mut client, address)?;
+        let address = Address::parse(address)?;
+        let Connection { mut client, schema } = connection::open(&address, WRITING)?;
+        lock(&mut client, &address)?;
         if is_gallery(&mut client)? {
-            return Err(Error::AlreadyThere { location: shown(address) });
+            return Err(Error::AlreadyThere { location: address.shown });
         }
+        install_pgvector(&mut client)?;
+        connection::enter(&mut client, &schema)?;
         let mut change = client.transaction()?;
-        change.batch_execute("CREATE EXTENSION IF NOT EXISTS vector")?;
         change.batch_execute(&SCHEMA.replace("DIMENSIONS", &settings.dimensions.to_string()))?;
         change.execute(
             "INSERT INTO tercet_gallery VALUES (1, $1, $2, $3, $4, $5, 1)",
@@ -59,14 +64,16 @@ impl PostgresWriter {
         Ok(Self { client, settings })
     }
 
-    /// Opens a gallery to change it.
+    /// Opens a gallery for writing.
     ///
     /// # Errors
-    /// There is none; another writer is at work; a newer format; a server that cannot be reached.
+    /// There is no gallery; another writer is active; a newer format; an invalid address; a server
+    /// that cannot be reached.
     pub fn open(address: &str) -> Result<Self, Error> {
-        let mut client = Client::connect(address, NoTls)?;
-        let (settings, _) = settings(&mut client, address)?;
-        lock(&mut client, address)?;
+        let address = Address::parse(address)?;
+        let Connection { mut client, .. } = connection::open(&address, WRITING)?;
+        let (settings, _) = settings(&mut client, &address.shown)?;
+        lock(&mut client, &address)?;
         Ok(Self { client, settings })
     }
 }
@@ -90,11 +97,12 @@ impl WriteGallery for PostgresWriter {
             && let Some(held) = change
                 .query_opt("SELECT id FROM tercet_items WHERE id = ANY($1) LIMIT 1", &[&ids])?
         {
-            return Err(Error::DuplicateId { id: held.get(0) });
+            return Err(Error::DuplicateId { id: held.try_get(0)? });
         }
         let replaced = change.execute("DELETE FROM tercet_items WHERE id = ANY($1)", &[&ids])?;
+        let vector = change.prepare("SELECT embedding FROM tercet_items")?;
         let vector =
-            change.prepare("SELECT embedding FROM tercet_items")?.columns()[0].type_().clone();
+            vector.columns().first().map_or(Type::UNKNOWN, |column| column.type_().clone());
         let copy = change.copy_in(
             "COPY tercet_items (id, label, attributes, media_type, thumbnail, embedding) \
              FROM STDIN BINARY",
@@ -128,7 +136,7 @@ impl WriteGallery for PostgresWriter {
             &[&ids],
         )?;
         if let Some(unknown) = unknown {
-            return Err(Error::UnknownId { id: unknown.get(0) });
+            return Err(Error::UnknownId { id: unknown.try_get(0)? });
         }
         change.execute("DELETE FROM tercet_items WHERE id = ANY($1)", &[&ids])?;
         count_change(&mut change)?;
@@ -139,14 +147,14 @@ impl WriteGallery for PostgresWriter {
         let begun = Instant::now();
         let mut change = self.client.transaction()?;
         change.batch_execute(&format!(
-            "DROP INDEX IF EXISTS tercet_items_hnsw; \
+            "SET LOCAL statement_timeout = 0; DROP INDEX IF EXISTS tercet_items_hnsw; \
              CREATE INDEX tercet_items_hnsw ON tercet_items USING hnsw (embedding vector_l2_ops) \
              WITH (m = {}, ef_construction = {})",
             options.connectivity, options.expansion_add
         ))?;
         let seconds = begun.elapsed().as_secs_f64();
         let (recall_at_10, sample) = measure(&mut change, options.expansion_search)?;
-        let rows: i64 = change.query_one("SELECT count(*) FROM tercet_items", &[])?.get(0);
+        let rows: i64 = change.query_one("SELECT count(*) FROM tercet_items", &[])?.try_get(0)?;
         change.execute(
             "UPDATE tercet_gallery SET expansion_search = $1, index_rows = $2, index_recall = $3, \
              index_sample = $4, index_seconds = $5",
@@ -167,12 +175,12 @@ impl WriteGallery for PostgresWriter {
         Ok(change.commit()?)
     }
 
-    /// There are no codes.
+    /// Returns `None`: this kind of store has no codes.
     fn measure_codes(&mut self) -> Result<Option<CodeRecall>, Error> {
         Ok(None)
     }
 
-    /// The log is the database's.
+    /// The database manages its own log.
     fn empty_log(&mut self) -> Result<bool, Error> {
         Ok(true)
     }
@@ -182,23 +190,49 @@ impl WriteGallery for PostgresWriter {
         let dead = self
             .client
             .query_one("SELECT pg_stat_get_dead_tuples('tercet_items'::REGCLASS)", &[])?
-            .get::<_, i64>(0);
-        self.client.batch_execute("VACUUM tercet_items")?;
+            .try_get::<_, i64>(0)?;
+        let limit = self.client.query_one("SELECT current_setting('statement_timeout')", &[])?;
+        // This may take any time, and cannot be part of a transaction.
+        self.client.batch_execute("SET statement_timeout = 0")?;
+        let vacuumed = self.client.batch_execute("VACUUM tercet_items");
+        self.client.execute(
+            "SELECT set_config('statement_timeout', $1, false)",
+            &[&limit.try_get::<_, String>(0)?],
+        )?;
+        vacuumed?;
         let bytes = before.saturating_sub(size(&mut self.client)?);
         Ok(Compacted { rows: dead as u64, bytes })
     }
 }
 
-/// One writer a schema, for as long as its connection lives.
-fn lock(client: &mut Client, address: &str) -> Result<(), Error> {
+/// Installs pgvector, which all schemas of a database share: it is installed where all users find
+/// it, and not in the schema of the first gallery, with which it would be dropped.
+fn install_pgvector(client: &mut Client) -> Result<(), Error> {
+    let row = client.query_one(
+        "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector'), \
+         has_schema_privilege(to_regnamespace('public'), 'CREATE')",
+        &[],
+    )?;
+    if row.try_get(0)? {
+        return Ok(());
+    }
+    let public = row.try_get::<_, Option<bool>>(1)? == Some(true);
+    let place = if public { " SCHEMA public" } else { "" };
+    client.batch_execute(&format!("CREATE EXTENSION IF NOT EXISTS vector{place}"))?;
+    Ok(())
+}
+
+/// Takes the lock of the schema: one writer at a time, whatever address was used, as long as its
+/// connection is open.
+fn lock(client: &mut Client, address: &Address) -> Result<(), Error> {
     let held = client.query_one(
         "SELECT pg_try_advisory_lock(hashtextextended('tercet ' || current_schema(), 0))",
         &[],
     )?;
-    if held.get(0) {
+    if held.try_get(0)? {
         return Ok(());
     }
-    Err(Error::Locked { location: shown(address) })
+    Err(Error::Locked { location: address.shown.clone() })
 }
 
 fn count_change(change: &mut Transaction) -> Result<(), Error> {
@@ -206,14 +240,15 @@ fn count_change(change: &mut Transaction) -> Result<(), Error> {
     Ok(())
 }
 
-/// The share of the ten nearest that the graph finds. Queries are vectors of the gallery, moved a
-/// tenth of the way to another one.
+/// The share of the ten nearest that the graph finds. A query is x + 0.1 (y − x) with two vectors
+/// x, y of the gallery.
 fn measure(change: &mut Transaction, expansion_search: usize) -> Result<(f64, usize), Error> {
     let sample = change.query(
         "SELECT embedding FROM tercet_items ORDER BY hashtext(id), id LIMIT $1",
         &[&SAMPLE],
     )?;
-    let sample: Vec<Vec<f32>> = sample.iter().map(|row| row.get::<_, Vector>(0).to_vec()).collect();
+    let sample = sample.iter().map(|row| Ok(row.try_get::<_, Vector>(0)?.to_vec()));
+    let sample = sample.collect::<Result<Vec<Vec<f32>>, Error>>()?;
     let queries: Vec<Vector> = (0..sample.len())
         .map(|at| {
             let (own, other) = (&sample[at], &sample[(at + 1) % sample.len()]);
@@ -228,7 +263,7 @@ fn measure(change: &mut Transaction, expansion_search: usize) -> Result<(f64, us
         let mut ids = Vec::with_capacity(queries.len());
         for query in &queries {
             let rows = nearest(&mut part, query, 10, &Filter::default())?;
-            ids.push(rows.iter().map(|row| row.get(0)).collect());
+            ids.push(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?);
         }
         part.rollback()?;
         Ok(ids)

@@ -4,10 +4,13 @@
 //! `TERCET_TEST_PGSERVER_PYTHON` a Python that can start one (see `tests/postgres_server.py`).
 //! With neither these tests are skipped, and say so.
 
-use std::env;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use ndarray::{Array2, s};
 use tercet::{Distance, Metric, neighbors};
@@ -20,17 +23,26 @@ use crate::world::{fill, items, of, settings, vectors};
 
 /// A server for one test at a time, and its address.
 struct Server {
-    address: String,
-    started: Option<(Child, tempfile::TempDir)>,
+    address: &'static str,
+    /// Whether it was started here, and not by others.
+    is_own: bool,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Server {
     fn start() -> Option<Self> {
         static TURN: Mutex<()> = Mutex::new(());
+        static STARTED: OnceLock<Option<(String, Option<Child>)>> = OnceLock::new();
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let (address, child) = STARTED.get_or_init(Self::found).as_ref()?;
+        Some(Self { address, is_own: child.is_some(), _turn: turn })
+    }
+
+    /// A server that is named, or one that stops when this process ends and its standard input with
+    /// it.
+    fn found() -> Option<(String, Option<Child>)> {
         if let Ok(address) = env::var("TERCET_TEST_POSTGRES") {
-            return Some(Self { address, started: None, _turn: turn });
+            return Some((address, None));
         }
         let Ok(python) = env::var("TERCET_TEST_PGSERVER_PYTHON") else {
             eprintln!(
@@ -39,11 +51,9 @@ impl Server {
             );
             return None;
         };
-        let folder = tempfile::tempdir().unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres_server.py");
         let mut child = Command::new(python)
             .arg(script)
-            .arg(folder.path().join("data"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -51,31 +61,44 @@ impl Server {
         let mut address = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
         assert!(address.starts_with("postgres"), "the server did not start: {address:?}");
-        let address = address.trim().to_owned();
-        Some(Self { address, started: Some((child, folder)), _turn: turn })
+        Some((address.trim().to_owned(), Some(child)))
     }
 
     /// The address of an empty schema, where a gallery of its own can lie.
     fn schema(&self, name: &str) -> String {
-        let mut client = postgres::Client::connect(&self.address, postgres::NoTls).unwrap();
+        let mut client = postgres::Client::connect(self.address, postgres::NoTls).unwrap();
         client
             .batch_execute(&format!(
                 "CREATE EXTENSION IF NOT EXISTS vector; \
                  DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}"
             ))
             .unwrap();
-        let join = if self.address.contains('?') { '&' } else { '?' };
-        format!("{}{join}options=-csearch_path%3D{name},public", self.address)
+        self.leading_to(name)
+    }
+
+    /// The address with a search path.
+    fn leading_to(&self, search_path: &str) -> String {
+        with(self.address, &format!("options=-csearch_path%3D{search_path}"))
+    }
+
+    /// Runs statements as the user that the server was started for.
+    fn execute(&self, statements: &str) {
+        let mut client = postgres::Client::connect(self.address, postgres::NoTls).unwrap();
+        client.batch_execute(statements).unwrap();
+    }
+
+    /// The file of the server's socket; none for a server that others have started.
+    fn socket(&self) -> Option<PathBuf> {
+        let (_, host) = self.address.split_once("host=").filter(|_| self.is_own)?;
+        let folder = host.split('&').next()?.replace("%2F", "/");
+        Some(PathBuf::from(folder).join(".s.PGSQL.5432"))
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some((child, _)) = &mut self.started {
-            drop(child.stdin.take());
-            let _ = child.wait();
-        }
-    }
+/// An address with a further parameter.
+fn with(address: &str, parameter: &str) -> String {
+    let join = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{join}{parameter}")
 }
 
 #[test]
@@ -230,4 +253,221 @@ fn filters_and_graphs() {
             });
         }
     });
+}
+
+fn refused<T>(opened: Result<T, Error>) -> String {
+    opened.err().unwrap().to_string()
+}
+
+#[test]
+fn a_schema_that_is_not_there_is_named() {
+    let Some(server) = Server::start() else { return };
+    server.execute("DROP SCHEMA IF EXISTS tercet_none CASCADE");
+    let address = server.leading_to("tercet_none");
+    for error in [
+        refused(create(&address, settings(4))),
+        refused(writer(&address)),
+        refused(reader(&address)),
+        // Not even the gallery of another schema on the path is taken for it.
+        refused(reader(&server.leading_to("tercet_none,public"))),
+    ] {
+        assert!(error.contains("no schema `tercet_none`"), "{error}");
+        assert!(error.contains("CREATE SCHEMA tercet_none"), "{error}");
+    }
+}
+
+#[test]
+fn schemas_hold_a_gallery_each() {
+    let Some(server) = Server::start() else { return };
+    // Without `public` on the path, pgvector is still found, wherever it was installed.
+    server.execute(
+        "DROP EXTENSION IF EXISTS vector CASCADE; DROP SCHEMA IF EXISTS tercet_one CASCADE; \
+         DROP SCHEMA IF EXISTS \"Tercet two\" CASCADE; CREATE SCHEMA tercet_one; \
+         CREATE SCHEMA \"Tercet two\"",
+    );
+    let one = server.leading_to("tercet_one");
+    let two = server.leading_to("%22Tercet%5C%20two%22");
+    let mut first = create(&one, settings(6)).unwrap();
+    let mut second = create(&two, settings(6)).unwrap();
+    fill(&mut *first, 0, 5);
+    fill(&mut *second, 100, 9);
+    second.build_index(Hnsw::default()).unwrap();
+    drop(first);
+    // The end of one schema is not the end of the other.
+    server.execute("DROP SCHEMA tercet_one CASCADE");
+    let reader = reader(&two).unwrap();
+    let found = reader.search(of(&vectors(1, 6, 3)), &Search::nearest(20)).unwrap();
+    assert_eq!(found.hits[0].len(), 9);
+    assert_eq!(reader.info().unwrap().items, 9);
+
+    // An empty schema before one with a gallery on the path holds none, and may get its own.
+    server.execute("CREATE SCHEMA tercet_one");
+    let both = server.leading_to("tercet_one,%22Tercet%5C%20two%22");
+    assert!(matches!(writer(&both), Err(Error::NotAGallery { .. })));
+    drop(create(&both, settings(3)).unwrap());
+    assert_eq!(tercet_gallery::reader(&one).unwrap().settings().dimensions, 3);
+}
+
+#[test]
+fn one_writer_a_schema_whatever_address_leads_there() {
+    let Some(server) = Server::start() else { return };
+    let address = server.schema("tercet_locked");
+    let first = create(&address, settings(4)).unwrap();
+    for search_path in ["tercet_locked,public", "TERCET_LOCKED", "%22tercet_locked%22"] {
+        let same = server.leading_to(search_path).replacen("postgresql://", "postgres://", 1);
+        assert!(matches!(writer(&same), Err(Error::Locked { .. })), "{search_path}");
+    }
+    drop(first);
+    writer(&server.leading_to("TERCET_LOCKED")).unwrap();
+}
+
+#[test]
+fn more_threads_than_connections_wait_for_each_other() {
+    let Some(server) = Server::start() else { return };
+    let address = server.schema("tercet_pool");
+    let mut writer = create(&with(&address, "application_name=filler"), settings(6)).unwrap();
+    let rows = fill(&mut *writer, 0, 40);
+    let reader = reader(&with(&address, "application_name=pooled")).unwrap();
+    std::thread::scope(|scope| {
+        for asker in 0..40_usize {
+            let (reader, rows): (&dyn ReadGallery, &Array2<f32>) = (&*reader, &rows);
+            scope.spawn(move || {
+                let own = rows.slice(s![asker..asker + 1, ..]).to_owned();
+                let found = reader.search(of(&own), &Search::nearest(1)).unwrap();
+                assert_eq!(found.hits[0][0].item.id, format!("item-{asker}"));
+            });
+        }
+    });
+    let mut client = postgres::Client::connect(server.address, postgres::NoTls).unwrap();
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pooled'";
+    let open: i64 = client.query_one(count, &[]).unwrap().get(0);
+    assert!((1..=8).contains(&open), "{open} connections");
+
+    // Connections that the server has closed are replaced.
+    client
+        .batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE application_name = 'pooled'",
+        )
+        .unwrap();
+    for _ in 0..10 {
+        assert_eq!(reader.info().unwrap().items, 40);
+    }
+}
+
+#[test]
+fn questions_and_connections_have_time_limits() {
+    let Some(server) = Server::start() else { return };
+    let address = server.schema("tercet_limits");
+    let mut writer = create(&address, settings(6)).unwrap();
+    fill(&mut *writer, 0, 10);
+    let patient = reader(&address).unwrap();
+    // Somebody holds a lock that every question needs.
+    let mut client = postgres::Client::connect(server.address, postgres::NoTls).unwrap();
+    let mut holding = client.transaction().unwrap();
+    holding.batch_execute("LOCK tercet_limits.tercet_items IN ACCESS EXCLUSIVE MODE").unwrap();
+    let hasty = address.replace("options=", "options=-cstatement_timeout%3D200ms%20");
+    let begun = Instant::now();
+    let error = reader(&hasty).unwrap().item("item-1").unwrap_err().to_string();
+    assert!(error.contains("statement timeout") && error.contains("options="), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    holding.rollback().unwrap();
+    assert!(patient.item("item-1").unwrap().is_some());
+
+    // A server that accepts the connection and then says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let address = format!("postgres://ann:secret@127.0.0.1:{port}/faces?connect_timeout=1");
+    let error = refused(reader(&address));
+    assert!(error.contains("did not answer within 11 seconds"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}
+
+/// The test's own process has no password in its environment: what psql would find there is given
+/// by a file.
+#[test]
+fn passwords_come_from_the_password_file() {
+    let Some(server) = Server::start() else { return };
+    let Some(_) = server.socket() else { return };
+    server.execute(
+        "DROP SCHEMA IF EXISTS tercet_secret CASCADE; DROP ROLE IF EXISTS ann; \
+         CREATE ROLE ann LOGIN PASSWORD 'se:cret'; CREATE SCHEMA tercet_secret AUTHORIZATION ann",
+    );
+    let mut client = postgres::Client::connect(server.address, postgres::NoTls).unwrap();
+    let rules: String = client.query_one("SHOW hba_file", &[]).unwrap().get(0);
+    let before = fs::read_to_string(&rules).unwrap();
+    fs::write(&rules, format!("local all ann scram-sha-256\n{before}")).unwrap();
+    client.batch_execute("CREATE EXTENSION IF NOT EXISTS vector").unwrap();
+    client.execute("SELECT pg_reload_conf()", &[]).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    let ann = server.leading_to("tercet_secret").replace("postgres:@", "ann@");
+    let with_file = with(&ann, &format!("passfile={}", file.display()));
+    let error = refused(create(&with_file, settings(4)));
+    assert!(error.contains("password"), "{error}");
+    fs::write(&file, "*:*:*:bob:other\n*:5432:postgres:ann:se\\:cret\n").unwrap();
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o644);
+        let error = refused(create(&with_file, settings(4)));
+        assert!(error.contains("chmod 600"), "{error}");
+        mode(0o600);
+    }
+    drop(create(&with_file, settings(4)).unwrap());
+    fs::write(&rules, before).unwrap();
+    client.execute("SELECT pg_reload_conf()", &[]).unwrap();
+}
+
+#[test]
+fn connections_are_encrypted_as_sslmode_asks() {
+    let Some(server) = Server::start() else { return };
+    let Some(socket) = server.socket() else { return };
+    drop(create(&server.schema("tercet_tls"), settings(4)).unwrap());
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let mut proxy = Command::new(env::var("TERCET_TEST_PGSERVER_PYTHON").unwrap())
+        .arg(format!("{tests}/tls_proxy.py"))
+        .arg(&socket)
+        .args([format!("{tests}/tls/server.pem"), format!("{tests}/tls/server.key")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut says = BufReader::new(proxy.stdout.take().unwrap());
+    let mut port = String::new();
+    says.read_line(&mut port).unwrap();
+    let port = port.trim();
+    let try_open = |host: &str, parameters: &str| {
+        let address = format!("postgres://postgres@{host}:{port}/postgres");
+        let address = with(&with(&address, "options=-csearch_path%3Dtercet_tls"), parameters);
+        reader(&address).map(drop)
+    };
+    let authority = format!("sslrootcert={tests}/tls/authority.pem");
+    let mut expected = Vec::new();
+    for (host, parameters, encrypted) in [
+        ("127.0.0.1", "sslmode=disable".to_owned(), false),
+        ("127.0.0.1", "sslmode=prefer".to_owned(), true),
+        ("127.0.0.1", "sslmode=require".to_owned(), true),
+        ("127.0.0.1", format!("sslmode=verify-ca&{authority}"), true),
+        ("localhost", format!("sslmode=verify-full&{authority}"), true),
+    ] {
+        try_open(host, &parameters).unwrap_or_else(|error| panic!("{parameters}: {error}"));
+        expected.push(if encrypted { "encrypted" } else { "plain" });
+    }
+    for (host, parameters, words) in [
+        ("127.0.0.1", format!("sslmode=verify-full&{authority}"), "not valid for"),
+        ("localhost", "sslmode=verify-full&sslrootcert=system".to_owned(), "sslrootcert="),
+        ("localhost", "sslmode=verify-ca&sslrootcert=/none.pem".to_owned(), "/none.pem"),
+        ("localhost", format!("sslmode=require&sslrootcert={tests}/tls/server.key"), "server.key"),
+    ] {
+        let error = refused(try_open(host, &parameters));
+        assert!(error.contains(words), "{parameters}: {error}");
+    }
+    drop(proxy.stdin.take());
+    let mut told = String::new();
+    says.read_to_string(&mut told).unwrap();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    proxy.wait().unwrap();
 }

@@ -286,5 +286,8 @@ fn a_build_without_graphs_says_so() {
     let (folder, _, _) = gallery(settings(2), 3);
     let mut writer = Writer::open(folder.path()).unwrap();
     let error = writer.build_index(Default::default()).unwrap_err();
-    assert_eq!(error.to_string(), "an HNSW index needs a build with the feature `hnsw`");
+    assert_eq!(
+        error.to_string(),
+        "this build has no HNSW index: cargo install --path crates/tercet-cli --features full"
+    );
 }

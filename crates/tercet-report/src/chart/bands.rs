@@ -1,4 +1,4 @@
-//! Percentile bands over the steps of a run.
+//! The chart of percentile bands over the steps of a run.
 
 use super::{
     COLUMNS, Chart, Dot, Drawing, Figure, Frame, Legend, Mark, Stops, coordinate, left_out,
@@ -8,7 +8,7 @@ use crate::number::{grouped, significant};
 use crate::scale::{Axis, Base, Unit};
 use crate::series::{clean_percentiles, thin_percentiles};
 
-/// Percentile bands over steps; nothing where the series is empty.
+/// Percentile bands over steps; `None` if the series is empty.
 pub(crate) fn bands(heading: &str, raw: &[(u64, [f64; 5])]) -> Option<Figure> {
     if raw.is_empty() {
         return None;
@@ -24,7 +24,8 @@ pub(crate) fn bands(heading: &str, raw: &[(u64, [f64; 5])]) -> Option<Figure> {
         Axis::exact(ends.into_iter(), Unit::Steps),
         Axis::of_values(values, Unit::Plain, Base::Zero),
     );
-    // The ends of the bands stand at the ends of the run, all others in the middle of their steps.
+    // The first and the last point of a band are at the ends of the run, all others in the middle
+    // of their range of steps.
     let last_index = columns.len() - 1;
     let middle = |index: usize| {
         let (from, to) = (columns[index].first_step, columns[index].last_step);

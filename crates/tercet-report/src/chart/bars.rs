@@ -1,16 +1,16 @@
-//! Bars: the classes from worst to best, and the errors of runs.
+//! Bar charts: the classes from worst to best, and the errors of runs.
 
 use super::{Chart, Drawing, Figure, Frame, Legend, Mark, Stops, coordinate, system, written};
 use crate::evaluation::{ClassFigure, OneShot};
 use crate::number::{grouped, percent};
 use crate::scale::{Axis, Base, Unit, is_drawable};
 
-/// More classes than this are read out in leaps.
+/// With more classes than this, the read-out stops only at some of them.
 const STOPS: usize = 240;
-/// Longer names are cut in the read-out.
+/// Longer names are shortened in the read-out.
 const LONGEST_NAME: usize = 24;
 
-/// The classes as bars from the worst to the best; nothing where there are fewer than two.
+/// The classes as bars from the worst to the best; `None` if there are fewer than two.
 pub(crate) fn class_bars(measure: &str, worst_first: &[&ClassFigure]) -> Option<Figure> {
     let (first, last) = match worst_first {
         [first, .., last] => (first, last),
@@ -25,7 +25,7 @@ pub(crate) fn class_bars(measure: &str, worst_first: &[&ClassFigure]) -> Option<
     let floor = coordinate(frame.up(0.0));
     let mut path = format!("M{},{floor}", coordinate(frame.across(0.0)));
     let mut stops = Stops::default();
-    // Bars narrower than a unit of the view box cannot be told apart.
+    // Bars narrower than one unit of the view box could not be distinguished.
     let stride = count.div_ceil(480);
     let leap = count.div_ceil(STOPS);
     for (index, class) in worst_first.iter().enumerate() {
@@ -85,7 +85,7 @@ pub(crate) fn class_bars(measure: &str, worst_first: &[&ClassFigure]) -> Option<
     })
 }
 
-/// The error of each run with the mean as a line; nothing where there are no runs.
+/// The error of each run, with the mean as a line; `None` if there are no runs.
 pub(crate) fn run_bars(systems: &[OneShot]) -> Option<Figure> {
     let sound = |error: &f64| is_drawable(*error);
     let runs = systems.iter().map(|system| system.errors.len()).max().filter(|runs| *runs > 0)?;
@@ -98,7 +98,7 @@ pub(crate) fn run_bars(systems: &[OneShot]) -> Option<Figure> {
     );
     let floor = coordinate(frame.up(0.0));
     let (mut marks, mut means, mut legend, mut described) = (vec![], vec![], vec![], vec![]);
-    // A run takes four fifths of its room, shared by the systems.
+    // The bars of a run use four fifths of its width, divided among the systems.
     let width = 0.8 / systems.len() as f64;
     for (index, one_shot) in systems.iter().enumerate() {
         let errors: Vec<f64> = one_shot.errors.iter().copied().filter(sound).collect();

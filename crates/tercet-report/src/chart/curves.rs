@@ -1,4 +1,4 @@
-//! Curves over the steps of a run.
+//! The chart of curves over the steps of a run.
 
 use super::{
     COLUMNS, Chart, Dot, Drawing, Figure, Frame, Legend, Mark, Stops, coordinate, left_out,
@@ -8,13 +8,13 @@ use crate::number::grouped;
 use crate::scale::{Axis, Base, Unit};
 use crate::series::{clean, smooth, thin};
 
-/// Series of up to this many points get a dot for each.
+/// Each point of a series gets a dot if there are at most this many.
 const DOTTED: usize = 40;
 
 /// A series to draw: its name in the legend and its values by step.
 pub(crate) type Named<'report> = (&'static str, &'report [(u64, f64)]);
 
-/// Curves over steps; nothing where every series is empty.
+/// Curves over steps; `None` if every series is empty.
 pub(crate) fn curves(
     heading: &str,
     series: &[Named<'_>],

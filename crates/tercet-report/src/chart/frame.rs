@@ -39,7 +39,7 @@ impl Frame {
         path
     }
 
-    // The template asks for these.
+    // The template calls the following functions.
 
     pub(super) fn rows(&self) -> Vec<(String, &str)> {
         let place = |value| coordinate(self.up(value));

@@ -1,4 +1,4 @@
-//! Distances of pairs as histograms, same class against different class.
+//! Histograms of the distances of pairs, same class against different class.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::number::{percent, significant};
 use crate::parts::DistanceHistogram;
 use crate::scale::{Axis, Base, Unit, is_drawable};
 
-/// Histograms side by side with common axes, so that they can be compared by eye.
+/// Histograms side by side with common axes, so that they can be compared visually.
 pub(crate) fn histograms(raw: &[DistanceHistogram], threshold: Option<f64>) -> Vec<Figure> {
     let all: Vec<Option<Bins>> = raw.iter().map(Bins::of).collect();
     let drawn = || all.iter().flatten();
@@ -42,13 +42,13 @@ struct Bins {
 }
 
 impl Bins {
-    /// Nothing where the range or every bin is empty.
+    /// `None` if the range or every bin is empty.
     fn of(raw: &DistanceHistogram) -> Option<Self> {
         const MOST: usize = 240;
         let sound = is_drawable(raw.from) && is_drawable(raw.to) && raw.from < raw.to;
         let merged = |shares: &[f64]| -> Vec<f64> {
             let most = shares.len().div_ceil(MOST).max(1);
-            // Only a divisor of the number of bins keeps all of them equally wide.
+            // Only a divisor of the number of bins makes all merged bins equally wide.
             let width = (most..=shares.len()).find(|width| shares.len().is_multiple_of(*width));
             shares
                 .chunks(width.unwrap_or(1))
@@ -60,7 +60,7 @@ impl Bins {
         (sound && counted).then_some(Self { from: raw.from, to: raw.to, same, different })
     }
 
-    /// Where the bin of this index begins, of so many bins.
+    /// Where bin number `index` of `count` bins begins.
     fn edge(&self, index: usize, count: usize) -> f64 {
         self.from + (self.to - self.from) * (index as f64 / count as f64)
     }

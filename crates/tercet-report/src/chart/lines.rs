@@ -1,33 +1,34 @@
-//! Curves of several systems over one axis: ROC, CMC, precision by recall, calibration.
+//! The chart of curves of several systems over one axis: ROC, CMC, precision by recall,
+//! calibration.
 
 use super::{Chart, Dot, Drawing, Figure, Frame, Legend, Mark, Stops, coordinate, system, written};
 use crate::scale::{Axis, Base, Unit, is_drawable};
 use crate::series::thin;
 
-/// The places of the read-out along a continuous axis.
+/// The number of stops of the read-out along a continuous axis.
 const STOPS: usize = 120;
 /// Curves are thinned to this many columns, one for each unit of the view box.
 const COLUMNS: usize = 480;
 
-/// A curve: its system and its points from left to right.
+/// A curve: the name of its system and its points from left to right.
 #[derive(Debug, Clone)]
 pub(super) struct Line<'report> {
     pub(super) name: &'report str,
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// What lies between the points of a curve.
+/// How a curve is read between its points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// A straight line.
+    /// On a straight line between the two points.
     Straight,
     /// The value of the point to the left.
     Steps,
-    /// Nothing: the points stand at whole numbers, and lines only lead the eye.
+    /// Not at all: the points are at whole numbers, and the lines only guide the eye.
     Whole,
 }
 
-/// A place on the curve of a system that is worth a ring.
+/// A point on the curve of a system that is marked with a ring.
 #[derive(Debug, Clone)]
 pub(super) struct Ring {
     /// The index of the system.
@@ -42,28 +43,29 @@ pub(super) struct Plot<'report> {
     pub(super) heading: &'static str,
     pub(super) across: &'static str,
     pub(super) x: Axis,
-    /// Where the vertical axis of shares may begin.
+    /// Where the vertical axis, which shows shares, may begin.
     pub(super) base: Base,
     pub(super) lines: Vec<Line<'report>>,
     pub(super) reading: Reading,
     pub(super) rings: Vec<Ring>,
-    /// Whether points that lie on it are right: the line from 0 to 1.
+    /// Whether to draw the line from (0, 0) to (1, 1), on which correct points lie.
     pub(super) diagonal: bool,
-    /// Where the legend stands until a reader points at the chart, and how a place is called.
+    /// The position that the legend shows until a reader points at the chart, and how to write a
+    /// position.
     pub(super) rest: f64,
     pub(super) place: fn(f64) -> String,
     pub(super) caption: String,
 }
 
 impl Plot<'_> {
-    /// Nothing where no point can be drawn.
+    /// `None` if no point can be drawn.
     pub(super) fn figure(mut self) -> Option<Figure> {
         let steps = self.reading == Reading::Steps;
         for line in &mut self.lines {
             line.points.retain(|(x, y)| is_drawable(*x) && is_drawable(*y));
             line.points.sort_by(|one, other| {
                 let place = one.0.total_cmp(&other.0);
-                // A step rises to the highest of the points at its place.
+                // A step rises to the highest of the points at the same position.
                 if steps { place.then(one.1.total_cmp(&other.1)) } else { place }
             });
         }
@@ -156,9 +158,9 @@ impl Plot<'_> {
         places
     }
 
-    /// The value of a curve at a place, as it is written; a dash beyond its ends.
+    /// The value of a curve at a position, as text; a dash outside its ends.
     fn read(&self, line: &Line<'_>, x: f64) -> String {
-        // The last place of a curve must not be lost to rounding.
+        // The last point of a curve must not be missed because of rounding.
         let at = x + x.abs() * 1e-9;
         let left = line.points.partition_point(|(place, _)| *place <= at).checked_sub(1);
         let right = left.map_or(0, |left| left + 1);
@@ -216,7 +218,7 @@ mod tests {
     fn steps_keep_their_corners() {
         let figure = plot(Reading::Steps, &[(0.0, 0.0), (0.1, 0.5), (1.0, 1.0)]).figure().unwrap();
         let Drawing::Chart(chart) = figure.drawing else { panic!("nothing drawn") };
-        // One decade: 0.1 lies at the left end, and the curve rises there at once.
+        // The axis is one decade long: 0.1 is at its left end, where the curve rises immediately.
         let path = &chart.marks[0].path;
         assert_eq!(path.matches('V').count(), 2, "{path}");
         assert!(path.ends_with("V12H458"), "{path}");

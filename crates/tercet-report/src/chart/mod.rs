@@ -1,6 +1,6 @@
-//! Charts as inline SVG, one kind a file.
+//! Charts as inline SVG, one kind per file.
 //!
-//! Colours come from the style sheet of the page, so that charts follow light and dark.
+//! Colours come from the style sheet of the page, so that charts follow its light or dark setting.
 
 mod bands;
 mod bars;
@@ -32,11 +32,11 @@ pub(crate) struct Figure {
     pub(crate) drawing: Drawing,
 }
 
-/// What a figure shows.
+/// The content of a figure.
 #[derive(Debug, Clone)]
 pub(crate) enum Drawing {
     Chart(Box<Chart>),
-    /// Why there is nothing to draw.
+    /// The reason why there is nothing to draw.
     Nothing(String),
 }
 
@@ -52,9 +52,9 @@ pub(crate) struct Chart {
     marks: Vec<Mark>,
     dots: Vec<Dot>,
     line: Option<MarkedLine>,
-    /// The places that the read-out can stand at, and what it says there.
+    /// The positions at which the read-out can stop, and the text that it shows there.
     stops: Stops,
-    /// The legend shows the values named by `when` until a reader points at the chart.
+    /// The position, as text, whose values the legend shows until a reader points at the chart.
     pub(crate) when: String,
     pub(crate) legend: Vec<Legend>,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Chart {
 pub(crate) struct Legend {
     pub(crate) class: &'static str,
     pub(crate) name: String,
-    /// Entries with a value follow the read-out.
+    /// The value at the position of the read-out; an entry without one never changes.
     pub(crate) value: Option<String>,
 }
 
@@ -89,7 +89,8 @@ struct MarkedLine {
     anchor: &'static str,
 }
 
-/// Stops of the read-out: places joined by spaces, texts joined by line breaks, cells by tabs.
+/// The stops of the read-out: positions separated by spaces, texts by line breaks, the cells of a
+/// text by tabs.
 #[derive(Debug, Clone, Default)]
 struct Stops {
     places: String,
@@ -107,7 +108,7 @@ impl Stops {
             if index > 0 {
                 self.texts.push('\t');
             }
-            // A class name may hold what keeps the cells apart.
+            // A class name may contain the separators.
             let kept = cell.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
             self.texts.extend(kept);
         }
@@ -146,7 +147,7 @@ fn left_out(skipped: usize) -> String {
     }
 }
 
-/// The style of a system's curves; beyond six they repeat.
+/// The style of a system's curves; with more than six systems, styles repeat.
 fn system(index: usize) -> &'static str {
     ["one", "two", "three", "four", "five", "six"][index % 6]
 }
@@ -159,7 +160,7 @@ fn written(value: f64, unit: Unit) -> String {
     }
 }
 
-/// A place in the view box, to a tenth of its unit.
+/// A position in the view box, rounded to a tenth of its unit.
 fn coordinate(value: f64) -> String {
     let rounded = format!("{value:.1}");
     match rounded.strip_suffix(".0") {

@@ -1,4 +1,4 @@
-//! The curves by which systems are judged: what is drawn over which axis.
+//! The charts that compare systems: ROC, CMC, precision and recall, calibration.
 
 use super::Figure;
 use super::lines::{Line, Plot, Reading, Ring};
@@ -9,7 +9,7 @@ use crate::scale::{Axis, Base, Unit};
 /// How many ranks of a CMC curve are drawn.
 const RANKS: usize = 50;
 
-/// True accepts by false accepts on a logarithmic axis, with dots at the target rates.
+/// ROC: validation rate by false accept rate on a logarithmic axis, with dots at the target rates.
 pub(crate) fn roc(systems: &[RocCurve]) -> Option<Figure> {
     let rings: Vec<Ring> = systems
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn roc(systems: &[RocCurve]) -> Option<Figure> {
         .collect();
     let rates = systems.iter().flat_map(|curve| &curve.points).map(|(far, _)| *far);
     let x = Axis::of_rates(rates.chain(rings.iter().map(|ring| ring.x)));
-    // The legend stands at the strictest target, or in the middle of the decades.
+    // The legend shows the strictest target, or the middle of the axis.
     let strictest = rings.iter().map(|ring| ring.x).reduce(f64::min);
     Plot {
         heading: "ROC: true accepts by false accepts",
@@ -42,7 +42,7 @@ pub(crate) fn roc(systems: &[RocCurve]) -> Option<Figure> {
     .figure()
 }
 
-/// The share of queries with a right match by rank.
+/// CMC: the share of queries with a right match within the first ranks.
 pub(crate) fn cmc(systems: &[RankCurve]) -> Option<Figure> {
     let ranks = systems.iter().map(|curve| curve.rates.len()).max()?.clamp(2, RANKS);
     Plot {
@@ -91,7 +91,7 @@ pub(crate) fn precision_recall(systems: &[Curve]) -> Option<Figure> {
     .figure()
 }
 
-/// The calibrated probability by distance.
+/// The calibrated probability as a function of the distance.
 pub(crate) fn probability(systems: &[Calibration]) -> Option<Figure> {
     let distances = systems.iter().flat_map(|system| &system.probability).map(|(at, _)| *at);
     let x = Axis::exact(distances, Unit::Plain);
@@ -111,7 +111,7 @@ pub(crate) fn probability(systems: &[Calibration]) -> Option<Figure> {
     .figure()
 }
 
-/// The share observed by the probability foretold.
+/// Reliability: the observed share by the predicted probability.
 pub(crate) fn reliability(systems: &[Calibration]) -> Option<Figure> {
     let groups = |system: &Calibration| -> Vec<(f64, f64)> {
         let counted = system.reliability.iter().filter(|group| group.pairs > 0);

@@ -1,4 +1,4 @@
-//! No figure without data, no nonsense in any drawing.
+//! Tests of all charts: an empty series gives no figure, and no drawing contains invalid numbers.
 
 use askama::Template;
 

@@ -1,11 +1,13 @@
-//! The page about an evaluation.
+//! The page of an evaluation.
 
 use askama::Template;
 
+use super::confused::ConfusedView;
+use super::glossary::{Meaning, meanings};
 use super::headline::{Headline, headline};
 use super::strip::StripView;
 use super::table::TableView;
-use super::{HOVER, MAP_SCRIPT, ReportError, STYLE, VERSION, length};
+use super::{HOVER, MAP_SCRIPT, ReportError, STYLE, VERSION, ZOOM, length};
 use crate::chart::{
     Drawing, Figure, class_bars, cmc, histograms, precision_recall, probability, reliability, roc,
     run_bars,
@@ -15,7 +17,7 @@ use crate::map::MapView;
 use crate::number::{grouped, in_groups, percent, percent_to, significant};
 
 impl EvaluationReport {
-    /// Lays the report out as one self-contained HTML page.
+    /// Returns the report as one self-contained HTML page.
     pub fn to_html(&self) -> Result<String, ReportError> {
         Ok(Page::of(self).render()?)
     }
@@ -37,23 +39,25 @@ struct Page<'report> {
     one_shot: Option<Figure>,
     clustering: Option<TableView<'report>>,
     map: Option<MapView<'report>>,
+    confused: Vec<ConfusedView<'report>>,
+    glossary: Vec<Meaning>,
     worst: Vec<StripView<'report>>,
     best: Vec<StripView<'report>>,
     census: Vec<CensusRow>,
 }
 
-/// A difference on a scale that all of them share, zero in its middle.
+/// A difference, on a scale that all differences share, with zero in its middle.
 #[derive(Debug)]
 struct DifferenceView<'report> {
     difference: &'report Difference,
     value: String,
     interval: Option<String>,
     place: Option<String>,
-    /// Where the interval begins and how wide it is.
+    /// The start and the width of the interval on that scale.
     span: Option<(String, String)>,
 }
 
-/// How the classes fare.
+/// The figures of single classes.
 #[derive(Debug)]
 struct ClassesView<'report> {
     figure: Option<Figure>,
@@ -70,7 +74,7 @@ struct ClassRow<'report> {
     length: String,
 }
 
-/// A row of the table of triplets: a count by system.
+/// A row of the table of triplets: one count per system.
 #[derive(Debug)]
 struct CensusRow {
     name: &'static str,
@@ -79,13 +83,14 @@ struct CensusRow {
 
 #[derive(Debug)]
 struct CensusCell {
+    system: String,
     value: String,
     share: Option<String>,
 }
 
-/// How many figures are shown large.
+/// How many figures are shown in large type.
 const HEADLINES: usize = 3;
-/// How many of the worst classes are named.
+/// How many of the worst classes are listed.
 const WORST_CLASSES: usize = 10;
 
 impl<'report> Page<'report> {
@@ -129,13 +134,18 @@ impl<'report> Page<'report> {
                     ..table
                 }),
             map: report.map.as_ref().and_then(MapView::of),
+            confused: report.confused.iter().map(ConfusedView::of).collect(),
+            glossary: {
+                let tables = report.figures.iter().chain(&report.clustering);
+                meanings(tables.flat_map(|table| &table.columns).map(|c| c.name.as_str()))
+            },
             worst: report.worst.iter().map(StripView::of).collect(),
             best: report.best.iter().map(StripView::of).collect(),
             census: census(&report.census),
         }
     }
 
-    /// Whether there is neither figure nor picture.
+    /// Whether the report has neither figures nor pictures.
     fn is_bare(&self) -> bool {
         self.tables.is_empty()
             && self.differences.is_empty()
@@ -146,6 +156,7 @@ impl<'report> Page<'report> {
             && self.one_shot.is_none()
             && self.clustering.is_none()
             && self.map.is_none()
+            && self.confused.is_empty()
             && self.worst.is_empty()
             && self.best.is_empty()
             && self.census.is_empty()
@@ -227,15 +238,24 @@ fn census(systems: &[TripletCensus]) -> Vec<CensusRow> {
     if systems.is_empty() {
         return Vec::new();
     }
-    let count = |value: u64| CensusCell { value: in_groups(&value.to_string()), share: None };
+    let count = |value: u64| CensusCell {
+        system: String::new(),
+        value: in_groups(&value.to_string()),
+        share: None,
+    };
     let of = |value: u64, whole: u64| CensusCell {
+        system: String::new(),
         value: in_groups(&value.to_string()),
         share: (whole > 0).then(|| format!("{} %", percent(value as f64 / whole as f64))),
     };
-    let distance = |value: f64| CensusCell { value: significant(value), share: None };
+    let distance =
+        |value: f64| CensusCell { system: String::new(), value: significant(value), share: None };
     let row = |name, cell: &dyn Fn(&TripletCensus) -> CensusCell| CensusRow {
         name,
-        cells: systems.iter().map(cell).collect(),
+        cells: systems
+            .iter()
+            .map(|system| CensusCell { system: system.name.clone(), ..cell(system) })
+            .collect(),
     };
     vec![
         row("Valid triplets", &|system| count(system.counts.triplets)),

@@ -1,19 +1,19 @@
-//! The big figures at the head of a page.
+//! The figures in large type at the top of a page.
 
 use super::length;
 use super::table::{Writing, best, values};
 use crate::parts::{Better, FigureTable};
 
-/// One of the big figures.
+/// One of these figures.
 #[derive(Debug)]
 pub(crate) struct Headline<'report> {
     pub(crate) name: &'report str,
     pub(crate) value: String,
     pub(crate) unit: &'static str,
     pub(crate) interval: Option<String>,
-    /// Every row as a mark on a line from 0 to 100 %.
+    /// The values of all rows as marks on a line from 0 to 100 %.
     pub(crate) marks: Vec<HeadlineMark<'report>>,
-    /// By how much the subject is better than the best of the others.
+    /// By how many points the subject is better than the best of the other rows.
     pub(crate) gain: Option<String>,
 }
 
@@ -21,13 +21,13 @@ pub(crate) struct Headline<'report> {
 pub(crate) struct HeadlineMark<'report> {
     pub(crate) name: &'report str,
     pub(crate) value: String,
-    /// Nothing where the measure is no share.
+    /// The position on the line; `None` if the measure is not a share.
     pub(crate) place: Option<String>,
     pub(crate) subject: bool,
 }
 
-/// The figure of the subject in a column among those of the other rows; nothing where it was not
-/// measured.
+/// The figure of the row `subject` in a column, together with those of the other rows; `None` if it
+/// was not measured.
 pub(crate) fn headline(table: &FigureTable, column: usize, subject: usize) -> Option<Headline<'_>> {
     let measure = table.columns.get(column)?;
     let writing = Writing::of(table, measure);

@@ -1,18 +1,21 @@
-//! The pages as their templates see them: texts and places, all arithmetic done.
+//! The pages as their templates receive them: texts and positions, with all arithmetic done.
 
+mod confused;
 mod evaluation;
+mod glossary;
 mod headline;
 mod strip;
 mod table;
 mod training;
 
-/// Why a report could not be made into a page.
+/// The report could not be rendered as HTML.
 #[derive(Debug, thiserror::Error)]
 #[error("the report could not be laid out as HTML")]
 pub struct ReportError(#[from] askama::Error);
 
 const STYLE: &str = include_str!("../../templates/style.css");
 const HOVER: &str = include_str!("../../templates/hover.js");
+const ZOOM: &str = include_str!("../../templates/zoom.js");
 const MAP_SCRIPT: &str = include_str!("../../templates/map.js");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -1,15 +1,15 @@
-//! Queries with their nearest neighbours.
+//! Queries with their nearest neighbours, as the page shows them.
 
 use crate::number::{percent, significant};
 use crate::parts::{Picture, Strip};
 use crate::picture::Inline;
 
-/// A query and what was found for it.
+/// A query with its results.
 #[derive(Debug)]
 pub(crate) struct StripView<'report> {
     pub(crate) precision: String,
     pub(crate) right: usize,
-    /// Whether there is any picture; texts and bare vectors have none.
+    /// Whether there is any picture; texts and plain vectors have none.
     pub(crate) pictured: bool,
     pub(crate) query: PictureView<'report>,
     pub(crate) neighbours: Vec<NeighbourView<'report>>,
@@ -50,7 +50,7 @@ impl<'report> StripView<'report> {
 }
 
 impl<'report> PictureView<'report> {
-    fn of(picture: &'report Picture) -> Self {
+    pub(super) fn of(picture: &'report Picture) -> Self {
         Self { picture, inline: Inline::of(&picture.png) }
     }
 }

@@ -1,4 +1,4 @@
-//! Tables of measured figures with bars and intervals.
+//! Tables of measured figures with bars and intervals, as the page shows them.
 
 use super::length;
 use crate::number::{grouped, percent_to, significant};
@@ -8,11 +8,9 @@ use crate::parts::{Better, Column, FigureTable, Measured, Quantity};
 #[derive(Debug)]
 pub(crate) struct TableView<'report> {
     pub(crate) name: &'report str,
-    /// The unit of all values, where they have one.
-    pub(crate) unit: &'static str,
     pub(crate) columns: Vec<&'report str>,
     pub(crate) rows: Vec<Row<'report>>,
-    /// Whether any value has one, so that rows must keep room for them.
+    /// Whether any value has an interval, so that all rows reserve space for one.
     pub(crate) intervals: bool,
     pub(crate) caption: String,
 }
@@ -20,29 +18,31 @@ pub(crate) struct TableView<'report> {
 #[derive(Debug)]
 pub(crate) struct Row<'report> {
     pub(crate) name: &'report str,
-    /// Only there to compare with.
+    /// Whether the row is a baseline.
     pub(crate) baseline: bool,
     pub(crate) cells: Vec<Cell>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Cell {
+    /// The column's name, which narrow screens show next to the value.
+    pub(crate) column: String,
     pub(crate) value: String,
     pub(crate) best: bool,
     pub(crate) interval: Option<Interval>,
-    /// The length of the bar; nothing where the column has no bars.
+    /// The length of the bar; `None` if the column has no bars.
     pub(crate) length: Option<String>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Interval {
     pub(crate) text: String,
-    /// Where the interval begins on the bar and how wide it is.
+    /// The start of the interval on the bar; `width` is its width.
     pub(crate) from: String,
     pub(crate) width: String,
 }
 
-/// How the values of a column are written: with one precision for all shares of its table.
+/// How the values of a column are written; all shares of a table have the same precision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Writing {
     quantity: Quantity,
@@ -51,7 +51,8 @@ pub(crate) struct Writing {
 
 impl Writing {
     pub(crate) fn of(table: &FigureTable, column: &Column) -> Self {
-        // The ends of an interval narrower than half a point nearly read the same with one decimal.
+        // With one decimal, the two ends of an interval narrower than half a percentage point would
+        // be nearly the same.
         let narrow = |[low, high]: [f64; 2]| (high - low).abs() < 0.005;
         let shares = table
             .columns
@@ -88,12 +89,12 @@ impl Writing {
     }
 }
 
-/// The values of a column from the first row to the last; not measured where a row is short.
+/// The values of a column from the first row to the last; "not measured" where a row is too short.
 pub(crate) fn values(table: &FigureTable, column: usize) -> impl Iterator<Item = Measured> {
     table.rows.iter().map(move |row| row.values.get(column).copied().unwrap_or_default())
 }
 
-/// The best value of a column, where there is one to choose.
+/// The best value of a column; `None` if no value is better than another.
 pub(crate) fn best(better: Better, values: impl Iterator<Item = f64>) -> Option<f64> {
     let finite = values.filter(|value| value.is_finite());
     match better {
@@ -104,7 +105,7 @@ pub(crate) fn best(better: Better, values: impl Iterator<Item = f64>) -> Option<
 }
 
 impl<'report> TableView<'report> {
-    /// Nothing without rows and columns. Where a row is the subject, the others are baselines.
+    /// `None` without rows or columns. If a row is the subject, the others are baselines.
     pub(crate) fn of(table: &'report FigureTable, subject: Option<usize>) -> Option<Self> {
         if table.rows.is_empty() || table.columns.is_empty() {
             return None;
@@ -128,7 +129,8 @@ impl<'report> TableView<'report> {
                 let value = writing.write(measured.value);
                 let barred = writing.is_share() && measured.value.is_finite();
                 row.cells.push(Cell {
-                    // Rows that read the same are equally good.
+                    column: column.name.clone(),
+                    // Rows with the same text are equally good.
                     best: best.as_ref() == Some(&value),
                     interval: writing.interval(&measured),
                     length: barred.then(|| length(measured.value)),
@@ -144,7 +146,6 @@ impl<'report> TableView<'report> {
         Some(Self {
             intervals,
             name: table.name.trim(),
-            unit: if all_shares { "in %" } else { "" },
             columns: table.columns.iter().map(|column| column.name.as_str()).collect(),
             rows,
             caption,
@@ -152,11 +153,13 @@ impl<'report> TableView<'report> {
     }
 }
 
-/// What the type and the bars of the table mean, as far as they occur.
+/// Explains the type and the bars of the table, as far as they occur.
 fn caption(rows: &[Row<'_>], all_shares: bool) -> String {
     let cells = || rows.iter().flat_map(|row| &row.cells);
     let mut parts = Vec::new();
-    if !all_shares && cells().any(|cell| cell.length.is_some()) {
+    if all_shares {
+        parts.push("All figures in %.");
+    } else if cells().any(|cell| cell.length.is_some()) {
         parts.push("Values with a bar are in %.");
     }
     if cells().any(|cell| cell.best) {

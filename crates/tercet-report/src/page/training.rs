@@ -1,11 +1,13 @@
-//! The page about a training run.
+//! The page of a training run.
 
 use askama::Template;
 
+use super::confused::ConfusedView;
+use super::glossary::{Meaning, meanings};
 use super::headline::{Headline, headline};
 use super::strip::StripView;
 use super::table::TableView;
-use super::{HOVER, ReportError, STYLE, VERSION};
+use super::{HOVER, ReportError, STYLE, VERSION, ZOOM};
 use crate::chart::{Drawing, Figure, bands, curves, histograms};
 use crate::number::{grouped, percent};
 use crate::parts::{Column, FigureRow, FigureTable, Measured};
@@ -13,7 +15,7 @@ use crate::scale::{Base, Unit};
 use crate::training::{Judged, TrainingReport};
 
 impl TrainingReport {
-    /// Lays the report out as one self-contained HTML page.
+    /// Returns the report as one self-contained HTML page.
     pub fn to_html(&self) -> Result<String, ReportError> {
         let judged = figures(&self.judged);
         Ok(Page::of(self, &judged).render()?)
@@ -33,7 +35,9 @@ struct Page<'report> {
     training: Vec<Figure>,
     collapse: Vec<Figure>,
     histograms: Vec<Figure>,
+    confused: Vec<ConfusedView<'report>>,
     strips: Vec<StripView<'report>>,
+    glossary: Vec<Meaning>,
 }
 
 type Measure = fn(&Judged) -> Measured;
@@ -42,9 +46,9 @@ type Measure = fn(&Judged) -> Measured;
 const MEASURES: [(&str, Measure); 6] = [
     ("Recall@1", |judged| judged.recall_at_1),
     ("Recall@5", |judged| judged.recall_at_5),
-    ("R-Precision", |judged| judged.r_precision),
+    ("R-precision", |judged| judged.r_precision),
     ("MAP@R", |judged| judged.map_at_r),
-    ("MAP", |judged| judged.map),
+    ("mAP", |judged| judged.map),
     ("MRR", |judged| judged.mrr),
 ];
 
@@ -97,7 +101,14 @@ impl<'report> Page<'report> {
             .flatten()
             .collect(),
             histograms: histograms(&report.histograms, report.threshold),
+            confused: report.confused.iter().map(ConfusedView::of).collect(),
             strips: report.strips.iter().map(StripView::of).collect(),
+            glossary: {
+                let columns = judged.columns.iter().map(|column| column.name.as_str());
+                let columns = columns.filter(|_| !judged.rows.is_empty());
+                let verification = report.verification.iter().map(|(name, _)| name.as_str());
+                meanings(columns.chain(verification))
+            },
         }
     }
 
@@ -108,16 +119,16 @@ impl<'report> Page<'report> {
         }
     }
 
-    /// Whether nothing was measured while training.
+    /// Whether nothing was measured during training.
     fn unwatched(&self) -> bool {
         self.retrieval.is_none() && self.training.is_empty() && self.collapse.is_empty()
     }
 }
 
-/// The judgements as a table.
+/// The evaluations as a table.
 fn figures(judged: &[Judged]) -> FigureTable {
     FigureTable {
-        name: "Judged on classes never seen".into(),
+        name: "Evaluated on classes never seen in training".into(),
         columns: MEASURES
             .map(|(name, _)| Column { name: name.into(), ..Column::default() })
             .to_vec(),
@@ -131,7 +142,7 @@ fn figures(judged: &[Judged]) -> FigureTable {
     }
 }
 
-/// In words, where a series was best and where it ended.
+/// A sentence that says where a series was highest and where it ended.
 fn highlight(name: &str, series: &[(u64, f64)]) -> Option<String> {
     let finite = || series.iter().filter(|(_, value)| value.is_finite());
     let best = finite().max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)))?;

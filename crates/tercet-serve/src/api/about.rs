@@ -1,4 +1,4 @@
-//! `/api/gallery` and `/api/model`: what is served.
+//! `/api/gallery` and `/api/model`: describe the gallery and the model that are served.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,47 +11,48 @@ use serde_json::Value;
 use tercet_train::model::ModelCard;
 use utoipa::ToSchema;
 
-use super::Service;
+use crate::paths;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
-/// Points of a [`Curve`].
+/// Number of points of a [`Curve`].
 const POINTS: usize = 129;
 
-/// A probability below which two things are hardly the same.
+/// Below this probability, two things are considered different.
 const HARDLY: f64 = 0.001;
 
-/// The gallery in numbers, and what may be done with it.
+/// Counts and settings of the gallery, and which operations are allowed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct About {
-    /// What the page calls it.
+    /// The name that the page shows.
     name: String,
     items: u64,
     classes: usize,
     dimensions: usize,
     /// Such as `euclidean`, or `normalised squared-euclidean`.
     metric: String,
-    /// Fingerprint of the model behind the vectors.
+    /// Fingerprint of the model that computed the vectors.
     model: String,
-    /// Whether pictures can be embedded.
+    /// Whether the server can embed pictures.
     embeds: bool,
     /// Whether items can be added and removed.
     writable: bool,
-    /// Whether the gallery is gone when the server stops.
+    /// Whether the gallery is deleted when the server stops.
     passing: bool,
-    /// Counts the changes.
+    /// The number of changes.
     generation: i64,
     limits: Bounds,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 struct Bounds {
-    /// Bytes of an upload.
+    /// The largest body of an upload, in bytes.
     body: usize,
-    /// Pixels of a picture.
+    /// The most pixels of a picture.
     pixels: u64,
 }
 
-/// The gallery
+/// Describes the gallery
 #[utoipa::path(
     get,
     path = "/api/gallery",
@@ -75,7 +76,7 @@ pub(super) async fn gallery(State(service): State<Arc<Service>>) -> Json<About> 
     })
 }
 
-/// What the model file says of itself.
+/// The model card that the model file contains.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Card {
     fingerprint: String,
@@ -85,26 +86,27 @@ pub(super) struct Card {
     preprocessing: Value,
     distance: String,
     normalized: bool,
-    /// The most accurate distance on held-out classes.
+    /// The threshold with the highest accuracy on held-out classes.
     threshold: Option<f64>,
-    /// Distances by false accept rate.
+    /// Thresholds by false accept rate.
     thresholds: BTreeMap<String, f64>,
-    /// From distance to probability.
+    /// The calibrated probability as a function of the distance.
     curve: Option<Curve>,
-    /// What it was trained on, and its figures on held-out classes.
+    /// The training data, and the figures on held-out classes. Paths are shortened to their last
+    /// part.
     #[schema(value_type = Object)]
     provenance: Value,
 }
 
-/// A calibration as evenly spaced points.
+/// A calibration curve at evenly spaced distances.
 #[derive(Debug, Serialize, ToSchema)]
-struct Curve {
+pub(super) struct Curve {
     /// The distance of the last point; the first is 0.
     to: f64,
     probabilities: Vec<f64>,
 }
 
-/// The model
+/// Describes the model
 #[utoipa::path(
     get,
     path = "/api/model",
@@ -119,7 +121,11 @@ pub(super) async fn model(State(service): State<Arc<Service>>) -> Result<Json<Ca
         Refusal::new(StatusCode::NOT_FOUND, "no-model", "this gallery is served without its model")
     })?;
     let card = &*embedder.card;
-    let value = |value: serde_json::Result<Value>| value.map_err(Refusal::internal);
+    let value = |value: serde_json::Result<Value>| {
+        let mut value = value.map_err(Refusal::internal)?;
+        paths::shorten_all(&mut value);
+        Ok::<Value, Refusal>(value)
+    };
     Ok(Json(Card {
         fingerprint: embedder.fingerprint.clone(),
         encoder: value(serde_json::to_value(&card.encoder))?,
@@ -133,16 +139,21 @@ pub(super) async fn model(State(service): State<Arc<Service>>) -> Result<Json<Ca
     }))
 }
 
-/// The part of the calibration where something happens.
+/// The calibration curve over the range in which the probability changes.
 fn curve(card: &ModelCard) -> Option<Curve> {
     let calibration = card.calibration.as_ref()?;
     let hardly = calibration.distance(HARDLY).map(f64::from).filter(|far| far.is_finite());
     let marks = card.thresholds.values().chain(&card.threshold).copied();
-    let to = marks.map(|mark| 1.5 * mark).chain(hardly).fold(0.0, f64::max);
+    let marks: Vec<f64> = marks.chain(hardly.map(|far| far / 1.5)).collect();
+    curve_of(&marks, |distance| calibration.probability(distance))
+}
+
+/// Probabilities at equal steps from 0 to 1.5 times the largest mark.
+pub(super) fn curve_of(marks: &[f64], probability: impl Fn(f32) -> f64) -> Option<Curve> {
+    let to = marks.iter().map(|mark| 1.5 * mark).fold(0.0, f64::max);
     if !(to > 0.0 && to < f64::from(f32::MAX)) {
         return None;
     }
     let at = |point: usize| (to * point as f64 / (POINTS - 1) as f64) as f32;
-    let probabilities = (0..POINTS).map(|point| calibration.probability(at(point))).collect();
-    Some(Curve { to, probabilities })
+    Some(Curve { to, probabilities: (0..POINTS).map(|point| probability(at(point))).collect() })
 }

@@ -1,4 +1,4 @@
-//! `/api/compare`: do two things show the same?
+//! `/api/compare`: decides whether two things are of one class.
 
 use std::sync::Arc;
 
@@ -8,24 +8,32 @@ use ndarray::Axis;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Verdict;
 use super::question::{self, Pair};
-use super::{Service, Verdict};
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
-/// How far two things are apart, and what that means.
+/// The distance of two things, with the verdict.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Compared {
     #[serde(flatten)]
     verdict: Verdict,
-    /// Below this distance `same` is true: as asked, or the model's.
+    /// `same` is true below this distance: the requested threshold, or else the model's threshold
+    /// for two things about which nothing else is known. A search uses a threshold that depends on
+    /// the size of the gallery instead.
     threshold: Option<f64>,
+    /// The probability that they are the same before the distance is known.
+    prior: f64,
 }
 
-/// Two pictures, items or vectors
+/// The prior probability of a comparison: both outcomes are equally likely.
+const PRIOR: f64 = 0.5;
+
+/// Compares two pictures, items or vectors
 ///
-/// The body is a form with the parts `a` and `b`: pictures, or with the type `application/json` what
-/// an item or a vector is; or JSON: `{"a": {"id": "…"}, "b": {"vector": […]}}`.
+/// The body is either a form with the parts `a` and `b`, each a picture or, with the type
+/// `application/json`, an item or a vector; or JSON: `{"a": {"id": "…"}, "b": {"vector": […]}}`.
 #[utoipa::path(
     post,
     path = "/api/compare",
@@ -48,7 +56,7 @@ pub(super) async fn compare(
     request: Request,
 ) -> Result<Json<Compared>, Refusal> {
     let mut query = Parameters::of(request.uri().query());
-    let threshold = service.threshold(&mut query)?;
+    let threshold = service.pair_threshold(&mut query)?;
     query.end()?;
     let [a, b] = question::two(&service, request).await?;
     let (a, b) = tokio::try_join!(a.answerable(&service, false), b.answerable(&service, false))?;
@@ -62,6 +70,6 @@ pub(super) async fn compare(
     let rows = [a, b].map(|side| side.vector.insert_axis(Axis(0)));
     let distances = settings.metric.distances(rows[0].view(), rows[1].view());
     let distances = distances.map_err(|error| Refusal::unacceptable("unacceptable", error))?;
-    let verdict = service.verdict(distances[[0, 0]], threshold);
-    Ok(Json(Compared { verdict, threshold }))
+    let verdict = service.pair_verdict(distances[[0, 0]], threshold);
+    Ok(Json(Compared { verdict, threshold, prior: PRIOR }))
 }

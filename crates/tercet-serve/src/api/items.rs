@@ -1,4 +1,4 @@
-//! `/api/items`: what is in the gallery, and how that changes.
+//! `/api/items`: lists, adds and removes items of the gallery.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ndarray::Axis;
@@ -14,16 +14,17 @@ use serde::Serialize;
 use tercet_gallery::{Duplicates, Item, Page, Vectors};
 use utoipa::ToSchema;
 
-use super::Service;
 use super::question::{self, Named, Question};
+use crate::commit::Commit;
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::sample;
+use crate::service::Service;
+use crate::{find, sample};
 
-/// The most of one page.
+/// The most items on one page.
 const MOST: usize = 1000;
 
-/// What is known about a vector.
+/// The data that belong to a vector.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ItemBody {
     id: String,
@@ -37,11 +38,11 @@ impl From<Item> for ItemBody {
     }
 }
 
-/// Some items, in the order in which they were added.
+/// Some items, in the order in which they were added unless the request asks for another order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ItemPage {
     items: Vec<ItemBody>,
-    /// `from` of the next page, if there is one.
+    /// The parameter `from` of the next page, if there is one.
     next: Option<i64>,
 }
 
@@ -50,17 +51,17 @@ pub(super) struct ItemPage {
 pub(super) struct AddedItem {
     #[serde(flatten)]
     item: ItemBody,
-    /// Whether another item of the same id had to go.
+    /// Whether it replaced another item of the same id.
     replaced: bool,
 }
 
-/// An item that is gone.
+/// An item that was removed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RemovedItem {
     removed: String,
 }
 
-/// Items by the page
+/// Lists items, one page at a time
 #[utoipa::path(
     get,
     path = "/api/items",
@@ -68,7 +69,8 @@ pub(super) struct RemovedItem {
     params(
         ("from" = Option<i64>, Query, description = "`next` of the page before"),
         ("limit" = Option<usize>, Query, description = "From 1 to 1000; 100 unless said"),
-        ("sample" = Option<usize>, Query, description = "Instead of a page, so many from here and there, from 1 to 1000"),
+        ("sample" = Option<usize>, Query, description = "Instead of a page, so many at random, from 1 to 1000"),
+        ("find" = Option<String>, Query, description = "Only items whose class or id contains this text, best matches first. Of a very large gallery only a part is looked at: `next` is where to continue"),
     ),
     responses((status = 200, body = ItemPage), (status = "4XX", body = ErrorBody)),
 )]
@@ -80,17 +82,19 @@ pub(super) async fn list(
     let from = query.parsed("from", "`next` of the page before")?;
     let limit = query.number("limit", 1..=MOST, 100)?;
     let sample = query.number("sample", 0..=MOST, 0)?;
+    let text = query.one("find")?.filter(|text| !text.trim().is_empty());
     query.end()?;
-    let page = service.gallery.ask(move |reader| match sample {
-        0 => reader.items(from, limit),
-        count => Ok(Page { items: sample::at_random(reader, count)?, next: None }),
+    let page = service.gallery.ask(move |reader| match (text, sample) {
+        (Some(text), _) => find::items(reader, text.trim(), from, limit),
+        (None, 0) => reader.items(from, limit),
+        (None, count) => Ok(Page { items: sample::at_random(reader, count)?, next: None }),
     });
     let page = page.await?;
     let items = page.items.into_iter().map(ItemBody::from).collect();
     Ok(Json(ItemPage { items, next: page.next }))
 }
 
-/// An item
+/// Returns an item
 #[utoipa::path(
     get,
     path = "/api/items/{id}",
@@ -102,10 +106,10 @@ pub(super) async fn get(
     State(service): State<Arc<Service>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ItemBody>, Refusal> {
-    Ok(Json(find(&service, id).await?.into()))
+    Ok(Json(item(&service, id).await?.into()))
 }
 
-/// How an item looks
+/// Returns the thumbnail of an item
 #[utoipa::path(
     get,
     path = "/api/items/{id}/thumbnail",
@@ -120,13 +124,13 @@ pub(super) async fn thumbnail(
     State(service): State<Arc<Service>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let item = find(&service, id).await?;
+    let item = item(&service, id).await?;
     let Some(thumbnail) = item.thumbnail else {
         let message = format!("`{}` has no thumbnail", item.id);
         return Err(Refusal::new(StatusCode::NOT_FOUND, "no-thumbnail", message));
     };
-    // A gallery may hold anything that somebody called a thumbnail; a browser is told to show it as
-    // a picture or not at all.
+    // A gallery may contain any bytes as a thumbnail; this type makes a browser show it as a
+    // picture or not at all.
     let kind = match &thumbnail.media_type[..] {
         kind @ ("image/png" | "image/jpeg" | "image/webp" | "image/gif") => kind,
         _ => "application/octet-stream",
@@ -139,7 +143,8 @@ pub(super) async fn thumbnail(
 
 /// Adds an item
 ///
-/// The body is a picture, as it is or as the only part of a form, or JSON: `{"vector": […]}`.
+/// The body is a picture, either directly or as the only part of a form, or JSON: `{"vector":
+/// […]}`.
 #[utoipa::path(
     post,
     path = "/api/items",
@@ -157,13 +162,16 @@ pub(super) async fn thumbnail(
     )),
     responses(
         (status = 201, body = AddedItem),
-        (status = 409, description = "The id is taken, or another process writes", body = ErrorBody),
+        (status = 408, description = "It took too long; nothing was changed", body = ErrorBody),
+        (status = 409, description = "The id is taken, or another process writes for long", body = ErrorBody),
         (status = "4XX", body = ErrorBody),
         (status = 503, description = "Busy; `Retry-After` says when to try again", body = ErrorBody),
+        (status = 504, description = "The change has begun, and is still being finished", body = ErrorBody),
     ),
 )]
 pub(super) async fn add(
     State(service): State<Arc<Service>>,
+    Extension(commit): Extension<Commit>,
     request: Request,
 ) -> Result<(StatusCode, Json<AddedItem>), Refusal> {
     let mut query = Parameters::of(request.uri().query());
@@ -192,7 +200,7 @@ pub(super) async fn add(
     let item_again = ItemBody::from(item.clone());
     let done = service
         .gallery
-        .change(move |writer| {
+        .change(&commit, move |writer| {
             let model = writer.settings().model.clone();
             writer.add(Vectors { model: &model, rows: rows.view() }, &[item], duplicates)
         })
@@ -209,21 +217,23 @@ pub(super) async fn add(
     params(("id" = String, Path, description = "Percent-encoded, `/` too")),
     responses(
         (status = 200, body = RemovedItem),
-        (status = 409, description = "Another process writes", body = ErrorBody),
+        (status = 408, description = "It took too long; nothing was changed", body = ErrorBody),
+        (status = 409, description = "Another process writes for long", body = ErrorBody),
         (status = "4XX", body = ErrorBody),
     ),
 )]
 pub(super) async fn remove(
     State(service): State<Arc<Service>>,
+    Extension(commit): Extension<Commit>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RemovedItem>, Refusal> {
     let id = readable(id)?;
     let gone = id.clone();
-    service.gallery.change(move |writer| writer.remove(&[&gone])).await?;
+    service.gallery.change(&commit, move |writer| writer.remove(&[&gone])).await?;
     Ok(Json(RemovedItem { removed: id }))
 }
 
-async fn find(service: &Service, id: Result<Path<String>, PathRejection>) -> Result<Item, Refusal> {
+async fn item(service: &Service, id: Result<Path<String>, PathRejection>) -> Result<Item, Refusal> {
     let id = readable(id)?;
     let asked = id.clone();
     let item = service.gallery.ask(move |reader| reader.item(&asked)).await?;
@@ -237,7 +247,7 @@ fn readable(id: Result<Path<String>, PathRejection>) -> Result<String, Refusal> 
     }
 }
 
-/// A name for something that nobody has named: the same for the same content.
+/// A name for an item without one, computed from its content: equal content has an equal name.
 fn content_name(bytes: &[u8]) -> String {
     let mut hash = DefaultHasher::new();
     hash.write(bytes);

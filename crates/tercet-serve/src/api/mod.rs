@@ -1,7 +1,8 @@
-//! The interface: what can be asked, and by which address.
+//! The HTTP interface: its addresses, and the types that they share.
 
 mod about;
 mod compare;
+mod decision;
 mod items;
 mod operations;
 mod projection;
@@ -22,58 +23,47 @@ use tower_http::csrf::CsrfLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use crate::body::Bodies;
-use crate::embedder::Embedder;
-use crate::gallery::Gallery;
-use crate::guard::{self, Keys};
-use crate::map::Cartographer;
-use crate::metrics::Metrics;
 use crate::parameters::Parameters;
 use crate::refusal::Refusal;
-use crate::{Limits, page};
+use crate::service::Service;
+use crate::{guard, page};
 
-/// Everything that answers are made of.
-pub(crate) struct Service {
-    pub(crate) name: String,
-    pub(crate) passing: bool,
-    pub(crate) gallery: Gallery,
-    pub(crate) embedder: Option<Embedder>,
-    pub(crate) map: Arc<Cartographer>,
-    pub(crate) bodies: Bodies,
-    pub(crate) keys: Option<Keys>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) limits: Limits,
-}
-
-/// What a distance means.
+/// A distance with its interpretation.
 #[derive(Debug, Serialize, ToSchema)]
 struct Verdict {
-    /// By the gallery's metric.
+    /// The distance by the gallery's metric.
     distance: f32,
-    /// Whether that is below the threshold; null without one.
+    /// Whether it is below the threshold; null without one.
     same: Option<bool>,
-    /// Of being the same, if before looking either was as likely; null for a model without
-    /// calibration.
+    /// The probability of being the same; null for a model without calibration. A search uses the
+    /// gallery's prior, a comparison of two things a prior of 1/2.
     probability: Option<f64>,
 }
 
 impl Service {
-    /// Whether there is a model, and one of pictures.
+    /// Whether there is a model, and it embeds pictures.
     fn embeds(&self) -> bool {
         self.embedder.as_ref().is_some_and(|embedder| embedder.card.preprocessing.images().is_ok())
     }
 
-    /// The threshold that is asked for, or the model's.
-    fn threshold(&self, query: &mut Parameters) -> Result<Option<f64>, Refusal> {
+    /// The threshold that the request gives.
+    fn given_threshold(query: &mut Parameters) -> Result<Option<f64>, Refusal> {
         const EXPECTED: &str = "a distance, 0 or more";
         match query.parsed::<f64>("threshold", EXPECTED)? {
             Some(threshold) if threshold >= 0.0 && threshold.is_finite() => Ok(Some(threshold)),
             Some(other) => Err(Refusal::parameter("threshold", &other.to_string(), EXPECTED)),
-            None => Ok(self.embedder.as_ref().and_then(|embedder| embedder.card.threshold)),
+            None => Ok(None),
         }
     }
 
-    fn verdict(&self, distance: f32, threshold: Option<f64>) -> Verdict {
+    /// The threshold for two things that the request gives, or else the model's.
+    fn pair_threshold(&self, query: &mut Parameters) -> Result<Option<f64>, Refusal> {
+        let own = || self.embedder.as_ref().and_then(|embedder| embedder.card.threshold);
+        Ok(Self::given_threshold(query)?.or_else(own))
+    }
+
+    /// The verdict for two things with a prior probability of 1/2 of being the same.
+    fn pair_verdict(&self, distance: f32, threshold: Option<f64>) -> Verdict {
         Verdict {
             distance,
             same: threshold.map(|threshold| f64::from(distance) < threshold),
@@ -99,6 +89,7 @@ impl Service {
         projection::projection,
         about::gallery,
         about::model,
+        decision::decision,
         operations::session,
         operations::health,
         operations::metrics,
@@ -108,7 +99,7 @@ impl Service {
 )]
 struct Document;
 
-/// How the token is given.
+/// The scheme in which a request gives the token.
 struct Token;
 
 impl Modify for Token {
@@ -123,7 +114,7 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Addresses and who answers them.
+/// The addresses with their handlers.
 pub(crate) fn routes(service: Arc<Service>) -> Router {
     let guarded = Router::new()
         .route("/api/search", post(search::search))
@@ -134,6 +125,7 @@ pub(crate) fn routes(service: Arc<Service>) -> Router {
         .route("/api/projection", get(projection::projection))
         .route("/api/gallery", get(about::gallery))
         .route("/api/model", get(about::model))
+        .route("/api/decision", get(decision::decision))
         .route("/metrics", get(operations::metrics))
         .route_layer(from_fn_with_state(service.clone(), guard::token));
     let open = Router::new()
@@ -143,13 +135,11 @@ pub(crate) fn routes(service: Arc<Service>) -> Router {
     page::routes(guarded.merge(open))
         .fallback(nothing_here)
         .method_not_allowed_fallback(another_method)
-        // Bodies are bounded where they are read.
+        // The size of a body is limited where it is read.
         .layer(DefaultBodyLimit::disable())
         .layer(CsrfLayer::new().with_rejection_response(|_| guard::other_site()))
         .layer(from_fn_with_state(service.clone(), guard::host))
-        .layer(CatchPanicLayer::custom(|_| {
-            Refusal::internal("this request met an error of the server").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(|_| Refusal::internal("a panic").into_response()))
         .layer(from_fn_with_state(service.clone(), guard::frame))
         .with_state(service)
 }

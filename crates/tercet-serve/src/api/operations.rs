@@ -1,4 +1,4 @@
-//! What those who run the server ask: health, figures, and the way in for pages.
+//! Health and metrics for operators of the server, and the cookie for pages.
 
 use std::sync::Arc;
 
@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Service;
 use crate::metrics::MEDIA_TYPE;
+use crate::network::Network;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
-/// A sign of life.
+/// The status and version of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
     /// `ok`.
@@ -21,7 +22,7 @@ pub(super) struct Health {
     version: &'static str,
 }
 
-/// Whether the server answers
+/// Reports that the server is running
 #[utoipa::path(
     get,
     path = "/health",
@@ -33,7 +34,7 @@ pub(super) async fn health() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Figures for Prometheus
+/// Returns metrics for Prometheus
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -46,15 +47,15 @@ pub(super) async fn metrics(State(service): State<Arc<Service>>) -> Result<Respo
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
-/// What opens the door.
+/// The token, which a page sends to get the cookie.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct Opening {
     token: String,
 }
 
-/// Trades the token for a cookie
+/// Exchanges the token for a cookie
 ///
-/// So that a page can show pictures, which browsers fetch without an `Authorization` header.
+/// With it a page can show pictures, which browsers fetch without an `Authorization` header.
 #[utoipa::path(
     post,
     path = "/api/session",
@@ -72,11 +73,13 @@ pub(super) async fn session(
     request: Request,
 ) -> Result<Response, Refusal> {
     let Some(keys) = &service.keys else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    let network = request.extensions().get::<Network>().copied();
     let (head, body) = request.into_parts();
     let upload = service.bodies.read(&head.headers, body).await?;
     let opening: Opening = serde_json::from_slice(&upload.bytes)
         .map_err(|error| Refusal::malformed(format!("JSON: {error}")))?;
     if !keys.is_token(&opening.token) {
+        service.guesses.pause(network).await;
         let message = "that is not the token of this server";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", message));
     }

@@ -1,4 +1,4 @@
-//! `/api/projection`: the gallery as a map.
+//! `/api/projection`: a two-dimensional map of the gallery.
 
 use std::sync::Arc;
 
@@ -6,15 +6,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Service;
-use crate::map::{Map, Shown};
+use crate::map::{Map, Shown, Unmappable};
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
-/// The gallery on a plane
+/// Returns a two-dimensional map of the gallery
 ///
-/// Neighbours stay neighbours; far distances mean nothing. Of a gallery with more than 5,000 items a
-/// sample. Made when it is first asked for, and again after the gallery has changed: until then the
-/// answer is 202.
+/// Items that are close together are similar; large distances on the map have no meaning. For a
+/// gallery with more than 5,000 items, the map shows a sample. The map is computed after the first
+/// request: until it is ready, the answer is 202. After the gallery has changed, the map is
+/// computed again; until then the answer is the last map, with `stale`.
 #[utoipa::path(
     get,
     path = "/api/projection",
@@ -34,9 +35,11 @@ pub(super) async fn projection(
             Ok((StatusCode::ACCEPTED, [(header::RETRY_AFTER, HeaderValue::from_static("1"))])
                 .into_response())
         }
-        Shown::Failed(error) => Err(Refusal::unacceptable("no-map", error)),
-        Shown::Map { version, json } => {
-            let tag = HeaderValue::from_str(&format!("\"{version}\""));
+        Shown::Failed(Unmappable::Vectors(reason)) => Err(Refusal::unacceptable("no-map", reason)),
+        Shown::Failed(Unmappable::Unreadable(reason)) => Err(Refusal::internal(reason)),
+        Shown::Map { version, stale, json } => {
+            let mark = if stale { "-stale" } else { "" };
+            let tag = HeaderValue::from_str(&format!("\"{}{mark}\"", version.state));
             let tag = tag.map_err(Refusal::internal)?;
             let again = HeaderValue::from_static("no-cache");
             let has = headers.get(header::IF_NONE_MATCH) == Some(&tag);

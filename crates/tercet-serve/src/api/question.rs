@@ -1,4 +1,4 @@
-//! What is asked about: a picture, an item of the gallery, or a vector.
+//! The subject of a request: a picture, an item of the gallery, or a vector.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use tercet_gallery::Thumbnail;
 use utoipa::ToSchema;
 
-use super::Service;
 use crate::body::Upload;
 use crate::refusal::Refusal;
+use crate::service::Service;
 
-/// Something that has a vector.
+/// A picture, an item or a vector.
 #[derive(Debug)]
 pub(super) enum Question {
     Picture(Upload),
@@ -28,21 +28,21 @@ pub(super) enum Question {
 pub(super) enum Named {
     /// The id of an item.
     Id(String),
-    /// As many numbers as the gallery has dimensions.
+    /// The components of a vector, as many as the gallery has dimensions.
     Vector(Vec<f32>),
 }
 
-/// A question with its vector.
+/// The subject of a request with its vector.
 #[derive(Debug)]
 pub(super) struct Answerable {
     pub(super) vector: Array1<f32>,
-    /// Of an item of the gallery.
+    /// The id, if it is an item of the gallery.
     pub(super) id: Option<String>,
-    /// Of a picture, if asked for.
+    /// The thumbnail of a picture, if the request asks for it.
     pub(super) thumbnail: Option<Thumbnail>,
 }
 
-/// The one thing that a request is about.
+/// Parses the one subject of a request.
 pub(super) async fn one(service: &Service, request: Request) -> Result<Question, Refusal> {
     let (kind, whole, request) = read(service, request).await?;
     match kind {
@@ -60,7 +60,7 @@ pub(super) async fn one(service: &Service, request: Request) -> Result<Question,
     }
 }
 
-/// The two things, `a` and `b`, that a request compares.
+/// Parses the two subjects of a comparison, `a` and `b`.
 pub(super) async fn two(service: &Service, request: Request) -> Result<[Question; 2], Refusal> {
     let (kind, whole, request) = read(service, request).await?;
     match kind {
@@ -100,8 +100,8 @@ enum Kind {
     Picture,
 }
 
-/// What a body says that it is. Pictures are told by their content, so that anything else may be
-/// one.
+/// The kind of body that the headers name. Pictures are recognised by their content, so every other
+/// type may be a picture.
 fn kind(headers: &HeaderMap) -> Kind {
     let named = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = named.unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -112,7 +112,7 @@ fn kind(headers: &HeaderMap) -> Kind {
     }
 }
 
-/// Reads a body; the request is returned with it for its head.
+/// Reads a body; also returns the request, whose head is needed later.
 async fn read(service: &Service, request: Request) -> Result<(Kind, Upload, Request), Refusal> {
     let kind = kind(request.headers());
     let (parts, body) = request.into_parts();
@@ -126,9 +126,9 @@ fn json<T: DeserializeOwned>(upload: &Upload) -> Result<T, Refusal> {
         .map_err(|error| Refusal::malformed(format!("JSON: {error}")))
 }
 
-/// The parts of a form: pictures, or JSON where a part says so.
+/// The parts of a form: pictures, or JSON where a part has that type.
 async fn parts(whole: &Upload, request: Request) -> Result<BTreeMap<String, Question>, Refusal> {
-    /// More than anything here has.
+    /// More parts than any request of this interface has.
     const MOST: usize = 8;
     let form = |error: &dyn std::fmt::Display| Refusal::malformed(format!("form: {error}"));
     let multipart = Multipart::from_request(request, &()).await;
@@ -156,7 +156,7 @@ async fn parts(whole: &Upload, request: Request) -> Result<BTreeMap<String, Ques
 }
 
 impl Question {
-    /// Finds the vector.
+    /// Computes or looks up the vector.
     pub(super) async fn answerable(
         self,
         service: &Service,

@@ -1,4 +1,4 @@
-//! `/api/search`: the nearest items of a picture, an item or a vector.
+//! `/api/search`: the nearest items to a picture, an item or a vector.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,30 +9,51 @@ use axum::extract::{Request, State};
 use ndarray::Axis;
 use serde::Serialize;
 use tercet_gallery::{Filter, Hit, Method, Search, Vectors};
+use tercet_train::decision::Basis;
 use utoipa::ToSchema;
 
+use super::Verdict;
 use super::question::{self, Named};
-use super::{Service, Verdict};
 use crate::parameters::Parameters;
 use crate::refusal::{ErrorBody, Refusal};
+use crate::service::Service;
 
-/// The most that one search finds.
+/// The most items that one search returns.
 const MOST: usize = 1000;
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Found {
-    /// Nearest first.
+    /// The hits, nearest first.
     hits: Vec<FoundItem>,
-    /// `exact`, or what proposed candidates: `quantized`, `hnsw`.
+    /// The method: `exact`, or the source of the candidates: `quantized`, `hnsw`.
     method: &'static str,
-    /// Below this distance `same` is true: as asked, or the model's.
-    threshold: Option<f64>,
-    /// What search and embedding took.
+    /// `same` is true below this distance: the requested threshold, or the one chosen by
+    /// `false_matches`; null if no threshold is known.
+    threshold: Option<f32>,
+    /// The prior probability that a hit is the same, before its distance is known.
+    prior: f64,
+    /// The largest expected number of false matches for a query whose class is not in the gallery.
+    false_matches_per_query: Option<f64>,
+    /// The expected share of queries whose class is in the gallery that are matched with it.
+    expected_known_found: Option<f64>,
+    /// The basis of the threshold: `model`, `model-scaled`, `gallery`, `false-accept-rates`,
+    /// `pairs` or `given`.
+    #[schema(value_type = Option<String>)]
+    basis: Option<Basis>,
+    /// A remark about the basis.
+    note: Option<String>,
+    /// Whether any hit is the same; null without a threshold.
+    known: Option<bool>,
+    /// The class of the nearest hit that is the same.
+    suggested: Option<String>,
+    /// The class of the query, if it is an item with a label.
+    class: Option<String>,
+    /// The time that embedding and search took, in seconds.
     seconds: f64,
 }
 
-/// An item and how far it is.
+/// An item and its distance from the query.
 #[derive(Debug, Serialize, ToSchema)]
 struct FoundItem {
     id: String,
@@ -40,12 +61,15 @@ struct FoundItem {
     attributes: BTreeMap<String, String>,
     #[serde(flatten)]
     verdict: Verdict,
+    /// Whether its label differs from that of the query; left out unless both are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_class: Option<bool>,
 }
 
-/// The nearest items
+/// Searches for the nearest items
 ///
-/// The body is a picture, as it is or as the only part of a form; or JSON: `{"id": "…"}` for an item
-/// of the gallery, which is not among what is found, or `{"vector": […]}`.
+/// The body is a picture, either directly or as the only part of a form; or JSON: `{"id": "…"}` for
+/// an item of the gallery, which is then excluded from the hits, or `{"vector": […]}`.
 #[utoipa::path(
     post,
     path = "/api/search",
@@ -55,7 +79,8 @@ struct FoundItem {
         ("label" = Option<Vec<String>>, Query, description = "Only of this class; may be repeated"),
         ("attribute" = Option<Vec<String>>, Query, description = "Only with `name:value`; several values of one name are alternatives, several names must all hold"),
         ("without" = Option<Vec<String>>, Query, description = "Not this id; may be repeated"),
-        ("threshold" = Option<f64>, Query, description = "Below which distance items are the same; the model's unless said"),
+        ("threshold" = Option<f64>, Query, description = "Below which distance items are the same; chosen by `false_matches` unless said"),
+        ("false_matches" = Option<f64>, Query, description = "How many false matches a query of a class that is not in the gallery may have on average; 0.01 unless said"),
         ("exact" = Option<bool>, Query, description = "Measure every vector, passing over codes and index"),
     ),
     request_body(content(
@@ -76,7 +101,7 @@ pub(super) async fn search(
     let start = Instant::now();
     let mut query = Parameters::of(request.uri().query());
     let k = query.number("k", 1..=MOST, 12)?;
-    let threshold = service.threshold(&mut query)?;
+    let asked = Service::asked(&mut query)?;
     let exact = query.switch("exact")?;
     let mut filter =
         Filter { labels: query.all("label"), without: query.all("without"), ..Filter::default() };
@@ -87,30 +112,49 @@ pub(super) async fn search(
 
     let question = question::one(&service, request).await?;
     let query = question.answerable(&service, false).await?;
+    let own = query.id.clone();
     filter.without.extend(query.id);
     let search = Search { k, filter, exact };
     let rows = query.vector.insert_axis(Axis(0));
-    let answer = service
+    let (answer, class) = service
         .gallery
         .ask(move |reader| {
             let model = &reader.settings().model;
-            reader.search(Vectors { model, rows: rows.view() }, &search)
+            let answer = reader.search(Vectors { model, rows: rows.view() }, &search)?;
+            let own = own.map(|id| reader.item(&id)).transpose()?.flatten();
+            Ok((answer, own.and_then(|item| item.label)))
         })
         .await?;
+    let decision = service.decision(asked).await?;
     let found = |Hit { item, distance }| FoundItem {
+        other_class: class.as_ref().zip(item.label.as_ref()).map(|(own, of)| own != of),
         id: item.id,
         label: item.label,
         attributes: item.attributes,
-        verdict: service.verdict(distance, threshold),
+        verdict: Verdict {
+            distance,
+            same: decision.same(distance),
+            probability: decision.probability(distance),
+        },
     };
+    let hits: Vec<FoundItem> = answer.hits.into_iter().flatten().map(found).collect();
+    let mut same = hits.iter().filter(|hit| hit.verdict.same == Some(true));
     Ok(Json(Found {
-        hits: answer.hits.into_iter().flatten().map(found).collect(),
+        known: decision.threshold.map(|_| same.clone().next().is_some()),
+        suggested: same.find_map(|hit| hit.label.clone()),
+        class,
+        hits,
         method: match answer.method {
             Method::Exact => "exact",
             Method::Quantized => "quantized",
             Method::Hnsw => "hnsw",
         },
-        threshold,
+        threshold: decision.threshold,
+        prior: decision.prior,
+        false_matches_per_query: decision.false_matches_per_query,
+        expected_known_found: decision.expected_known_found,
+        basis: decision.basis,
+        note: decision.note,
         seconds: start.elapsed().as_secs_f64(),
     }))
 }

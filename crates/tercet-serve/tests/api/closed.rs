@@ -1,5 +1,7 @@
 //! Who is let in, and what nobody gets.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::world::{World, one};
@@ -41,9 +43,49 @@ fn a_page_trades_the_token_for_a_cookie() {
     assert!(!cookie.contains(TOKEN), "{cookie}");
     let pair = cookie.split(';').next().unwrap();
     assert_eq!(world.get("/api/gallery").header("cookie", pair).send().status, 200);
-    let made_up = "tercet-session=0123456789abcdef";
-    world.get("/api/gallery").header("cookie", made_up).send().refused(401, "token");
+    // Cookies go to every port of a host: each server has a name of its own.
+    let name = format!("tercet-session-{}", world.address.port());
+    assert!(pair.starts_with(&format!("{name}=")), "{pair}");
+    let made_up = format!("{name}=0123456789abcdef");
+    world.get("/api/gallery").header("cookie", &made_up).send().refused(401, "token");
     world.post("/api/session").body("application/json", "[").send().refused(400, "malformed");
+}
+
+#[test]
+fn wrong_tokens_are_answered_slowly_and_right_ones_are_not() {
+    let world = guarded();
+    let began = Instant::now();
+    let guesses: Vec<_> = (0..6)
+        .map(|guess| {
+            let token = format!("Bearer guess-number-{guess}");
+            let request = world.get("/api/gallery").header("authorization", &token);
+            let opening = world.post("/api/session").json(&json!({ "token": token }));
+            let request = if guess % 2 == 0 { request } else { opening };
+            std::thread::spawn(move || request.send().refused(401, "token"))
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(100));
+    let right = Instant::now();
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(world.get("/api/gallery").header("authorization", &bearer).send().status, 200);
+    assert!(right.elapsed() < Duration::from_secs(1), "{:?}", right.elapsed());
+    guesses.into_iter().for_each(|guess| drop(guess.join().unwrap()));
+    // More connections do not make guessing faster: half a second each.
+    assert!(began.elapsed() >= Duration::from_millis(2900), "{:?}", began.elapsed());
+}
+
+#[test]
+fn answers_name_no_folder_of_the_machine() {
+    let world = World::own(|_| {});
+    let folder = world.folder.display().to_string();
+    for entry in std::fs::read_dir(&world.folder).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let vector = json!({ "vector": vec![0.5; 64] });
+    let refused = world.post("/api/items?id=v").json(&vector).send().refused(500, "internal");
+    assert!(!refused.contains(&folder) && refused.contains("standard error"), "{refused}");
+    let about = String::from_utf8(world.get("/api/gallery").send().body).unwrap();
+    assert!(!about.contains(&folder), "{about}");
 }
 
 #[test]

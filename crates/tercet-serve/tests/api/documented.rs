@@ -23,6 +23,7 @@ fn the_document_names_every_address_and_no_other() {
         named,
         [
             "delete /api/items/{id}",
+            "get /api/decision",
             "get /api/gallery",
             "get /api/items",
             "get /api/items/{id}",

@@ -144,7 +144,14 @@ fn slow_clients_are_let_go() {
 #[test]
 fn connections_beyond_the_last_are_turned_away() {
     let world = World::shared(|settings| settings.limits.connections = 2);
-    let held: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(world.address).unwrap()).collect();
+    // They have sent a head, and are about to send a body.
+    let held: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(world.address).unwrap();
+            world.post("/api/search").body("image/png", vec![0; 9]).start(&mut stream).unwrap();
+            stream
+        })
+        .collect();
     std::thread::sleep(Duration::from_millis(200));
     let turned_away = world.get("/health").send();
     assert_eq!(turned_away.header("retry-after"), Some("1"));
@@ -154,6 +161,113 @@ fn connections_beyond_the_last_are_turned_away() {
     while world.get("/health").send().status != 200 {
         assert!(start.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn half_sent_heads_keep_nobody_out() {
+    for connections in [4, 64] {
+        let world = World::shared(|settings| {
+            settings.limits.connections = connections;
+            settings.limits.connections_per_address = connections;
+        });
+        let half = |head: &[u8]| {
+            let mut stream = TcpStream::connect(world.address).unwrap();
+            stream.write_all(head).unwrap();
+            stream
+        };
+        let heads: [&[u8]; 3] = [b"", b"GET / HTTP/1.1\r\nhost: loc", b"POST /api/items HT"];
+        let held: Vec<TcpStream> = (0..3 * connections).map(|at| half(heads[at % 3])).collect();
+        std::thread::sleep(Duration::from_millis(200));
+        let start = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(world.get("/health").send().status, 200);
+        }
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        drop(held);
+    }
+}
+
+#[test]
+fn one_address_has_a_share_of_the_connections() {
+    let world = World::shared(|settings| settings.limits.connections_per_address = 2);
+    let held: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(world.address).unwrap();
+            world.post("/api/search").body("image/png", vec![0; 9]).start(&mut stream).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let refused = world.get("/health").send();
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(refused.refused(503, "busy").contains("your address"));
+    drop(held);
+}
+
+#[test]
+fn large_pictures_do_not_block_small_ones() {
+    let large = png(2400, 2400);
+    let world = World::shared(|settings| {
+        settings.limits.pixels = 2400 * 2400;
+        settings.limits.queue = 40;
+    });
+    let ask = Request::clone(&world.post("/api/search?k=1").body("image/png", large));
+    let (_, small) = one();
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..20)
+            .map(|_| {
+                scope.spawn(|| {
+                    let status = ask.clone().send().status;
+                    done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    status
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(100));
+        let answer = world.post("/api/search?k=1").body("image/png", small).send();
+        assert_eq!(answer.status, 200);
+        let before = done.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(before < 20, "the small picture was answered after all large ones");
+        let statuses: Vec<u16> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
+        // A quarter of the queue is theirs.
+        let served = statuses.iter().filter(|&&status| status == 200).count();
+        assert!(served >= 10, "{statuses:?}");
+        assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+    });
+}
+
+#[test]
+fn invented_methods_and_addresses_take_no_memory() {
+    let world = World::shared(|_| {});
+    for number in 0..200 {
+        let mut stream = TcpStream::connect(world.address).unwrap();
+        let head = format!(
+            "M{number} /x{number} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            world.address
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        assert!(response(&mut stream).unwrap().status >= 400);
+    }
+    let text = String::from_utf8(world.get("/metrics").send().body).unwrap();
+    assert!(text.contains("method=\"other\"") && text.contains("route=\"other\""), "{text}");
+    assert!(!text.contains("M1") && !text.contains("/x1"), "{text}");
+    assert!(text.lines().count() < 100, "{text}");
+}
+
+#[test]
+fn limits_that_cannot_be_kept_are_refused() {
+    for change in [
+        (|limits| limits.queue = usize::MAX) as fn(&mut tercet_serve::Limits),
+        |limits| limits.connections = usize::MAX,
+        |limits| limits.connections_per_address = 0,
+        |limits| limits.batch = 0,
+    ] {
+        let mut settings = crate::world::settings(crate::world::glyphs());
+        change(&mut settings.limits);
+        let error = tercet_serve::Server::open(settings).err().unwrap().to_string();
+        assert!(error.contains("expected a number from 1 to"), "{error}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, escaped, one};
+use crate::world::{World, escaped, glyphs, one};
 
 #[test]
 fn a_picture_finds_its_own_class_with_distances_and_chances() {
@@ -27,6 +27,105 @@ fn a_picture_finds_its_own_class_with_distances_and_chances() {
             hits.iter().map(|hit| hit["distance"].as_f64().unwrap()).collect();
         assert!(distances.is_sorted());
         assert_eq!(found["method"], "exact");
+    }
+}
+
+#[test]
+fn a_search_says_by_which_threshold_and_prior_it_decides() {
+    let world = World::shared(|_| {});
+    // The first item whose class is found: the threshold is so strict that some are not.
+    let ask = |target: &str, id: &str| world.post(target).json(&json!({ "id": id })).send();
+    let items = world.get("/api/items?limit=50").send().json();
+    let ids: Vec<&str> = items["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect();
+    let is_known = |id: &&str| ask("/api/search?k=1", id).json()["known"] == true;
+    let known: Vec<&str> = ids.iter().copied().filter(is_known).collect();
+    assert!(10 * known.len() > 3 * ids.len(), "{} of {}", known.len(), ids.len());
+    let id = known[0];
+    let class = id.split('/').next().unwrap();
+    let search = |target: &str| ask(target, id);
+    let found = search("/api/search?k=1000").json();
+    let decided = world.get("/api/decision").send().json();
+    for key in ["threshold", "prior", "false_matches_per_query", "expected_known_found", "basis"] {
+        assert!(!found[key].is_null(), "{key}: {found}");
+        assert_eq!(found[key], decided[key], "{key}");
+    }
+    // Half of the queries are of one of a hundred classes.
+    assert_eq!((&found["prior"], &found["false_matches_per_query"]), (&json!(0.005), &json!(0.01)));
+    assert_eq!((&found["class"], &found["known"]), (&json!(class), &json!(true)));
+    assert_eq!(found["suggested"], json!(class));
+    let threshold = found["threshold"].as_f64().unwrap();
+    for hit in found["hits"].as_array().unwrap() {
+        let (distance, probability) = (hit["distance"].as_f64(), hit["probability"].as_f64());
+        assert_eq!(hit["same"], distance.unwrap() < threshold);
+        assert!(hit["same"] == false || probability.unwrap() >= 0.5, "{hit}");
+        assert_eq!(hit["other_class"], hit["label"] != json!(class));
+    }
+    let thresholds = decided["thresholds"].as_array().unwrap();
+    let thresholds: Vec<f64> =
+        thresholds.iter().map(|at| at["threshold"].as_f64().unwrap()).collect();
+    assert!(thresholds.len() == 3 && thresholds.is_sorted_by(|x, y| x >= y), "{thresholds:?}");
+    let curve = decided["curve"]["probabilities"].as_array().unwrap();
+    assert!(curve.is_sorted_by(|x, y| x.as_f64() >= y.as_f64()), "{curve:?}");
+
+    let loose = search("/api/search?k=1&false_matches=0.1").json();
+    assert!(loose["threshold"].as_f64().unwrap() >= threshold);
+    let given = search("/api/search?k=1&threshold=0").json();
+    assert_eq!((&given["basis"], &given["known"]), (&json!("given"), &json!(false)));
+    assert_eq!(given["suggested"], Value::Null);
+    search("/api/search?false_matches=2").refused(400, "malformed");
+    search("/api/search?false_matches=0.1&threshold=1").refused(400, "malformed");
+    // Two things alone are as likely to be the same as not.
+    let body = json!({ "a": { "id": id }, "b": { "id": id } });
+    assert_eq!(world.post("/api/compare").json(&body).send().json()["prior"], 0.5);
+}
+
+/// Half of the characters are measured; of the others, some are in galleries and the rest are
+/// strangers.
+#[test]
+fn characters_that_are_not_in_the_gallery_are_seldom_called_the_same() {
+    use ndarray::Axis;
+    use tercet::open_set::{Bound, GallerySize, OpenSet};
+    use tercet_gallery::ReadGallery;
+    let reader = tercet_gallery::Reader::open(glyphs()).unwrap();
+    let metric = reader.settings().metric;
+    let (items, vectors) = tercet_gallery::sample::with_vectors(&reader, 2100, 2100).unwrap();
+    let labels: tercet::Labels = items.iter().map(|item| item.label.as_deref().unwrap()).collect();
+    let of = |classes: std::ops::Range<u32>, step: usize| -> Vec<usize> {
+        let rows = 0..labels.len();
+        rows.filter(|&row| classes.contains(&labels.classes()[row])).step_by(step).collect()
+    };
+    let measured_on = of(0..50, 1);
+    let rows: Vec<u32> = measured_on.iter().map(|&row| row as u32).collect();
+    let chosen = vectors.select(Axis(0), &measured_on);
+    let measured =
+        OpenSet::measure(chosen.view(), &labels.select(&rows), metric, Bound::Upper, 0).unwrap();
+    // The rate is that of the average gallery: ten galleries of each size, of neighbouring classes.
+    for (classes, step) in [(5, 1), (20, 1), (20, 4), (35, 1), (35, 21)] {
+        for rate in [0.01, 0.1] {
+            let (mut wrong, mut queries) = (0, 0);
+            for draw in 0..10 {
+                let known = |row: &usize| (labels.classes()[*row] + 50 - 5 * draw) % 50 < classes;
+                let (known, strangers): (Vec<usize>, Vec<usize>) =
+                    of(50..100, 1).into_iter().partition(known);
+                let known: Vec<usize> = known.into_iter().step_by(step).collect();
+                let gallery = vectors.select(Axis(0), &known);
+                let size = GallerySize { items: known.len() as u64, classes: u64::from(classes) };
+                let threshold = measured.threshold(rate, size);
+                let distances = metric
+                    .distances(vectors.select(Axis(0), &strangers).view(), gallery.view())
+                    .unwrap();
+                let is_matched = |row: ndarray::ArrayView1<f32>| row.iter().any(|&d| d < threshold);
+                wrong += distances.outer_iter().filter(|row| is_matched(*row)).count();
+                queries += strangers.len();
+            }
+            let observed = wrong as f64 / queries as f64;
+            assert!(observed <= rate, "{classes} classes, step {step}: {observed} above {rate}");
+        }
     }
 }
 
@@ -140,7 +239,10 @@ fn the_map_is_made_once_and_given_again() {
     for name in ["ids", "x", "y", "class"] {
         assert_eq!(places[name].as_array().unwrap().len(), 2100, "{name}");
     }
-    assert_eq!((&places["method"], &places["items"]), (&json!("t-sne"), &json!(2100)));
+    assert_eq!(
+        (&places["method"], &places["items"]),
+        (&json!(tercet::projection::Projection::best()), &json!(2100))
+    );
     assert_eq!(places["classes"].as_array().unwrap().len(), 100);
     let tag = map.header("etag").unwrap();
     let again = world.get("/api/projection").header("if-none-match", tag).send();
@@ -236,4 +338,61 @@ fn without_a_model_items_are_found_and_pictures_are_not() {
     world.post("/api/search").body("image/png", one().1).send().refused(422, "no-model");
     world.get("/api/model").send().refused(404, "no-model");
     world.get("/api/items/a/thumbnail").send().refused(404, "no-thumbnail");
+}
+
+/// A model file with another configuration in its card.
+fn configured(file: &[u8], config: &Value) -> Vec<u8> {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut head: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let metadata = &mut head["__metadata__"]["tercet"];
+    let mut card: Value = serde_json::from_str(metadata.as_str().unwrap()).unwrap();
+    card["provenance"]["config"] = config.clone();
+    *metadata = card.to_string().into();
+    let head = head.to_string().into_bytes();
+    [&(head.len() as u64).to_le_bytes()[..], &head[..], &file[8 + length..]].concat()
+}
+
+#[test]
+fn the_model_says_where_its_data_was_by_the_last_part_only() {
+    use tercet_gallery::{WriteGallery, Writer};
+    let reader = tercet_gallery::reader(&crate::world::glyphs().display().to_string()).unwrap();
+    let file = reader.model().unwrap().unwrap();
+    let config = json!({ "source": "folder:/home/ann/secret place/photos", "out": "/srv/a/m.st" });
+    let file = configured(&file, &config);
+    let model = tercet_train::Model::from_bytes(file.clone(), "glyphs".as_ref()).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let settings = tercet_gallery::Settings {
+        dimensions: reader.settings().dimensions,
+        metric: model.metric(),
+        model: model.fingerprint.clone(),
+        quantization: None,
+    };
+    let folder = copy.path().join("gallery");
+    let mut writer = Writer::create(&folder, settings).unwrap();
+    writer.keep_model(&file).unwrap();
+    drop(writer);
+    let world = World::serving(folder, Some(copy), |_| {});
+    let answer = world.get("/api/model").send();
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let told = &answer.json()["provenance"]["config"];
+    assert_eq!((&told["source"], &told["out"]), (&json!("folder:photos"), &json!("m.st")));
+    assert!(
+        !text.contains("secret") && !text.contains("/srv") && !text.contains("/home"),
+        "{text}"
+    );
+}
+
+#[test]
+fn items_are_found_by_class_and_name() {
+    let world = World::shared(|_| {});
+    let first = world.get("/api/items?limit=1").send().json()["items"][0].clone();
+    let (id, label) = (first["id"].as_str().unwrap(), first["label"].as_str().unwrap());
+    let find = |text: &str| {
+        let target = format!("/api/items?limit=30&find={}", crate::world::escaped(text));
+        world.get(&target).send().json()["items"].as_array().unwrap().clone()
+    };
+    assert_eq!(find(id)[0]["id"], id);
+    let found = find(label);
+    assert!(found.len() >= 21 && found[0]["label"] == label, "{found:?}");
+    assert!(find("no such thing").is_empty());
 }

@@ -50,9 +50,22 @@ describe("the page", { skip }, () => {
   before(async () => {
     [browser, server] = await Promise.all([launch(), serve()]);
     ({ items } = await (await fetch(`${server.address}api/items?limit=1000`)).json());
+    const search = async (id, k) => {
+      const asked = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id }) };
+      return (await (await fetch(`${server.address}api/search?k=${k}`, asked)).json()).hits;
+    };
+    // The first item is one that is certainly found: several hits are the same, and not all of them.
+    for (const [at, item] of items.entries()) {
+      const hits = (await search(item.id, 24)).filter((hit) => hit.same);
+      if (hits.length > 7 && hits.every((hit) => hit.label === item.label)) {
+        items.unshift(...items.splice(at, 1));
+        break;
+      }
+    }
     picture = Buffer.from(await (await fetch(`${server.address}api/items/${encodeURIComponent(items[0].id)}/thumbnail`)).arrayBuffer());
-    const asked = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id: items[0].id }) };
-    other = (await (await fetch(`${server.address}api/search?k=1000`, asked)).json()).hits.at(-1);
+    // The nearest item that is different as a pair: the threshold of pairs is less strict than that of a search.
+    const { threshold } = await (await fetch(`${server.address}api/model`)).json();
+    other = (await search(items[0].id, 1000)).find((hit) => hit.label !== items[0].label && hit.distance > threshold);
     const folder = mkdtempSync(join(tmpdir(), "page-"));
     file = (name, content) => {
       writeFileSync(join(folder, name), content);
@@ -92,6 +105,71 @@ describe("the page", { skip }, () => {
     await page.waitForFunction(() => document.querySelectorAll(".results li").length === 21);
   });
 
+  test("shows the results before the threshold, and what its marks mean", async () => {
+    await go(`#search?item=${encodeURIComponent(items[0].id)}`);
+    await results().nth(23).waitFor();
+    const top = (selector) => page.locator(selector).evaluate((element) => element.getBoundingClientRect().top);
+    assert.ok(await top("#search .summary") < await top("#search .results"));
+    assert.ok(await top("#search .results") < await top("#search .instrument"));
+    assert.match(await page.locator(".found > .legend").textContent(), /the same.*not the same.*distance and probability/);
+    assert.match(await page.locator("#search .presets").textContent(), /false matches:/);
+    // Pointing at a result fades nothing.
+    const opacities = () => page.locator(".results img").evaluateAll((images) => images.map((image) => getComputedStyle(image).opacity));
+    await settled();
+    await results().nth(5).hover();
+    assert.ok((await opacities()).every((opacity) => opacity === "1"));
+  });
+
+  test("finds an item by its class or name", async () => {
+    await go("#search");
+    const field = page.locator("#search .picker input");
+    await field.fill(items[30].label);
+    await page.locator("#search .options li").first().waitFor();
+    assert.match(await page.locator("#search .options li").first().textContent(), new RegExp(items[30].label));
+    await shot("picker");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.locator("#search .options [aria-selected=true]").count(), 1);
+    await page.keyboard.press("Enter");
+    await results().nth(23).waitFor();
+    assert.match(await page.locator("#search .place .name").textContent(), new RegExp(items[30].label));
+    await field.fill("no such item anywhere");
+    await page.locator("#search .options .none").waitFor();
+    await page.keyboard.press("Escape");
+    assert.equal(await page.locator("#search .options").isVisible(), false);
+    await page.locator("#search .picker button", { hasText: "Random item" }).click();
+    await results().nth(23).waitFor();
+    await go("#compare");
+    for (const side of [0, 1]) {
+      await page.locator("#compare .picker input").nth(side).fill(items[side * 40].id);
+      await page.locator("#compare .options").nth(side).locator("li").first().waitFor();
+      await page.keyboard.press("Enter");
+      await page.locator("#compare .place .name").nth(side).filter({ hasText: items[side * 40].id }).waitFor();
+    }
+    await page.locator(".answer .verdict", { hasText: /The same|Different/ }).waitFor();
+  });
+
+  test("enlarges pictures", async () => {
+    await go(`#search?item=${encodeURIComponent(items[0].id)}`);
+    await results().nth(23).waitFor();
+    await settled();
+    await results().nth(3).hover();
+    await results().nth(3).locator(".enlarge").click();
+    const large = page.locator("#enlarged[open] img");
+    await large.waitFor();
+    await page.waitForFunction(() => document.querySelector("#enlarged img").clientWidth > 150);
+    assert.ok((await page.locator("#enlarged figcaption").textContent()).length > 3);
+    await shot("enlarged");
+    await page.keyboard.press("Escape");
+    await large.waitFor({ state: "hidden" });
+    assert.match(page.url(), /#search/);
+    await page.locator("#search .stage").hover();
+    await page.locator("#search .stage .enlarge").click();
+    await large.waitFor();
+    await page.locator("#enlarged .close").click();
+    await large.waitFor({ state: "hidden" });
+  });
+
   test("takes a picture that is pasted or dropped", async () => {
     for (const kind of ["paste", "drop"]) {
       await go("#search");
@@ -122,7 +200,7 @@ describe("the page", { skip }, () => {
     await slider.focus();
     await page.keyboard.press("Home");
     assert.equal(await same(), 0);
-    assert.match(await page.locator(".summary").textContent(), /^None/);
+    assert.match(await page.locator(".summary").textContent(), /^Not similar to anything in the gallery/);
     await page.keyboard.press("End");
     assert.equal(await same(), 24);
     assert.match(await page.locator(".summary").textContent(), /^All/);
@@ -186,7 +264,11 @@ describe("the page", { skip }, () => {
     const second = await (await fetch(`${server.address}api/items/${encodeURIComponent(same.id)}/thumbnail`)).arrayBuffer();
     await page.locator(".side input[type=file]").nth(1).setInputFiles(file("two.png", Buffer.from(second)));
     await page.locator(".answer .verdict", { hasText: "The same" }).waitFor();
-    assert.match(await page.locator(".answer .detail").textContent(), /Chance that they are the same: /);
+    assert.match(await page.locator(".answer .detail").textContent(), /Probability that they are the same: /);
+    // The answer is read before the number.
+    const order = await page.locator(".answer p").evaluateAll((lines) => lines.map((line) => line.className));
+    assert.deepEqual(order, ["verdict", "detail", "number"]);
+    assert.match(await page.locator(".answer .number").textContent(), /^Distance [\d.]+, threshold [\d.]+$/);
     await settled();
     await shot("compare-same");
     await go(`#compare?a=${encodeURIComponent(items[0].id)}&b=${encodeURIComponent(other.id)}`);
@@ -211,6 +293,19 @@ describe("the page", { skip }, () => {
     const first = await page.locator(".tip span").last().textContent();
     await page.keyboard.press("ArrowRight");
     await page.waitForFunction((first) => [...document.querySelectorAll(".tip span")].at(-1).textContent !== first, first);
+    // Pointing at an item makes nothing fade: no mark is lighter than before.
+    const ink = () => canvas.evaluate((canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.filter((value, at) => at % 4 === 3).reduce((sum, alpha) => sum + alpha, 0));
+    await page.keyboard.press("Escape");
+    await page.waitForTimeout(150);
+    const before = await ink();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForTimeout(150);
+    assert.ok(await ink() >= before, "hovering fades nothing");
+    assert.equal(await page.locator("#map .key button").count(), 25, "a legend, to be unfolded");
+    await page.locator("#map .key .fold").click();
+    assert.equal(await page.locator("#map .key button").count(), 101);
+    await page.locator("#map .key .fold").click();
+    await canvas.focus();
     for (let i = 0; i < 6; i++) await page.keyboard.press("+");
     await page.waitForTimeout(700);
     await shot("map-near");
@@ -233,12 +328,22 @@ describe("the page", { skip }, () => {
     await page.mouse.move(box.x + box.width / 2 + 80, box.y + box.height / 2 + 40, { steps: 4 });
     await page.mouse.up();
     assert.match(page.url(), /#map/, "a drag is no click");
+    // Wherever one zooms in, there is something to see.
+    await page.locator("#map input").fill("");
+    for (const [x, y] of [[0.02, 0.02], [0.98, 0.5], [0.5, 0.98], [0.3, 0.02]]) {
+      await page.locator("#map .tools button", { hasText: "All" }).click();
+      await page.mouse.move(box.x + box.width * x, box.y + box.height * y);
+      for (let i = 0; i < 8; i++) await page.mouse.wheel(0, -400);
+      await page.mouse.move(box.x + 1, box.y - 30);
+      await page.waitForTimeout(400);
+      assert.ok(await ink() > 1000, `zoomed in at ${x}, ${y}`);
+    }
   });
 
   test("shows the model's card", async () => {
     await go("#model");
     await page.locator(".headlines section").nth(2).waitFor();
-    assert.match(await page.locator("#model .lead").textContent(), /judged on 100 classes that it has never seen/);
+    assert.match(await page.locator("#model .lead").textContent(), /evaluated on 100 classes that were not used for training/);
     await shot("model");
     await page.locator("#model table button").last().click();
     assert.match(page.url(), /#search/);
@@ -247,7 +352,7 @@ describe("the page", { skip }, () => {
   test("says what is wrong, and goes on", async () => {
     await go("#search");
     await upload("#search", file("text.txt", "no picture"));
-    await page.locator(".place .wrong", { hasText: "no picture" }).waitFor();
+    await page.locator(".place .wrong", { hasText: "not a picture" }).waitFor();
     await upload("#search", file("broken.png", picture.subarray(0, picture.length / 2)));
     await page.locator(".summary.wrong").waitFor();
     await shot("error");
@@ -266,6 +371,19 @@ describe("the page", { skip }, () => {
     await results().nth(23).waitFor();
     assert.equal(times, 2);
     await page.unroute("**/api/search**");
+  });
+
+  test("shows a map while the gallery changes", async () => {
+    await go("#map");
+    await page.locator(".over").waitFor({ state: "hidden", timeout: 120_000 });
+    const [added] = await Promise.all([fetch(`${server.address}api/items?id=while-drawn`, { method: "POST", headers: { "content-type": "image/png" }, body: picture })]);
+    assert.equal(added.status, 201);
+    await go("#map");
+    await page.locator("#map .caption", { hasText: "a new map is being drawn" }).waitFor();
+    assert.equal(await page.locator("#map .over").isVisible(), false);
+    await page.locator("#map .caption", { hasText: /^2,101 items/ }).waitFor({ timeout: 180_000 });
+    const removed = await fetch(`${server.address}api/items/while-drawn`, { method: "DELETE" });
+    assert.equal(removed.status, 200);
   });
 
   test("asks for the token", async () => {
@@ -300,8 +418,12 @@ describe("the page", { skip }, () => {
     const [own, visitor] = await open({}, bare.address);
     try {
       await visitor.goto(bare.address);
+      // Without pictures, class and id stand in their place.
+      await visitor.locator(".samples .nothing b", { hasText: "class" }).first().waitFor();
       await visitor.locator(".samples a").first().click();
       await visitor.locator(".results li:not(.blank)").nth(10).waitFor();
+      await visitor.locator(".results .nothing").nth(10).waitFor();
+      assert.match(await visitor.locator(".results .nothing").first().textContent(), /^class \d\d+$/);
       assert.equal(await visitor.locator("#search .instrument").isVisible(), false);
       await visitor.screenshot({ path: join(pictures, "no-model.png") });
       await visitor.locator("#search .frame").click();

@@ -11,8 +11,8 @@ use zip::ZipArchive;
 use super::decode::{decode_bytes, read};
 use super::{ALLOCATION_LIMIT, DataError};
 
-/// A zip file (stored or deflated entries) held in memory as it is, compressed. Cheap to clone, so
-/// that threads read side by side.
+/// A zip file (stored or deflated entries), in memory in its compressed form. Clones share the
+/// bytes, so that threads can read at the same time.
 #[derive(Clone)]
 pub struct Archive {
     path: Arc<Path>,
@@ -23,7 +23,7 @@ pub struct Archive {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     archive: Archive,
-    /// Its place in the list of the archive.
+    /// Its index in the list of the archive.
     index: usize,
 }
 
@@ -36,7 +36,8 @@ impl Archive {
         Ok(Self { path: path.into(), zip })
     }
 
-    /// The files in it by their names, folders left out, in the order of the archive.
+    /// The files of the archive with their names, in the order of the archive; folders are left
+    /// out.
     pub(crate) fn entries(&self) -> Result<Vec<(String, Entry)>, DataError> {
         let mut entries = Vec::with_capacity(self.zip.len());
         for index in 0..self.zip.len() {
@@ -56,16 +57,21 @@ impl Archive {
 }
 
 impl Entry {
+    /// The path of the zip file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.archive.path
+    }
+
     pub(crate) fn image(&self) -> Result<DynamicImage, DataError> {
         decode_bytes(&self.bytes()?, &self.to_string())
     }
 
-    /// What the entry unpacks to.
+    /// The uncompressed content of the entry.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, DataError> {
         let refuse = |reason| DataError::Undecodable { what: self.to_string(), reason };
         let mut zip = self.archive.zip.clone();
         let entry = zip.by_index(self.index).map_err(|error| refuse(error.to_string()))?;
-        // The size in the header may lie; what comes out is what counts.
+        // The size in the header may be wrong, so the uncompressed bytes are counted.
         let mut bytes = Vec::with_capacity(entry.size().min(1 << 20) as usize);
         entry
             .take(ALLOCATION_LIMIT + 1)

@@ -1,34 +1,34 @@
-//! What a source says of an item beside its class.
+//! What a source records about an item besides its class.
 
 use std::fmt;
 
 use image::DynamicImage;
 
-/// What a source says of an item beside its class. Most sources say nothing.
+/// What a source records about an item besides its class. Most sources record nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// What the item is for; empty where the source does not say.
+    /// What the item is meant for; empty if the source does not say.
     pub parts: Parts,
-    /// The camera that took it, or what else tells views of one object apart.
+    /// The camera that took it, or whatever else distinguishes views of one object.
     pub camera: Option<String>,
-    /// The sequence (tracklet, film) that it is from.
+    /// The sequence (tracklet, film) to which it belongs.
     pub sequence: Option<String>,
-    /// The part of the picture that shows it; the whole by default.
+    /// The box of the picture that shows it; by default the whole picture.
     pub crop: Option<Crop>,
 }
 
-/// What an item is for.
+/// What an item is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// To learn from.
+    /// To train on.
     Train,
-    /// To choose settings by.
+    /// To choose settings with.
     Validation,
-    /// To judge on.
+    /// To evaluate on.
     Test,
-    /// To judge on, as what is looked for.
+    /// To evaluate on, as a query.
     Query,
-    /// To judge on, as what is found.
+    /// To evaluate on, as an item of the gallery.
     Gallery,
 }
 
@@ -37,7 +37,19 @@ impl Part {
     pub const ALL: [Self; 5] =
         [Self::Train, Self::Validation, Self::Test, Self::Query, Self::Gallery];
 
-    /// Its name in files and tables.
+    /// The part with this name of a folder or a table cell, in any case; `None` for other names.
+    pub fn named(text: &str) -> Option<Self> {
+        match text.to_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "val" | "valid" | "validation" => Some(Self::Validation),
+            "test" | "testing" => Some(Self::Test),
+            "query" => Some(Self::Query),
+            "gallery" => Some(Self::Gallery),
+            _ => None,
+        }
+    }
+
+    /// The name in files and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -55,7 +67,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// The parts that one item belongs to: an item of a test set may be query and gallery at once.
+/// The parts to which one item belongs: an item of a test set may be both query and gallery.
 ///
 /// ```
 /// use tercet_train::data::{Part, Parts};
@@ -67,7 +79,7 @@ impl fmt::Display for Part {
 pub struct Parts(u8);
 
 impl Parts {
-    /// Whether the source does not say what the item is for.
+    /// Whether the source does not say what the item is meant for.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -77,7 +89,7 @@ impl Parts {
         self.0 & (1 << part as u8) != 0
     }
 
-    /// Whether it belongs to one of several parts.
+    /// Whether the item belongs to at least one of several parts.
     pub fn contains_any(self, parts: &[Part]) -> bool {
         parts.iter().any(|&part| self.contains(part))
     }
@@ -100,22 +112,22 @@ impl From<Part> for Parts {
     }
 }
 
-/// A box in a picture, in pixels from its upper left corner; `right` and `bottom` are the first
-/// column and row that no longer belong to it.
+/// A box in a picture, in pixels from its upper left corner. `right` and `bottom` are the first
+/// column and row outside of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Crop {
     /// First column.
     pub left: u32,
     /// First row.
     pub top: u32,
-    /// Column behind the last.
+    /// Column after the last.
     pub right: u32,
-    /// Row behind the last.
+    /// Row after the last.
     pub bottom: u32,
 }
 
 impl Crop {
-    /// Cuts the box out of a picture; an error says how they do not fit.
+    /// Cuts the box out of a picture. The error says why it does not fit.
     pub(crate) fn cut(self, image: &DynamicImage) -> Result<DynamicImage, String> {
         let (width, height) = (image.width(), image.height());
         let is_inside = self.left < self.right

@@ -1,7 +1,7 @@
-//! Changed copies of the training images, so that an encoder learns what does not matter.
+//! Augmentation: random changes of the training images, so that an encoder learns to ignore them.
 //!
-//! What is drawn for an image is a function of seed, step and row of the batch alone: a resumed run
-//! sees what the unbroken one would have seen, whichever thread makes the batch.
+//! The random numbers for an image are a function of seed, step and row of the batch alone: a
+//! resumed run gets the same images as an uninterrupted one, whichever thread prepares the batch.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +9,7 @@ use std::str::FromStr;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::{DataError, Preprocessing};
 
@@ -16,9 +17,9 @@ mod change;
 
 pub(crate) use change::Change;
 
-/// What may be done to a training image, and how far. 0 switches each of them off.
+/// The random changes of training images and their largest amounts. 0 switches a change off.
 ///
-/// Written as the name of a preset, with what differs from it behind a colon:
+/// Written as the name of a preset, followed after a colon by the values that differ from it:
 /// `glyph:rotate=20,invert=0.5`.
 ///
 /// ```
@@ -30,44 +31,46 @@ pub(crate) use change::Change;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Augmentation {
-    /// Enlarged by this factor, then cut to the old size at a random place: 1.125 is the 9/8 of "In
-    /// Defense". 0 (or 1): not.
+    /// The image is enlarged by this factor, then cropped to its original size at a random
+    /// position. 1.125 is the 9/8 of "In Defense"; 0 or 1 is none.
     pub crop: f32,
-    /// Probability of exchanging left and right.
+    /// Probability that left and right are exchanged.
     pub flip: f32,
-    /// Moved by up to this share of the side, in either direction.
+    /// Largest shift in either direction, as a share of the side.
     pub shift: f32,
-    /// Enlarged or shrunk by a factor of up to 1 + this.
+    /// The image is enlarged or shrunk by a factor of up to 1 + this.
     pub scale: f32,
-    /// Turned by up to this many degrees, either way.
+    /// Largest rotation in either direction, in degrees.
     pub rotate: f32,
-    /// Slanted by up to this many degrees, in either direction.
+    /// Largest shear in either direction, in degrees.
     pub shear: f32,
-    /// Brightness, contrast and saturation change by a factor of up to 1 ± this; the hue turns by up
-    /// to a tenth of this share of the circle. Without colour: brightness and contrast.
+    /// Brightness, contrast and saturation are multiplied by a factor from 1 − this to 1 + this;
+    /// the hue is rotated by up to a tenth of this share of the circle. Grey images: brightness and
+    /// contrast only.
     pub colour: f32,
-    /// Probability of losing the colours.
+    /// Probability that the colours are removed.
     pub gray: f32,
-    /// Probability of exchanging light and dark.
+    /// Probability that light and dark are exchanged.
     pub invert: f32,
-    /// Probability of a rectangle of 2 to 20 % of the image, of any place and shape (sides at most
-    /// 1 to 3.3), becoming the mean colour (random erasing, arXiv 1708.04896).
+    /// Probability that a rectangle is set to the mean colour. It has 2 to 20 % of the image's
+    /// area, a random position and a random aspect ratio of at most 3.3 (random erasing, arXiv
+    /// 1708.04896).
     pub erase: f32,
-    /// What lies outside of the image when it moves.
+    /// What is outside of the image when it is moved.
     pub outside: Outside,
 }
 
-/// What lies outside of an image.
+/// What is outside of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Outside {
-    /// The image mirrored at its border.
+    /// The image, mirrored at its border.
     #[default]
     Mirror,
-    /// The paper: the middle value of the four corners.
+    /// The background: the mean of the two middle ones of the four corners' values.
     Paper,
 }
 
-/// The name of a number, where it is, and how far it may go.
+/// The name of a number, its field, and its largest value.
 type Field = (&'static str, fn(&mut Augmentation) -> &mut f32, f32);
 
 const FIELDS: [Field; 10] = [
@@ -84,7 +87,7 @@ const FIELDS: [Field; 10] = [
 ];
 
 impl Augmentation {
-    /// Images as they are.
+    /// Images are not changed.
     pub const NONE: Self = Self {
         crop: 0.0,
         flip: 0.0,
@@ -99,7 +102,7 @@ impl Augmentation {
         outside: Outside::Mirror,
     };
 
-    /// For characters, drawings, icons on paper: left and right matter, colours may.
+    /// For characters, drawings, icons on paper: left and right matter, colours may matter.
     pub const GLYPH: Self = Self {
         shift: 0.06,
         scale: 0.15,
@@ -109,13 +112,13 @@ impl Augmentation {
         ..Self::NONE
     };
 
-    /// For photographs of things, animals, faces: crop from 9/8, flip, a little colour.
+    /// For photographs of things, animals, faces: crop from 9/8, flip, small changes of colour.
     pub const PHOTO: Self = Self { crop: 1.125, flip: 0.5, colour: 0.2, ..Self::NONE };
 
-    /// For people seen by cameras: crop from 9/8 and flip, as "In Defense".
+    /// For people seen by cameras: crop from 9/8 and flip, as in "In Defense".
     pub const REID: Self = Self { crop: 1.125, flip: 0.5, ..Self::NONE };
 
-    /// The presets by name.
+    /// The presets with their names.
     pub const PRESETS: [(&'static str, Self); 4] = [
         ("none", Self::NONE),
         ("glyph", Self::GLYPH),
@@ -123,14 +126,15 @@ impl Augmentation {
         ("reid", Self::REID),
     ];
 
-    /// Whether images stay as they are.
+    /// Whether images are not changed.
     pub fn is_none(&self) -> bool {
         Self { outside: Outside::Mirror, ..*self } == Self::NONE
     }
 
-    /// What happens to the image of a row in the batch of a step.
+    /// Draws the change of the image in a row of the batch of a step.
     pub(crate) fn draw(&self, seed: u64, step: u64, row: u64, to: &Preprocessing) -> Change {
-        // The sampler draws from purposes 0 and 1 of the same key.
+        // The second number, 2, separates these random numbers from those of the sampler, which has
+        // 0 and 1 there.
         let mut key = [0; 32];
         for (part, number) in key.chunks_exact_mut(8).zip([seed, 2, step, row]) {
             part.copy_from_slice(&number.to_le_bytes());
@@ -138,7 +142,7 @@ impl Augmentation {
         Change::draw(self, &mut ChaCha8Rng::from_seed(key), to)
     }
 
-    /// The preset that differs in the fewest numbers, and its name.
+    /// The preset that differs in the fewest numbers, with its name.
     fn nearest_preset(&self) -> (&'static str, Self) {
         let differing = |preset: &Self| {
             let (mut ours, mut theirs) = (*self, *preset);
@@ -170,10 +174,12 @@ impl FromStr for Augmentation {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        let refuse = |got: &str, expected: String| DataError::Parameter {
-            parameter: "augment",
-            got: format!("`{got}`"),
-            expected,
+        let refuse = |got: &str, expected: String| {
+            DataError::Parameter(ParameterError {
+                parameter: "augment",
+                got: format!("`{got}`"),
+                expected,
+            })
         };
         let (name, changes) = text.split_once(':').unwrap_or((text, ""));
         let preset = Self::PRESETS.iter().find(|(known, _)| *known == name);

@@ -1,4 +1,6 @@
-use std::path::PathBuf;
+//! The list of the items of a source, with their classes.
+
+use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
 use ndarray::Array2;
@@ -6,51 +8,51 @@ use rayon::prelude::*;
 use tercet::Labels;
 
 use super::archive::Entry;
-use super::features::Vector;
-use super::idx::IdxImage;
+use super::idx_image::IdxImage;
 use super::sheets::Cell;
+use super::vector::Vector;
 use super::{Attributes, BadItem, DataError, Part, decode_file};
 use crate::fingerprint::Fingerprint;
 
-/// What a source holds: its items in a fixed order, each with a class.
+/// The contents of a source: its items in a fixed order, each with a class.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    /// The source as written back, for example `folder:photos`.
+    /// The source as it is written, for example `folder:photos`.
     pub source: String,
     /// The items.
     pub items: Vec<Item>,
     /// The class of each item.
     pub labels: Labels,
-    /// Whether the source tells classes; otherwise all items are in one that means nothing.
+    /// Whether the source has classes; otherwise all items are in one class that means nothing.
     pub labelled: bool,
-    /// What should be an item but cannot be one, for example a file whose name does not tell its
+    /// What should be an item but cannot be one, for example a file whose name does not contain its
     /// class. Like items that cannot be decoded, it is an error unless bad items are skipped.
     pub bad: Vec<BadItem>,
-    /// What is odd about the source without making it unusable, one line each: class folders
-    /// without images, files that were left out. Worth a warning.
+    /// Irregularities of the source that do not make it unusable, one line each: class folders
+    /// without images, files that were left out. Users should be warned of them.
     pub problems: Vec<String>,
 }
 
 /// One image, or vector, of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Its name: the path from the root of the source with `/` between the parts, or for example
+    /// Its id: the path from the root of the source with `/` between the parts, or for example
     /// `あ/klee-one`.
     pub id: String,
-    /// Where its pixels are.
+    /// Where its pixels are stored.
     pub content: Content,
-    /// What else the source says of it.
+    /// What else the source records about it.
     pub attributes: Attributes,
 }
 
 impl Item {
-    /// An item of which nothing else is known.
+    /// An item without attributes.
     pub fn new(id: String, content: Content) -> Self {
         Self { id, content, attributes: Attributes::default() }
     }
 }
 
-/// Where the pixels of an item are, or what stands in their place.
+/// Where the pixels of an item are stored, or a vector in their place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
@@ -62,12 +64,25 @@ pub enum Content {
     Idx(IdxImage),
     /// A cell of an embedded sheet.
     Cell(Cell),
-    /// No pixels, but a vector that something else made of them.
+    /// No pixels, but a vector that something else computed from them.
     Vector(Vector),
 }
 
+impl Content {
+    /// The file that contains it; `None` for items that are embedded in the program.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Entry(entry) => Some(entry.path()),
+            Self::Idx(image) => Some(image.path()),
+            Self::Cell(_) => None,
+            Self::Vector(vector) => Some(vector.path()),
+        }
+    }
+}
+
 impl Catalogue {
-    /// Items with a class each and nothing odd about them.
+    /// A catalogue with a class for each item, and without irregularities.
     pub fn new(source: String, items: Vec<Item>, labels: Labels) -> Self {
         Self { source, items, labels, labelled: true, bad: Vec::new(), problems: Vec::new() }
     }
@@ -82,10 +97,10 @@ impl Catalogue {
         self.items.is_empty()
     }
 
-    /// Some of the items, in the order given. Classes left without items disappear.
+    /// Some of the items, in the given order. Classes without items are removed.
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn select(&self, items: &[u32]) -> Self {
         Self {
             source: self.source.clone(),
@@ -97,7 +112,7 @@ impl Catalogue {
         }
     }
 
-    /// These items and, behind them, those of `other`.
+    /// These items followed by those of `other`.
     pub(crate) fn chain(mut self, other: Self) -> Self {
         self.labels = self.labels.chain(&other.labels);
         self.items.extend(other.items);
@@ -106,8 +121,8 @@ impl Catalogue {
         self
     }
 
-    /// The items that belong to one of some parts, in rising order; none where the source does not
-    /// tell parts.
+    /// The items that belong to at least one of some parts, in increasing order; empty if the
+    /// source does not have parts.
     pub fn part(&self, parts: &[Part]) -> Vec<u32> {
         (0..)
             .zip(&self.items)
@@ -121,7 +136,7 @@ impl Catalogue {
         self.select(&self.part(&[part]))
     }
 
-    /// What to train on: the part `train` where the source tells parts, else everything.
+    /// The items to train on: the part `train` if the source has parts, otherwise all items.
     ///
     /// # Errors
     /// [`DataError::NoTraining`] if there are parts, but not this one; [`DataError::Unlabelled`] if
@@ -145,7 +160,25 @@ impl Catalogue {
         }
     }
 
-    /// Refuses a source that tells no classes.
+    /// Refuses a source with items that cannot be understood, unless they are to be left out and
+    /// others remain.
+    ///
+    /// # Errors
+    /// [`DataError::BadItems`] or [`DataError::AllBad`].
+    pub fn needs_good(&self, skip_bad: bool) -> Result<(), DataError> {
+        match self.bad.split_first() {
+            None => Ok(()),
+            Some((first, _)) if self.is_empty() => {
+                Err(DataError::AllBad { first: first.clone(), items: self.bad.len() })
+            }
+            Some(_) if skip_bad => Ok(()),
+            Some((first, others)) => {
+                Err(DataError::BadItems { first: first.clone(), more: others.len() })
+            }
+        }
+    }
+
+    /// Refuses a source without classes.
     ///
     /// # Errors
     /// [`DataError::Unlabelled`].
@@ -156,8 +189,8 @@ impl Catalogue {
         }
     }
 
-    /// What to judge on: the parts `test`, `query` and `gallery` where the source tells them, else
-    /// `validation`, else everything.
+    /// The items to evaluate on: the parts `test`, `query` and `gallery` if the source has any of
+    /// them, otherwise the part `validation`, otherwise all items.
     pub fn judging(&self) -> Self {
         [&[Part::Test, Part::Query, Part::Gallery][..], &[Part::Validation]]
             .into_iter()
@@ -166,13 +199,13 @@ impl Catalogue {
             .map_or_else(|| self.clone(), |items| self.select(&items))
     }
 
-    /// The camera of each item; `None` unless the source tells it of every one.
+    /// The camera of each item; `None` unless every item has one.
     pub fn cameras(&self) -> Option<Labels> {
         let cameras = self.items.iter().map(|item| item.attributes.camera.as_deref());
         Some(cameras.collect::<Option<Vec<&str>>>()?.into_iter().collect())
     }
 
-    /// The same cameras, or an error that names an item without one.
+    /// Like [`cameras`](Self::cameras), with an error that names an item without one.
     pub(crate) fn require_cameras(&self) -> Result<Labels, DataError> {
         self.cameras().ok_or_else(|| {
             let plain = self.items.iter().find(|item| item.attributes.camera.is_none());
@@ -183,7 +216,7 @@ impl Catalogue {
         })
     }
 
-    /// The vectors of the items, N×D; `None` of a source of images.
+    /// The vectors of the items, N×D; `None` for a source of images.
     pub fn vectors(&self) -> Option<Array2<f32>> {
         let row = |item: &Item| match &item.content {
             Content::Vector(vector) => Some(vector.clone()),
@@ -203,14 +236,14 @@ impl Catalogue {
         self.items.iter().map(|item| item.id.as_str()).collect()
     }
 
-    /// Decodes one item, in the colours and size it has; of a picture with a box, the box.
+    /// Decodes one item with its own colours and size; if it has a box, only the box is returned.
     ///
     /// # Errors
-    /// [`DataError::Undecodable`], naming the path or the id; [`DataError::Vectors`] of a source
+    /// [`DataError::Undecodable`] with the path or the id; [`DataError::Vectors`] for a source
     /// without images.
     ///
     /// # Panics
-    /// If `item` is not below [`len`](Self::len).
+    /// If `item` is not smaller than [`len`](Self::len).
     pub fn image(&self, item: usize) -> Result<DynamicImage, DataError> {
         let Item { id, content, attributes } = &self.items[item];
         let image = match content {
@@ -228,11 +261,11 @@ impl Catalogue {
         }
     }
 
-    /// Decodes some items on all threads, each as [`image`](Self::image) does, and gives what `see`
-    /// makes of the picture, which is then let go.
+    /// Decodes some items on all threads, each like [`image`](Self::image), and returns the results
+    /// of `see`. A picture is dropped once `see` has returned.
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn see<T: Send>(
         &self,
         items: &[u32],
@@ -245,9 +278,9 @@ impl Catalogue {
         items.par_iter().map(one).collect()
     }
 
-    /// 16 hexadecimal digits that tell catalogues apart: a hash of the ids and class names in
-    /// their order, the same on every machine. Neither where the source lies nor the pixels and
-    /// attributes count; of vectors, whose ids may be mere row numbers, the numbers do.
+    /// 16 hexadecimal digits that distinguish catalogues: a hash of the ids and class names in
+    /// their order, the same on every machine. The location of the source, pixels and attributes
+    /// are not part of it. Vectors are, because their ids may be mere row numbers.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         hash.number(self.len() as u64);
@@ -299,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_of_the_first_version_stays() {
-        // Models in use carry it.
+        // Existing model files contain this value.
         let glyphs = crate::data::Source::Glyphs.catalogue().unwrap();
         assert_eq!(glyphs.fingerprint(), "05e7aa048704ce68");
     }

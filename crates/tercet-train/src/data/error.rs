@@ -1,17 +1,21 @@
+//! Errors of reading data.
+
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 use thiserror::Error;
 
 use crate::embeddings::EmbeddingsError;
+use crate::printable::{printable, printable_path};
 
-/// An item that cannot be decoded, or what should be an item and cannot be understood.
+/// An item that cannot be decoded, or something that should be an item and cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadItem {
     /// The item's id in its catalogue.
     pub id: String,
-    /// The path of its file, or what else it was to be read from.
+    /// The path of its file, or where else it was to be read from.
     pub path: String,
     /// Why it cannot be used.
     pub reason: String,
@@ -29,11 +33,11 @@ impl BadItem {
 
 impl fmt::Display for BadItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.reason)
+        write!(f, "{}: {}", printable(&self.path), printable(&self.reason))
     }
 }
 
-/// Why data was refused.
+/// The errors of reading data.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -42,17 +46,17 @@ pub enum DataError {
     UnknownKind {
         /// The source as given.
         text: String,
-        /// What stands before its colon.
+        /// The text before its colon.
         kind: String,
-        /// The kinds accepted.
+        /// The accepted kinds.
         kinds: String,
     },
-    /// A source of a known kind, written in a way the kind does not have.
+    /// A source of a known kind that is not written as this kind requires.
     #[error("source `{text}`: {expected}")]
     Malformed {
         /// The source as given.
         text: String,
-        /// How the kind is written.
+        /// How this kind is written.
         expected: String,
     },
     /// A source without a kind, whose path does not exist.
@@ -60,40 +64,50 @@ pub enum DataError {
     MissingPath {
         /// The source as given.
         text: String,
-        /// The kinds accepted.
+        /// The accepted kinds.
         kinds: String,
     },
-    /// A path that looks like none of the kinds.
+    /// A path that is not recognised as one of the kinds.
     #[error("cannot tell what kind of source `{path}` is ({found}): name the kind, one of {kinds}")]
     Unrecognised {
         /// The path as given.
         path: String,
         /// What was found there.
         found: &'static str,
-        /// The kinds accepted.
+        /// The accepted kinds.
         kinds: String,
     },
-    /// A file or folder that the system does not let us read.
-    #[error("cannot read {path}: {reason}", path = path.display())]
+    /// A file or folder that the system cannot read or does not let us read.
+    #[error("cannot read {path}: {reason}", path = printable_path(path))]
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         reason: std::io::Error,
     },
-    /// A source in which there is nothing to learn from.
-    #[error("{path} holds {found}: expected {expected}", path = path.display())]
+    /// A source without items.
+    #[error("{path} holds {found}: expected {expected}", path = printable_path(path))]
     Nothing {
         /// The path of the source.
         path: PathBuf,
-        /// What there is instead.
+        /// What was found instead.
         found: String,
-        /// What was looked for.
+        /// What was expected.
         expected: String,
     },
-    /// A file that is not what it should be.
-    #[error("{path}: {reason}", path = path.display())]
+    /// Folders that are probably not the classes of the source.
+    #[error("{path} holds {found}: {remedy}", path = printable_path(path))]
+    Layout {
+        /// The path of the source.
+        path: PathBuf,
+        /// What was found in it.
+        found: String,
+        /// How to name the source instead.
+        remedy: String,
+    },
+    /// A file whose content cannot be used.
+    #[error("{path}: {reason}", path = printable_path(path))]
     Refused {
         /// The file.
         path: PathBuf,
@@ -101,7 +115,7 @@ pub enum DataError {
         reason: String,
     },
     /// A line of a table or list that cannot be used.
-    #[error("{path}:{line}: {reason}", path = path.display())]
+    #[error("{path}:{line}: {reason}", path = printable_path(path))]
     Line {
         /// The file.
         path: PathBuf,
@@ -110,7 +124,7 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A source of which no part is to be trained on.
+    /// A source that has parts, but none to train on.
     #[error("nothing in {text} is to be trained on: it has the parts {parts}, expected `train`")]
     NoTraining {
         /// The source.
@@ -118,17 +132,19 @@ pub enum DataError {
         /// Its parts.
         parts: String,
     },
-    /// A class without a category where categories are needed.
+    /// A class without a category, where categories are needed.
     #[error(
-        "class `{class}` tells no category: expected names such as CATEGORY/CLASS, as omniglot has"
+        "class `{}` tells no category: expected names such as CATEGORY/CLASS, as omniglot has",
+        printable(class)
     )]
     NoCategory {
         /// The first class without one.
         class: String,
     },
-    /// Items without a camera where cameras are needed.
+    /// Items without a camera, where cameras are needed.
     #[error(
-        "{text} tells no cameras (item `{item}`): expected one for every item, as market1501, emoji or a manifest have"
+        "{text} tells no cameras (item `{item}`): expected one for every item, as market1501, emoji or a manifest have",
+        item = printable(item)
     )]
     NoCameras {
         /// The source.
@@ -136,19 +152,19 @@ pub enum DataError {
         /// The first item without one.
         item: String,
     },
-    /// Images without classes where classes are needed.
+    /// Images without classes, where classes are needed.
     #[error("{text} tells no classes: expected a source that does, such as one folder per class")]
     Unlabelled {
         /// The source.
         text: String,
     },
-    /// Vectors where images are needed.
+    /// Vectors, where images are needed.
     #[error("{text} holds vectors, not images: an encoder of images has no use for them")]
     Vectors {
         /// The source.
         text: String,
     },
-    /// Images where vectors are needed.
+    /// Images, where vectors are needed.
     #[error("{text} holds images, not vectors: an encoder of vectors has no use for them")]
     Images {
         /// The source.
@@ -157,34 +173,34 @@ pub enum DataError {
     /// A picture for an encoder that takes vectors.
     #[error("an encoder of vectors with {dimensions} components has no use for images")]
     NotForImages {
-        /// Components that it takes.
+        /// The number of components that it takes.
         dimensions: usize,
     },
-    /// Vectors of another length than the encoder takes.
+    /// Vectors with another number of components than the encoder takes.
     #[error("{text} holds vectors of {got} components: expected {expected}")]
     Dimensions {
         /// The source.
         text: String,
-        /// Components of its vectors.
+        /// The number of components of its vectors.
         got: usize,
-        /// Components that the encoder takes.
+        /// The number of components that the encoder takes.
         expected: usize,
     },
     /// A file of vectors, or of their labels, that cannot be used.
     #[error(transparent)]
     Embeddings(EmbeddingsError),
     /// An image that cannot be decoded.
-    #[error("cannot decode {what}: {reason}")]
+    #[error("cannot decode {}: {reason}", printable(what))]
     Undecodable {
         /// The path of the file, or the id of an embedded item.
         what: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A picture that cannot be brought to the size wanted.
+    /// A picture that cannot be resized.
     #[error("cannot resize the picture: {reason}")]
     Unresizable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// Items that cannot be decoded or understood, found before training starts.
@@ -199,21 +215,21 @@ pub enum DataError {
     BadItems {
         /// The first of them, in catalogue order.
         first: BadItem,
-        /// How many more there are.
+        /// The number of others.
         more: usize,
     },
-    /// Not a single item can be decoded.
-    #[error("none of the {items} items can be decoded; the first is {first}")]
+    /// No item can be decoded or understood.
+    #[error("none of the {items} items can be used; the first is {first}")]
     AllBad {
         /// The first of them, in catalogue order.
         first: BadItem,
-        /// How many there are.
+        /// The number of items.
         items: usize,
     },
-    /// Nothing is left to work on.
+    /// There are no items to work on.
     #[error("{what} needs at least one item, got none")]
     NoItems {
-        /// What was asked for.
+        /// What was to be computed.
         what: &'static str,
     },
     /// More pixels than this machine can address.
@@ -225,31 +241,62 @@ pub enum DataError {
         bytes: u64,
     },
     /// A parameter outside its range.
-    #[error("{parameter} is {got}: expected {expected}")]
-    Parameter {
-        /// Which parameter.
-        parameter: &'static str,
-        /// What was given.
-        got: String,
-        /// What is accepted.
-        expected: String,
-    },
-    /// Too few classes to keep some of them apart.
+    #[error(transparent)]
+    Parameter(ParameterError),
+    /// Too few classes to hold some of them out.
     #[error(
         "cannot hold out {held_out} of {classes} classes ({pairs} of them with two items or more): \
-         {lacking}; choose another `--holdout`, or `--holdout 0` to train on everything"
+         {lacking}; {way_out}", way_out = way_out(*classes, *pairs)
     )]
     TooFewClasses {
-        /// Classes in all.
+        /// Number of all classes.
         classes: usize,
-        /// Those with two items or more.
+        /// Number of those with two items or more.
         pairs: usize,
-        /// Classes to be held out.
+        /// Number of classes to be held out.
         held_out: usize,
-        /// Which side would be left with what.
+        /// Which side would have too few classes, and how many.
         lacking: String,
     },
-    /// The user asked to stop.
+    /// Names that are not classes of the source.
+    #[error(
+        "{parameter} names `{name}`{rest}, not among the {classes} classes of {text}: {hint}",
+        rest = match others { 0 => String::new(), more => format!(" and {more} more") }
+    )]
+    UnknownClasses {
+        /// The parameter that contains them.
+        parameter: &'static str,
+        /// The first of the names.
+        name: String,
+        /// The number of others.
+        others: usize,
+        /// The source.
+        text: String,
+        /// The number of its classes.
+        classes: usize,
+        /// Names that may be meant.
+        hint: String,
+    },
+    /// The user requested a stop.
     #[error("interrupted while reading the data")]
     Interrupted,
+}
+
+/// Advice if classes cannot be held out; only what works with these numbers.
+fn way_out(classes: usize, pairs: usize) -> String {
+    let everything = "`--holdout 0` trains on everything";
+    match (classes, pairs) {
+        (_, 0 | 1) => {
+            "add classes or items: a triplet needs two classes with two items each".to_owned()
+        }
+        // At least two classes are held out and at least two remain.
+        (4.., pairs) if pairs == classes => {
+            let share = (2.0 / classes as f64).max(0.2);
+            format!(
+                "`--holdout {:.2}` holds out fewer, {everything}",
+                (100.0 * share).floor() / 100.0
+            )
+        }
+        _ => everything.to_owned(),
+    }
 }

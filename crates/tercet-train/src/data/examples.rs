@@ -1,4 +1,4 @@
-//! What an encoder learns from and is judged on: pictures or vectors.
+//! The items that an encoder is trained and evaluated on: pictures or vectors.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::encoder::InputShape;
 
-/// What items go through before an encoder sees them. Part of the model file.
+/// The preprocessing of items before they enter an encoder. Part of the model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Input {
@@ -20,7 +20,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// Whether every parameter is in its range.
+    /// Checks that every parameter is in its range.
     ///
     /// # Errors
     /// [`DataError::Parameter`].
@@ -31,7 +31,7 @@ impl Input {
         }
     }
 
-    /// What enters the encoder: C×H×W, with vectors of D components as D×1×1.
+    /// The shape of the encoder's input: C×H×W, for vectors of D components D×1×1.
     pub fn shape(&self) -> InputShape {
         match self {
             Self::Images(preprocessing) => InputShape {
@@ -43,7 +43,7 @@ impl Input {
         }
     }
 
-    /// How pictures are prepared.
+    /// The preprocessing of pictures.
     ///
     /// # Errors
     /// [`DataError::NotForImages`] if the encoder takes vectors.
@@ -56,7 +56,7 @@ impl Input {
         }
     }
 
-    /// Mean and deviation of channels or components.
+    /// Mean and standard deviation of the channels or components.
     pub fn statistics(&self) -> (&[f32], &[f32]) {
         match self {
             Self::Images(Preprocessing { mean, std, .. })
@@ -65,7 +65,7 @@ impl Input {
     }
 }
 
-/// The items of a catalogue, ready to be handed to an encoder.
+/// The items of a catalogue, prepared for an encoder.
 #[derive(Debug, Clone)]
 pub enum Examples {
     /// Pictures.
@@ -75,11 +75,11 @@ pub enum Examples {
 }
 
 impl Examples {
-    /// Makes every item ready, so that a bad one is found before training starts; see
+    /// Prepares every item, so that a bad one is found before training starts; see
     /// [`Pixels::prepare`] and [`Vectors::prepare`].
     ///
     /// # Errors
-    /// As theirs.
+    /// The errors of these functions.
     pub fn prepare(
         catalogue: Catalogue,
         input: &Input,
@@ -98,7 +98,7 @@ impl Examples {
         }
     }
 
-    /// What the items are; those left out are no longer in it.
+    /// The catalogue of the items, without those that were left out.
     pub fn catalogue(&self) -> &Catalogue {
         match self {
             Self::Images(pixels) => pixels.catalogue(),
@@ -116,7 +116,7 @@ impl Examples {
         self.catalogue().is_empty()
     }
 
-    /// Whether the items are kept in memory rather than decoded each time.
+    /// Whether the items are in memory; otherwise they are decoded each time.
     pub fn is_cached(&self) -> bool {
         match self {
             Self::Images(pixels) => pixels.is_cached(),
@@ -124,7 +124,17 @@ impl Examples {
         }
     }
 
-    /// What every item went through.
+    /// Bytes of memory that the items take.
+    pub fn cached_bytes(&self) -> u64 {
+        match self {
+            Self::Images(pixels) => pixels.cached_bytes(),
+            Self::Vectors(vectors) => {
+                4 * (vectors.catalogue().len() * vectors.standardization().dimensions) as u64
+            }
+        }
+    }
+
+    /// The preprocessing of the items.
     pub fn input(&self) -> Input {
         match self {
             Self::Images(pixels) => Input::Images(pixels.preprocessing().clone()),
@@ -132,7 +142,7 @@ impl Examples {
         }
     }
 
-    /// The pictures, if they are.
+    /// The pictures; `None` for vectors.
     pub fn pixels(&self) -> Option<&Pixels> {
         match self {
             Self::Images(pixels) => Some(pixels),
@@ -140,14 +150,14 @@ impl Examples {
         }
     }
 
-    /// Items as an encoder takes them when it learns: as [`batch`](Self::batch), pictures changed as
-    /// by [`Pixels::augmented`].
+    /// A training batch: like [`batch`](Self::batch), with pictures augmented as by
+    /// [`Pixels::augmented`].
     ///
     /// # Errors
-    /// As [`Pixels::item`].
+    /// The errors of [`Pixels::item`].
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn augmented(
         &self,
         items: &[u32],
@@ -161,13 +171,13 @@ impl Examples {
         }
     }
 
-    /// Items as an encoder takes them: N×C×H×W values, standardised.
+    /// Items as the input of an encoder: N×C×H×W values, standardised.
     ///
     /// # Errors
-    /// As [`Pixels::item`].
+    /// The errors of [`Pixels::item`].
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn batch(&self, items: &[u32]) -> Result<Vec<f32>, DataError> {
         match self {
             Self::Images(pixels) => pixels.batch(items),
@@ -175,13 +185,13 @@ impl Examples {
         }
     }
 
-    /// The same part of every picture, as [`Pixels::window`]; vectors have no parts.
+    /// The same window of every picture, as by [`Pixels::window`]; vectors are returned whole.
     ///
     /// # Errors
-    /// As [`Pixels::item`].
+    /// The errors of [`Pixels::item`].
     ///
     /// # Panics
-    /// As [`Pixels::window`].
+    /// If [`Pixels::window`] panics.
     pub fn window(&self, items: &[u32], window: Window) -> Result<Vec<f32>, DataError> {
         match self {
             Self::Images(pixels) => pixels.window(items, window),
@@ -189,13 +199,13 @@ impl Examples {
         }
     }
 
-    /// What an encoder has to beat: [`Pixels::matrix`], or the vectors as they are.
+    /// The baseline of an encoder: [`Pixels::matrix`], or the vectors without standardisation.
     ///
     /// # Errors
-    /// As [`Pixels::item`].
+    /// The errors of [`Pixels::item`].
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn matrix(&self, items: &[u32]) -> Result<Array2<f32>, DataError> {
         match self {
             Self::Images(pixels) => pixels.matrix(items),
@@ -205,7 +215,7 @@ impl Examples {
 }
 
 impl Catalogue {
-    /// Components of the vectors; `None` of a source of images.
+    /// The number of components of the vectors; `None` for a source of images.
     pub fn dimensions(&self) -> Option<usize> {
         match &self.items.first()?.content {
             Content::Vector(vector) => Some(vector.values().len()),

@@ -1,44 +1,24 @@
-//! Vectors instead of images: what another network made of its items.
+//! Sources of vectors, which another network computed from its items.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1};
+use super::{BadItem, Catalogue, Content, DataError, Item, Vector};
+use crate::embeddings::{BadRow, Embeddings, labels_beside};
+use crate::printable::exact_name;
 
-use super::{BadItem, Catalogue, Content, DataError, Item};
-use crate::embeddings::Embeddings;
-
-/// One row of a file of vectors, which is kept in memory as a whole. Cheap to clone.
-#[derive(Clone)]
-pub struct Vector {
-    table: Arc<(PathBuf, Array2<f32>)>,
-    row: usize,
-}
-
-impl Vector {
-    /// Its components.
-    pub fn values(&self) -> ArrayView1<'_, f32> {
-        self.table.1.row(self.row)
-    }
-}
-
-/// The rows of a file, with the labels of another file, of the file itself, or of one that lies
-/// beside it as `NAME.labels.txt` or `NAME.labels.npy`.
+/// The rows of a file, with labels from another file, from the file itself, or from a file
+/// `NAME.labels.txt` or `NAME.labels.npy` beside it.
 pub(crate) fn catalogue(
     source: String,
     file: &Path,
     labels: Option<&Path>,
 ) -> Result<Catalogue, DataError> {
-    let mut embeddings = Embeddings::load(file).map_err(DataError::Embeddings)?;
-    let beside = || {
-        let candidates = ["labels.txt", "labels.npy"].map(|ending| file.with_extension(ending));
-        candidates.into_iter().find(|path| path.is_file())
-    };
+    let (mut embeddings, bad_rows) = Embeddings::load_all(file).map_err(DataError::Embeddings)?;
     let labels = match labels {
         Some(labels) => Some(labels.to_owned()),
         None if embeddings.labels.is_some() => None,
-        None => beside(),
+        None => labels_beside(file),
     };
     if let Some(labels) = &labels {
         embeddings = embeddings.with_labels_from(labels).map_err(DataError::Embeddings)?;
@@ -63,38 +43,20 @@ pub(crate) fn catalogue(
 
     let table = Arc::new((file.to_owned(), vectors));
     let (mut items, mut classes, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+    let mut bad_rows = bad_rows.into_iter().peekable();
     for (row, label) in labels.into_iter().enumerate() {
         let id = ids.as_ref().and_then(|ids| ids.get(row).cloned());
         let id = id.unwrap_or_else(|| row.to_string());
-        let vector = Vector { table: table.clone(), row };
-        if let Some(place) = vector.values().iter().position(|value| !value.is_finite()) {
-            let value = vector.values()[place];
-            bad.push(BadItem {
-                id,
-                path: format!("row {row} of {}", file.display()),
-                reason: format!("component {place} is {value}, expected a finite number"),
-            });
+        if let Some(BadRow { reason, .. }) = bad_rows.next_if(|bad| bad.row == row) {
+            let path = format!("row {row} of {}", exact_name(file.as_os_str()));
+            bad.push(BadItem { id, path, reason });
             continue;
         }
-        items.push(Item::new(id, Content::Vector(vector)));
+        items.push(Item::new(id, Content::Vector(Vector::new(table.clone(), row))));
         classes.push(label);
     }
     let labels = classes.into_iter().collect();
     Ok(Catalogue { bad, ..Catalogue::new(source, items, labels) })
-}
-
-impl PartialEq for Vector {
-    fn eq(&self, other: &Self) -> bool {
-        self.table.0 == other.table.0 && self.row == other.row
-    }
-}
-
-impl Eq for Vector {}
-
-impl fmt::Debug for Vector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Vector").field(&self.table.0).field(&self.row).finish()
-    }
 }
 
 #[cfg(test)]

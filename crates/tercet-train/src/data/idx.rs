@@ -1,64 +1,33 @@
-//! IDX files, the format of MNIST and its family (LeCun et al.), gzipped or not.
+//! Sources of IDX files, the format of MNIST and its family (LeCun et al.), gzipped or not.
 
-use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
-use image::{DynamicImage, GrayImage};
 
 use super::decode::read;
+use super::idx_image::{IdxImage, Images};
 use super::walk::Walk;
 use super::{
     ALLOCATION_LIMIT, Attributes, Catalogue, Content, DataError, Item, Part, Parts, SIDE_LIMIT,
 };
+use crate::printable::exact_name;
 
 /// First bytes of images: unsigned bytes in three dimensions.
 const IMAGES: [u8; 4] = [0, 0, 8, 3];
 /// First bytes of labels: unsigned bytes in one dimension.
 const LABELS: [u8; 4] = [0, 0, 8, 1];
 
-/// One image of an IDX file, which is kept in memory as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdxImage {
-    file: Arc<Images>,
-    index: usize,
-}
-
-/// The images of one file.
-#[derive(PartialEq, Eq)]
-struct Images {
-    path: PathBuf,
-    width: u32,
-    height: u32,
-    pixels: Vec<u8>,
-}
-
-/// A file of images with its file of labels.
+/// A file of images and its file of labels.
 struct Pair {
-    /// What stands before `images` in the name: `train`, `t10k`.
+    /// The part of the name before `images`: `train`, `t10k`.
     name: String,
     images: PathBuf,
     labels: PathBuf,
 }
 
-impl IdxImage {
-    pub(crate) fn image(&self) -> Result<DynamicImage, DataError> {
-        let Images { path, width, height, pixels } = &*self.file;
-        let area = *width as usize * *height as usize;
-        pixels
-            .get(self.index * area..(self.index + 1) * area)
-            .and_then(|pixels| GrayImage::from_raw(*width, *height, pixels.to_vec()))
-            .map(DynamicImage::from)
-            .ok_or_else(|| DataError::Undecodable {
-                what: format!("image {} of {}", self.index, path.display()),
-                reason: "it is not there".to_owned(),
-            })
-    }
-}
-
-/// Whether a file is one of images, or a folder holds such files, by their names.
+/// Whether a path is a file of images, or a folder with such files, by their names.
 pub(crate) fn lies_at(path: &Path) -> bool {
     if !path.is_dir() {
         return split_name(path).is_some();
@@ -68,7 +37,7 @@ pub(crate) fn lies_at(path: &Path) -> bool {
 }
 
 /// The images of a file, or of all files in a folder; a class is a label as a number. In a folder
-/// with several files, `train` is to train on, `t10k` or `test` to test on.
+/// with several files, `train` is the part to train on, `t10k` or `test` the one to test on.
 pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataError> {
     let (pairs, problems) = find(path)?;
     let (mut items, mut classes) = (Vec::new(), Vec::new());
@@ -80,7 +49,7 @@ pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataEr
             _ => None,
         };
         let parts: Parts = part.into_iter().collect();
-        let file = Arc::new(Images::open(images)?);
+        let file = Arc::new(read_images(images)?);
         let area = file.width as usize * file.height as usize;
         let (expected, values) = (file.pixels.len() / area, read_labels(labels)?);
         if values.len() != expected {
@@ -95,7 +64,7 @@ pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataEr
         }
         for (index, label) in values.iter().enumerate() {
             let id = if name.is_empty() { index.to_string() } else { format!("{name}/{index}") };
-            let content = Content::Idx(IdxImage { file: file.clone(), index });
+            let content = Content::Idx(IdxImage::new(file.clone(), index));
             let attributes = Attributes { parts, ..Attributes::default() };
             items.push(Item { id, content, attributes });
             classes.push(label.to_string());
@@ -105,15 +74,15 @@ pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataEr
     Ok(Catalogue { problems, ..Catalogue::new(source, items, labels) })
 }
 
-/// What stands before and behind the word `images` in the name of a file of images, as in
-/// `train-images-idx3-ubyte.gz`; `None` of another name.
+/// The text before and after the word `images` in the name of a file of images such as
+/// `train-images-idx3-ubyte.gz`; `None` for other names.
 fn split_name(path: &Path) -> Option<(&str, &str)> {
     let (before, behind) = path.file_name()?.to_str()?.split_once("images")?;
     let format = behind.strip_suffix(".gz").unwrap_or(behind);
     (format.contains("idx3") && format.ends_with("ubyte")).then_some((before, behind))
 }
 
-/// Files of images with their labels, and what else lies there, one line each.
+/// The files of images with their labels, and notes about other files, one line each.
 fn find(path: &Path) -> Result<(Vec<Pair>, Vec<String>), DataError> {
     if !path.is_dir() {
         return Ok((vec![pair(path)?], Vec::new()));
@@ -127,7 +96,7 @@ fn find(path: &Path) -> Result<(Vec<Pair>, Vec<String>), DataError> {
         }
         let next = pair(file)?;
         if pairs.last().is_some_and(|last| last.name == next.name) {
-            // Sorted by name: the one that is not packed comes first.
+            // Since files are sorted by name, the uncompressed one comes first.
             walk.note(format!("{} is there unpacked too: left out", file.display()));
             continue;
         }
@@ -146,8 +115,9 @@ fn find(path: &Path) -> Result<(Vec<Pair>, Vec<String>), DataError> {
         split_name(Path::new(&name)).is_some()
     };
     for (name, _) in &entries {
-        if !is_of_set(&name.to_string_lossy()) {
-            walk.ignore(&name.to_string_lossy());
+        let name = exact_name(name);
+        if !is_of_set(&name) {
+            walk.ignore(&name);
         }
     }
     let same = |word: &str| pairs.iter().filter(|pair| pair.name.contains(word)).count() > 1;
@@ -161,10 +131,10 @@ fn find(path: &Path) -> Result<(Vec<Pair>, Vec<String>), DataError> {
             ),
         });
     }
-    Ok((pairs, walk.problems()))
+    Ok((pairs, walk.problems(path)))
 }
 
-/// A file of images with its file of labels, packed or not, that lies beside.
+/// A file of images and the file of labels beside it, compressed or not.
 fn pair(images: &Path) -> Result<Pair, DataError> {
     let Some((before, behind)) = split_name(images) else {
         return Err(DataError::Refused {
@@ -195,27 +165,26 @@ fn pair(images: &Path) -> Result<Pair, DataError> {
     }
 }
 
-impl Images {
-    fn open(path: &Path) -> Result<Self, DataError> {
-        let mut bytes = unpack(path)?;
-        let [count, height, width] = header(path, &bytes, IMAGES, "images")?;
-        let refuse = |reason| DataError::Refused { path: path.to_owned(), reason };
-        let sides = 1..=SIDE_LIMIT;
-        if !sides.contains(&width) || !sides.contains(&height) {
-            return Err(refuse(format!(
-                "its images have {width} x {height} pixels, expected 1 to {SIDE_LIMIT} a side"
-            )));
-        }
-        bytes.drain(..16);
-        let expected = u128::from(count) * u128::from(width) * u128::from(height);
-        if bytes.len() as u128 != expected {
-            return Err(refuse(format!(
-                "{} bytes behind its header, expected {expected} for {count} images of {width} x {height} pixels",
-                bytes.len()
-            )));
-        }
-        Ok(Self { path: path.to_owned(), width, height, pixels: bytes })
+/// The images of one file.
+fn read_images(path: &Path) -> Result<Images, DataError> {
+    let mut bytes = unpack(path)?;
+    let [count, height, width] = header(path, &bytes, IMAGES, "images")?;
+    let refuse = |reason| DataError::Refused { path: path.to_owned(), reason };
+    let sides = 1..=SIDE_LIMIT;
+    if !sides.contains(&width) || !sides.contains(&height) {
+        return Err(refuse(format!(
+            "its images have {width} x {height} pixels, expected 1 to {SIDE_LIMIT} a side"
+        )));
     }
+    bytes.drain(..16);
+    let expected = u128::from(count) * u128::from(width) * u128::from(height);
+    if bytes.len() as u128 != expected {
+        return Err(refuse(format!(
+            "{} bytes behind its header, expected {expected} for {count} images of {width} x {height} pixels",
+            bytes.len()
+        )));
+    }
+    Ok(Images { path: path.to_owned(), width, height, pixels: bytes })
 }
 
 fn read_labels(path: &Path) -> Result<Vec<u8>, DataError> {
@@ -229,7 +198,7 @@ fn read_labels(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// The sizes of the dimensions, behind the first bytes that tell the type.
+/// The sizes of the dimensions, which follow the first bytes, which contain the type.
 fn header<const D: usize>(
     path: &Path,
     bytes: &[u8],
@@ -250,7 +219,7 @@ fn header<const D: usize>(
         .map_err(|_| refuse(format!("it ends inside its header of {} bytes", 4 + 4 * D)))
 }
 
-/// A whole file, unpacked if its first bytes are those of gzip.
+/// The content of a file, uncompressed if its first bytes are those of gzip.
 fn unpack(path: &Path) -> Result<Vec<u8>, DataError> {
     let refuse = |reason| DataError::Refused { path: path.to_owned(), reason };
     let bytes = read(path).map_err(refuse)?;
@@ -268,12 +237,6 @@ fn unpack(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(unpacked)
 }
 
-impl fmt::Debug for Images {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Images").field(&self.path).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -284,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    /// Images of 3 x 2 pixels; all pixels of the i-th have the value i.
+    /// Images of 3 x 2 pixels; all pixels of the i-th image have the value i.
     fn images(count: u8) -> Vec<u8> {
         let sizes = [u32::from(count), 2, 3].map(u32::to_be_bytes).concat();
         let pixels: Vec<u8> = (0..count).flat_map(|image| [image; 6]).collect();

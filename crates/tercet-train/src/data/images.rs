@@ -1,4 +1,4 @@
-//! Images of which nobody has told the classes.
+//! Sources of images without classes.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::walk::{EXTENSIONS, Walk};
 use super::{Catalogue, Content, DataError, Item};
 
-/// The label that stands in for those that are not told.
+/// The label of all images, because their classes are not known.
 const NO_LABEL: &str = "unlabelled";
 
 /// Lists the images below `root` at any depth, sorted by the bytes of their paths.
@@ -17,7 +17,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
     if found.is_empty() {
         return Err(DataError::Nothing {
             path: root.to_owned(),
-            found: "no image".to_owned() + &walk.ignored_files(),
+            found: "no image".to_owned() + &walk.ignored_files(root),
             expected: format!("images at any depth ({})", EXTENSIONS.join(", ")),
         });
     }
@@ -25,7 +25,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
     let items = found.into_iter().map(|(id, path)| Item::new(id, Content::File(path))).collect();
     Ok(Catalogue {
         labelled: false,
-        problems: walk.problems(),
+        problems: walk.problems(root),
         ..Catalogue::new(source, items, labels)
     })
 }
@@ -54,7 +54,7 @@ mod tests {
         let message = all.training().unwrap_err().to_string();
         assert!(message.contains("tells no classes"), "{message}");
 
-        // Without folders there are no classes: the kind is recognised.
+        // A folder without sub-folders is recognised as a source without classes.
         fs::remove_dir_all(folder.path().join("deep")).unwrap();
         let source: Source = text.parse().unwrap();
         assert_eq!(source.to_string(), format!("images:{text}"));

@@ -1,11 +1,12 @@
-//! Labeled Faces in the Wild (Huang et al., 2007): one folder a person, `pairs.txt` beside.
+//! Labeled Faces in the Wild (Huang et al., 2007): one folder per person, and the list `pairs.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Catalogue, DataError, Item, folder};
+use crate::printable::{exact_name, printable, printable_path};
 
-/// The lists that lie beside the folders in the distribution.
+/// The lists beside the folders in the distribution.
 const LISTS: &[&str] = &[
     PAIRS,
     "pairsDevTest.txt",
@@ -19,36 +20,70 @@ const LISTS: &[&str] = &[
 
 const PAIRS: &str = "pairs.txt";
 
-/// Whether there are lists of pairs and folders of people whose images carry their names.
+/// Whether there are lists of pairs, and folders of people whose images contain their names.
 pub(crate) fn lies_at(root: &Path) -> bool {
+    pairs_file(root).is_some() && holds_people(root)
+}
+
+/// Whether the images of one of the folders are named after the folder.
+fn holds_people(root: &Path) -> bool {
     let is_person = |folder: &Path| {
         let Some(name) = folder.file_name() else { return false };
         let images = fs::read_dir(folder).into_iter().flatten().flatten();
         images
             .map(|image| image.file_name())
-            .any(|image| number(&name.to_string_lossy(), &image.to_string_lossy()).is_some())
+            .any(|image| number(&exact_name(name), &exact_name(&image)).is_some())
     };
-    pairs_file(root).is_some()
-        && fs::read_dir(root).into_iter().flatten().flatten().any(|entry| is_person(&entry.path()))
+    folders(root).iter().any(|folder| is_person(folder))
 }
 
-/// `pairs.txt` in the folder or beside it.
+/// The folders in a folder, sorted by name; those that cannot be read are left out.
+fn folders(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// The folder of the people, if it is up to two levels below a path, or the parent of it.
+fn nearby(root: &Path) -> Option<PathBuf> {
+    let below = folders(root);
+    let deeper: Vec<PathBuf> = below.iter().flat_map(|folder| folders(folder)).collect();
+    let above = match root.parent() {
+        Some(above) if !above.as_os_str().is_empty() && root.file_name().is_some() => above.into(),
+        _ => root.join(".."),
+    };
+    below.into_iter().chain(deeper).chain([above]).find(|folder| holds_people(folder))
+}
+
+/// The path of `pairs.txt` in the folder or beside it.
 pub(crate) fn pairs_file(root: &Path) -> Option<PathBuf> {
     let inside = root.join(PAIRS);
-    // `..` is right for `.` too, where the parent of the path is empty.
+    // `..` also works for `.`, whose parent path is empty.
     let beside = root.join("..").join(PAIRS);
     [inside, beside].into_iter().find(|path| path.is_file())
 }
 
-/// Lists the people in the order of their names, as a folder of classes.
+/// Lists the people like a folder of classes, sorted by name.
 pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataError> {
-    let mut all = folder::list(source, root, LISTS)?;
     let is_named = |item: &&Item| {
         let mut parts = item.id.split('/');
         let (Some(person), Some(image)) = (parts.next(), parts.next_back()) else { return false };
         number(person, image).is_some()
     };
-    let named = all.items.iter().filter(is_named).count();
+    let listed = folder::classes(source, root, LISTS);
+    let named = listed.iter().flat_map(|all| &all.items).filter(is_named).count();
+    if named == 0
+        && let Some(people) = nearby(root)
+    {
+        return Err(DataError::Layout {
+            path: root.to_owned(),
+            found: "no folders of people".to_owned(),
+            remedy: format!("they are in another folder, use lfw:{}", printable_path(&people)),
+        });
+    }
+    let mut all = listed?;
     if named == 0 {
         return Err(DataError::Nothing {
             path: root.to_owned(),
@@ -61,13 +96,13 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
         all.problems.push(format!(
             "images that are not named after their person, which no pair can name: {} (the first is `{}`)",
             all.len() - named,
-            first.id
+            printable(&first.id)
         ));
     }
     Ok(all)
 }
 
-/// The number in `Ann_Lee_0012.jpg`, for the person `Ann_Lee`.
+/// The number in `Ann_Lee_0012.jpg` of the person `Ann_Lee`.
 fn number(person: &str, image: &str) -> Option<u32> {
     let stem = image.rsplit_once('.')?.0;
     stem.strip_prefix(person)?.strip_prefix('_')?.parse().ok()
@@ -110,10 +145,24 @@ mod tests {
     #[test]
     fn folders_of_something_else_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        put(folder.path(), &["lfw/Ann_Lee/Ann_Lee_0001.jpg", "lfw/Bo/Bo_0001.jpg"]);
-        fs::write(folder.path().join(PAIRS), "1\t1\n").unwrap();
-        assert!(!lies_at(folder.path()));
-        let message = catalogue("lfw:x".to_owned(), folder.path()).unwrap_err().to_string();
-        assert!(message.contains("Ann_Lee/Ann_Lee_0001.jpg"), "{message}");
+        put(folder.path(), &["x/a/1.jpg", "x/b/1.jpg"]);
+        let message = catalogue("lfw:x".to_owned(), &folder.path().join("x")).unwrap_err();
+        assert!(message.to_string().contains("Ann_Lee/Ann_Lee_0001.jpg"), "{message}");
+    }
+
+    #[test]
+    fn a_path_above_or_below_names_the_right_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let people = folder.path().join("in/lfw");
+        put(&people, &["Ann_Lee/Ann_Lee_0001.jpg", "Bo/Bo_0001.jpg"]);
+        fs::write(folder.path().join("in").join(PAIRS), "1\t1\n").unwrap();
+        let remedy = format!("use lfw:{}", people.display());
+        for wrong in ["", "in", "in/lfw/Ann_Lee"] {
+            let root = folder.path().join(wrong);
+            assert!(!lies_at(&root));
+            let message = catalogue("lfw:x".to_owned(), &root).unwrap_err().to_string();
+            assert!(message.ends_with(&remedy), "{message}");
+        }
+        assert_eq!(catalogue("lfw:x".to_owned(), &people).unwrap().len(), 2);
     }
 }

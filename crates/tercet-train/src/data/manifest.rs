@@ -1,4 +1,4 @@
-//! A table of images: path, class, and what else is known of each.
+//! Tables of images: path, class, and what else is known about each.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::path::Path;
 use super::table::{Row, Table};
 use super::{Attributes, Catalogue, Content, Crop, DataError, Item, Part, Parts};
 
-/// The columns that must be there.
+/// The required columns.
 const REQUIRED: [&str; 2] = ["path", "label"];
 
-/// The columns that may be there.
+/// The optional columns.
 const OPTIONAL: [&str; 9] =
     ["split", "is_query", "is_gallery", "camera", "sequence", "x1", "y1", "x2", "y2"];
 
 /// The corners of the box, in the order of [`Crop`]'s fields.
 const BOX: [&str; 4] = ["x1", "y1", "x2", "y2"];
 
-/// The rows of a CSV or Parquet file as items, in their order. Paths are relative to the file; the id of an
-/// item is its path as written, with the box behind it where there is one.
+/// The rows of a CSV or Parquet file as items, in their order. Paths are relative to the file. The
+/// id of an item is its path as written, followed by the box if there is one.
 pub(crate) fn catalogue(source: String, file: &Path) -> Result<Catalogue, DataError> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut table = Table::open(file, &REQUIRED, &OPTIONAL)?;
@@ -35,7 +35,7 @@ pub(crate) fn catalogue(source: String, file: &Path) -> Result<Catalogue, DataEr
             Some(crop) => format!("{path}#{crop}"),
             None => path.to_owned(),
         };
-        // An item that is there twice would find itself.
+        // An item that occurs twice would be its own neighbour.
         if let Some(first) = lines.insert(id.clone(), row.line) {
             let reason = format!("`{id}` is in line {first} already: drop one of the two");
             return Err(row.refuse("path", reason));
@@ -53,17 +53,10 @@ pub(crate) fn catalogue(source: String, file: &Path) -> Result<Catalogue, DataEr
 fn parts(row: &Row<'_>) -> Result<Parts, DataError> {
     let split = match row.get("split") {
         None => None,
-        Some(text) => Some(match text.to_ascii_lowercase().as_str() {
-            "train" | "training" => Part::Train,
-            "val" | "valid" | "validation" => Part::Validation,
-            "test" => Part::Test,
-            "query" => Part::Query,
-            "gallery" => Part::Gallery,
-            _ => {
-                let names = Part::ALL.map(Part::name).join(", ");
-                return Err(row.refuse("split", format!("`{text}` is none of {names}")));
-            }
-        }),
+        Some(text) => Some(Part::named(text).ok_or_else(|| {
+            let names = Part::ALL.map(Part::name).join(", ");
+            row.refuse("split", format!("`{text}` is none of {names}"))
+        })?),
     };
     let query = row.flag("is_query")?.unwrap_or(false).then_some(Part::Query);
     let gallery = row.flag("is_gallery")?.unwrap_or(false).then_some(Part::Gallery);
@@ -71,12 +64,16 @@ fn parts(row: &Row<'_>) -> Result<Parts, DataError> {
 }
 
 fn crop(row: &Row<'_>) -> Result<Option<Crop>, DataError> {
-    if BOX.iter().all(|column| row.get(column).is_none()) {
+    let number = |column| row.get(column).filter(|text| !text.eq_ignore_ascii_case("nan"));
+    if BOX.iter().all(|column| number(column).is_none()) {
         return Ok(None);
     }
     let side = |column| {
-        let text = row.required(column)?;
-        text.parse::<u32>()
+        let text = number(column).ok_or_else(|| row.lacking(column))?;
+        // Pandas writes whole numbers as floats if a column has gaps.
+        let whole = text.trim_end_matches('0').strip_suffix('.').unwrap_or(text);
+        whole
+            .parse::<u32>()
             .map_err(|_| row.refuse(column, format!("`{text}` is no number of pixels (0, 1, …)")))
     };
     let crop =
@@ -106,7 +103,7 @@ mod tests {
         let file = folder.path().join("list.csv");
         fs::write(&file, text).unwrap();
         let all = catalogue("manifest:list.csv".to_owned(), &file).map_err(|e| e.to_string())?;
-        // What can be decoded is decoded while the folder is there.
+        // Images are decoded while the folder exists.
         let sizes: Vec<_> = (0..all.len()).map(|item| all.image(item).map(|i| i.width())).collect();
         assert!(sizes[0].is_ok(), "{sizes:?}");
         Ok(all)
@@ -134,6 +131,36 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_may_be_written_as_pandas_writes_them() {
+        let all = list(
+            "path,label,is_query,camera,x1,y1,x2,y2\n\
+             pictures/1.png,1.0,True,10.0,2.0,1.0,5.0,6.00\n\
+             pictures/2.png,10.0,1.0,,,,,\n\
+             pictures/3.png,-2.0,0.0,2.0,NaN,NaN,nan,nan\n",
+        )
+        .unwrap();
+        assert_eq!(all.ids(), ["pictures/1.png#2,1,5,6", "pictures/2.png", "pictures/3.png"]);
+        assert_eq!(all.labels, ["1", "10", "-2"].into_iter().collect());
+        let cameras: Vec<_> =
+            all.items.iter().map(|item| item.attributes.camera.as_deref()).collect();
+        assert_eq!(cameras, [Some("10"), None, Some("2")]);
+        assert_eq!(all.part(&[Part::Query]), [0, 1]);
+        // These are versions, not whole numbers: one of them has another digit after the point.
+        let all = list("path,label\npictures/1.png,1.0\npictures/2.png,1.1\n").unwrap();
+        assert_eq!(all.labels, ["1.0", "1.1"].into_iter().collect());
+    }
+
+    #[test]
+    fn text_of_excel_is_read_or_named() {
+        let file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+        let utf_16: Vec<u8> =
+            "\u{feff}path,label\r\np,a\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        fs::write(file.path(), utf_16).unwrap();
+        let message = catalogue(String::new(), file.path()).unwrap_err().to_string();
+        assert!(message.contains("UTF-16") && message.contains(".csv"), "{message}");
+    }
+
+    #[test]
     fn the_box_is_cut_out() {
         let folder = tempfile::tempdir().unwrap();
         GrayImage::from_fn(8, 6, |x, _| Luma([x as u8])).save(folder.path().join("1.png")).unwrap();
@@ -157,6 +184,9 @@ mod tests {
             ("p,a,,maybe,,,,\n", ":2: column `is_query`: `maybe` is neither"),
             ("p,a,,,1,,,\n", ":2: column `y1`: it is empty"),
             ("p,a,,,1,2,3.5,4\n", ":2: column `x2`: `3.5` is no number of pixels"),
+            ("p,a,,,1,2,,4\n", ":2: column `x2`: it is empty"),
+            ("p,a,,,1,2,-3.0,4\n", ":2: column `x2`: `-3` is no number of pixels"),
+            ("p,a,,,1,2,.0,4\n", ":2: column `x2`: `.0` is no number of pixels"),
             ("p,a,,,1,2,1,4\n", ":2: column `x2`: it is 1, expected more than 1"),
             ("p,a,,,,,,\nq,a,,,,,,\np,a,,,,,,\n", ":4: column `path`: `p` is in line 2 already"),
             ("p,a\n", ":2: 2 fields, expected 8"),

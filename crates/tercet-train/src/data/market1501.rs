@@ -1,34 +1,36 @@
-//! Re-identification as Market-1501 lays it out (Zheng et al., "Scalable Person Re-identification:
-//! A Benchmark", 2015).
+//! Re-identification in the layout of Market-1501 (Zheng et al., "Scalable Person
+//! Re-identification: A Benchmark", 2015).
 
 use std::path::Path;
 
 use super::walk::{Walk, is_image};
 use super::{Attributes, BadItem, Catalogue, Content, DataError, Item, Part, Parts};
+use crate::printable::exact_name;
 
-/// The folders and what they are for.
+/// The folders and the parts that they are.
 const FOLDERS: [(&str, Part); 3] =
     [("bounding_box_train", Part::Train), ("query", Part::Query), (GALLERY, Part::Gallery)];
 
 const GALLERY: &str = "bounding_box_test";
 
-/// How a name is written.
+/// The format of file names.
 const PATTERN: &str =
     "IDENTITY_cCAMERAsSEQUENCE_FRAME_BOX.jpg as in `0002_c1s1_000451_03.jpg`, identity -1 for junk";
 
-/// What Windows leaves behind, also in the archive of the authors.
+/// Files that Windows creates; they are also in the archive of the authors.
 const LEFT_BEHIND: &[&str] = &["Thumbs.db"];
 
-/// Whether the folders of the layout are there: those of training, or those of judging.
+/// Whether the folders of the layout exist: the one for training, or the two for evaluation.
 pub(crate) fn lies_at(root: &Path) -> bool {
     let there = FOLDERS.map(|(folder, _)| root.join(folder).is_dir());
     there[0] || (there[1] && there[2])
 }
 
-/// All images of all folders, each with its camera, sequence and part. A class is an identity as
-/// its name is written; `-1` is junk and `0` the distractors, which belong to no identity.
+/// All images of all folders, each with its camera, sequence and part. A class is an identity as it
+/// is written in the name; `-1` is junk and `0` are the distractors, which are none of the
+/// identities.
 ///
-/// Junk and distractors are never trained on: in `bounding_box_train` they belong to no part.
+/// Junk and distractors are never trained on: those in `bounding_box_train` are not in any part.
 pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataError> {
     let mut walk = Walk::new(LEFT_BEHIND);
     let (mut items, mut classes, mut bad) = (Vec::new(), Vec::new(), Vec::new());
@@ -38,7 +40,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
             continue;
         }
         for (name, path) in walk.entries(&root.join(folder))? {
-            let name = name.to_string_lossy();
+            let name = exact_name(&name);
             if !is_image(&name) {
                 walk.ignore(&name);
                 continue;
@@ -46,7 +48,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
             let id = format!("{folder}/{name}");
             let Some(Name { identity, camera, sequence }) = Name::parse(&name) else {
                 let reason = format!("its name does not tell what it shows, expected {PATTERN}");
-                bad.push(BadItem { id, path: path.display().to_string(), reason });
+                bad.push(BadItem { id, path: exact_name(path.as_os_str()), reason });
                 continue;
             };
             let is_nobody = identity == "-1" || identity == "0";
@@ -68,7 +70,7 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
     if items.is_empty() && bad.is_empty() {
         return Err(DataError::Nothing {
             path: root.to_owned(),
-            found: "no image in these folders".to_owned() + &walk.ignored_files(),
+            found: "no image in these folders".to_owned() + &walk.ignored_files(root),
             expected: format!("{} with images named {PATTERN}", FOLDERS.map(|(f, _)| f).join(", ")),
         });
     }
@@ -84,13 +86,13 @@ pub(crate) fn catalogue(source: String, root: &Path) -> Result<Catalogue, DataEr
         }
     }
     let labels = classes.into_iter().collect();
-    Ok(Catalogue { bad, problems: walk.problems(), ..Catalogue::new(source, items, labels) })
+    Ok(Catalogue { bad, problems: walk.problems(root), ..Catalogue::new(source, items, labels) })
 }
 
-/// What the name of a file tells.
+/// The fields of a file name.
 #[derive(Debug, PartialEq)]
 struct Name<'a> {
-    /// As written, but `-1` for junk and `0` for distractors however many digits they have.
+    /// As written, but `-1` for junk and `0` for distractors, however many digits they have.
     identity: &'a str,
     camera: &'a str,
     sequence: &'a str,

@@ -1,26 +1,26 @@
 //! Omniglot (Lake et al., "Human-level concept learning through probabilistic program induction",
-//! 2015): handwritten characters of many alphabets, and the author's one-shot runs.
+//! 2015): handwritten characters of many alphabets, and the authors' one-shot runs.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::tree::Tree;
-use super::{Attributes, BadItem, Catalogue, Content, DataError, Item, Part, Parts, Source};
+use super::{Attributes, BadItem, Catalogue, Content, DataError, Item, Part, Parts};
 
-/// The sets as the author names them, folders or zip files, and what they are for.
+/// The sets with the authors' names, as folders or zip files, and the parts that they are.
 const SETS: [(&str, Part); 2] =
     [("images_background", Part::Train), ("images_evaluation", Part::Test)];
 
-/// The one-shot runs as the author names them, a folder or a zip file.
-const RUNS: &str = "all_runs";
+/// The one-shot runs with the authors' name, as a folder or a zip file.
+pub(super) const RUNS: &str = "all_runs";
 
-/// What tells the right answers of a run.
+/// The file with the right answers of a run.
 const ANSWERS: &str = "class_labels.txt";
 
-/// The runs of the protocol.
+/// The number of runs of the protocol.
 const RUN_COUNT: usize = 20;
 
-/// Whether Omniglot lies at a path: a set, the runs, or a folder of these.
+/// Whether a path is Omniglot: a set, the runs, or a folder that contains some of these.
 pub(crate) fn lies_at(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default();
     let names = [SETS[0].0, SETS[1].0, RUNS];
@@ -28,15 +28,16 @@ pub(crate) fn lies_at(path: &Path) -> bool {
     is_one || names.into_iter().any(|name| one(&path.join(name)).is_some())
 }
 
-/// A set or the runs: the folder itself, or the zip file of this name.
+/// A set or the runs: the folder of this path, or the zip file with this name.
 fn one(path: &Path) -> Option<PathBuf> {
     let zip = path.with_extension("zip");
     [path, &zip].into_iter().find(|path| path.is_dir() || path.is_file()).map(Path::to_owned)
 }
 
-/// All images of the sets at a path, by alphabet and character; where both sets are there, the
-/// background is to train on and the evaluation to test on. Where there is no set, the images of
-/// the one-shot runs. Zip files are read as they are, and list the same as their folders.
+/// All images of the sets at a path, by alphabet and character. If both sets exist, the background
+/// set is the part to train on and the evaluation set the one to test on. If there is no set, the
+/// images of the one-shot runs. Zip files are read without unpacking, and give the same list as
+/// folders.
 pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataError> {
     let sets: Vec<(PathBuf, Part)> =
         SETS.into_iter().filter_map(|(name, part)| Some((one(&path.join(name))?, part))).collect();
@@ -46,7 +47,7 @@ pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataEr
             None => set(source, path, Parts::default()),
         };
     }
-    // One set alone may be used for anything.
+    // A single set may be used for anything.
     let parts = |part: Part| if sets.len() == 1 { Parts::default() } else { part.into() };
     let mut all: Option<Catalogue> = None;
     for (path, part) in &sets {
@@ -65,7 +66,7 @@ pub(crate) fn catalogue(source: String, path: &Path) -> Result<Catalogue, DataEr
     all.ok_or(DataError::NoItems { what: "Omniglot" })
 }
 
-/// One set: `ALPHABET/CHARACTER/IMAGE` at the end of each path.
+/// One set: paths end with `ALPHABET/CHARACTER/IMAGE`.
 fn set(source: String, path: &Path, parts: Parts) -> Result<Catalogue, DataError> {
     let Tree { images, walk, .. } = Tree::open(path, &[])?;
     let expected = "ALPHABET/CHARACTER/IMAGE as in `Latin/character01/0683_01.png`";
@@ -84,7 +85,7 @@ fn set(source: String, path: &Path, parts: Parts) -> Result<Catalogue, DataError
     }
     if items.is_empty() {
         let found = match bad.len() {
-            0 => "no image".to_owned() + &walk.ignored_files(),
+            0 => "no image".to_owned() + &walk.ignored_files(path),
             images => format!("{images} images, none in a folder of a character"),
         };
         return Err(DataError::Nothing {
@@ -106,14 +107,15 @@ fn set(source: String, path: &Path, parts: Parts) -> Result<Catalogue, DataError
         }
     }
     let labels = classes.into_iter().collect();
-    Ok(Catalogue { bad, problems: walk.problems(), ..Catalogue::new(source, items, labels) })
+    Ok(Catalogue { bad, problems: walk.problems(path), ..Catalogue::new(source, items, labels) })
 }
 
-/// Lake's one-shot classification: in each run a few classes with one image each to learn from,
-/// and test images, each to be assigned to the class of one of these, independently of the others.
+/// Lake's one-shot classification. In each run, a few classes have one training image each, and
+/// each test image is assigned to the class of one of these, independently of the other test
+/// images.
 #[derive(Debug, Clone)]
 pub struct OneShotRuns {
-    /// The images of all runs; a class is a character of a run.
+    /// The images of all runs; a class is one character in one run.
     pub catalogue: Catalogue,
     /// The runs, in the order of their names. The protocol has 20.
     pub runs: Vec<OneShotRun>,
@@ -124,35 +126,24 @@ pub struct OneShotRuns {
 pub struct OneShotRun {
     /// Its name, for example `run01`.
     pub name: String,
-    /// The images to learn from, one a class, as items of the catalogue.
+    /// The training images, one per class, as items of the catalogue.
     pub training: Vec<u32>,
-    /// The images to classify, as items of the catalogue.
+    /// The test images, as items of the catalogue.
     pub test: Vec<u32>,
-    /// The right answer of each test image, as a place in [`training`](Self::training).
+    /// For each test image, the index of the right answer in [`training`](Self::training).
     pub truth: Vec<u32>,
 }
 
 impl OneShotRuns {
-    /// The runs that lie at an `omniglot` source, as `all_runs`, `all_runs.zip` or in a folder of
-    /// this.
-    ///
-    /// # Errors
-    /// A source of another kind, or without runs; a line of a `class_labels.txt` that names an
-    /// image that is not there; a test image without an answer. Each names file and line.
-    pub fn of(source: &Source) -> Result<Self, DataError> {
-        let lacking = |path: &Path| DataError::Nothing {
-            path: path.to_owned(),
-            found: "no one-shot runs".to_owned(),
-            expected: format!("{RUNS} or {RUNS}.zip with run01/{ANSWERS} … in it"),
-        };
-        match source {
-            Source::Omniglot(path) => match find_runs(path)? {
-                Some(tree) => Self::read(source.to_string(), path, tree),
-                None => Err(lacking(path)),
-            },
-            other => Err(DataError::Malformed {
-                text: other.to_string(),
-                expected: format!("one-shot runs are those of `omniglot:PATH` with {RUNS} in it"),
+    /// The runs at a path, which is `all_runs`, `all_runs.zip` or a folder that contains one of
+    /// these.
+    pub(super) fn at(source: String, path: &Path) -> Result<Self, DataError> {
+        match find_runs(path)? {
+            Some(tree) => Self::read(source, path, tree),
+            None => Err(DataError::Nothing {
+                path: path.to_owned(),
+                found: "no one-shot runs".to_owned(),
+                expected: format!("{RUNS} or {RUNS}.zip with run01/{ANSWERS} … in it"),
             }),
         }
     }
@@ -182,7 +173,7 @@ impl OneShotRuns {
             let test = add(test, Part::Query);
             runs.push(OneShotRun { name, training, test, truth });
         }
-        let mut problems = tree.walk.problems();
+        let mut problems = tree.walk.problems(path);
         if runs.len() != RUN_COUNT {
             problems.push(format!("one-shot runs: {}, the protocol has {RUN_COUNT}", runs.len()));
         }
@@ -194,14 +185,14 @@ impl OneShotRuns {
     }
 }
 
-/// The runs at a path or in a folder of it; `None` if there are none.
+/// The runs at a path or in a folder below it; `None` if there are none.
 fn find_runs(path: &Path) -> Result<Option<Tree>, DataError> {
     let below = one(&path.join(RUNS));
     let tree = Tree::open(below.as_deref().unwrap_or(path), &[ANSWERS])?;
     Ok((!run_folders(&tree).is_empty()).then_some(tree))
 }
 
-/// The folders of runs, by their paths in the tree.
+/// The folders of the runs, as paths in the tree.
 fn run_folders(tree: &Tree) -> Vec<String> {
     let mut folders: Vec<String> = Vec::new();
     for (image, _) in &tree.images {
@@ -217,7 +208,7 @@ fn run_folders(tree: &Tree) -> Vec<String> {
     folders
 }
 
-/// The images of one list of a run, by their paths from its folder.
+/// The images of one list of a run, with their paths relative to the run's folder.
 fn images(tree: &Tree, run: &str, list: &str) -> Vec<(String, Content)> {
     let below = format!("{run}/{list}/");
     tree.images
@@ -228,8 +219,8 @@ fn images(tree: &Tree, run: &str, list: &str) -> Vec<(String, Content)> {
         .collect()
 }
 
-/// Reads the right answers of a run: lines of a test image and the training image of its class.
-/// Returns, for each test image, the place of its answer among the training images.
+/// Reads the right answers of a run; each line has a test image and the training image of its
+/// class. Returns, for each test image, the index of its answer among the training images.
 fn answers(
     path: &Path,
     tree: &Tree,
@@ -287,6 +278,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
+    use crate::data::Source;
 
     fn png(light: u8) -> Vec<u8> {
         let mut bytes = std::io::Cursor::new(Vec::new());
@@ -313,7 +305,7 @@ mod tests {
     }
 
     fn set_files() -> Vec<(&'static str, Vec<u8>)> {
-        // "A b" sorts behind "A" by folders, before it by the bytes of whole paths.
+        // Sorted by folders, "A b" follows "A"; sorted by the bytes of whole paths, it precedes it.
         ["A/c1/1.png", "A/c2/1.png", "A b/c1/1.png", "A b/c1/2.png"].map(|p| (p, png(7))).to_vec()
     }
 

@@ -1,20 +1,20 @@
 //! Lists of pairs to verify: LFW's `pairs.txt`, or a table of paths.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
 use super::table::Table;
+use crate::reading::read_text;
 
 /// Pairs of items, each known to show the same class or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairs {
-    /// The file they are from.
+    /// The file from which they were read.
     pub path: PathBuf,
     /// The pairs, in the order of the file.
     pub pairs: Vec<ItemPair>,
-    /// Number of folds; 1 where the file tells none.
+    /// Number of folds; 1 if the file has none.
     pub folds: u32,
 }
 
@@ -34,15 +34,16 @@ pub struct ItemPair {
 impl Pairs {
     /// Reads a list of pairs of the items with these ids.
     ///
-    /// A name that ends in `.csv` is a table with the columns `path1`, `path2`, `same` (1, 0, true
-    /// or false) and optionally `fold`, whose paths are ids of items. Everything else is read as
-    /// LFW's `pairs.txt`: a first line with the number of folds F and of pairs N (`10 300`, or N
-    /// alone for one fold); then for each fold N lines `NAME I J` of the same person and N lines
-    /// `NAME I OTHER J` of different ones, where `NAME I` is the item `NAME/NAME_000I.*`.
+    /// A file whose name ends in `.csv` is a table with the columns `path1`, `path2`, `same` (1, 0,
+    /// true or false) and optionally `fold`; its paths are ids of items. Any other file is read as
+    /// LFW's `pairs.txt`: the first line has the number of folds F and the number of pairs N
+    /// (`10 300`, or N alone for one fold). For each fold, N lines `NAME I J` with pairs of the
+    /// same person and N lines `NAME I OTHER J` with pairs of different people follow, where
+    /// `NAME I` is the item `NAME/NAME_000I.*`.
     ///
     /// # Errors
-    /// By file and line: a line that is no such pair, an image that is not among the items, an item
-    /// paired with itself; more or fewer lines than the folds have.
+    /// With file and line: a line that is not such a pair, an image that is not among the items, an
+    /// item paired with itself; more or fewer lines than the folds have.
     pub fn load(path: &Path, ids: &[impl AsRef<str>]) -> Result<Self, DataError> {
         let is_table = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
         let (pairs, folds) = if is_table { table(path, ids) } else { lfw(path, ids) }?;
@@ -52,12 +53,14 @@ impl Pairs {
 
 /// Reads LFW's list.
 fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), DataError> {
-    let text = fs::read_to_string(path)
+    let text = read_text(path)
         .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
     let refuse = |line, reason| DataError::Line { path: path.to_owned(), line, reason };
-    let mut lines = (1_u64..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty());
+    // Spreadsheets may add blanks and tabs at the ends of lines.
+    let lines = (1_u64..).zip(text.lines().map(str::trim));
+    let mut lines = lines.filter(|(_, text)| !text.is_empty());
 
-    let header = lines.next().map(|(_, text)| text).unwrap_or_default();
+    let (first, header) = lines.next().unwrap_or((1, ""));
     let numbers: Option<Vec<u32>> =
         header.split_whitespace().map(|number| number.parse().ok()).collect();
     let (folds, size) = match numbers.as_deref() {
@@ -65,7 +68,7 @@ fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), Dat
         Some(&[folds, size]) if folds > 0 && size > 0 => (folds, size),
         _ => {
             let expected = "expected the number of folds and of pairs of each sort, as in `10 300`";
-            return Err(refuse(1, format!("the first line is `{header}`: {expected}")));
+            return Err(refuse(first, format!("the first line is `{header}`: {expected}")));
         }
     };
 
@@ -73,7 +76,7 @@ fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), Dat
     let mut pairs = Vec::new();
     for (line, text) in lines {
         let refuse = |reason| refuse(line, reason);
-        // A fold is N pairs of one person each, then N of two.
+        // A fold consists of N pairs of the same person, then N pairs of different people.
         let place = pairs.len() as u64;
         let (fold, same) =
             (place / (2 * u64::from(size)), (place / u64::from(size)).is_multiple_of(2));
@@ -82,9 +85,10 @@ fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), Dat
                 "`{text}` is behind the last pair: the first line tells of {folds} folds of {size} + {size} pairs"
             )));
         }
-        // Names hold no white space in LFW, but may where tabs separate them.
+        // Names in LFW have no white space, but names in other lists may if tabs separate the
+        // fields.
         let fields: Vec<&str> = match text.contains('\t') {
-            true => text.split('\t').map(str::trim).collect(),
+            true => text.split('\t').map(str::trim).filter(|field| !field.is_empty()).collect(),
             false => text.split_whitespace().collect(),
         };
         let names = match (fields.as_slice(), same) {
@@ -127,7 +131,7 @@ fn lfw(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), Dat
     Ok((pairs, folds))
 }
 
-/// Items by person and number: `…/Ann_Lee/Ann_Lee_0012.jpg`.
+/// The items by person and number, from ids such as `…/Ann_Lee/Ann_Lee_0012.jpg`.
 fn by_person<'a>(ids: &'a [impl AsRef<str>]) -> HashMap<(&'a str, u32), u32> {
     let name = |id: &'a str| {
         let (folders, file) = id.rsplit_once('/')?;
@@ -143,7 +147,7 @@ fn table(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), D
     let by_id: HashMap<&str, u32> = ids.iter().map(AsRef::as_ref).zip(0..).collect();
     let mut table = Table::open(path, &["path1", "path2", "same"], &["fold"])?;
     let mut pairs = Vec::new();
-    // Folds may be called anything; they are numbered as they come.
+    // Folds may have any names; they are numbered in the order in which they occur.
     let mut folds: HashMap<String, u32> = HashMap::new();
     while let Some(row) = table.next_row()? {
         let item = |column| {
@@ -171,6 +175,8 @@ fn table(path: &Path, ids: &[impl AsRef<str>]) -> Result<(Vec<ItemPair>, u32), D
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const IDS: [&str; 5] = [
@@ -197,11 +203,17 @@ mod tests {
         let text = "2\t1\nAnn_Lee\t1\t12\nAnn_Lee\t1\tBo\t2\nBo\t1\t2\nBo\t1\tAnn_Lee\t12\n";
         let expected =
             [pair(0, 1, true, 0), pair(0, 3, false, 0), pair(2, 3, true, 1), pair(2, 1, false, 1)];
-        for text in [text.to_owned(), text.replace('\t', " ").replace('\n', "\r\n")] {
+        for text in [
+            text.to_owned(),
+            text.replace('\t', " ").replace('\n', "\r\n"),
+            format!("\u{feff}{text}"),
+            format!("\u{feff}\r\n{}", text.replace('\n', "\t\r\n")),
+            text.replace('\n', " \n \n").replace('\t', "\t \t"),
+        ] {
             let pairs = read("pairs.txt", &text).unwrap();
             assert_eq!((&pairs.pairs[..], pairs.folds), (&expected[..], 2));
         }
-        // The development lists have one fold and no number of folds.
+        // The development lists have one fold, and no number of folds in the first line.
         let pairs = read("pairsDevTest.txt", "1\nBo 1 2\nBo 1 Ann_Lee 12\n").unwrap();
         assert_eq!(
             (pairs.pairs, pairs.folds),

@@ -1,4 +1,4 @@
-//! All items of a catalogue as numbers.
+//! The images of a catalogue as numbers.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,16 +8,15 @@ use rayon::prelude::*;
 
 use super::{Augmentation, BadItem, Catalogue, Content, DataError, Preprocessing};
 
-/// How [`Pixels::prepare`] goes about it.
+/// Options of [`Pixels::prepare`].
 #[derive(Debug, Clone, Copy)]
 pub struct PrepareOptions<'a> {
-    /// Whether items that cannot be decoded are left out; otherwise the first is an error. Default
-    /// no.
+    /// Whether items that cannot be decoded are left out; otherwise they are an error. Default no.
     pub skip_bad: bool,
-    /// The most memory that decoded items are kept in; if they do not all fit, each is decoded
-    /// again when it is asked for. Default 4 GiB.
+    /// The most memory for caching decoded items. If not all of them fit, each item is decoded
+    /// again whenever it is needed. Default 4 GiB.
     pub cache_limit_bytes: u64,
-    /// Set from elsewhere to stop at the next item. Default none.
+    /// A flag that another thread sets to stop at the next item. Default none.
     pub interrupted: Option<&'a AtomicBool>,
 }
 
@@ -32,43 +31,44 @@ impl Default for PrepareOptions<'_> {
 pub struct Pixels {
     catalogue: Catalogue,
     preprocessing: Preprocessing,
-    /// All items one after the other, unless they are too many.
+    /// The bytes of all items, one after the other, if they fit into memory.
     cache: Option<Vec<u8>>,
 }
 
-/// A part of every picture, in pixels.
+/// A window of every picture, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// First column.
     pub left: usize,
     /// First row.
     pub top: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
     /// Whether left and right are exchanged.
     pub flip: bool,
 }
 
-/// The most values that a picture has as a row of [`Pixels::matrix`].
+/// The largest number of values of a row of [`Pixels::matrix`].
 pub const MATRIX_COLUMNS: usize = 1 << 14;
 
 impl Pixels {
-    /// Decodes every item once, on all threads, so that a corrupt file is found now and not hours
-    /// into training.
+    /// Decodes every item once, on all threads, so that a corrupt file is found at once and not
+    /// after hours of training.
     ///
-    /// `progress` is called from several threads with the number of items done and of all items.
-    /// Returned with the pixels are the items left out, in catalogue order behind
-    /// [`Catalogue::bad`]; without `skip_bad` there are none.
+    /// `progress` is called from several threads with the number of items that are done and the
+    /// number of all items. Returns the pixels and the items that were left out: those of
+    /// [`Catalogue::bad`], then the others in catalogue order; without `skip_bad` there are none.
     ///
     /// # Errors
-    /// - [`DataError::BadItems`], naming the first item that cannot be decoded and the number of
+    /// - [`DataError::BadItems`] with the first item that cannot be decoded and the number of
     ///   others, unless `skip_bad` is set;
-    /// - [`DataError::NoItems`] if there are no items, or none can be decoded;
-    /// - [`DataError::Vectors`] if the source holds no images;
-    /// - [`DataError::Parameter`] if the preprocessing is out of its range;
-    /// - [`DataError::Interrupted`].
+    /// - [`DataError::NoItems`] if there are no items, [`DataError::AllBad`] if none can be
+    ///   decoded;
+    /// - [`DataError::Vectors`] if the source has no images;
+    /// - [`DataError::Parameter`] if the preprocessing is outside its range;
+    /// - [`DataError::Interrupted`] if a stop was requested.
     pub fn prepare(
         catalogue: Catalogue,
         preprocessing: &Preprocessing,
@@ -152,12 +152,13 @@ impl Pixels {
         Ok((pixels, bad))
     }
 
-    /// What the items are; those left out are no longer in it.
+    /// The catalogue of the items, without those that were left out.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
-    /// What every item went through, and the mean and deviation that [`batch`](Self::batch) uses.
+    /// The preprocessing of the items, with the mean and deviation that [`batch`](Self::batch)
+    /// uses.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
@@ -167,23 +168,28 @@ impl Pixels {
         self.catalogue.len()
     }
 
-    /// Whether there are no items; never so after [`prepare`](Self::prepare).
+    /// Whether there are no items; never true after [`prepare`](Self::prepare).
     pub fn is_empty(&self) -> bool {
         self.catalogue.is_empty()
     }
 
-    /// Whether the items are kept in memory rather than decoded each time.
+    /// Whether the items are cached in memory; otherwise they are decoded each time.
     pub fn is_cached(&self) -> bool {
         self.cache.is_some()
+    }
+
+    /// Bytes of memory that the cached items take.
+    pub fn cached_bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, |_| (self.len() * self.preprocessing.item_len()) as u64)
     }
 
     /// The pixels of one item, C×H×W bytes.
     ///
     /// # Errors
-    /// [`DataError::Undecodable`] if the item is not kept in memory and its file has changed.
+    /// [`DataError::Undecodable`] if the item is not cached and its file has changed.
     ///
     /// # Panics
-    /// If `item` is not below [`len`](Self::len).
+    /// If `item` is not smaller than [`len`](Self::len).
     pub fn item(&self, item: usize) -> Result<Cow<'_, [u8]>, DataError> {
         let item_len = self.preprocessing.item_len();
         match &self.cache {
@@ -195,31 +201,31 @@ impl Pixels {
         }
     }
 
-    /// Items as an encoder takes them: N×C×H×W values, (pixel / 255 − mean) / deviation of the
-    /// channel.
+    /// Items as the input of an encoder: N×C×H×W values, (pixel / 255 − mean) / deviation, with
+    /// mean and deviation of the channel.
     ///
     /// # Errors
-    /// As [`item`](Self::item).
+    /// The errors of [`item`](Self::item).
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn batch(&self, items: &[u32]) -> Result<Vec<f32>, DataError> {
         let (width, height) = (self.preprocessing.width, self.preprocessing.height);
         let (width, height) = (width as usize, height as usize);
         self.window(items, Window { left: 0, top: 0, width, height, flip: false })
     }
 
-    /// Items as vectors of values between 0 and 1, not standardised: what an encoder has to beat.
+    /// Items as vectors of values from 0 to 1, not standardised: the baseline of an encoder.
     ///
-    /// A row holds C·H·W values. Larger pictures than [`MATRIX_COLUMNS`] values are averaged over
-    /// squares of f×f pixels first, with the least f that fits, so that the memory of the baseline
-    /// stays bounded.
+    /// A row has C·H·W values. If these are more than [`MATRIX_COLUMNS`], pictures are first
+    /// averaged over squares of f×f pixels, with the smallest f that fits, so that the memory of
+    /// the baseline is bounded.
     ///
     /// # Errors
-    /// As [`item`](Self::item).
+    /// The errors of [`item`](Self::item).
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn matrix(&self, items: &[u32]) -> Result<Array2<f32>, DataError> {
         let Preprocessing { channels, height, width, .. } = self.preprocessing;
         let (channels, height, width) = (channels as usize, height as usize, width as usize);
@@ -246,13 +252,13 @@ impl Pixels {
             .map_err(|_| DataError::TooLarge { items: shape.0, bytes: 4 * shape.1 as u64 })
     }
 
-    /// The same part of every item, N×C×h×w values standardised as by [`batch`](Self::batch).
+    /// The same window of every item: N×C×h×w values, standardised as by [`batch`](Self::batch).
     ///
     /// # Errors
-    /// As [`item`](Self::item).
+    /// The errors of [`item`](Self::item).
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len), or the window does not lie in the picture.
+    /// If an item is not smaller than [`len`](Self::len), or the window is not inside the picture.
     pub fn window(&self, items: &[u32], window: Window) -> Result<Vec<f32>, DataError> {
         let (width, height) =
             (self.preprocessing.width as usize, self.preprocessing.height as usize);
@@ -281,16 +287,17 @@ impl Pixels {
         Ok(values)
     }
 
-    /// The images of a batch as an encoder takes them, each changed by what [`Augmentation`] draws
-    /// for its row from seed and step; N×C×H×W values standardised as by [`batch`](Self::batch).
+    /// The images of a batch as the input of an encoder, each changed as [`Augmentation`] draws it
+    /// for its row from seed and step: N×C×H×W values, standardised as by [`batch`](Self::batch).
     ///
-    /// It works on the calling thread alone: loader threads leave the others to the encoder.
+    /// It runs on the calling thread only, so that loader threads leave the other cores to the
+    /// encoder.
     ///
     /// # Errors
-    /// As [`item`](Self::item).
+    /// The errors of [`item`](Self::item).
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn augmented(
         &self,
         items: &[u32],
@@ -319,23 +326,24 @@ impl Pixels {
         Ok(values)
     }
 
-    /// Mean and standard deviation of each channel over all pixels of some items, on the scale from
-    /// 0 to 1. A deviation below 1e-3 is raised to it, so that blank pictures can be divided by it.
+    /// Mean and standard deviation of each channel over all pixels of some items, on a scale from 0
+    /// to 1. The deviation is at least 1e-3, so that blank pictures can be divided by it.
     ///
-    /// The sums are exact: the result does not depend on the order of the items or on threads.
+    /// The sums are exact integers, so the result does not depend on the order of the items or on
+    /// the number of threads.
     ///
     /// # Errors
-    /// [`DataError::NoItems`] if no item is given, otherwise as [`item`](Self::item).
+    /// [`DataError::NoItems`] if no item is given; those of [`item`](Self::item).
     ///
     /// # Panics
-    /// If an item is not below [`len`](Self::len).
+    /// If an item is not smaller than [`len`](Self::len).
     pub fn channel_statistics(&self, items: &[u32]) -> Result<(Vec<f32>, Vec<f32>), DataError> {
         if items.is_empty() {
             return Err(DataError::NoItems { what: "the mean of the pixels" });
         }
         let channels = self.preprocessing.channels as usize;
         let plane = self.preprocessing.item_len() / channels;
-        // Sum and sum of squares of each channel; u64 holds 2.8e14 pixels.
+        // Sum and sum of squares of each channel; u64 is large enough for 2.8e14 pixels.
         let sums = items
             .par_iter()
             .map(|&item| {
@@ -361,7 +369,7 @@ impl Pixels {
         Ok(sums
             .into_iter()
             .map(|(sum, squares)| {
-                // Subtracted as integers: nothing cancels.
+                // The subtraction is exact, because it is one of integers.
                 let spread = count * u128::from(squares) - u128::from(sum) * u128::from(sum);
                 let scale = 255.0 * count as f64;
                 let std = (spread as f64).sqrt() / scale;
@@ -370,11 +378,11 @@ impl Pixels {
             .unzip())
     }
 
-    /// The same items, standardised by another mean and deviation of each channel.
+    /// The same items with another mean and deviation of each channel.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] unless there is a finite mean and a finite deviation above 0 for
-    /// every channel.
+    /// [`DataError::Parameter`] unless every channel has a finite mean and a finite deviation above
+    /// 0.
     pub fn with_statistics(mut self, mean: Vec<f32>, std: Vec<f32>) -> Result<Self, DataError> {
         self.preprocessing.mean = mean;
         self.preprocessing.std = std;
@@ -383,7 +391,7 @@ impl Pixels {
     }
 }
 
-/// Whether the user asked to stop.
+/// Whether the user requested a stop.
 pub(crate) fn is_set(interrupted: Option<&AtomicBool>) -> bool {
     interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
@@ -400,7 +408,7 @@ mod tests {
 
     fn quiet(_: usize, _: usize) {}
 
-    /// Two classes of two sound pictures of many sizes and formats, and three broken ones.
+    /// Two classes of two intact pictures of different sizes and formats, and three broken ones.
     fn broken_folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
@@ -470,7 +478,7 @@ mod tests {
             let image = cached.catalogue().image(item).unwrap();
             assert_eq!(pixels, preprocessing.apply(&image).unwrap());
         }
-        // The same gray picture, as PNG and as BMP.
+        // The same grey picture, as PNG and as BMP.
         assert_eq!(cached.item(1).unwrap(), cached.item(2).unwrap());
         assert_eq!(cached.batch(&[3, 0]).unwrap(), uncached.batch(&[3, 0]).unwrap());
 
@@ -519,7 +527,8 @@ mod tests {
     fn large_pictures_are_averaged_for_the_baseline() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("a")).unwrap();
-        // 140×140×3 exceed the columns; halved to 70×70×3 they do not. The stripes average out.
+        // 140×140×3 values exceed the limit; averaged to 70×70×3 they do not, and the stripes
+        // disappear.
         RgbImage::from_fn(140, 140, |x, _| Rgb([if x % 2 == 0 { 255 } else { 0 }, 255, 0]))
             .save_with_format(folder.path().join("a/1.png"), ImageFormat::Png)
             .unwrap();

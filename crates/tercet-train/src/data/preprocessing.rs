@@ -1,17 +1,17 @@
-//! One picture to numbers of a fixed size.
+//! The preprocessing of one picture to numbers of a fixed size.
 
 use std::fmt;
-use std::str::FromStr;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::DynamicImage;
 use serde::{Deserialize, Serialize};
+use tercet::{ParameterError, named};
 
 use super::{DataError, SIDE_LIMIT};
 
-/// What a picture goes through before an encoder sees it. Part of the model file: a model must see
-/// at its use what it saw in training.
+/// The preprocessing of a picture before it enters an encoder. Part of the model file, because a
+/// model must receive the same input in use as in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Width in pixels.
@@ -20,61 +20,62 @@ pub struct Preprocessing {
     pub height: u32,
     /// 1 (gray) or 3 (red, green, blue).
     pub channels: u32,
-    /// How a picture of another shape is fitted in.
+    /// How a picture with another aspect ratio is fitted.
     pub fit: Fit,
     /// How it is resampled.
     pub filter: Filter,
     /// Subtracted from each channel, whose values are between 0 and 1.
     pub mean: Vec<f32>,
-    /// Each channel is divided by this afterwards.
+    /// The divisor of each channel after the subtraction.
     pub std: Vec<f32>,
 }
 
-/// How a picture of another shape is fitted into width and height.
+/// How a picture with another aspect ratio is fitted into width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// Scaled to cover everything; what sticks out is cut off on both sides alike.
+    /// Scaled to cover the whole area; the excess is cut off equally on both sides.
     #[default]
     Crop,
-    /// Scaled to be seen whole, with white bars on both sides alike.
+    /// Scaled to be completely visible, with white bars of equal width on both sides.
     Pad,
-    /// Scaled in each direction on its own; shapes are distorted.
+    /// Scaled in each direction separately, which distorts shapes.
     Stretch,
 }
 
-/// How pixels are resampled. When a picture shrinks, every filter but `Nearest` widens with it, so
-/// that nothing is skipped.
+/// How pixels are resampled. If a picture is reduced, every filter except `Nearest` is widened
+/// accordingly, so that all pixels contribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Filter {
     /// The nearest pixel, without antialiasing.
     Nearest,
-    /// The mean of the pixels covered.
+    /// The mean of the covered pixels.
     Box,
     /// Linear interpolation.
     Bilinear,
     /// A cubic spline through the pixels.
     CatmullRom,
-    /// A windowed sinc over three lobes: the sharpest.
+    /// A windowed sinc with three lobes: the sharpest filter.
     #[default]
     Lanczos3,
 }
 
-impl Fit {
-    const NAMES: [(&str, Self); 3] =
-        [("crop", Self::Crop), ("pad", Self::Pad), ("stretch", Self::Stretch)];
-}
+named!(Fit, "fit", [Crop = "crop", Pad = "pad", Stretch = "stretch"]);
+
+named!(
+    Filter,
+    "filter",
+    [
+        Nearest = "nearest",
+        Box = "box",
+        Bilinear = "bilinear",
+        CatmullRom = "catmull-rom",
+        Lanczos3 = "lanczos3",
+    ]
+);
 
 impl Filter {
-    const NAMES: [(&str, Self); 5] = [
-        ("nearest", Self::Nearest),
-        ("box", Self::Box),
-        ("bilinear", Self::Bilinear),
-        ("catmull-rom", Self::CatmullRom),
-        ("lanczos3", Self::Lanczos3),
-    ];
-
     fn algorithm(self) -> ResizeAlg {
         match self {
             Self::Nearest => ResizeAlg::Nearest,
@@ -83,52 +84,6 @@ impl Filter {
             Self::CatmullRom => ResizeAlg::Convolution(FilterType::CatmullRom),
             Self::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
         }
-    }
-}
-
-fn named<T: Copy>(
-    names: &[(&'static str, T)],
-    parameter: &'static str,
-    text: &str,
-) -> Result<T, DataError> {
-    names.iter().find(|(name, _)| *name == text).map(|&(_, value)| value).ok_or_else(|| {
-        DataError::Parameter {
-            parameter,
-            got: format!("`{text}`"),
-            expected: names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-        }
-    })
-}
-
-fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
-    names.iter().find(|(_, candidate)| candidate == value).map_or("", |(name, _)| name)
-}
-
-impl FromStr for Fit {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        named(&Self::NAMES, "fit", text)
-    }
-}
-
-impl fmt::Display for Fit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(&Self::NAMES, self))
-    }
-}
-
-impl FromStr for Filter {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        named(&Self::NAMES, "filter", text)
-    }
-}
-
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(&Self::NAMES, self))
     }
 }
 
@@ -146,14 +101,14 @@ impl Preprocessing {
         }
     }
 
-    /// Whether every parameter is in its range.
+    /// Checks that every parameter is in its range.
     ///
     /// # Errors
     /// [`DataError::Parameter`] unless width and height are between 1 and [`SIDE_LIMIT`], there are
     /// 1 or 3 channels, and each has a finite mean and a finite deviation above 0.
     pub fn check(&self) -> Result<(), DataError> {
         let refuse = |parameter, got, expected: String| {
-            Err(DataError::Parameter { parameter, got, expected })
+            Err(DataError::Parameter(ParameterError { parameter, got, expected }))
         };
         for (parameter, side) in [("width", self.width), ("height", self.height)] {
             if !(1..=SIDE_LIMIT).contains(&side) {
@@ -186,9 +141,9 @@ impl Preprocessing {
 
     /// The pixels of a picture, `channels` planes of `height` rows of `width` bytes (C×H×W).
     ///
-    /// Transparent parts are laid over white, 16-bit values rounded to 8 bits, colour turned gray
-    /// by luminance or gray spread over three channels. A picture that has the size already is not
-    /// resampled.
+    /// Transparent parts are blended with white, 16-bit values are rounded to 8 bits, colours are
+    /// reduced to luminance for one channel, and grey is copied to three channels. A picture that
+    /// already has the required size is not resampled.
     ///
     /// # Errors
     /// [`DataError::Parameter`] if [`check`](Self::check) fails, [`DataError::Unresizable`] if the
@@ -206,8 +161,8 @@ impl Preprocessing {
         })
     }
 
-    /// The pixels of a picture as an encoder takes them: (pixel / 255 − mean) / deviation of the
-    /// channel.
+    /// The pixels of a picture as the input of an encoder: (pixel / 255 − mean) / deviation, with
+    /// mean and deviation of the channel.
     pub(crate) fn standardize(&self, pixels: &[u8], values: &mut [f32]) {
         let plane = self.width as usize * self.height as usize;
         let planes = values.chunks_exact_mut(plane).zip(pixels.chunks_exact(plane));
@@ -218,7 +173,7 @@ impl Preprocessing {
         }
     }
 
-    /// What each byte becomes, channel by channel.
+    /// For each channel, the standardised value of each byte.
     pub(super) fn standardized_values(&self) -> Vec<[f32; 256]> {
         let channels = self.mean.iter().zip(&self.std);
         channels
@@ -226,8 +181,7 @@ impl Preprocessing {
             .collect()
     }
 
-    /// The picture in 8 bits and the channels wanted, side by side for each pixel, without
-    /// transparency.
+    /// The picture with 8 bits, the required channels interleaved, and without transparency.
     fn flat(&self, image: &DynamicImage) -> Vec<u8> {
         let opaque;
         let image = if image.color().has_alpha() {
@@ -265,7 +219,7 @@ impl Preprocessing {
         })
     }
 
-    /// The largest size of the picture's shape that fits in.
+    /// The largest size with the picture's aspect ratio that fits.
     fn seen_whole(&self, width: u32, height: u32) -> (u32, u32) {
         let scale = (f64::from(self.width) / f64::from(width))
             .min(f64::from(self.height) / f64::from(height));
@@ -288,7 +242,7 @@ impl Preprocessing {
     }
 }
 
-/// Lays a picture with transparency over white.
+/// Blends a transparent picture with white.
 pub(crate) fn over_white(image: &DynamicImage) -> DynamicImage {
     let mut rgba = image.to_rgba8();
     for pixel in rgba.pixels_mut() {
@@ -302,7 +256,7 @@ pub(crate) fn over_white(image: &DynamicImage) -> DynamicImage {
     DynamicImage::ImageRgba8(rgba)
 }
 
-/// From red, green and blue side by side to one plane of each.
+/// Converts interleaved red, green and blue to one plane for each.
 fn planes(pixels: &[u8]) -> Vec<u8> {
     (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
 }
@@ -345,7 +299,7 @@ mod tests {
         assert_eq!(gray(GrayAlphaImage::from_pixel(1, 1, LumaA([0, 51])).into()), 204);
         let deep: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_pixel(1, 1, Luma([0x8080]));
         assert_eq!(gray(deep.into()), 0x80);
-        // Green looks brighter than blue.
+        // The luminance of green is higher than that of blue.
         assert!(
             gray(RgbImage::from_pixel(1, 1, Rgb([0, 255, 0])).into())
                 > gray(RgbImage::from_pixel(1, 1, Rgb([0, 0, 255])).into())
@@ -380,7 +334,7 @@ mod tests {
         for y in 2..7 {
             assert_eq!((row(y)[0], row(y)[5], row(y)[9]), (0, 100, 0), "row {y}");
         }
-        // However thin, something stays to be seen.
+        // However thin the picture is, at least one row remains.
         let thin = GrayImage::from_pixel(1000, 1, Luma([0])).into();
         let mut preprocessing = Preprocessing::new(8, 8, 3);
         preprocessing.fit = Fit::Pad;
@@ -395,17 +349,20 @@ mod tests {
 
     #[test]
     fn names_and_json_agree() {
-        for (name, filter) in Filter::NAMES {
+        for (name, filter) in Filter::ALL.map(|filter| (filter.name(), filter)) {
             assert_eq!(serde_json::to_value(filter).unwrap(), name);
             assert_eq!(name.parse::<Filter>().unwrap(), filter);
             assert_eq!(filter.to_string(), name);
         }
-        for (name, fit) in Fit::NAMES {
+        for (name, fit) in Fit::ALL.map(|fit| (fit.name(), fit)) {
             assert_eq!(serde_json::to_value(fit).unwrap(), name);
             assert_eq!(name.parse::<Fit>().unwrap().to_string(), name);
         }
         let message = "cubic".parse::<Filter>().unwrap_err().to_string();
-        assert!(message.contains("filter is `cubic`") && message.contains("lanczos3"), "{message}");
+        assert!(
+            message.contains("unknown filter `cubic`") && message.contains("lanczos3"),
+            "{message}"
+        );
 
         let preprocessing = Preprocessing::new(28, 30, 3);
         let json = serde_json::to_string(&preprocessing).unwrap();

@@ -1,3 +1,5 @@
+//! Sources of data: their kinds, how they are written, and how the kind of a path is recognised.
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -5,13 +7,14 @@ use std::str::FromStr;
 
 use super::sheets::Set;
 use super::{
-    Augmentation, Catalogue, DataError, features, folder, idx, images, lfw, manifest, market1501,
-    omniglot, table, walk,
+    Augmentation, Catalogue, DataError, LabelFrom, OneShotRuns, features, folder, idx, images, lfw,
+    look_alikes, manifest, market1501, omniglot, table, walk,
 };
+use crate::printable::{exact_name, printable_path};
 
-/// Where data lies, written `kind` or `kind:PATH`, or as a bare path whose kind is recognised.
+/// Where data are, written `kind` or `kind:PATH`, or as a path alone, whose kind is recognised.
 ///
-/// [`Display`](fmt::Display) always names the kind, and what it writes can be parsed again.
+/// [`Display`](fmt::Display) always writes the kind, and its result can be parsed again.
 ///
 /// ```
 /// use tercet_train::data::Source;
@@ -26,17 +29,27 @@ use super::{
 pub enum Source {
     /// The embedded glyphs: 500 Japanese characters in 21 typefaces.
     Glyphs,
-    /// The embedded emoji: the same emoji as six vendors draw it.
+    /// The embedded emoji: the same emoji as drawn by six vendors.
     Emoji,
     /// One folder per class, images in it at any depth.
     Folder(PathBuf),
-    /// Images at any depth, whose classes are not told: to embed, search and group.
+    /// Images at any depth without classes: to embed, search and cluster.
     Images(PathBuf),
-    /// A table of images: path, class, and what else is known of each.
+    /// Images at any depth whose classes are in their names: a source `folder` or `images` with
+    /// [`with_label_from`](Self::with_label_from). It is written like these.
+    Named {
+        /// The folder.
+        root: PathBuf,
+        /// The expression that takes the class out of a name.
+        label_from: LabelFrom,
+        /// The kind as given, `folder` or `images`.
+        kind: &'static str,
+    },
+    /// A table of images: path, class, and what else is known about each.
     Manifest(PathBuf),
-    /// Re-identification as Market-1501 lays it out.
+    /// Re-identification in the layout of Market-1501.
     Market1501(PathBuf),
-    /// Labeled Faces in the Wild: one folder per person, with a list of pairs beside.
+    /// Labeled Faces in the Wild: one folder per person, and a list of pairs.
     Lfw(PathBuf),
     /// Omniglot: its sets and one-shot runs, as folders or zip files.
     Omniglot(PathBuf),
@@ -46,22 +59,22 @@ pub enum Source {
     Features {
         /// The file with the vectors.
         path: PathBuf,
-        /// A file with their labels, where the first holds none and none lies beside it.
+        /// A file with their labels, if the first has none and there is none beside it.
         labels: Option<PathBuf>,
     },
 }
 
-/// One line of the table of kinds.
+/// A line of the table of kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// How a source of this kind is written.
     pub usage: &'static str,
-    /// What lies there.
+    /// What is at its path.
     pub what: &'static str,
 }
 
 impl Source {
-    /// The kinds there are, in the order in which help and errors list them.
+    /// All kinds, in the order in which help and errors list them.
     pub const KINDS: &[Kind] = &[
         Kind {
             usage: "glyphs",
@@ -71,7 +84,10 @@ impl Source {
             usage: "emoji",
             what: "embedded: the same emoji as six vendors draw it, in colour, and harder",
         },
-        Kind { usage: "folder:DIR", what: "one folder per class, images in it at any depth" },
+        Kind {
+            usage: "folder:DIR",
+            what: "one folder per class, images in it at any depth; or train, val, test, query, gallery with such folders in them",
+        },
         Kind {
             usage: "images:DIR",
             what: "images at any depth without classes, to search or group",
@@ -99,17 +115,26 @@ impl Source {
         },
     ];
 
-    /// Lists what is there, without decoding anything.
+    /// Lists the items, without decoding anything.
     ///
     /// # Errors
-    /// A [`DataError`] that names the path if nothing can be read there, or nothing of this kind
-    /// lies there.
+    /// A [`DataError`] with the path if nothing can be read there, or if it is not a source of this
+    /// kind.
     pub fn catalogue(&self) -> Result<Catalogue, DataError> {
+        let mut catalogue = self.list()?;
+        catalogue.problems.extend(look_alikes(&catalogue.labels));
+        Ok(catalogue)
+    }
+
+    fn list(&self) -> Result<Catalogue, DataError> {
         match self {
             Self::Glyphs => Ok(Set::Glyphs.catalogue(self.to_string())),
             Self::Emoji => Ok(Set::Emoji.catalogue(self.to_string())),
             Self::Folder(root) => folder::catalogue(self.to_string(), root),
             Self::Images(root) => images::catalogue(self.to_string(), root),
+            Self::Named { root, label_from, .. } => {
+                folder::by_name(self.to_string(), root, label_from)
+            }
             Self::Manifest(file) => manifest::catalogue(self.to_string(), file),
             Self::Market1501(root) => market1501::catalogue(self.to_string(), root),
             Self::Lfw(root) => lfw::catalogue(self.to_string(), root),
@@ -128,6 +153,7 @@ impl Source {
             Self::Emoji => "emoji",
             Self::Folder(_) => "folder",
             Self::Images(_) => "images",
+            Self::Named { kind, .. } => kind,
             Self::Manifest(_) => "manifest",
             Self::Market1501(_) => "market1501",
             Self::Lfw(_) => "lfw",
@@ -137,12 +163,13 @@ impl Source {
         }
     }
 
-    /// Where it lies; `None` of an embedded data set.
+    /// The path; `None` for an embedded data set.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Glyphs | Self::Emoji => None,
             Self::Folder(path)
             | Self::Images(path)
+            | Self::Named { root: path, .. }
             | Self::Manifest(path)
             | Self::Market1501(path)
             | Self::Lfw(path)
@@ -152,7 +179,7 @@ impl Source {
         }
     }
 
-    /// A name for what is made of it: that of its folder or file without ending, or the kind.
+    /// A name for results: the name of the folder or file without extension, or the kind.
     pub fn name(&self) -> String {
         self.path()
             .and_then(|path| path.canonicalize().ok())
@@ -160,10 +187,10 @@ impl Source {
             .unwrap_or_else(|| self.kind().to_owned())
     }
 
-    /// The same source with labels from a file, as `--labels` names it.
+    /// The same source with labels from a file, as by `--labels`.
     ///
     /// # Errors
-    /// [`DataError::Malformed`] of a source other than `features`, which has its own.
+    /// [`DataError::Malformed`] for sources other than `features`, which have their own labels.
     pub fn with_labels(self, labels: PathBuf) -> Result<Self, DataError> {
         match self {
             Self::Features { path, .. } => Ok(Self::Features { path, labels: Some(labels) }),
@@ -175,8 +202,36 @@ impl Source {
         }
     }
 
-    /// The list of pairs that belongs to it, for [`Pairs::load`](super::Pairs::load): `pairs.txt`
-    /// in the folder of an `lfw` source or beside it.
+    /// The same source with classes from the names of its files, as by `--label-from`.
+    ///
+    /// # Errors
+    /// [`DataError::Malformed`] for sources other than `folder` and `images`, which have their own
+    /// classes.
+    pub fn with_label_from(self, label_from: LabelFrom) -> Result<Self, DataError> {
+        let kind = self.kind();
+        match self {
+            Self::Folder(root) | Self::Images(root) | Self::Named { root, .. } => {
+                Ok(Self::Named { root, label_from, kind })
+            }
+            other => Err(DataError::Malformed {
+                expected: match &other {
+                    Self::Market1501(root) | Self::Lfw(root) => format!(
+                        "it has labels of its own; folder:{} takes --label-from",
+                        printable_path(root)
+                    ),
+                    _ => {
+                        "only a `folder` or `images` source takes --label-from, others have their \
+                          own labels"
+                            .to_owned()
+                    }
+                },
+                text: other.to_string(),
+            }),
+        }
+    }
+
+    /// The list of pairs of the source, for [`Pairs::load`](super::Pairs::load): `pairs.txt` in the
+    /// folder of an `lfw` source or beside it.
     pub fn pairs_file(&self) -> Option<PathBuf> {
         match self {
             Self::Lfw(root) => lfw::pairs_file(root),
@@ -184,8 +239,8 @@ impl Source {
         }
     }
 
-    /// Height, width and channels of the images that an encoder gets from this source, if nothing
-    /// else is asked for.
+    /// The default height, width and channels of images from this source as the input of an
+    /// encoder.
     pub fn default_input(&self) -> (u32, u32, u32) {
         match self {
             Self::Glyphs | Self::Omniglot(_) | Self::Idx(_) => (28, 28, 1),
@@ -195,21 +250,23 @@ impl Source {
         }
     }
 
-    /// What is done to training images of this source, if nothing else is asked for: nothing to the
-    /// embedded glyphs and to vectors, `glyph` to other characters and drawings, `reid` to people
-    /// seen by cameras, `photo` to everything else.
+    /// The default augmentation of training images from this source: none for the embedded glyphs
+    /// and for vectors, `glyph` for other characters and drawings, `reid` for people seen by
+    /// cameras, `photo` for everything else.
     pub fn default_augmentation(&self) -> Augmentation {
         match self {
             Self::Glyphs | Self::Features { .. } => Augmentation::NONE,
             Self::Emoji | Self::Omniglot(_) | Self::Idx(_) => Augmentation::GLYPH,
             Self::Market1501(_) => Augmentation::REID,
-            Self::Folder(_) | Self::Images(_) | Self::Manifest(_) | Self::Lfw(_) => {
-                Augmentation::PHOTO
-            }
+            Self::Folder(_)
+            | Self::Images(_)
+            | Self::Named { .. }
+            | Self::Manifest(_)
+            | Self::Lfw(_) => Augmentation::PHOTO,
         }
     }
 
-    /// A source from the two sides of its colon; `None` if there is no such kind.
+    /// A source from the texts before and after its colon; `None` if there is no such kind.
     fn of_kind(kind: &str, path: Option<&str>) -> Option<Result<Self, String>> {
         let embedded = |source| match path {
             None => Ok(source),
@@ -234,7 +291,7 @@ impl Source {
         }
     }
 
-    /// Tells by what lies at a path which kind of source it is.
+    /// Recognises the kind of source from what is at a path.
     fn recognise(path: &Path) -> Result<Self, DataError> {
         let unrecognised = |found| DataError::Unrecognised {
             path: path.display().to_string(),
@@ -275,7 +332,7 @@ impl Source {
             if entry.path().is_dir() {
                 return Ok(Self::Folder(here));
             }
-            has_images |= walk::is_image(&entry.file_name().to_string_lossy());
+            has_images |= walk::is_image(&exact_name(&entry.file_name()));
         }
         match has_images {
             true => Ok(Self::Images(here)),
@@ -296,8 +353,8 @@ impl fmt::Display for Source {
 impl FromStr for Source {
     type Err = DataError;
 
-    /// Words that name a kind win over paths: write `./glyphs` for a folder of that name. An
-    /// explicit path is looked at by [`Source::catalogue`] only.
+    /// Names of kinds take precedence over paths: write `./glyphs` for a folder of that name. A
+    /// path with a kind is not accessed here, only by [`Source::catalogue`].
     fn from_str(text: &str) -> Result<Self, DataError> {
         let (kind, path) = match text.split_once(':') {
             Some((kind, path)) => (kind, Some(path)),
@@ -326,6 +383,27 @@ fn kinds() -> String {
     let usages: Vec<String> =
         Source::KINDS.iter().map(|kind| format!("`{}`", kind.usage)).collect();
     usages.join(", ")
+}
+
+impl OneShotRuns {
+    /// The runs of an `omniglot` source, whose path is `all_runs`, `all_runs.zip` or a folder that
+    /// contains one of these.
+    ///
+    /// # Errors
+    /// A source of another kind, or without runs; a line of a `class_labels.txt` with an image that
+    /// does not exist; a test image without an answer. The last two have file and line.
+    pub fn of(source: &Source) -> Result<Self, DataError> {
+        match source {
+            Source::Omniglot(path) => Self::at(source.to_string(), path),
+            other => Err(DataError::Malformed {
+                text: other.to_string(),
+                expected: format!(
+                    "one-shot runs are those of `omniglot:PATH` with {} in it",
+                    omniglot::RUNS
+                ),
+            }),
+        }
+    }
 }
 
 #[cfg(test)]

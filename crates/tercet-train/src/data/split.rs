@@ -1,76 +1,45 @@
-//! Whole classes kept apart, to judge on what the encoder has never seen.
+//! Splits that hold out whole classes, for an evaluation on classes that the encoder has never
+//! seen.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::fs;
-use std::path::Path;
-use std::str::FromStr;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use tercet::Labels;
+use tercet::{Labels, ParameterError, named};
 
-use super::DataError;
+use super::{DataError, classes_named};
 
-/// The items to train on, to choose by and to judge on; no class has items in two of them.
+/// The items to train on, to validate on and to evaluate on; no class has items in two of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// Items to train on, in rising order.
+    /// Items to train on, in increasing order.
     pub train: Vec<u32>,
-    /// Items to choose by along the way, in rising order; empty if nothing is.
+    /// Items of the evaluations during training, in increasing order; may be empty.
     pub validation: Vec<u32>,
-    /// Items kept apart, in rising order; empty if nothing is.
+    /// Held-out items, in increasing order; may be empty.
     pub holdout: Vec<u32>,
 }
 
-/// What is kept apart as a whole.
+/// What is held out as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldoutBy {
     /// Classes.
     #[default]
     Class,
-    /// All classes of a category, see [`categories`].
+    /// All classes of a category; see [`categories`].
     Category,
 }
 
-impl HoldoutBy {
-    const ALL: [Self; 2] = [Self::Class, Self::Category];
+named!(HoldoutBy, "holdout-by", [Class = "class", Category = "category"]);
 
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Class => "class",
-            Self::Category => "category",
-        }
-    }
-}
-
-impl FromStr for HoldoutBy {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        Self::ALL.into_iter().find(|by| by.name() == text).ok_or_else(|| DataError::Parameter {
-            parameter: "holdout-by",
-            got: format!("`{text}`"),
-            expected: Self::ALL.map(Self::name).join(" or "),
-        })
-    }
-}
-
-impl fmt::Display for HoldoutBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The category of each item: what stands before the last `/` in the name of its class, as the
-/// alphabet in `Greek/character01`.
+/// The category of each item: the part of its class name before the last `/`, such as the alphabet
+/// in `Greek/character01`.
 ///
 /// # Errors
-/// [`DataError::NoCategory`], naming the first class without one.
+/// [`DataError::NoCategory`] with the first class without one.
 pub fn categories(labels: &Labels) -> Result<Labels, DataError> {
     let category = |class: u32| match labels.name(class).rsplit_once('/') {
         Some((category, _)) => Ok(category),
@@ -81,10 +50,10 @@ pub fn categories(labels: &Labels) -> Result<Labels, DataError> {
     Ok(labels.classes().iter().map(|&class| of_class[class as usize]).collect())
 }
 
-/// Keeps a share of the [`categories`] apart with all their classes: at least one category.
+/// Holds out a share of the [`categories`] with all their classes, at least one category.
 ///
 /// # Errors
-/// As [`split_classes`], and as [`categories`].
+/// The errors of [`split_classes`] and of [`categories`].
 pub fn split_categories(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
     if share == 0.0 {
         return split_classes(labels, share, seed);
@@ -100,8 +69,8 @@ pub fn split_categories(labels: &Labels, share: f64, seed: u64) -> Result<Split,
     split_named(labels, &names)
 }
 
-/// A share of the classes, at least `least` of them, and the others. Which ones depends on names and
-/// seed alone.
+/// Draws a share of the classes, at least `least` of them; returns these and the others. The choice
+/// depends on names and seed alone.
 fn drawn(
     labels: &Labels,
     share: f64,
@@ -109,11 +78,11 @@ fn drawn(
     seed: u64,
 ) -> Result<(Vec<u32>, Vec<u32>), DataError> {
     if !(0.0..1.0).contains(&share) {
-        return Err(DataError::Parameter {
+        return Err(DataError::Parameter(ParameterError {
             parameter: "holdout",
             got: share.to_string(),
             expected: "a share of the classes, at least 0 and below 1".to_owned(),
-        });
+        }));
     }
     let mut classes: Vec<u32> = (0..labels.class_count() as u32).collect();
     classes.sort_by_key(|&class| labels.name(class));
@@ -123,17 +92,17 @@ fn drawn(
     Ok((classes, rest))
 }
 
-/// Keeps a share of the classes apart, rounded to whole classes and at least two of them.
+/// Holds out a share of the classes, rounded to whole classes and at least two of them.
 ///
-/// Which classes depends on their names and on `seed`, not on the order of the items. A share of 0
-/// keeps nothing apart.
+/// The choice depends on the names of the classes and on `seed`, not on the order of the items. A
+/// share of 0 holds out nothing.
 ///
 /// # Errors
-/// - [`DataError::Parameter`] if `share` is not at least 0 and below 1;
-/// - [`DataError::TooFewClasses`] if training would be left with fewer than two classes of two
-///   items, or judging without a class of two items, or with a single class.
+/// - [`DataError::Parameter`] if `share` is not from 0 to below 1;
+/// - [`DataError::TooFewClasses`] if fewer than two classes of two items remain for training, or no
+///   class of two items is held out.
 pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, DataError> {
-    // Among the items of a single class, every neighbour would be right.
+    // At least two, because among the items of a single class every neighbour is right.
     let (apart, rest) = drawn(labels, share, 2, seed)?;
     if share == 0.0 {
         return Ok(Split {
@@ -145,48 +114,19 @@ pub fn split_classes(labels: &Labels, share: f64, seed: u64) -> Result<Split, Da
     keep_apart(labels, &apart, &rest)
 }
 
-/// Keeps the classes of these names apart.
+/// Holds out the classes with these names.
 ///
 /// # Errors
-/// - [`DataError::Parameter`] if a name is no class;
-/// - [`DataError::TooFewClasses`] as [`split_classes`].
+/// - [`DataError::UnknownClasses`] if a name is not a class;
+/// - [`DataError::TooFewClasses`] as for [`split_classes`].
 pub fn split_named(labels: &Labels, names: &BTreeSet<String>) -> Result<Split, DataError> {
-    let classes: Vec<u32> = (0..labels.class_count() as u32).collect();
+    let named = classes_named(labels, names, "holdout-classes", "the source")?;
     let (apart, rest): (Vec<u32>, Vec<u32>) =
-        classes.into_iter().partition(|&class| names.contains(labels.name(class)));
-    if apart.len() < names.len() {
-        let known: BTreeSet<&str> = apart.iter().map(|&class| labels.name(class)).collect();
-        let unknown = names.iter().find(|name| !known.contains(name.as_str()));
-        return Err(DataError::Parameter {
-            parameter: "holdout-classes",
-            got: format!("`{}`", unknown.map_or("", String::as_str)),
-            expected: format!("one of the {} classes of the source", labels.class_count()),
-        });
-    }
+        (0..labels.class_count() as u32).partition(|class| named.contains(class));
     keep_apart(labels, &apart, &rest)
 }
 
-/// The class names in a file, one a line; empty lines do not count.
-///
-/// # Errors
-/// A file that cannot be read, or names no class.
-pub fn named_classes(path: &Path) -> Result<BTreeSet<String>, DataError> {
-    let text = fs::read_to_string(path)
-        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
-    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
-    let names: BTreeSet<String> =
-        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    match names.is_empty() {
-        true => Err(DataError::Nothing {
-            path: path.to_owned(),
-            found: "no class".to_owned(),
-            expected: "the name of a class on each line".to_owned(),
-        }),
-        false => Ok(names),
-    }
-}
-
-/// Items of the classes `apart` against those of the `rest`, if both can be worked with.
+/// The items of the classes `apart` and those of the `rest`, if both sides have enough classes.
 fn keep_apart(labels: &Labels, apart: &[u32], rest: &[u32]) -> Result<Split, DataError> {
     let sizes = labels.class_sizes();
     let pairs = |classes: &[u32]| {
@@ -219,10 +159,10 @@ fn keep_apart(labels: &Labels, apart: &[u32], rest: &[u32]) -> Result<Split, Dat
 
 impl Split {
     /// Moves classes from training to validation: a share of all classes of `labels`, rounded to
-    /// whole classes and at least two of them. The held-out classes stay the same.
+    /// whole classes and at least two of them. The held-out classes do not change.
     ///
     /// # Errors
-    /// As [`split_classes`].
+    /// The errors of [`split_classes`].
     pub fn with_validation(
         self,
         labels: &Labels,
@@ -247,7 +187,10 @@ impl Split {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::data::named_classes;
 
     fn labels(classes: usize, items: usize) -> Labels {
         (0..classes * items).map(|item| item % classes).collect()
@@ -309,7 +252,7 @@ mod tests {
 
         fs::write(&file, "4\nfive\n").unwrap();
         let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
-        assert!(message.contains("holdout-classes is `five`"), "{message}");
+        assert!(message.contains("holdout-classes names `five`"), "{message}");
         fs::write(&file, "0\n1\n2\n3\n").unwrap();
         let message = split_named(&labels, &named_classes(&file).unwrap()).unwrap_err().to_string();
         assert!(message.contains("cannot hold out 4 of 5"), "{message}");
@@ -329,7 +272,15 @@ mod tests {
         for classes in 0..4 {
             let message = split_classes(&labels(classes, 5), 0.2, 0).unwrap_err().to_string();
             assert!(message.contains(&format!("of {classes} classes")), "{message}");
-            assert!(message.contains("`--holdout 0`"), "{message}");
+            // `--holdout 0` is suggested only if it helps: if there are two classes to train on.
+            assert_eq!(message.contains("`--holdout 0`"), classes >= 2, "{message}");
+            assert_eq!(message.contains("add classes or items"), classes < 2, "{message}");
+        }
+        for (classes, share) in [(4, 0.9), (5, 0.8), (9, 0.9), (10, 0.9), (40, 0.97)] {
+            let message = split_classes(&labels(classes, 2), share, 0).unwrap_err().to_string();
+            let advice = message.rsplit_once("`--holdout 0.").unwrap().1;
+            let advice: f64 = format!("0.{}", advice.split('`').next().unwrap()).parse().unwrap();
+            assert!(split_classes(&labels(classes, 2), advice, 0).is_ok(), "{message}");
         }
         assert!(split_classes(&labels(4, 2), 0.2, 0).is_ok());
         assert!(split_classes(&labels(100, 1), 0.2, 0).is_err());

@@ -1,4 +1,4 @@
-//! What a source holds and what is wrong with it.
+//! A summary of a source and of its irregularities.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -11,11 +11,12 @@ use serde::Serialize;
 use super::pixels::is_set;
 use super::{BadItem, Catalogue, Content, DataError, Part};
 use crate::fingerprint::Fingerprint;
+use crate::printable::printable;
 
-/// The most cameras that a table lists one by one.
+/// The largest number of cameras that a table lists individually.
 const CAMERAS_SHOWN: usize = 12;
 
-/// What a source holds and what is wrong with it. [`Display`](fmt::Display) writes a table.
+/// A summary of a source and of its irregularities. [`Display`](fmt::Display) writes a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
     /// The source, for example `folder:photos`.
@@ -24,48 +25,48 @@ pub struct Survey {
     pub kind: String,
     /// Number of classes.
     pub classes: usize,
-    /// Number of items, those that cannot be decoded included.
+    /// Number of items, including those that cannot be decoded.
     pub items: usize,
-    /// Items of a class.
+    /// Number of items per class.
     pub items_per_class: Option<Spread>,
-    /// The parts that the source tells, in the order of [`Part::ALL`]; an item can be in several.
+    /// The parts of the source, in the order of [`Part::ALL`]; an item can be in several.
     pub parts: Vec<PartSize>,
-    /// The cameras that the source tells, by name.
+    /// The cameras of the source, sorted by name.
     pub cameras: Vec<CameraSize>,
-    /// Components of a vector, of a source of vectors.
+    /// Number of components of the vectors; none for a source of images.
     pub dimensions: Option<usize>,
     /// Widths of the images in pixels; none if no image can be decoded.
     pub width: Option<Spread>,
     /// Heights of the images in pixels; none if no image can be decoded.
     pub height: Option<Spread>,
-    /// Share of the images that can be decoded whose every pixel is gray, 0 to 1.
+    /// Share of the decodable images in which every pixel is grey, 0 to 1.
     pub gray: f64,
     /// The five largest classes, largest first.
     pub largest_classes: Vec<ClassSize>,
     /// The five smallest classes, smallest first.
     pub smallest_classes: Vec<ClassSize>,
-    /// Names of the classes with one item, which has no positive.
+    /// Names of the classes with a single item, which has no positive.
     pub lone_classes: Vec<String>,
-    /// What cannot be decoded or understood, the latter first, each in catalogue order.
+    /// What cannot be understood or decoded: the former first, each group in catalogue order.
     pub unreadable: Vec<BadItem>,
     /// Items that show exactly the same picture, or are the same vector.
     pub duplicates: Vec<Duplicates>,
-    /// What else is odd about the source, one line each.
+    /// Other irregularities of the source, one line each.
     pub problems: Vec<String>,
 }
 
-/// Smallest, middle and largest of some numbers.
+/// Smallest, median and largest of some numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// The smallest.
     pub min: u64,
-    /// The middle one, or the mean of the two in the middle.
+    /// The middle one, or the mean of the two middle ones.
     pub median: f64,
     /// The largest.
     pub max: u64,
 }
 
-/// A class and how many items it has.
+/// A class and its number of items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClassSize {
     /// Name of the class.
@@ -74,7 +75,7 @@ pub struct ClassSize {
     pub items: usize,
 }
 
-/// A part and what is in it.
+/// A part and its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartSize {
     /// Name of the part.
@@ -85,7 +86,7 @@ pub struct PartSize {
     pub items: usize,
 }
 
-/// A camera and how many items are from it.
+/// A camera and its number of items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CameraSize {
     /// Name of the camera.
@@ -94,33 +95,34 @@ pub struct CameraSize {
     pub items: usize,
 }
 
-/// Items that show exactly the same picture.
+/// Items that show exactly the same picture, or are the same vector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Duplicates {
     /// Their ids, in catalogue order.
     pub items: Vec<String>,
-    /// Number of classes they are spread over; with more than one, a label is likely wrong.
+    /// Number of classes to which they belong; if there are several, a label is probably wrong.
     pub classes: usize,
 }
 
-/// What is noted of one item.
+/// What is recorded of one item.
 struct Look {
-    /// Width and height; none of a vector.
+    /// Width and height; none for a vector.
     size: Option<(u32, u32)>,
     gray: bool,
-    /// A hash over what it shows.
+    /// A hash of the content.
     content: u64,
 }
 
 impl Survey {
-    /// Looks at every item of a catalogue, on all threads, and sums up.
+    /// Examines every item of a catalogue, on all threads, and summarises them.
     ///
-    /// `progress` is called from several threads with the number of items done and of all items.
-    /// Items that cannot be decoded are listed, not refused. Pictures are compared by a hash over
-    /// size and 8-bit colours, whatever file format they come from.
+    /// `progress` is called from several threads with the number of items that are done and the
+    /// number of all items. Items that cannot be decoded are listed and are not an error. Pictures
+    /// are compared by a hash of their size and their 8-bit colours, so that the file format does
+    /// not matter.
     ///
     /// # Errors
-    /// [`DataError::Interrupted`], once `interrupted` is set.
+    /// [`DataError::Interrupted`] once `interrupted` is set.
     pub fn of(
         catalogue: &Catalogue,
         interrupted: Option<&AtomicBool>,
@@ -216,7 +218,7 @@ impl Look {
 }
 
 impl Spread {
-    /// `None` of no numbers.
+    /// `None` if there are no numbers.
     fn of(mut numbers: Vec<u64>) -> Option<Self> {
         numbers.sort_unstable();
         let middle = numbers.len() / 2;
@@ -277,7 +279,7 @@ impl fmt::Display for Spread {
 
 impl fmt::Display for ClassSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.class, self.items)
+        write!(f, "{} ({})", printable(&self.class), self.items)
     }
 }
 
@@ -291,13 +293,13 @@ impl fmt::Display for PartSize {
 
 impl fmt::Display for CameraSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.camera, self.items)
+        write!(f, "{} ({})", printable(&self.camera), self.items)
     }
 }
 
 impl fmt::Display for Duplicates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.items.join(" = "))?;
+        f.write_str(&printable(&self.items.join(" = ")))?;
         match self.classes {
             1 => Ok(()),
             classes => write!(f, " (in {classes} classes)"),
@@ -314,7 +316,7 @@ impl fmt::Display for Survey {
             Some(spread) => format!("{spread} (min / median / max)"),
             None => "-".to_owned(),
         };
-        line(f, "source", &self.source)?;
+        line(f, "source", &printable(&self.source))?;
         line(f, "classes", &self.classes)?;
         line(f, "items", &self.items)?;
         line(f, "items per class", &spread(&self.items_per_class))?;
@@ -367,10 +369,12 @@ fn indented(values: &[impl fmt::Display]) -> String {
     lines.join("\n")
 }
 
-/// How many there are, and the first ten as lines.
+/// The number of values, and the first ten as lines.
 fn few(values: &[impl fmt::Display]) -> (usize, String) {
     let shown = 10.min(values.len());
-    let mut text = indented(&values[..shown]);
+    let shown_values: Vec<String> =
+        values[..shown].iter().map(|value| printable(&value.to_string()).into_owned()).collect();
+    let mut text = indented(&shown_values);
     if shown < values.len() {
         text += &format!("\n  … and {} more", values.len() - shown);
     }

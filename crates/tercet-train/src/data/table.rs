@@ -1,14 +1,15 @@
-//! Tables as CSV or Parquet: columns by name, errors by line and column.
+//! Tables in CSV or Parquet, whose columns are accessed by name. Errors have line and column.
 
 #[cfg(feature = "parquet")]
 mod parquet;
 
-use std::fs::File;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use csv::{Reader, ReaderBuilder, StringRecord, Trim};
+use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::DataError;
+use crate::reading;
 
 /// A table with named columns, read row by row.
 pub(crate) struct Table {
@@ -17,26 +18,22 @@ pub(crate) struct Table {
     header: StringRecord,
 }
 
-enum Rows {
-    /// A CSV file whose header has been read.
-    Csv(Box<Reader<File>>),
-    /// The rows of a Parquet file as texts, empty for null, and how many of them are done.
-    #[cfg(feature = "parquet")]
-    Parquet(std::vec::IntoIter<StringRecord>, u64),
-}
+/// The rows of a table as texts, each with its line in a CSV file, or its row number below the
+/// header.
+type Rows = std::vec::IntoIter<(u64, StringRecord)>;
 
 /// One row of a [`Table`].
 pub(crate) struct Row<'a> {
     path: &'a Path,
     header: &'a StringRecord,
     record: StringRecord,
-    /// Its line in the file, or its row below the header, counted from 1.
+    /// Its line in the file, or its row number below the header, counted from 1.
     pub(crate) line: u64,
 }
 
 impl Table {
-    /// Opens a file that has all `required` columns; other columns than these and the `optional`
-    /// ones are not looked at. Files that end in `.parquet` are Parquet, all others CSV.
+    /// Opens a file that has all `required` columns. Other columns than these and the `optional`
+    /// ones are ignored. Files that end in `.parquet` are Parquet, all others CSV.
     pub(crate) fn open(
         path: &Path,
         required: &[&str],
@@ -72,40 +69,64 @@ impl Table {
         })
     }
 
-    /// The next row; `None` behind the last.
+    /// The next row; `None` after the last.
     pub(crate) fn next_row(&mut self) -> Result<Option<Row<'_>>, DataError> {
-        let (record, line) = match &mut self.rows {
-            Rows::Csv(reader) => {
-                let mut record = StringRecord::new();
-                let found =
-                    reader.read_record(&mut record).map_err(|error| refuse(&self.path, &error))?;
-                let line = record.position().map_or(0, csv::Position::line);
-                (found.then_some(record), line)
-            }
-            #[cfg(feature = "parquet")]
-            Rows::Parquet(rows, done) => {
-                *done += 1;
-                (rows.next(), *done)
-            }
-        };
-        Ok(record.map(|record| Row { path: &self.path, header: &self.header, record, line }))
+        Ok(self.rows.next().map(|(line, record)| Row {
+            path: &self.path,
+            header: &self.header,
+            record,
+            line,
+        }))
     }
 }
 
 fn open_csv(path: &Path) -> Result<(Rows, StringRecord), DataError> {
-    let file = File::open(path)
+    let bytes = reading::read(path)
         .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
-    let mut header = reader.headers().map_err(|error| refuse(path, &error))?.clone();
-    // The mark that spreadsheets put before UTF-8.
-    if let Some(first) = header.get(0).and_then(|name| name.strip_prefix('\u{feff}')) {
-        let rest = header.iter().skip(1);
-        header = std::iter::once(first).chain(rest).collect();
+    if let Some(reason) = reading::utf_16(&bytes) {
+        return Err(DataError::Refused { path: path.to_owned(), reason });
     }
-    Ok((Rows::Csv(Box::new(reader)), header))
+    let bytes = reading::without_mark(&bytes);
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
+    let header = reader.headers().map_err(|error| refuse(path, &error))?.clone();
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for record in reader.records() {
+        let record = record.map_err(|error| refuse(path, &error))?;
+        lines.push(record.position().map_or(0, csv::Position::line));
+        rows.push(record);
+    }
+    let rows = without_points(&header, rows);
+    Ok((lines.into_iter().zip(rows).collect::<Vec<_>>().into_iter(), header))
 }
 
-/// Whether a Parquet file has a column of this name; no without the feature.
+/// Replaces `2.0` by `2` in every column that contains only such numbers, because pandas writes
+/// whole numbers with a point if some are missing. Columns of paths are not changed.
+fn without_points(header: &StringRecord, rows: Vec<StringRecord>) -> Vec<StringRecord> {
+    let whole = |text: &str| -> Option<usize> {
+        let digits = text.strip_suffix(".0")?;
+        let number = digits.strip_prefix('-').unwrap_or(digits);
+        (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+            .then_some(digits.len())
+    };
+    let is_whole = |place: &usize| {
+        let cells =
+            || rows.iter().filter_map(|row| row.get(*place)).filter(|text| !text.is_empty());
+        !header[*place].starts_with("path")
+            && cells().next().is_some()
+            && cells().all(|text| whole(text).is_some())
+    };
+    let places: HashSet<usize> = (0..header.len()).filter(is_whole).collect();
+    if places.is_empty() {
+        return rows;
+    }
+    let shorter = |(place, text): (usize, &str)| match places.contains(&place) {
+        true => text[..whole(text).unwrap_or(text.len())].to_owned(),
+        false => text.to_owned(),
+    };
+    rows.iter().map(|row| row.iter().enumerate().map(shorter).collect()).collect()
+}
+
+/// Whether a Parquet file has a column of this name; false if Parquet is not compiled in.
 pub(crate) fn has_column(path: &Path, name: &str) -> bool {
     #[cfg(feature = "parquet")]
     return parquet::columns(path).iter().any(|column| column == name);
@@ -124,33 +145,34 @@ fn open_parquet(
 ) -> Result<(Rows, StringRecord), DataError> {
     let known: Vec<&str> = required.iter().chain(optional).copied().collect();
     let (header, rows) = parquet::read(path, &known)?;
-    Ok((Rows::Parquet(rows.into_iter(), 0), header))
+    Ok(((1..).zip(rows).collect::<Vec<_>>().into_iter(), header))
 }
 
 #[cfg(not(feature = "parquet"))]
 fn open_parquet(path: &Path, _: &[&str], _: &[&str]) -> Result<(Rows, StringRecord), DataError> {
-    let reason = "this build does not read Parquet: write the table as .csv".to_owned();
+    let reason = format!("this build has no Parquet: {}", tercet::FULL_BUILD);
     Err(DataError::Refused { path: path.to_owned(), reason })
 }
 
 impl Row<'_> {
-    /// The text in a column; `None` if the column is not there or the text is empty.
+    /// The text in a column; `None` if the column does not exist or the text is empty.
     pub(crate) fn get(&self, column: &str) -> Option<&str> {
         let place = self.header.iter().position(|name| name == column)?;
         self.record.get(place).filter(|text| !text.is_empty())
     }
 
-    /// The text in a column that may not be empty.
+    /// The text in a column that must not be empty.
     pub(crate) fn required(&self, column: &str) -> Result<&str, DataError> {
         self.get(column).ok_or_else(|| self.lacking(column))
     }
 
-    /// A yes or no.
+    /// A truth value; `None` if the cell is empty.
     pub(crate) fn flag(&self, column: &str) -> Result<Option<bool>, DataError> {
         let Some(text) = self.get(column) else { return Ok(None) };
         match text.to_ascii_lowercase().as_str() {
-            "1" | "true" => Ok(Some(true)),
-            "0" | "false" => Ok(Some(false)),
+            "1" | "1.0" | "true" => Ok(Some(true)),
+            "0" | "0.0" | "false" => Ok(Some(false)),
+            "nan" => Ok(None), // a gap, as pandas may write it
             _ => Err(self.refuse(column, format!("`{text}` is neither true (1) nor false (0)"))),
         }
     }

@@ -1,30 +1,30 @@
-//! The files below a folder or in a zip file, whichever of the two it is.
+//! The files below a folder or in a zip file.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::archive::{Archive, Entry};
 use super::walk::{Walk, is_hidden, is_image};
 use super::{Content, DataError};
+use crate::reading;
 
-/// The images below a folder or in a zip file, by their paths from its root.
+/// The images below a folder or in a zip file, with their paths from its root.
 pub(crate) struct Tree {
-    /// Sorted by the parts of the path: the same for a folder and for a zip file of it.
+    /// Sorted by the parts of the path, so that a folder and a zip file of it have the same order.
     pub(crate) images: Vec<(String, Content)>,
     pub(crate) walk: Walk,
     texts: Texts,
 }
 
-/// Where the other files are.
+/// Where the other files are read from.
 enum Texts {
     Folder(PathBuf),
     Zip(Vec<(String, Entry)>),
 }
 
 impl Tree {
-    /// `known` are the names of other files that belong there.
+    /// `known` are the names of other files that belong to the source.
     pub(crate) fn open(root: &Path, known: &'static [&'static str]) -> Result<Self, DataError> {
         let mut walk = Walk::new(known);
         let mut tree = if root.is_dir() {
@@ -35,7 +35,7 @@ impl Tree {
         } else {
             let (mut images, mut others) = (Vec::new(), Vec::new());
             for (name, entry) in Archive::open(root)?.entries()? {
-                // Copies that macOS puts beside the files.
+                // Hidden files, and copies that macOS puts beside the files.
                 let is_odd = |part| is_hidden(OsStr::new(part)) || part == "__MACOSX";
                 if name.split('/').any(is_odd) {
                     walk.hide(&name);
@@ -52,7 +52,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// A text file; `None` if there is none of this name.
+    /// The content of a text file; `None` if there is none with this name.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, DataError> {
         let (path, bytes) = match &self.texts {
             Texts::Folder(root) => {
@@ -60,7 +60,7 @@ impl Tree {
                 if !path.exists() {
                     return Ok(None);
                 }
-                let bytes = fs::read(&path)
+                let bytes = reading::read(&path)
                     .map_err(|reason| DataError::Unreadable { path: path.clone(), reason })?;
                 (path, bytes)
             }
@@ -71,10 +71,8 @@ impl Tree {
                 (entry.to_string().into(), entry.bytes()?)
             }
         };
-        let text = String::from_utf8(bytes).map_err(|_| DataError::Refused {
-            path,
-            reason: "expected text in UTF-8".to_owned(),
-        })?;
+        let text = reading::text(&bytes).map(str::to_owned);
+        let text = text.map_err(|reason| DataError::Refused { path, reason })?;
         Ok(Some(text))
     }
 }

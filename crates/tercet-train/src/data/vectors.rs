@@ -1,37 +1,40 @@
-//! All vectors of a catalogue as numbers.
+//! The vectors of a catalogue as numbers.
 
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::{BadItem, Catalogue, DataError};
 
-/// What a vector goes through before an encoder sees it: (x − mean) / deviation of each component,
-/// or nothing. Part of the model file, as [`Preprocessing`](super::Preprocessing) is for pictures.
+/// The preprocessing of a vector before it enters an encoder: (x − mean) / deviation of each
+/// component, or none. Part of the model file, like [`Preprocessing`](super::Preprocessing) for
+/// pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Standardization {
-    /// Components of a vector.
+    /// Number of components of a vector.
     pub dimensions: usize,
-    /// Subtracted from each component; empty to leave vectors as they are.
+    /// Subtracted from each component; empty if vectors are not changed.
     pub mean: Vec<f32>,
-    /// Each component is divided by this afterwards; as long as `mean`.
+    /// The divisor of each component after the subtraction; as long as `mean`.
     pub std: Vec<f32>,
 }
 
 impl Standardization {
-    /// Vectors of this many components, left as they are.
+    /// No change of vectors with this many components.
     pub fn none(dimensions: usize) -> Self {
         Self { dimensions, mean: Vec::new(), std: Vec::new() }
     }
 
-    /// Whether every parameter is in its range.
+    /// Checks that every parameter is in its range.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] unless there are components, and none or all of them have a finite
-    /// mean and a finite deviation above 0.
+    /// [`DataError::Parameter`] unless there is at least one component, and either none or all of
+    /// them have a finite mean and a finite deviation above 0.
     pub fn check(&self) -> Result<(), DataError> {
-        let refuse =
-            |parameter, got, expected| Err(DataError::Parameter { parameter, got, expected });
+        let refuse = |parameter, got, expected| {
+            Err(DataError::Parameter(ParameterError { parameter, got, expected }))
+        };
         if self.dimensions == 0 {
             return refuse("dimensions", "0".to_owned(), "at least 1".to_owned());
         }
@@ -60,13 +63,13 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// Takes the vectors of a catalogue, and says which items are left out.
+    /// Takes the vectors of a catalogue, and returns the items that are left out.
     ///
     /// # Errors
-    /// - [`DataError::BadItems`] if some are no numbers, unless `skip_bad` is set;
-    /// - [`DataError::Images`] if the source holds no vectors;
-    /// - [`DataError::Dimensions`] if they have other than the components expected;
-    /// - [`DataError::Parameter`] if the standardisation is out of its range.
+    /// - [`DataError::BadItems`] if some have values that are not finite, unless `skip_bad` is set;
+    /// - [`DataError::Images`] if the source has no vectors;
+    /// - [`DataError::Dimensions`] if they do not have the expected number of components;
+    /// - [`DataError::Parameter`] if the standardisation is outside its range.
     pub fn prepare(
         catalogue: Catalogue,
         standardization: &Standardization,
@@ -94,20 +97,20 @@ impl Vectors {
         Ok((Self { catalogue, values, standardization: standardization.clone() }, bad))
     }
 
-    /// What the items are; those left out are no longer in it.
+    /// The catalogue of the items, without those that were left out.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
-    /// What [`batch`](Self::batch) does to every vector.
+    /// The preprocessing that [`batch`](Self::batch) applies.
     pub fn standardization(&self) -> &Standardization {
         &self.standardization
     }
 
-    /// Items as an encoder takes them: N×D values, standardised.
+    /// Items as the input of an encoder: N×D values, standardised.
     ///
     /// # Panics
-    /// If an item is not below the number of items.
+    /// If an item is not smaller than the number of items.
     pub fn batch(&self, items: &[u32]) -> Vec<f32> {
         let Standardization { mean, std, .. } = &self.standardization;
         let rows = items.iter().map(|&item| self.values.row(item as usize));
@@ -120,23 +123,23 @@ impl Vectors {
         .collect()
     }
 
-    /// Items as they are, N×D: what an encoder has to beat.
+    /// Items without standardisation, N×D: the baseline of an encoder.
     ///
     /// # Panics
-    /// If an item is not below the number of items.
+    /// If an item is not smaller than the number of items.
     pub fn matrix(&self, items: &[u32]) -> Array2<f32> {
         let rows: Vec<usize> = items.iter().map(|&item| item as usize).collect();
         self.values.select(Axis(0), &rows)
     }
 
-    /// The same vectors, standardised to mean 0 and deviation 1 of some items. A deviation below
-    /// 1e-6 is raised to it.
+    /// The same vectors, standardised with the mean and deviation of some items. The deviation is
+    /// at least 1e-6.
     ///
     /// # Errors
     /// [`DataError::NoItems`] if no item is given.
     ///
     /// # Panics
-    /// If an item is not below the number of items.
+    /// If an item is not smaller than the number of items.
     pub fn standardized(mut self, items: &[u32]) -> Result<Self, DataError> {
         if items.is_empty() {
             return Err(DataError::NoItems { what: "the mean of the vectors" });
@@ -187,7 +190,7 @@ mod tests {
                 .unwrap();
         assert!(bad.is_empty());
         assert_eq!(vectors.batch(&[2, 0]), [5.0, 7.0, 1.0, 7.0]);
-        // Mean 3 and deviation √(8/3); the second component never changes.
+        // Mean 3 and deviation √(8/3); the second component is constant.
         let vectors = vectors.standardized(&[0, 1, 2]).unwrap();
         let x = 2.0 / (8.0_f32 / 3.0).sqrt();
         assert_eq!(vectors.batch(&[2, 0]), [x, 0.0, -x, 0.0]);

@@ -1,14 +1,20 @@
-//! Labels in a file of their own: `.npy` of integers, or text with one label a line.
+//! Labels in a separate file: `.npy` of integers or texts, or text with one label per line.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::npy::Npy;
 use super::{EmbeddingsError, unreadable};
 use crate::files::At;
+use crate::reading;
+
+/// The file of labels beside a file of vectors: `NAME.labels.txt` or `NAME.labels.npy`.
+pub fn labels_beside(vectors: &Path) -> Option<PathBuf> {
+    let candidates = ["labels.txt", "labels.npy"].map(|ending| vectors.with_extension(ending));
+    candidates.into_iter().find(|path| path.is_file())
+}
 
 pub(super) fn load(path: &Path) -> Result<Vec<String>, EmbeddingsError> {
-    let bytes = fs::read(path).at("read the labels", path)?;
+    let bytes = reading::read(path).at("read the labels", path)?;
     let labels = match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
         true => from_npy(&bytes),
         false => from_text(&bytes),
@@ -21,15 +27,13 @@ pub(super) fn from_npy(bytes: &[u8]) -> Result<Vec<String>, String> {
     if npy.shape.len() != 1 {
         return Err(format!("its shape is {:?}, expected one label for each row", npy.shape));
     }
-    Ok(npy.integers()?.into_iter().map(|label| label.to_string()).collect())
+    npy.texts()
 }
 
-/// A line is a label as it stands, without its end. An empty one is refused: it is hardly ever
-/// meant, and would make a class of all that lack a label.
+/// A line without its line end is a label. An empty line is refused, because it is probably a
+/// mistake, and all rows without a label would be in one class.
 pub(super) fn from_text(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| format!("expected text in UTF-8: {error}"))?;
-    let lines = text.trim_start_matches('\u{feff}').lines();
+    let lines = reading::text(bytes)?.lines();
     let label = |(index, line): (usize, &str)| match line.trim_end_matches('\r') {
         line if line.trim().is_empty() => {
             Err(format!("line {} is empty, expected a label on each line", index + 1))

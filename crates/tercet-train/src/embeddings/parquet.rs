@@ -18,16 +18,21 @@ use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use ndarray::Array2;
 
-use super::Embeddings;
+use super::{Beyond, Embeddings};
+use crate::parquet_claims;
 
 const EMBEDDING: &str = "embedding";
 const LABEL: &str = "label";
 const ID: &str = "id";
 
+/// The largest number of bytes of all labels and ids: 1 GiB.
+const TEXT_LIMIT: usize = 1 << 30;
+
 /// The key of the model's fingerprint in the file's metadata.
 const MODEL: &str = "model";
 
-/// Columns `id` and `label` (strings, where known) and `embedding` (fixed-size list of f32).
+/// Writes the columns `id` and `label` (strings, if they exist) and `embedding` (a fixed-size list
+/// of f32).
 pub(super) fn write(embeddings: &Embeddings) -> Result<Vec<u8>, String> {
     try_write(embeddings).map_err(|error| error.to_string())
 }
@@ -50,7 +55,7 @@ fn try_write(embeddings: &Embeddings) -> ::parquet::errors::Result<Vec<u8>> {
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(schema.clone(), arrays)?;
     let model = embeddings.model.clone();
-    // Hardly any number occurs twice: a dictionary of them would only take time.
+    // Values rarely repeat, so a dictionary of them would only take time.
     let numbers = ColumnPath::from(vec![EMBEDDING.into(), "list".into(), "element".into()]);
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
@@ -62,16 +67,17 @@ fn try_write(embeddings: &Embeddings) -> ::parquet::errors::Result<Vec<u8>> {
     writer.into_inner()
 }
 
-/// Embeddings as lists of f16, f32 or f64; labels and ids as strings or whole numbers, or absent.
+/// Reads embeddings as lists of f16, f32 or f64; labels and ids as strings or integers, if they
+/// exist.
 ///
-/// Types are taken from Parquet's own schema, not from the Arrow schema that may lie beside it:
-/// what writers call dictionary, large or fixed-size then arrives as plain strings and lists.
-pub(super) fn read(bytes: Vec<u8>) -> Result<Embeddings, String> {
+/// Types are taken from Parquet's own schema, not from the Arrow schema that the file may also
+/// have, so that dictionaries and lists of large or fixed size are read as plain strings and lists.
+pub(super) fn read(bytes: Vec<u8>) -> Result<(Embeddings, Beyond), String> {
     let told = |error: ::parquet::errors::ParquetError| error.to_string();
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(bytes), options)
-            .map_err(told)?;
+    let bytes = Bytes::from(bytes);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)
+        .map_err(told)?;
     let names: Vec<String> =
         builder.schema().fields().iter().map(|field| field.name().clone()).collect();
     let place = |name: &str| names.iter().position(|other| other == name);
@@ -86,23 +92,37 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Embeddings, String> {
 
     let wanted = [EMBEDDING, LABEL, ID].into_iter().filter_map(place);
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-    let (mut values, mut dimensions, mut rows) = (Vec::new(), None, 0);
+    let claims =
+        parquet_claims::check(&bytes, builder.metadata(), |leaf| mask.leaf_included(leaf))?;
+    let mut values: Vec<f32> = Vec::new();
+    let numbers = usize::try_from(claims.values).unwrap_or(usize::MAX);
+    values
+        .try_reserve_exact(numbers)
+        .map_err(|_| format!("it holds {numbers} values, more than this process has memory for"))?;
+    let (mut dimensions, mut rows, mut length) = (None, 0, 0);
+    let mut beyond = Beyond::default();
     let mut labels = place(LABEL).map(|_| Vec::new());
     let mut ids = place(ID).map(|_| Vec::new());
-    for batch in builder.with_projection(mask).build().map_err(told)? {
+    let builder = builder.with_projection(mask).with_batch_size(claims.batch_size());
+    for batch in builder.build().map_err(told)? {
         let batch = batch.map_err(|error| error.to_string())?;
         let column = |name: &str| {
             batch.column_by_name(name).ok_or_else(|| format!("column `{name}` cannot be read"))
         };
-        vectors(column(EMBEDDING)?, rows, &mut dimensions, &mut values)?;
+        vectors(column(EMBEDDING)?, rows, &mut dimensions, (&mut values, &mut beyond))?;
         for (name, list) in [(LABEL, &mut labels), (ID, &mut ids)] {
             if let Some(list) = list {
                 texts(name, column(name)?, rows, list)?;
             }
         }
+        let texts = [&labels, &ids].into_iter().flatten().flat_map(|list| &list[rows..]);
+        length += texts.map(String::len).sum::<usize>();
+        if length > TEXT_LIMIT {
+            return Err(format!("its labels and ids take more than {TEXT_LIMIT} bytes"));
+        }
         rows += batch.num_rows();
     }
-    // Without rows only the schema knows how long they would be.
+    // Without rows, only the schema contains the number of dimensions.
     let dimensions = dimensions.unwrap_or_else(|| {
         match declared
             .as_ref()
@@ -116,15 +136,15 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Embeddings, String> {
     });
     let vectors =
         Array2::from_shape_vec((rows, dimensions), values).map_err(|error| error.to_string())?;
-    Ok(Embeddings { vectors, labels, ids, model })
+    Ok((Embeddings { vectors, labels, ids, model }, beyond))
 }
 
-/// Appends the rows of a batch that starts at row `start`.
+/// Appends the vectors of a batch whose first row is row `start` of the file.
 fn vectors(
     column: &ArrayRef,
     start: usize,
     dimensions: &mut Option<usize>,
-    values: &mut Vec<f32>,
+    (values, beyond): (&mut Vec<f32>, &mut Beyond),
 ) -> Result<(), String> {
     let wrong = || {
         let kind = column.data_type();
@@ -152,7 +172,10 @@ fn vectors(
         if let Some(list) = list.as_primitive_opt::<Float32Type>() {
             values.extend(list.values());
         } else if let Some(list) = list.as_primitive_opt::<Float64Type>() {
-            values.extend(list.values().iter().map(|&value| value as f32));
+            let place = values.len();
+            values.extend(
+                list.values().iter().zip(place..).map(|(&value, at)| beyond.narrow(value, at)),
+            );
         } else if let Some(list) = list.as_primitive_opt::<Float16Type>() {
             values.extend(list.values().iter().map(|value| value.to_f32()));
         } else {
@@ -162,7 +185,7 @@ fn vectors(
     Ok(())
 }
 
-/// Appends the labels or ids of a batch that starts at row `start`.
+/// Appends the labels or ids of a batch whose first row is row `start` of the file.
 fn texts(
     name: &str,
     column: &ArrayRef,

@@ -1,16 +1,17 @@
-//! `.safetensors`: the tensor `embeddings`, and what is known of its rows as metadata.
+//! `.safetensors`: the tensor `embeddings`, and labels, ids and model as metadata.
 
 use ::safetensors::tensor::{Dtype, SafeTensors};
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
-use super::Embeddings;
+use super::{Beyond, Embeddings};
 
-/// Longer headers are refused by the readers of the format.
+/// The largest length of a header; readers of the format refuse longer ones.
 const HEADER_LIMIT: usize = 100_000_000;
 
-/// The tensor `embeddings` (N×D f32); metadata `labels` and `ids` as JSON lists, and `model`. The
-/// same embeddings give the same bytes, which the library does not: it keeps metadata in a hash map.
+/// The tensor `embeddings` (N×D f32), and the metadata `labels` and `ids` (JSON lists) and `model`.
+/// The same embeddings give the same bytes. The library's own writer does not guarantee that,
+/// because it stores metadata in a hash map.
 pub(super) fn write(embeddings: &Embeddings) -> Result<Vec<u8>, String> {
     let list = |list: &Option<Vec<String>>| {
         list.as_ref().map(|list| Value::from(list.clone()).to_string())
@@ -30,7 +31,7 @@ pub(super) fn write(embeddings: &Embeddings) -> Result<Vec<u8>, String> {
         "data_offsets": [0, 4 * rows * columns],
     });
     let mut header = json!({ "__metadata__": metadata, "embeddings": tensor }).to_string();
-    // Numbers start at a multiple of 8 bytes.
+    // The values start at a multiple of 8 bytes.
     let length = header.len().next_multiple_of(8);
     header.extend(std::iter::repeat_n(' ', length - header.len()));
     if length > HEADER_LIMIT {
@@ -45,7 +46,7 @@ pub(super) fn write(embeddings: &Embeddings) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Embeddings, Beyond), String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let view = file
@@ -57,6 +58,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
             view.shape()
         ));
     };
+    let mut beyond = Beyond::default();
     let values: Vec<f32> = match view.dtype() {
         Dtype::F32 => {
             view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
@@ -68,7 +70,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
             .iter()
             .map(|&b| half::f16::from_le_bytes(b).to_f32())
             .collect(),
-        other => return Err(format!("`embeddings` has type {other:?}, expected F32 or F16")),
+        Dtype::BF16 => view
+            .data()
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|&b| half::bf16::from_le_bytes(b).to_f32())
+            .collect(),
+        Dtype::F64 => {
+            let numbers = view.data().as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b));
+            numbers.enumerate().map(|(place, value)| beyond.narrow(value, place)).collect()
+        }
+        other => {
+            return Err(format!("`embeddings` has type {other:?}, expected F32, F16, BF16 or F64"));
+        }
     };
     let vectors =
         Array2::from_shape_vec((rows, columns), values).map_err(|error| error.to_string())?;
@@ -83,10 +98,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Embeddings, String> {
             Err(format!("its metadata `{key}` has {} entries for {rows} rows", list.len()))
         }
     };
-    Ok(Embeddings {
+    let embeddings = Embeddings {
         labels: list("labels")?,
         ids: list("ids")?,
         model: metadata.get("model").cloned(),
         vectors,
-    })
+    };
+    Ok((embeddings, beyond))
 }

@@ -1,7 +1,6 @@
-//! Files of triplets over the rows of embeddings: `.npy` of M×3 integers, or text with anchor,
-//! positive and negative on each line.
+//! Files of triplets of rows of embeddings: `.npy` of M×3 integers, or text with anchor, positive
+//! and negative on each line.
 
-use std::fs;
 use std::path::Path;
 
 use tercet::Triplet;
@@ -9,24 +8,25 @@ use tercet::Triplet;
 use super::npy::Npy;
 use super::{Embeddings, EmbeddingsError, unreadable};
 use crate::files::At;
+use crate::reading;
 
-/// What may stand between the three rows of a line.
+/// The separators of the three rows of a line.
 const BETWEEN: [char; 4] = [',', ';', '\t', ' '];
 
-/// First lines that name the columns.
+/// The possible first lines with the names of the columns.
 const HEADS: [[&str; 3]; 2] = [["anchor", "positive", "negative"], ["a", "p", "n"]];
 
 impl Embeddings {
-    /// Triplets of these embeddings from a file: `.npy` of M×3 integers, or text with three row
-    /// numbers a line, separated by comma, semicolon, tab or blanks; a first line may name the
-    /// columns `anchor,positive,negative` or `a,p,n`. Rows are counted from 0.
+    /// Reads triplets of these embeddings from a file: `.npy` of M×3 integers, or text with three
+    /// row indices per line, separated by comma, semicolon, tab or blanks. A first line may contain
+    /// the names of the columns, `anchor,positive,negative` or `a,p,n`. Rows are counted from 0.
     ///
     /// # Errors
-    /// A file that cannot be read; the first triplet that is none: not three different rows of
-    /// these embeddings, or, where they have labels, a positive of another label than the anchor's
-    /// or a negative of the same.
+    /// A file that cannot be read; the first invalid triplet: one that does not consist of three
+    /// different rows of these embeddings, or, if they have labels, whose positive does not have
+    /// the anchor's label or whose negative has it.
     pub fn triplets_from(&self, path: &Path) -> Result<Vec<Triplet>, EmbeddingsError> {
-        let bytes = fs::read(path).at("read the triplets", path)?;
+        let bytes = reading::read(path).at("read the triplets", path)?;
         let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
         let triplets = if is_npy { self.of_npy(&bytes) } else { self.of_text(&bytes) };
         triplets.map_err(|reason| unreadable(path, reason))
@@ -48,10 +48,9 @@ impl Embeddings {
     }
 
     fn of_text(&self, bytes: &[u8]) -> Result<Vec<Triplet>, String> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| format!("expected text in UTF-8: {error}"))?;
+        let text = reading::text(bytes)?;
         let mut triplets = Vec::new();
-        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        for (index, line) in text.lines().enumerate() {
             let fields: Vec<&str> =
                 line.split(BETWEEN).map(str::trim).filter(|field| !field.is_empty()).collect();
             let named = |head: &[&str; 3]| {

@@ -1,4 +1,4 @@
-//! FaceNet's NN4 made small: the Inception network of OpenFace.
+//! A small version of FaceNet's NN4: the Inception network of OpenFace.
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -7,20 +7,21 @@ use burn::nn::{BatchNorm, Linear, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::{convolution_with_bias, linear, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use super::{EncoderOptions, InputShape};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`InceptionSmall`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InceptionSmallConfig {
-    /// Channels of the first convolution; all others shrink and grow with it. Default 64.
+    /// Channels of the first convolution; those of all others are proportional to it. Default 64.
     pub width: usize,
-    /// Components of an embedding. Default 128.
+    /// Number of components of an embedding. Default 128.
     pub embedding_dim: usize,
 }
 
@@ -30,13 +31,13 @@ impl Default for InceptionSmallConfig {
     }
 }
 
-/// The layers of OpenFace's `nn4.small2`: FaceNet's NN4 without 4b to 4d and with a smaller 5, for
-/// images of 96×96, 3,733,968 parameters. (FaceNet does not list the layers of its own small
-/// networks.)
+/// The layers of OpenFace's `nn4.small2`: FaceNet's NN4 (arXiv 1503.03832) without 4b to 4d and
+/// with a smaller 5, for images of 96×96; 3,733,968 parameters. (FaceNet does not list the layers
+/// of its own small networks.)
 ///
-/// Two things differ, neither with parameters: the local response norms are left out, since a batch
-/// norm stands before each; and pools take the stride of their module, as in GoogLeNet, where
-/// OpenFace's are smaller and filled up with zeros.
+/// Two things differ, neither of which has parameters. The local response norms are left out,
+/// because each would follow a batch norm. Pools have the stride of their module, as in GoogLeNet,
+/// whereas those of OpenFace have smaller outputs that are padded with zeros.
 #[derive(Module, Debug)]
 pub struct InceptionSmall {
     input: Normed,
@@ -54,15 +55,15 @@ struct Normed {
     norm: BatchNorm,
 }
 
-/// Branches side by side, whose channels are put one after the other.
+/// Parallel branches, whose output channels are concatenated.
 #[derive(Module, Debug)]
 struct Inception {
-    /// 1×1 to fewer channels, then a larger kernel.
+    /// 1×1 to fewer channels, followed by a larger kernel.
     kernels: Vec<(Normed, Normed)>,
     pool: Pool,
-    /// 1×1 behind the pool.
+    /// 1×1 after the pool.
     pooled: Option<Normed>,
-    /// 1×1 alone.
+    /// 1×1 on its own.
     direct: Option<Normed>,
 }
 
@@ -73,8 +74,8 @@ enum Pool {
     L2(AvgPool2d),
 }
 
-/// A module: for 3×3 (and 5×5) the channels before and after, those behind the pool and those of
-/// 1×1, the stride, and whether the pool is L2.
+/// The sizes of a module: the channels before and after each kernel, 3×3 (and 5×5); the channels of
+/// the 1×1 after the pool and of the 1×1 on its own; the stride; and whether the pool is L2.
 struct Plan {
     kernels: &'static [(usize, usize)],
     pooled: Option<usize>,
@@ -115,11 +116,15 @@ impl InceptionSmallConfig {
         config
     }
 
-    /// Makes the network with fresh weights.
+    /// Creates the network with random initial weights.
     ///
     /// # Errors
     /// Sizes outside their range.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<InceptionSmall, EncoderError> {
+    pub fn init(
+        &self,
+        input: InputShape,
+        device: &Device,
+    ) -> Result<InceptionSmall, ParameterError> {
         check_range("width", self.width, 1..=512)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;
         let scaled = |channels: usize| (channels * self.width).div_ceil(64);
@@ -227,7 +232,7 @@ impl Inception {
     fn follow(&self, trail: Trail) -> Trail {
         let stride = self.kernels.first().map_or(1, |(_, to)| to.convolution.stride[0]);
         let kernels = self.kernels.iter().map(|(fewer, to)| to.follow(fewer.follow(trail)));
-        let pool = trail.leave(2).pool(stride); // squares and roots, where the pool is L2
+        let pool = trail.leave(2).pool(stride); // squares and roots, if the pool is L2
         let pool = self.pooled.as_ref().map_or(pool, |pooled| pooled.follow(pool));
         let direct = self.direct.iter().map(|direct| direct.follow(trail));
         trail.branches(kernels.chain([pool]).chain(direct))
@@ -265,7 +270,7 @@ impl Pool {
     fn forward(&self, map: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Max(pool) => pool.forward(map),
-            // A root has no slope at 0.
+            // The derivative of a root is infinite at 0; the addend 1e-12 avoids that.
             Self::L2(mean) => (mean.forward(map.clone() * map) * 9.0 + 1e-12).sqrt(),
         }
     }

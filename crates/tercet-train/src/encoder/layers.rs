@@ -1,6 +1,6 @@
 //! Layers that several architectures share, with their initialisation.
 
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::trail::Trail;
 
-/// A convolution with `kernel`×`kernel` weights, padded so that stride 1 keeps the size; He's normal
-/// initialisation (arXiv 1502.01852).
+/// A convolution with kernels of `kernel`×`kernel`, without bias, padded so that stride 1 retains
+/// the size. Initialised with He's normal distribution (arXiv 1502.01852).
 pub(super) fn convolution(
     channels: [usize; 2],
     kernel: usize,
@@ -54,7 +54,7 @@ pub(super) fn norm(channels: usize, device: &Device) -> BatchNorm {
     BatchNormConfig::new(channels).init(device)
 }
 
-/// The maximum of 3×3, padded by 1: halves the size (rounded up) with stride 2.
+/// The maximum of 3×3, padded by 1. Stride 2 halves the size, rounded up.
 pub(super) fn pool(stride: usize) -> MaxPool2d {
     MaxPool2dConfig::new([3, 3])
         .with_strides([stride, stride])

@@ -1,31 +1,33 @@
-//! One matrix on vectors that another network made.
+//! A linear map of vectors that another network computed.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use super::{EncoderOptions, InputShape};
+use crate::onnx_graph::{Flow, Graph};
 
-/// The most components that a head gives; a matrix of 2^14 × 2^14 is a gigabyte.
+/// The largest number of components of an embedding; a matrix of 2^14 × 2^14 takes a gigabyte.
 pub(super) const LARGEST: usize = 1 << 14;
 
 /// Options of [`LinearHead`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LinearHeadConfig {
-    /// Components of an embedding. 0 (default): as many as the vector has.
+    /// Number of components of an embedding. 0 (default): as many as the vector has.
     pub embedding_dim: usize,
 }
 
-/// z = x·W, where W starts as the identity: before its first step the head is as good as the vectors
-/// themselves, and what it learns is a change of their metric. With more components than the vector W
-/// starts with orthonormal rows; with fewer, with orthonormal columns: drawn ones here, the principal
-/// components of the vectors where a run has them
-/// ([`starting_from`](super::Encoder::starting_from)).
+/// z = x·W, where W is initialised as the identity: before its first step the head is as good as
+/// the vectors themselves, and training changes their metric.
+///
+/// If the embedding has more components than the vector, W has random orthonormal rows at the
+/// start. If it has fewer, W has orthonormal columns: random ones, which a training run replaces by
+/// the principal components of the vectors ([`starting_from`](super::Encoder::starting_from)).
 #[derive(Module, Debug)]
 pub struct LinearHead {
     projection: Linear,
@@ -41,18 +43,18 @@ impl LinearHeadConfig {
         config
     }
 
-    /// Makes the head with its first weights.
+    /// Creates the head with its initial weights.
     ///
     /// # Errors
     /// Sizes outside their range.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<LinearHead, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<LinearHead, ParameterError> {
         let projection = projection(input.channels, self.embedding_dim, device)?;
         Ok(LinearHead { projection })
     }
 }
 
 impl LinearHead {
-    /// D×D'.
+    /// The matrix W, D×D'.
     pub(super) fn projection_mut(&mut self) -> &mut Param<Tensor<2>> {
         &mut self.projection.weight
     }
@@ -73,9 +75,14 @@ impl LinearHead {
     }
 }
 
-/// A matrix without bias that keeps distances as far as its size allows; 0 components are as many as
-/// the vector has.
-pub(super) fn projection(from: usize, to: usize, device: &Device) -> Result<Linear, EncoderError> {
+/// A matrix without bias that retains distances as far as its size allows, because it is the
+/// identity or has orthonormal rows or columns. If `to` is 0, it has as many columns as the vector
+/// has components.
+pub(super) fn projection(
+    from: usize,
+    to: usize,
+    device: &Device,
+) -> Result<Linear, ParameterError> {
     check_range("components of a vector", from, 1..=LARGEST)?;
     check_range("embedding-dim", to, 0..=LARGEST)?;
     let to = if to == 0 { from } else { to };

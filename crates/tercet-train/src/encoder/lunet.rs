@@ -1,4 +1,4 @@
-//! LuNet: the residual network that "In Defense of the Triplet Loss" trains from scratch.
+//! LuNet, the residual network that "In Defense of the Triplet Loss" trains from scratch.
 
 use burn::module::Module;
 use burn::nn::BatchNorm;
@@ -7,25 +7,27 @@ use burn::nn::pool::MaxPool2d;
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::{EmbeddingHead, convolution_with_bias, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use super::{EncoderOptions, InputShape};
+use crate::onnx_graph::{Flow, Graph};
 
-/// Slope of the leaky ReLU below 0.
+/// The slope of the leaky ReLU for negative values.
 const SLOPE: f64 = 0.3;
 
 /// Options of [`LuNet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LuNetConfig {
-    /// Channels of the first convolution; the others follow from it. Default 128.
+    /// Channels w of the first convolution; those of the others are proportional to it. Default
+    /// 128.
     pub width: usize,
-    /// Components of the hidden layer of the head. Default 512.
+    /// Number of components of the hidden layer of the head. Default 512.
     pub hidden: usize,
-    /// Components of an embedding. Default 128.
+    /// Number of components of an embedding. Default 128.
     pub embedding_dim: usize,
 }
 
@@ -38,11 +40,13 @@ impl Default for LuNetConfig {
 /// Convolution 7×7 and twelve residual units between five max-pools 3×3 of stride 2, then linear,
 /// batch norm, ReLU, linear (arXiv 1703.07737, table 6): 5.00 million parameters.
 ///
-/// Units are pre-activated (ResNet v2) with leaky ReLU of slope 0.3; where channels change, the
-/// shortcut is a convolution 1×1 of the pre-activated map. Convolutions have a bias; with w = 128
-/// channels a unit (a, b, c) goes from a to b by 1×1, to b by 3×3 and to c by 1×1:
-/// `w | (w,w/4,w) | (w,w/4,w)×2 (w,w/2,2w) | (2w,w/2,2w)×2 | (2w,w/2,2w)×2 (2w,w,4w) | (4w,w,4w)×2 |
-/// 4w to 4w to w by 3×3`. Meant for images of 128×64 (H×W), works on any.
+/// Units are pre-activated (ResNet v2) with leaky ReLU of slope 0.3. If the number of channels
+/// changes, the shortcut is a 1×1 convolution of the pre-activated map. Convolutions have a bias. A
+/// unit (a, b, c) goes from a channels to b by 1×1, to b by 3×3 and to c by 1×1. With w channels of
+/// the first convolution and a max-pool at each bar, the network is
+/// `w | (w,w/4,w) | (w,w/4,w)×2 (w,w/2,2w) | (2w,w/2,2w)×2 | (2w,w/2,2w)×2 (2w,w,4w) |
+/// (4w,w,4w)×2 | 4w to 4w to w by 3×3`.
+/// It is designed for images of 128×64 (H×W), but accepts any size.
 #[derive(Module, Debug)]
 pub struct LuNet {
     input: Conv2d,
@@ -52,7 +56,7 @@ pub struct LuNet {
     head: EmbeddingHead,
 }
 
-/// Batch norm, leaky ReLU and convolution for each of its convolutions, and a shortcut.
+/// A batch norm, a leaky ReLU and a convolution, several times, and a shortcut around all of them.
 #[derive(Module, Debug)]
 struct Unit {
     norms: Vec<BatchNorm>,
@@ -72,17 +76,17 @@ impl LuNetConfig {
         config
     }
 
-    /// Makes the network with fresh weights.
+    /// Creates the network with random initial weights.
     ///
     /// # Errors
-    /// Sizes outside their range; a width that is no multiple of 4.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<LuNet, EncoderError> {
+    /// Sizes outside their range; a width that is not a multiple of 4.
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<LuNet, ParameterError> {
         check_range("width", self.width, 4..=512)?;
         check_range("hidden", self.hidden, 1..=2048)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;
         if !self.width.is_multiple_of(4) {
-            return Err(EncoderError::Option {
-                option: "width",
+            return Err(ParameterError {
+                parameter: "width",
                 got: self.width.to_string(),
                 expected: "a multiple of 4".to_owned(),
             });
@@ -140,7 +144,8 @@ impl LuNet {
 }
 
 impl Unit {
-    /// Convolutions from each number of channels to the next, with kernels of these sizes.
+    /// A unit whose i-th convolution has a kernel of size `kernels[i]` and goes from `channels[i]`
+    /// to `channels[i + 1]` channels.
     fn new(channels: &[usize], kernels: &[usize], device: &Device) -> Self {
         let (from, to) = (channels[0], channels[kernels.len()]);
         let convolution = |(pair, &kernel): (&[usize], &usize)| {
@@ -199,7 +204,7 @@ mod tests {
     fn parameters_are_the_published_five_million() {
         let input = InputShape { channels: 3, height: 128, width: 64 };
         let network = LuNetConfig::default().init(input, &Device::flex()).unwrap();
-        // "5.00M" in the paper.
+        // The paper says "5.00M".
         assert_eq!(parameters(&network), 5_001_152);
     }
 

@@ -1,25 +1,26 @@
-//! A hidden layer beside a matrix, on vectors that another network made.
+//! A linear map plus a network with one hidden layer, on vectors that another network computed.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::linear;
 use super::linear_head::{LARGEST, projection};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
-use crate::onnx::{Flow, Graph};
+use super::{EncoderOptions, InputShape};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`MlpHead`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MlpHeadConfig {
-    /// Components of the hidden layer. Default 512.
+    /// Number of components of the hidden layer. Default 512.
     pub hidden: usize,
-    /// Components of an embedding. 0 (default): as many as the vector has.
+    /// Number of components of an embedding. 0 (default): as many as the vector has.
     pub embedding_dim: usize,
 }
 
@@ -29,9 +30,8 @@ impl Default for MlpHeadConfig {
     }
 }
 
-/// z = x·P + relu(x·A + a)·B, where P starts as that of the
-/// [linear head](super::LinearHead) and B as 0: before its first step the head is as good as the
-/// vectors themselves.
+/// z = x·P + relu(x·A + a)·B, where P is initialised as in the [linear head](super::LinearHead) and
+/// B as 0: before its first step the head is as good as the vectors themselves.
 #[derive(Module, Debug)]
 pub struct MlpHead {
     projection: Linear,
@@ -50,11 +50,11 @@ impl MlpHeadConfig {
         config
     }
 
-    /// Makes the head with its first weights.
+    /// Creates the head with its initial weights.
     ///
     /// # Errors
     /// Sizes outside their range.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<MlpHead, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<MlpHead, ParameterError> {
         check_range("hidden", self.hidden, 1..=LARGEST)?;
         let projection = projection(input.channels, self.embedding_dim, device)?;
         let [_, to] = projection.weight.val().dims();
@@ -67,7 +67,7 @@ impl MlpHeadConfig {
 }
 
 impl MlpHead {
-    /// D×D'.
+    /// The matrix P, D×D'.
     pub(super) fn projection_mut(&mut self) -> &mut Param<Tensor<2>> {
         &mut self.projection.weight
     }

@@ -1,14 +1,16 @@
-//! Networks that turn images or vectors into embeddings: one file an architecture.
+//! Networks that turn images or vectors into embeddings, one file per architecture.
 //!
-//! Each architecture is a `XConfig` whose `init` makes the network X with its `forward`. To add
-//! one, write its file, then name it in [`EncoderConfig`] and [`Encoder`].
+//! Each architecture X has an `XConfig`, whose `init` creates the network X with its method
+//! `forward`. To add one, write its file and add it to [`EncoderConfig`] and [`Encoder`].
 
+mod config_options;
 mod inception_small;
 mod layers;
 mod linear_head;
 mod lunet;
 mod mlp_head;
 mod options;
+mod pooling;
 mod resnet;
 mod small_cnn;
 mod stages;
@@ -19,8 +21,9 @@ pub use linear_head::{LinearHead, LinearHeadConfig};
 pub use lunet::{LuNet, LuNetConfig};
 pub use mlp_head::{MlpHead, MlpHeadConfig};
 pub use options::EncoderOptions;
+pub use pooling::Pooling;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
-pub use small_cnn::{Pooling, SmallCnn, SmallCnnConfig};
+pub use small_cnn::{SmallCnn, SmallCnnConfig};
 pub use stages::{Freeze, Stage};
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -28,13 +31,14 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
+use tercet::ParameterError;
 use trail::Trail;
 
-/// The size of what enters an encoder: images, or vectors of D components as D×1×1.
+/// The size of the input of an encoder: images, or vectors of D components as D×1×1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputShape {
-    /// 1 (grey), 3 (RGB), or the components of a vector.
+    /// 1 (grey), 3 (RGB), or the number of components of a vector.
     pub channels: usize,
     /// Rows of pixels.
     pub height: usize,
@@ -43,22 +47,22 @@ pub struct InputShape {
 }
 
 impl InputShape {
-    /// Vectors of this many components.
+    /// The size of vectors with this many components.
     pub fn vectors(dimensions: usize) -> Self {
         Self { channels: dimensions, height: 1, width: 1 }
     }
 }
 
-/// What an architecture takes.
+/// The kind of input of an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// Pictures.
+    /// Images.
     Images,
-    /// Vectors that another network made.
+    /// Vectors that another network computed.
     Vectors,
 }
 
-/// An architecture and its options, as the model file keeps them.
+/// An architecture and its options, as the model file stores them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub enum EncoderConfig {
@@ -67,7 +71,7 @@ pub enum EncoderConfig {
     /// The residual network of "In Defense of the Triplet Loss".
     #[serde(rename = "lunet")]
     LuNet(LuNetConfig),
-    /// FaceNet's Inception, small.
+    /// A small version of FaceNet's Inception network.
     InceptionSmall(InceptionSmallConfig),
     /// ResNet-18.
     #[serde(rename = "resnet18")]
@@ -78,13 +82,13 @@ pub enum EncoderConfig {
     /// ResNet-50.
     #[serde(rename = "resnet50")]
     ResNet50(ResNetConfig),
-    /// One matrix on vectors.
+    /// A linear map of vectors.
     LinearHead(LinearHeadConfig),
-    /// A hidden layer beside a matrix, on vectors.
+    /// A linear map plus a network with one hidden layer, on vectors.
     MlpHead(MlpHeadConfig),
 }
 
-/// The names that [`EncoderConfig`] knows.
+/// The names of all architectures.
 pub const ENCODER_NAMES: [&str; 8] = [
     SmallCnnConfig::NAME,
     LuNetConfig::NAME,
@@ -97,11 +101,11 @@ pub const ENCODER_NAMES: [&str; 8] = [
 ];
 
 impl EncoderConfig {
-    /// The architecture of this name, with its defaults where no option is given.
+    /// The architecture of this name, with its defaults for options that are not given.
     ///
     /// # Errors
     /// A name that is not one of [`ENCODER_NAMES`]; an option that the architecture does not have.
-    pub fn named(name: &str, options: EncoderOptions) -> Result<Self, EncoderError> {
+    pub fn named(name: &str, options: EncoderOptions) -> Result<Self, ParameterError> {
         let mut left = options;
         let config = match name {
             SmallCnnConfig::NAME => Self::SmallCnn(SmallCnnConfig::with(&mut left)),
@@ -121,8 +125,8 @@ impl EncoderConfig {
             LinearHeadConfig::NAME => Self::LinearHead(LinearHeadConfig::with(&mut left)),
             MlpHeadConfig::NAME => Self::MlpHead(MlpHeadConfig::with(&mut left)),
             _ => {
-                return Err(EncoderError::Option {
-                    option: "encoder",
+                return Err(ParameterError {
+                    parameter: "encoder",
                     got: name.to_owned(),
                     expected: format!("one of {}", ENCODER_NAMES.join(", ")),
                 });
@@ -146,7 +150,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Whether images or vectors go in.
+    /// Whether the input is images or vectors.
     pub fn takes(&self) -> Takes {
         match self {
             Self::LinearHead(_) | Self::MlpHead(_) => Takes::Vectors,
@@ -154,7 +158,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Height and width of the images that the architecture was made for; none where it has no
+    /// Height and width of the images that the architecture was designed for; none if it has no
     /// preference.
     pub fn usual_size(&self) -> Option<(u32, u32)> {
         match self {
@@ -164,7 +168,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Components of an embedding of such an input.
+    /// Number of components of an embedding of such an input.
     pub fn embedding_dim(&self, input: InputShape) -> usize {
         match self {
             Self::SmallCnn(config) => config.embedding_dim,
@@ -180,8 +184,8 @@ impl EncoderConfig {
         }
     }
 
-    /// The parts of the body, from the input on, of architectures that pretrained weights are known
-    /// of; they are named as those weights are. What is not in them is the head.
+    /// The parts of the body, from the input on, of architectures for which pretrained weights
+    /// exist; they are named as in those weights. The rest of the network is the head.
     pub fn stages(&self) -> &'static [Stage] {
         match self {
             Self::ResNet18(_) | Self::ResNet34(_) | Self::ResNet50(_) => &ResNetConfig::STAGES,
@@ -189,11 +193,11 @@ impl EncoderConfig {
         }
     }
 
-    /// Makes the network with fresh weights, drawn from the device's seeded generator.
+    /// Creates the network with random initial weights, drawn from the device's seeded generator.
     ///
     /// # Errors
     /// Options that do not fit each other or the input.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<Encoder, EncoderError> {
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<Encoder, ParameterError> {
         let encoder = match self {
             Self::SmallCnn(config) => Encoder::SmallCnn(config.init(input, device)?),
             Self::LuNet(config) => Encoder::LuNet(config.init(input, device)?),
@@ -210,41 +214,26 @@ impl EncoderConfig {
             Self::LinearHead(config) => Encoder::LinearHead(config.init(input, device)?),
             Self::MlpHead(config) => Encoder::MlpHead(config.init(input, device)?),
         };
-        // Burn draws weights when they are first used: draw them now, in a fixed order.
+        // Burn draws weights when they are first used. Drawing them here gives a fixed order.
         Ok(encoder.materialize())
     }
 }
 
-/// Options that make no network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EncoderError {
-    /// An option outside its range.
-    #[error("{option} is {got}: expected {expected}")]
-    Option {
-        /// Which option.
-        option: &'static str,
-        /// What was given.
-        got: String,
-        /// What is accepted.
-        expected: String,
-    },
-}
-
 /// A network that turns a batch of images or vectors into embeddings.
 #[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant)] // one lives at a time
+#[allow(clippy::large_enum_variant)] // only one exists at a time
 pub enum Encoder {
     /// Convolution blocks for small images.
     SmallCnn(SmallCnn),
     /// The residual network of "In Defense of the Triplet Loss".
     LuNet(LuNet),
-    /// FaceNet's Inception, small.
+    /// A small version of FaceNet's Inception network.
     InceptionSmall(InceptionSmall),
     /// ResNet-18, 34 or 50.
     ResNet(ResNet),
-    /// One matrix on vectors.
+    /// A linear map of vectors.
     LinearHead(LinearHead),
-    /// A hidden layer beside a matrix, on vectors.
+    /// A linear map plus a network with one hidden layer, on vectors.
     MlpHead(MlpHead),
 }
 
@@ -263,8 +252,8 @@ impl Encoder {
         }
     }
 
-    /// Numbers that an item leaves behind on its way through the network, for the way back: the
-    /// outputs of its layers. What fits into memory at once is counted by them.
+    /// The number of values that the forward pass of one item retains for the backward pass: the
+    /// outputs of its layers. The estimate of memory is based on it.
     pub fn activations(&self, input: InputShape) -> usize {
         let start = Trail::new(input);
         let end = match self {
@@ -278,8 +267,8 @@ impl Encoder {
         end.values()
     }
 
-    /// A head that starts as a given projection, D×D', where the architecture has one of that shape;
-    /// else as it is.
+    /// Replaces the initial projection of a head by the given one, D×D', if the architecture has a
+    /// projection of this shape; otherwise changes nothing.
     pub fn starting_from(mut self, start: ArrayView2<f32>, device: &Device) -> Self {
         let shape = [start.nrows(), start.ncols()];
         let projection = match &mut self {
@@ -294,7 +283,7 @@ impl Encoder {
         self
     }
 
-    /// [`forward`](Self::forward) as layers of a graph; vectors are N×D there.
+    /// [`forward`](Self::forward) as layers of a graph, in which vectors are N×D.
     pub(crate) fn graph(&self, graph: &mut Graph, items: &Flow) -> Flow {
         match self {
             Self::SmallCnn(network) => network.graph(graph, items),
@@ -306,14 +295,14 @@ impl Encoder {
         }
     }
 
-    /// The number of weights that are learnt, as papers count them: without the running means and
-    /// variances of batch norms.
+    /// The number of weights, as papers count them: without the running means and variances of
+    /// batch norms.
     pub fn parameters(&self) -> usize {
         parameters(self)
     }
 }
 
-/// Weights of a module without the running statistics of its batch norms.
+/// The number of weights of a module, without the running statistics of its batch norms.
 fn parameters(module: &impl Module) -> usize {
     #[derive(Default)]
     struct Count {
@@ -360,6 +349,7 @@ mod tests {
                 Takes::Vectors => EncoderOptions::default(),
             };
             let config = EncoderConfig::named(name, small).unwrap();
+            assert_eq!(EncoderConfig::named(name, config.options()).unwrap(), config);
             let input = match config.takes() {
                 Takes::Images => InputShape { channels: 3, height: 32, width: 16 },
                 Takes::Vectors => InputShape::vectors(7),

@@ -1,32 +1,35 @@
-//! Options as the command line gives them, of whichever architecture.
+//! The options of all architectures, as the command line gives them.
 
-use super::{EncoderConfig, EncoderError, Pooling};
+use tercet::ParameterError;
 
-/// Options that some architecture has; those not given take the architecture's defaults.
+use super::{EncoderConfig, Pooling};
+
+/// Options, each of which at least one architecture has; those not given take the architecture's
+/// defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EncoderOptions {
-    /// Components of an embedding.
+    /// Number of components of an embedding.
     pub embedding_dim: Option<usize>,
-    /// Channels of the first layer or of every block.
+    /// Number of channels of the first layer or of every block.
     pub width: Option<usize>,
-    /// Blocks.
+    /// Number of blocks.
     pub depth: Option<usize>,
-    /// Components of the hidden layer.
+    /// Number of components of the hidden layer.
     pub hidden: Option<usize>,
-    /// What the head sees of the last map.
+    /// What the head receives of the last feature map.
     pub pooling: Option<Pooling>,
 }
 
 impl EncoderOptions {
-    /// Moves a given option into its place in a configuration.
+    /// Moves an option, if it is given, into a field of a configuration.
     pub(super) fn take<T>(option: &mut Option<T>, place: &mut T) {
         if let Some(value) = option.take() {
             *place = value;
         }
     }
 
-    /// Refuses options that were given and not taken.
-    pub(super) fn none_left(&self, config: &EncoderConfig) -> Result<(), EncoderError> {
+    /// Refuses options that were given but that the architecture did not take.
+    pub(super) fn none_left(&self, config: &EncoderConfig) -> Result<(), ParameterError> {
         let number = |given: Option<usize>| given.map(|number| number.to_string());
         let left = [
             ("embedding-dim", number(self.embedding_dim)),
@@ -37,8 +40,8 @@ impl EncoderOptions {
         ];
         match left.into_iter().find_map(|(option, given)| Some((option, given?))) {
             None => Ok(()),
-            Some((option, got)) => Err(EncoderError::Option {
-                option,
+            Some((option, got)) => Err(ParameterError {
+                parameter: option,
                 got,
                 expected: format!("nothing, since {} has no such option", config.name()),
             }),
@@ -51,12 +54,12 @@ pub(super) fn check_range(
     option: &'static str,
     got: usize,
     range: std::ops::RangeInclusive<usize>,
-) -> Result<(), EncoderError> {
+) -> Result<(), ParameterError> {
     if range.contains(&got) {
         return Ok(());
     }
-    Err(EncoderError::Option {
-        option,
+    Err(ParameterError {
+        parameter: option,
         got: got.to_string(),
         expected: format!("{} to {}", range.start(), range.end()),
     })

@@ -1,4 +1,4 @@
-//! ResNet-18, 34 and 50 (v1) as torchvision lays them out, with the head of TriNet.
+//! ResNet-18, 34 and 50 (v1) in the layout of torchvision, with the head of TriNet.
 
 use burn::module::Module;
 use burn::nn::BatchNorm;
@@ -7,23 +7,24 @@ use burn::nn::pool::MaxPool2d;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::layers::{EmbeddingHead, convolution, norm, pool};
 use super::options::check_range;
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape, Stage};
-use crate::onnx::{Flow, Graph};
+use super::{EncoderOptions, InputShape, Stage};
+use crate::onnx_graph::{Flow, Graph};
 
 /// Options of [`ResNet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ResNetConfig {
-    /// Channels of the first convolution; the others follow from it. Default 64, that of pretrained
-    /// weights.
+    /// Channels of the first convolution; those of the others are proportional to it. Default 64,
+    /// as in pretrained weights.
     pub width: usize,
-    /// Components of the hidden layer of the head. Default 1024.
+    /// Number of components of the hidden layer of the head. Default 1024.
     pub hidden: usize,
-    /// Components of an embedding. Default 128.
+    /// Number of components of an embedding. Default 128.
     pub embedding_dim: usize,
 }
 
@@ -33,7 +34,7 @@ impl Default for ResNetConfig {
     }
 }
 
-/// Which of the family: how many blocks each stage has, and of which kind.
+/// The members of the family, which differ in the number and the kind of the blocks of each stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResNetDepth {
     /// 2, 2, 2, 2 basic blocks.
@@ -61,7 +62,7 @@ impl ResNetDepth {
         }
     }
 
-    /// Channels that leave a block for each that its inner convolutions have.
+    /// The number of output channels of a block divided by the number of its inner channels.
     fn expansion(self) -> usize {
         match self {
             Self::D18 | Self::D34 => 1,
@@ -70,12 +71,13 @@ impl ResNetDepth {
     }
 }
 
-/// "Deep Residual Learning" (arXiv 1512.03385) with the stride of a bottleneck in its convolution
-/// 3×3, as torchvision has it. Names of weights are torchvision's (`layer1.0.conv1.weight`), but for
-/// `fc`, whose place the head of "In Defense of the Triplet Loss" takes: mean over the map, linear to
-/// 1024, batch norm, ReLU, linear to 128.
+/// "Deep Residual Learning" (arXiv 1512.03385), where the 3×3 convolution of a bottleneck has the
+/// stride, as in torchvision. Weights have torchvision's names (`layer1.0.conv1.weight`), except
+/// `fc`, which is replaced by the head of "In Defense of the Triplet Loss": mean over the map,
+/// linear to 1024, batch norm, ReLU, linear to 128.
 ///
-/// Without head 11,176,512 parameters (18), 21,284,672 (34), 23,508,032 (50).
+/// The numbers of parameters without the head are 11,176,512 (18), 21,284,672 (34) and 23,508,032
+/// (50).
 #[derive(Module, Debug)]
 pub struct ResNet {
     conv1: Conv2d,
@@ -88,7 +90,7 @@ pub struct ResNet {
     head: EmbeddingHead,
 }
 
-/// Two convolutions 3×3, or 1×1, 3×3 and 1×1, beside a shortcut.
+/// Two convolutions 3×3, or 1×1, 3×3 and 1×1, and a shortcut around them.
 #[derive(Module, Debug)]
 struct Block {
     conv1: Conv2d,
@@ -117,7 +119,7 @@ impl ResNetConfig {
         config
     }
 
-    /// Makes the network with fresh weights.
+    /// Creates the network with random initial weights.
     ///
     /// # Errors
     /// Sizes outside their range.
@@ -126,7 +128,7 @@ impl ResNetConfig {
         depth: ResNetDepth,
         input: InputShape,
         device: &Device,
-    ) -> Result<ResNet, EncoderError> {
+    ) -> Result<ResNet, ParameterError> {
         check_range("width", self.width, 1..=256)?;
         check_range("hidden", self.hidden, 1..=16384)?;
         check_range("embedding-dim", self.embedding_dim, 1..=4096)?;
@@ -161,7 +163,7 @@ impl ResNet {
         self.head.forward(self.features(images))
     }
 
-    /// What enters the head: N×512, or N×2048 for ResNet-50.
+    /// The input of the head: N×512, or N×2048 for ResNet-50 (with the default width).
     pub(crate) fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let map = relu(self.bn1.forward(self.conv1.forward(images)));
         let map = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]

@@ -1,7 +1,4 @@
-//! A small convolutional network: the default for images of up to about a hundred pixels a side.
-
-use std::fmt;
-use std::str::FromStr;
+//! A small convolutional network, the default for images of up to about a hundred pixels per side.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -9,17 +6,19 @@ use burn::nn::pool::MaxPool2dConfig;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use tercet::ParameterError;
 
 use super::trail::Trail;
-use super::{EncoderError, EncoderOptions, InputShape};
+use super::{EncoderOptions, InputShape, Pooling};
 use crate::kernels::{convolve, normalize};
-use crate::onnx::{Flow, Graph};
+use crate::onnx_graph::{Flow, Graph};
 
-/// Blocks stop halving the image once a side is at most this long: a head that still sees where
-/// things are beats global pooling.
+/// By default there are no further blocks once a side has at most this length: a head that receives
+/// every position gives better results than global pooling.
 const SMALLEST_SIDE: usize = 4;
 
-/// More weights than this are a mistake in the options: a gigabyte of them.
+/// The largest number of weights; more, which take over a gigabyte, are taken for a mistake in the
+/// options.
 const LARGEST: usize = 1 << 28;
 
 /// Options of [`SmallCnn`].
@@ -30,45 +29,10 @@ pub struct SmallCnnConfig {
     pub width: usize,
     /// Number of blocks; each halves the image. 0 (default): until a side is at most 4 pixels.
     pub depth: usize,
-    /// Components of an embedding. Default 64.
+    /// Number of components of an embedding. Default 64.
     pub embedding_dim: usize,
-    /// What the head sees of the last map. Default `flatten`.
+    /// What the head receives of the last feature map. Default `flatten`.
     pub pooling: Pooling,
-}
-
-/// What the head of a network sees of its last map.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pooling {
-    /// Every place.
-    #[default]
-    Flatten,
-    /// The mean over all places.
-    Global,
-}
-
-impl fmt::Display for Pooling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flatten => "flatten",
-            Self::Global => "global",
-        })
-    }
-}
-
-impl FromStr for Pooling {
-    type Err = EncoderError;
-
-    fn from_str(text: &str) -> Result<Self, EncoderError> {
-        [Self::Flatten, Self::Global]
-            .into_iter()
-            .find(|pooling| pooling.to_string() == text)
-            .ok_or_else(|| EncoderError::Option {
-                option: "pooling",
-                got: format!("`{text}`"),
-                expected: "flatten or global".to_owned(),
-            })
-    }
 }
 
 impl Default for SmallCnnConfig {
@@ -77,8 +41,9 @@ impl Default for SmallCnnConfig {
     }
 }
 
-/// `depth` blocks of convolution 3×3, batch norm, ReLU and max-pooling 2×2, then one linear layer
-/// on the flattened or averaged map. The embedding is not normalised (as "In Defense" advises).
+/// `depth` blocks of convolution 3×3, batch norm, ReLU and max-pooling 2×2, followed by one linear
+/// layer on the flattened or averaged map. The embedding is not normalised, as "In Defense" (arXiv
+/// 1703.07737) advises.
 #[derive(Module, Debug)]
 pub struct SmallCnn {
     blocks: Vec<Block>,
@@ -105,15 +70,16 @@ impl SmallCnnConfig {
         config
     }
 
-    /// Makes the network with fresh weights.
+    /// Creates the network with random initial weights.
     ///
     /// # Errors
-    /// A width or embedding dimension of 0; more blocks than the image can be halved.
-    pub fn init(&self, input: InputShape, device: &Device) -> Result<SmallCnn, EncoderError> {
+    /// A width or embedding dimension outside its range; more blocks than the image can be halved;
+    /// too many weights.
+    pub fn init(&self, input: InputShape, device: &Device) -> Result<SmallCnn, ParameterError> {
         for (option, got) in [("width", self.width), ("embedding-dim", self.embedding_dim)] {
             if !(1..=4096).contains(&got) {
-                return Err(EncoderError::Option {
-                    option,
+                return Err(ParameterError {
+                    parameter: option,
                     got: got.to_string(),
                     expected: "1 to 4096".to_owned(),
                 });
@@ -128,8 +94,8 @@ impl SmallCnnConfig {
             depth => depth,
         };
         if depth == 0 || depth > possible {
-            return Err(EncoderError::Option {
-                option: "depth",
+            return Err(ParameterError {
+                parameter: "depth",
                 got: depth.to_string(),
                 expected: format!(
                     "1 to {possible} blocks for images of {}×{} pixels",
@@ -143,8 +109,8 @@ impl SmallCnnConfig {
         let map = places * self.width;
         let weights = map * self.embedding_dim + depth * 9 * self.width * self.width;
         if weights > LARGEST {
-            return Err(EncoderError::Option {
-                option: "width × embedding-dim",
+            return Err(ParameterError {
+                parameter: "width × embedding-dim",
                 got: format!("{weights} weights"),
                 expected: format!("at most {LARGEST}: more blocks, or smaller numbers"),
             });
@@ -154,7 +120,7 @@ impl SmallCnnConfig {
             .map(|_| {
                 let convolution = Conv2dConfig::new([channels, self.width], [3, 3])
                     .with_padding(PaddingConfig2d::Same)
-                    .with_bias(false) // batch norm subtracts it again
+                    .with_bias(false) // batch norm would subtract it
                     .init(device);
                 channels = self.width;
                 Block { convolution, norm: BatchNormConfig::new(self.width).init(device) }

@@ -1,28 +1,29 @@
-//! The parts of an encoder's body that can be kept as they are.
+//! The stages of an encoder's body, which can be excluded from training.
 
 use std::fmt;
 use std::str::FromStr;
 
 use burn::module::ParamGroup;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tercet::ParameterError;
 
-use super::{EncoderConfig, EncoderError};
+use super::EncoderConfig;
 
-/// A part of a network's body, from images to features.
+/// A stage of a network's body, which computes features of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stage {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Its modules.
+    /// The names of its modules.
     pub(super) modules: &'static [&'static str],
 }
 
-/// Stages that do not learn: the first so many, or some by name.
+/// Stages that are not trained: the first ones, or some by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Freeze {
-    /// That many, from the input on.
+    /// This many, from the input on.
     First(usize),
-    /// These.
+    /// Those with these names.
     Named(Vec<String>),
 }
 
@@ -63,14 +64,14 @@ impl<'de> Deserialize<'de> for Freeze {
 }
 
 impl EncoderConfig {
-    /// The weights of the stages that do not learn.
+    /// The weights of the stages that are not trained.
     ///
     /// # Errors
     /// An architecture without stages, more stages than there are, or an unknown name.
-    pub fn frozen(&self, freeze: &Freeze) -> Result<ParamGroup, EncoderError> {
+    pub fn frozen(&self, freeze: &Freeze) -> Result<ParamGroup, ParameterError> {
         let all = self.stages();
-        let refuse = |expected: String| EncoderError::Option {
-            option: "freeze",
+        let refuse = |expected: String| ParameterError {
+            parameter: "freeze",
             got: freeze.to_string(),
             expected,
         };
@@ -96,10 +97,10 @@ impl EncoderConfig {
     ///
     /// # Errors
     /// An architecture without stages.
-    pub fn body(&self) -> Result<ParamGroup, EncoderError> {
+    pub fn body(&self) -> Result<ParamGroup, ParameterError> {
         match self.stages() {
-            [] => Err(EncoderError::Option {
-                option: "backbone-learning-rate",
+            [] => Err(ParameterError {
+                parameter: "backbone-learning-rate",
                 got: "given".to_owned(),
                 expected: format!("nothing, since {} has no stages", self.name()),
             }),
@@ -108,12 +109,12 @@ impl EncoderConfig {
     }
 }
 
-fn group<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Result<ParamGroup, EncoderError> {
+fn group<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Result<ParamGroup, ParameterError> {
     let modules: Vec<_> = stages.into_iter().flat_map(|stage| stage.modules).copied().collect();
-    // Behind the name of the variant, which a path may have.
+    // The names of modules may follow the name of the enum variant in a path.
     ParamGroup::from_regex(format!(r"^(\w+\.)?({})\.", modules.join("|"))).map_err(|error| {
-        EncoderError::Option {
-            option: "freeze",
+        ParameterError {
+            parameter: "freeze",
             got: modules.join(", "),
             expected: format!("names of modules: {error:?}"),
         }
@@ -136,7 +137,7 @@ mod tests {
         (config, encoder)
     }
 
-    /// Paths of the weights that learn.
+    /// The paths of the weights that are trained.
     fn learning(encoder: &Encoder) -> Vec<String> {
         #[derive(Default)]
         struct Learning {

@@ -1,16 +1,16 @@
-//! What a network's layers put out, counted without computing it.
+//! The number of values that the layers of a network output, counted without computing them.
 
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 
 use super::InputShape;
 
-/// Follows the map of one item through a network.
+/// The size of one item's map after some layers, and the number of values up to there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trail {
-    /// The map as it is now.
+    /// The size of the map after the last layer.
     map: InputShape,
-    /// Numbers put out so far.
+    /// The number of values output so far.
     values: usize,
 }
 
@@ -23,24 +23,25 @@ impl Trail {
         self.values
     }
 
-    /// Layers that change no size: norms, activations, sums.
+    /// Counts layers that do not change the size: norms, activations, sums.
     pub(super) fn leave(mut self, layers: usize) -> Self {
         self.values += layers * self.map.channels * self.map.height * self.map.width;
         self
     }
 
-    /// A convolution padded so that stride 1 keeps the size.
+    /// Counts a convolution that is padded so that stride 1 retains the size.
     pub(super) fn convolution(self, convolution: &Conv2d) -> Self {
         let [channels, ..] = convolution.weight.val().dims();
         self.to(channels, convolution.stride, usize::div_ceil)
     }
 
-    /// A pool that rounds up, and the places of the maxima, which are of twice the size.
+    /// Counts a pool that rounds sizes up, and the positions of its maxima, which take twice the
+    /// space of its output.
     pub(super) fn pool(self, stride: usize) -> Self {
         self.to(self.map.channels, [stride, stride], usize::div_ceil).leave(2)
     }
 
-    /// A pool that rounds down.
+    /// Counts a pool that rounds sizes down, as [`pool`](Self::pool) does.
     pub(super) fn pool_whole(self, stride: usize) -> Self {
         self.to(self.map.channels, [stride, stride], |side, stride| side / stride).leave(2)
     }
@@ -51,7 +52,7 @@ impl Trail {
         self.leave(1)
     }
 
-    /// Branches of the same map, put one after the other.
+    /// Counts branches that start at this map, and the concatenation of their outputs.
     pub(super) fn branches(self, branches: impl IntoIterator<Item = Self>) -> Self {
         let mut joined = Self { map: InputShape { channels: 0, ..self.map }, ..self };
         for branch in branches {
@@ -62,7 +63,7 @@ impl Trail {
         joined.leave(1)
     }
 
-    /// What layers beside the trail put out.
+    /// Adds the outputs of layers on another path, which starts at `from` and ends at `other`.
     pub(super) fn beside(mut self, from: Self, other: Self) -> Self {
         self.values += other.values - from.values;
         self
@@ -96,11 +97,13 @@ mod tests {
             encoder.unwrap().activations(input)
         };
         let square = |side, channels| InputShape { channels, height: side, width: side };
-        // Input; two blocks of convolution, norm, ReLU, and the pool with places of twice its size.
+        // The input; two blocks of convolution, norm and ReLU, and of a pool whose positions take
+        // twice its size.
         let small = 64 + 4 * (3 * 64 + 3 * 16) + 64;
         assert_eq!(count("small-cnn", Some(4), square(8, 1)), small);
-        // fvcore counts 11.11 million outputs of convolutions in torchvision's ResNet-50 at 224×224;
-        // a norm behind each, and the ReLUs, sums and pools, make 3.4 times as many.
+        // fvcore counts 11.11 million outputs of convolutions in torchvision's ResNet-50 at
+        // 224×224. Each is followed by a norm; with ReLUs, sums and pools there are 3.4 times as
+        // many values.
         let resnet = count("resnet50", None, square(224, 3)) as f64 / 11.11e6;
         assert!((3.3..3.5).contains(&resnet), "{resnet}");
         let features = InputShape::vectors(10);

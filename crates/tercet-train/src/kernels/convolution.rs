@@ -1,16 +1,18 @@
-//! Convolution as matrix products over the map as it lies.
+//! Convolution as matrix products that read the map in place.
 //!
-//! On a [`Grid`] the k pixels under a row of the kernel are k·C numbers side by side, and those of
-//! the next pixel begin C numbers further on: a matrix of N·H·W rows that overlap in memory, and
-//! need no copy. Each of the k rows of the kernel is a matrix of k·C × D, so
+//! On a [`Grid`], the k pixels under one row of the kernel are k·C consecutive numbers, and those
+//! of the next pixel start C numbers later. They form a matrix of N·H·W rows that overlap in
+//! memory, so no copy is needed. Each of the k rows of the kernel is a matrix of k·C × D, so
 //!
 //! ```text
 //! out(p) = Σᵢ map(p + i·row − k/2 …) · weightᵢ        k products
 //! ```
 //!
-//! The gradient of the map is the same with the kernel turned by 180° and its channels exchanged,
-//! that of the weight the product of the transposed rows with the gradient of the output. Maps of few
-//! channels would give thin products: there the k·k·C numbers under the kernel are written out.
+//! The gradient of the map is the same convolution of the output's gradient, with the kernel
+//! rotated by 180° and its input and output channels exchanged. The gradient of the weight is the
+//! product of the transposed rows with the gradient of the output. If a map has few channels, these
+//! products would be thin and slow; then the k·k·C numbers under the kernel are copied into one row
+//! per pixel.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,32 +25,33 @@ use super::grid::Grid;
 use super::map::{self, Map, Size};
 use super::product::{Strided, product};
 
-/// Rows of a kernel with fewer numbers than this are written out.
+/// If a row of the kernel has fewer numbers than this, the numbers under the kernel are copied.
 const THIN: usize = 16;
 
-/// Parts that the gradient of the weight is summed in, whatever the number of threads.
+/// The number of partial sums of the weight's gradient. It is independent of the number of threads,
+/// and so is the result.
 const PARTS: usize = 16;
 
-/// A convolution with what its backward pass needs.
+/// A convolution, with the values that its backward pass needs.
 #[derive(Debug, Clone)]
 pub(super) struct Convolution {
     size: Size,
     grid: Grid,
-    /// D: channels of the output.
+    /// D, the number of channels of the output.
     filters: usize,
-    /// k.
+    /// k, the side of the kernel.
     side: usize,
     source: Arc<Source>,
-    /// D×C×k×k.
+    /// The weight, D×C×k×k.
     weight: Arc<Vec<f32>>,
 }
 
-/// What the products read.
+/// The left operand of the products.
 #[derive(Debug)]
 enum Source {
     /// The map on the grid.
     Grid(Vec<f32>),
-    /// For every pixel of the grid the k·k·C numbers under the kernel.
+    /// The k·k·C numbers under the kernel, for every pixel of the grid.
     Patches(Vec<f32>),
 }
 
@@ -68,10 +71,10 @@ impl Convolution {
         Self { size, grid, filters, side, source: Arc::new(source), weight }
     }
 
-    /// N×D×H×W.
+    /// The output, N×D×H×W.
     pub(super) fn forward(&self) -> FlexTensor {
         let (k, c, d) = (self.side, self.size.channels, self.filters);
-        // kernel row, kernel column, channel, filter
+        // The weight in the order kernel row, kernel column, channel, filter.
         let mut weight = vec![0.0_f32; self.weight.len()];
         for (place, &value) in self.weight.iter().enumerate() {
             let (filter, channel, tap) =
@@ -100,21 +103,21 @@ impl Convolution {
         map::tensor(values, output, self.grid.image, self.grid.row)
     }
 
-    /// Where the gradients of weight and map come from, given that of the output.
+    /// Prepares the gradients of weight and map from the gradient of the output.
     pub(super) fn gradient(self, output: &FlexTensor) -> ConvolutionGradient {
         let output = self.grid.fill(&Map::of(output));
         ConvolutionGradient { convolution: self, output }
     }
 }
 
-/// The gradient of the output on the grid, with the convolution that it came through.
+/// The gradient of the output on the grid, and the convolution to which it belongs.
 pub(super) struct ConvolutionGradient {
     convolution: Convolution,
     output: Vec<f32>,
 }
 
 impl ConvolutionGradient {
-    /// D×C×k×k.
+    /// The gradient of the weight, D×C×k×k.
     pub(super) fn of_weight(&self) -> FlexTensor {
         let Convolution { size, grid, filters: d, side: k, ref source, .. } = self.convolution;
         let c = size.channels;
@@ -153,7 +156,7 @@ impl ConvolutionGradient {
         map::contiguous(gradient, [d, c, k, k])
     }
 
-    /// N×C×H×W.
+    /// The gradient of the map, N×C×H×W.
     pub(super) fn of_map(&self) -> FlexTensor {
         let Convolution { size, grid, filters: d, side: k, ref weight, .. } = self.convolution;
         let c = size.channels;
@@ -167,7 +170,8 @@ impl ConvolutionGradient {
     }
 }
 
-/// Slides a kernel over a map on the grid. `weight` is k rows of k·C × D, `output` the result's size.
+/// Slides a kernel over a map on the grid. `weight` is k rows of k·C × D; `output` is the size of
+/// the result.
 fn slide(map: &[f32], channels: usize, weight: &[f32], output: Size, grid: &Grid) -> Vec<f32> {
     let (k, filters) = (2 * grid.pad + 1, output.channels);
     over_images(output, grid, |pixels, values| {
@@ -179,7 +183,8 @@ fn slide(map: &[f32], channels: usize, weight: &[f32], output: Size, grid: &Grid
     })
 }
 
-/// Fills a map on the grid, without head and tail, some images at a time.
+/// Computes a map on the grid, without the zeros at its start and end. `work` fills the pixels of
+/// some images.
 fn over_images(
     output: Size,
     grid: &Grid,
@@ -194,7 +199,8 @@ fn over_images(
     values
 }
 
-/// For every pixel of the grid the numbers under the kernel, kernel row by kernel row.
+/// Copies the numbers under the kernel for every pixel of the grid, in the order of the kernel's
+/// rows.
 fn patches(map: &[f32], size: Size, grid: &Grid, side: usize) -> Vec<f32> {
     let (c, depth) = (size.channels, side * side * size.channels);
     let mut patches = vec![0.0_f32; size.images * grid.image * depth];

@@ -1,22 +1,22 @@
-//! Maps with room around their images, so that every neighbour of a pixel lies at a fixed distance.
+//! Maps with zeros around their images, so that every neighbour of a pixel is at a fixed distance.
 
 use rayon::prelude::*;
 
 use super::map::{Map, Size};
 
-/// Images below each other with zeros between them: `pad` pixels after each row, which are the left
-/// neighbours of the next one, too, and `pad` rows after each image.
+/// Images one after the other, with zeros between them: `pad` pixels after each row, which are also
+/// the left neighbours of the next row, and `pad` rows after each image.
 ///
-/// Pixel (n, h, w) is number n·image + h·row + w behind a head of `lead` zeros, and its neighbour
-/// (h + i, w + j) lies i·row + j further on, whether inside the image or not.
+/// Pixel (n, h, w) has the index lead + n·image + h·row + w, and the index of its neighbour (h + i,
+/// w + j) is larger by i·row + j, whether it is inside the image or not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     pub(super) pad: usize,
-    /// Pixels from one row to the next.
+    /// Number of pixels from one row to the next.
     pub(super) row: usize,
-    /// Pixels from one image to the next.
+    /// Number of pixels from one image to the next.
     pub(super) image: usize,
-    /// Zero pixels before the first and after the last image.
+    /// Number of zero pixels before the first and after the last image.
     pub(super) lead: usize,
 }
 
@@ -26,7 +26,7 @@ impl Grid {
         Self { pad, row, image: (size.height + pad) * row, lead: pad * row + pad }
     }
 
-    /// The map on the grid: (lead + N·image + lead) pixels of C numbers.
+    /// Copies a map onto the grid: (lead + N·image + lead) pixels of C numbers.
     pub(super) fn fill(&self, map: &Map) -> Vec<f32> {
         let Size { images, channels, height, width } = map.size;
         let mut values = vec![0.0_f32; (images * self.image + 2 * self.lead) * channels];

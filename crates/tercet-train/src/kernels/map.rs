@@ -1,11 +1,11 @@
-//! Maps as they lie in memory: pixels in rows, each pixel a vector of channels.
+//! The memory layout of feature maps: rows of pixels, where each pixel is a vector of channels.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
-/// The sizes of a map, logically N×C×H×W.
+/// The sizes of a map with the logical order N×C×H×W.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) images: usize,
@@ -20,20 +20,20 @@ impl Size {
         Self { images, channels, height, width }
     }
 
-    /// Numbers of one image.
+    /// The number of values of one image.
     pub(super) fn image_len(&self) -> usize {
         self.channels * self.height * self.width
     }
 
-    /// Images that a thread handles at a time, so that what it works on stays in its cache. It
-    /// depends on nothing but the sizes, as the order of sums does.
+    /// The number of images that a thread processes at a time, so that its working set stays in the
+    /// cache. It depends on the sizes alone, because it determines the order of sums.
     pub(super) fn images_at_once(&self) -> usize {
-        const NUMBERS: usize = 1 << 17; // half a megabyte of them
+        const NUMBERS: usize = 1 << 17; // half a megabyte
         (NUMBERS / self.image_len().max(1)).clamp(1, self.images.max(1))
     }
 }
 
-/// A map with its channels last, and its rows without gaps.
+/// A map whose channels are the innermost dimension and whose rows have no gaps.
 #[derive(Debug, Clone)]
 pub(super) struct Map {
     tensor: FlexTensor,
@@ -43,7 +43,7 @@ pub(super) struct Map {
 }
 
 impl Map {
-    /// The same numbers, copied only if they lie in another order.
+    /// The same values, copied only if their memory layout is different.
     pub(super) fn of(tensor: &FlexTensor) -> Self {
         let size = Size::of(tensor);
         let strides = tensor.layout().strides();
@@ -57,7 +57,7 @@ impl Map {
         Self { tensor: tensor.clone(), size, image_stride, row_stride }
     }
 
-    /// A row of pixels: W·C numbers.
+    /// A row of pixels, W·C numbers.
     pub(super) fn row(&self, image: usize, row: usize) -> &[f32] {
         let start = self.tensor.layout().start_offset();
         let start = start + image * self.image_stride + row * self.row_stride;
@@ -65,8 +65,8 @@ impl Map {
     }
 }
 
-/// A tensor over numbers that lie pixel by pixel, with `image` and `row` pixels from one image or
-/// row to the next.
+/// A tensor over values that are stored pixel by pixel, with `image` pixels from one image to the
+/// next and `row` pixels from one row to the next.
 pub(super) fn tensor(values: Vec<f32>, size: Size, image: usize, row: usize) -> FlexTensor {
     let Size { images, channels, height, width } = size;
     let strides = [image * channels, 1, row * channels, channels].map(|stride| stride as isize);
@@ -74,17 +74,17 @@ pub(super) fn tensor(values: Vec<f32>, size: Size, image: usize, row: usize) -> 
     FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)
 }
 
-/// The same without gaps.
+/// A tensor over values that are stored pixel by pixel without gaps.
 pub(super) fn dense(values: Vec<f32>, size: Size) -> FlexTensor {
     tensor(values, size, size.height * size.width, size.width)
 }
 
-/// A tensor in logical order.
+/// A tensor over values in their logical order.
 pub(super) fn contiguous<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::new(shape)), DType::F32)
 }
 
-/// All numbers of a tensor in logical order.
+/// All values of a tensor in their logical order.
 pub(super) fn values(tensor: &FlexTensor) -> Vec<f32> {
     tensor.to_contiguous().as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default()
 }

@@ -1,13 +1,14 @@
-//! What a convolutional network spends its time on, made for the CPU backend: convolution, and
-//! batch norm with its activation and pooling, each with its own backward pass.
+//! The most expensive operations of a convolutional network, with kernels of our own for the CPU
+//! backend: convolution, and batch norm with its activation and pooling, each with its backward
+//! pass.
 //!
-//! Maps stay *channels last* in memory, whatever their logical order N×C×H×W says, so that a row of
-//! channels is a vector and a convolution is a handful of matrix products over the map as it lies
-//! ([`convolution`]). `reference.rs` says the same with the framework's operations; tests hold one
-//! to the other.
+//! Maps are stored *channels last*, whatever their logical order N×C×H×W is, so that the channels
+//! of a pixel are a vector and a convolution is a few matrix products that read the map in place
+//! ([`convolution`]). `reference.rs` computes the same with the operations of Burn; the tests
+//! compare the two.
 //!
-//! [`convolve`] and [`normalize`] take what a network is made of, and go by the framework's own
-//! operations where these kernels do not apply.
+//! [`convolve`] and [`normalize`] take the layers of a network. Where these kernels do not apply,
+//! they use Burn's own operations.
 
 mod convolution;
 mod grid;
@@ -32,16 +33,17 @@ use burn::tensor::activation::leaky_relu;
 use convolution::Convolution;
 use normalization::{Finish, Normalization};
 
-/// The operations, as the framework's backends have them.
+/// The operations with a backward pass, as an extension of Burn's backends.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait Kernels: Backend {
-    /// Convolution with stride 1 that keeps the size of the map.
+    /// Convolution with stride 1 that retains the size of the map.
     ///
     /// # Shapes
     /// - map: N×C×H×W, weight: D×C×k×k with odd k, result: N×D×H×W
     fn convolution(map: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Batch norm by the statistics of the batch, then `finish`; with mean and biased variance.
+    /// Batch norm with the statistics of the batch, then `finish`. Returns the result, the mean and
+    /// the biased variance.
     ///
     /// # Shapes
     /// - map: N×C×H×W, scale, shift, mean, variance: C
@@ -54,7 +56,7 @@ pub(crate) trait Kernels: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// What is only needed where nothing learns.
+/// The operations that are only needed without gradients.
 #[backend_extension(Flex)]
 pub(crate) trait PlainKernels: Backend {
     /// scale · map + shift for each channel, then `finish`.
@@ -69,7 +71,7 @@ pub(crate) trait PlainKernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The convolution of a layer.
+/// Applies a convolution layer.
 pub(crate) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
     let [height, width] = layer.kernel_size;
     let keeps_size = match &layer.padding {
@@ -90,11 +92,11 @@ pub(crate) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
     ))
 }
 
-/// The batch norm of a layer, a leaky ReLU of slope `slope` below 0 (0 is ReLU, 1 is none), and, if
-/// `pool`, max-pooling 2×2.
+/// Applies a batch norm layer, a leaky ReLU of slope `slope` below 0 (0 is ReLU, 1 is none), and,
+/// if `pool`, max-pooling 2×2.
 ///
-/// In training the layer normalises by the statistics of the batch and moves its running ones, as
-/// the framework's own forward pass does.
+/// In training mode the layer normalises with the statistics of the batch and updates its running
+/// statistics, as Burn's own forward pass does.
 pub(crate) fn normalize(layer: &BatchNorm, map: Tensor<4>, slope: f32, pool: bool) -> Tensor<4> {
     let finish = Finish { slope, pool };
     if map.device().is_autodiff() && layer.training.is_enabled() {
@@ -119,7 +121,7 @@ pub(crate) fn normalize(layer: &BatchNorm, map: Tensor<4>, slope: f32, pool: boo
     }
     let device = map.device();
     if device.is_autodiff() {
-        // A frozen layer among learning ones: rare enough for the framework's own operations.
+        // A frozen layer among trained ones: rare enough to use Burn's own operations.
         let map = layer.forward(map);
         let map = if slope == 1.0 { map } else { leaky_relu(map, f64::from(slope)) };
         return if pool { MaxPool2dConfig::new([2, 2]).init().forward(map) } else { map };

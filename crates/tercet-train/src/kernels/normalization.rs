@@ -1,4 +1,4 @@
-//! Batch norm, its activation and its pooling in one pass over the map.
+//! Batch norm with its activation and its pooling, in one pass over the map.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use rayon::prelude::*;
 
 use super::map::{self, Map, Size};
 
-/// What follows the norm.
+/// The operations that follow the norm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Finish {
-    /// Slope of the activation below 0: 0 is ReLU, 1 none.
+    /// The slope of the activation for negative values: 0 is ReLU, 1 is none.
     pub(crate) slope: f32,
-    /// Whether the largest of every 2×2 pixels is kept; odd last rows and columns are left out.
+    /// Whether 2×2 max-pooling follows; an odd last row or column is then ignored.
     pub(crate) pool: bool,
 }
 
@@ -26,7 +26,7 @@ impl Finish {
     }
 }
 
-/// A norm by the statistics of the batch, with what its backward pass needs.
+/// A norm with the statistics of the batch, with the values that its backward pass needs.
 #[derive(Debug, Clone)]
 pub(super) struct Normalization {
     map: Map,
@@ -34,18 +34,18 @@ pub(super) struct Normalization {
     channels: Arc<Channels>,
 }
 
-/// Numbers of each channel.
+/// Values of each channel.
 #[derive(Debug)]
 struct Channels {
     mean: Vec<f32>,
     variance: Vec<f32>,
     inverse_deviation: Vec<f32>,
-    /// The norm is a·x + b.
+    /// The norm is a·x + b, with a = scale/√(variance + ε) and b = shift − a·mean.
     a: Vec<f32>,
     b: Vec<f32>,
 }
 
-/// The gradients of what went into a norm.
+/// The gradients of the inputs of a norm.
 pub(super) struct NormalizationGradient {
     pub(super) map: FlexTensor,
     pub(super) scale: FlexTensor,
@@ -84,7 +84,7 @@ impl Normalization {
         Self { map, finish, channels: Arc::new(channels) }
     }
 
-    /// N×C×H×W, or half of height and width.
+    /// The output, N×C×H×W; pooling halves height and width.
     pub(super) fn forward(&self) -> FlexTensor {
         finished(&self.map, &self.channels.a, &self.channels.b, self.finish)
     }
@@ -96,8 +96,9 @@ impl Normalization {
         (map::contiguous(mean.clone(), [c]), map::contiguous(variance.clone(), [c]))
     }
 
-    /// With x̂ the normalised map and g the gradient that comes through pooling and activation,
-    /// the map's is a·(g − mean(g) − x̂·mean(g·x̂)), scale's Σ g·x̂ and shift's Σ g.
+    /// With x̂ the normalised map and g the gradient after the backward pass of pooling and
+    /// activation, the gradient of the map is a·(g − mean(g) − x̂·mean(g·x̂)), that of scale Σ g·x̂
+    /// and that of shift Σ g.
     pub(super) fn gradient(self, output: &FlexTensor) -> NormalizationGradient {
         let Self { map, finish, channels } = &self;
         let output = Map::of(output);
@@ -163,7 +164,8 @@ fn single(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }
 
-/// Mean and biased variance of each channel, by images whose moments are merged in order.
+/// Mean and biased variance of each channel. The moments of groups of images are merged in a fixed
+/// order.
 fn statistics(map: &Map) -> (Vec<f64>, Vec<f64>) {
     let Size { images, channels: c, height, width } = map.size;
     let at_once = map.size.images_at_once();
@@ -173,7 +175,7 @@ fn statistics(map: &Map) -> (Vec<f64>, Vec<f64>) {
         .map(|first| {
             let mut moments = Moments::new(c);
             for image in first..images.min(first + at_once) {
-                // Around a value of the image itself, so that nothing cancels.
+                // Differences from a value of the same image are summed, so that nothing cancels.
                 let around = &map.row(image, 0)[..c];
                 let [mut sum, mut squares] = [vec![0.0_f32; c], vec![0.0_f32; c]];
                 for row in 0..height {
@@ -205,7 +207,7 @@ fn statistics(map: &Map) -> (Vec<f64>, Vec<f64>) {
     (all.mean, variance)
 }
 
-/// Count, mean, and squared deviations from it, of each channel (Chan et al. 1979).
+/// Count, mean and sum of squared deviations of each channel, updated as by Chan et al. (1979).
 struct Moments {
     count: f64,
     mean: Vec<f64>,
@@ -217,7 +219,8 @@ impl Moments {
         Self { count: 0.0, mean: vec![0.0; channels], squares: vec![0.0; channels] }
     }
 
-    /// Merges sums of differences from `around` and of their squares.
+    /// Merges a group of values, given by the sums of the differences from `around` and of their
+    /// squares.
     fn merge(&mut self, count: f64, around: &[f32], sum: &[f32], squares: &[f32]) {
         let mean: Vec<f64> = around
             .iter()
@@ -296,8 +299,8 @@ fn larger(x: f32, y: f32) -> f32 {
     if y > x { y } else { x }
 }
 
-/// Calls `work` with the row or, where they are pooled, the two rows of the map, and the row of the
-/// output's gradient that belongs to them; an odd last row has none.
+/// Calls `work` for each row of the output, with its gradient and the row of the map, or the two
+/// rows that are pooled; an odd last row of the map has no gradient.
 fn for_each_row(
     map: &Map,
     output: &Map,
@@ -318,7 +321,8 @@ fn for_each_row(
     }
 }
 
-/// What each of four pixels gets of a gradient: all goes to the first of the largest.
+/// How a gradient is distributed to the four pixels of a pool: the first of the largest receives
+/// all of it.
 #[inline(always)]
 fn share(values: [f32; 4], gradient: f32, slope: f32) -> [f32; 4] {
     let [w, x, y, z] = values;
@@ -334,7 +338,7 @@ fn share(values: [f32; 4], gradient: f32, slope: f32) -> [f32; 4] {
     ]
 }
 
-/// Adds g and g·x̂ of a row to the sums.
+/// Adds Σ g and Σ g·x̂ of a row to the sums.
 fn sum_row(
     [upper, lower]: [&[f32]; 2],
     gradients: &[f32],
@@ -399,7 +403,7 @@ fn spread_row(
         #[inline(always)]
         || {
             if lower.is_empty() {
-                // Without pooling each pixel has its gradient; an odd last row has none.
+                // Without pooling each pixel has a gradient; an odd last row has none.
                 let none = gradients.is_empty();
                 for (place, (pixel, out)) in
                     upper.chunks_exact(c).zip(out.chunks_exact_mut(c)).enumerate()
@@ -443,7 +447,7 @@ fn spread_row(
                     out_z[i] = spread(i, z[i], g[3]);
                 }
             }
-            // An odd last column.
+            // The pixels of an odd last column have no gradient.
             for place in whole..row {
                 above[place] = spread(place - whole, upper[place], 0.0);
                 below[place] = spread(place - whole, lower[place], 0.0);

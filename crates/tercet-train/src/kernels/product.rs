@@ -1,6 +1,6 @@
-//! Matrix products over numbers as they lie.
+//! Matrix products that read their operands in place.
 
-/// A matrix over a slice: entry (i, j) lies at i·row + j·column. Rows may overlap.
+/// A matrix over a slice: entry (i, j) is element i·row + j·column. Rows may overlap.
 #[derive(Clone, Copy)]
 pub(super) struct Strided<'a> {
     values: &'a [f32],
@@ -9,12 +9,12 @@ pub(super) struct Strided<'a> {
 }
 
 impl<'a> Strided<'a> {
-    /// Rows of `columns` numbers, one behind the other.
+    /// A matrix whose rows of `columns` numbers follow each other without gaps.
     pub(super) fn dense(values: &'a [f32], columns: usize) -> Self {
         Self { values, row: columns, column: 1 }
     }
 
-    /// Rows that begin `step` numbers after each other.
+    /// A matrix whose rows start `step` numbers after each other.
     pub(super) fn rows(values: &'a [f32], step: usize) -> Self {
         Self { values, row: step, column: 1 }
     }
@@ -24,13 +24,14 @@ impl<'a> Strided<'a> {
         Self { row: self.column, column: self.row, ..self }
     }
 
-    /// Whether `rows` rows of `columns` numbers lie within the slice.
+    /// Whether a matrix of `rows` × `columns` is within the slice.
     fn holds(&self, rows: usize, columns: usize) -> bool {
         (rows - 1) * self.row + (columns - 1) * self.column < self.values.len()
     }
 }
 
-/// `out` (m×n, dense) = left (m×k) · right (k×n), added to what it holds if `add`, on one thread.
+/// `out` = left · right, or `out` += left · right if `add`, on one thread. `out` is m×n and dense,
+/// left is m×k, right is k×n.
 pub(super) fn product(
     out: &mut [f32],
     m: usize,
@@ -45,8 +46,8 @@ pub(super) fn product(
     }
     assert_eq!(out.len(), m * n, "the product fits its destination");
     assert!(left.holds(m, k) && right.holds(k, n), "the operands hold what is read");
-    // SAFETY: all entries that are read or written lie within the slices, as just asserted; `out` is
-    // borrowed mutably, so it overlaps neither operand.
+    // SAFETY: the assertions above ensure that all entries that are read or written are within the
+    // slices; `out` is borrowed mutably, so it overlaps neither operand.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(

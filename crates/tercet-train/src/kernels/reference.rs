@@ -1,4 +1,4 @@
-//! The kernels by the framework's own operations: what the tests hold them to.
+//! The kernels in terms of Burn's own operations, with which the tests compare them.
 
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::MaxPool2dConfig;
@@ -32,10 +32,10 @@ fn close<const D: usize>(what: &str, ours: Tensor<D>, reference: Tensor<D>) {
 fn forward_and_backward_agree_with_the_framework() {
     let device = Device::flex().autodiff();
     device.seed(7);
-    // images, channels, filters, height, width, side, slope, pool
+    // The columns are images, channels, filters, height, width, side, slope, pool.
     let cases = [
         (5, 1, 4, 6, 6, 3, 0.0, true),
-        (3, 3, 8, 7, 9, 3, 0.0, true), // odd sides: a row and a column have no pool
+        (3, 3, 8, 7, 9, 3, 0.0, true), // odd sides: the last row and column are not pooled
         (9, 8, 5, 6, 4, 3, 0.3, false),
         (4, 16, 7, 5, 5, 5, 1.0, false),
         (2, 6, 3, 4, 7, 1, 0.1, true),

@@ -1,34 +1,35 @@
-//! A model as an ONNX graph.
+//! Export of a model as an ONNX graph.
 
 use prost::Message;
 
-use super::graph::{Flow, Graph};
-use super::messages::{self, OperatorSet, Property};
 use super::{CARD, IMAGES, OUTPUT, OnnxError, VECTORS, signature};
 use crate::data::Input;
 use crate::model::{Model, ModelCard};
+use crate::onnx_graph::messages::{self, OperatorSet, Property};
+use crate::onnx_graph::{Flow, Graph};
 
 /// The operator set of exported graphs.
 pub const OPSET: i64 = 17;
 
-/// The version of the file format that came with it.
+/// The version of the file format that belongs to this operator set.
 const FORMAT: i64 = 8;
 
-/// Keeps a zero embedding from being divided by zero; too small to change any other's norm.
+/// The addend that avoids the division of a zero embedding by zero. It is too small to change other
+/// norms.
 const TINY: f32 = 1e-24;
 
-/// The bytes of an ONNX file; the same model gives the same.
+/// The bytes of an ONNX file; the same model gives the same bytes.
 ///
-/// The graph is the model from what an item is to what is compared: it standardises, embeds, and
-/// normalises where the model's card says so. Batch norms are as in inference.
+/// The graph computes embeddings that can be compared from items as they are: it standardises,
+/// embeds, and normalises if the model's card says so. Batch norms are in inference mode.
 ///
 /// # Shapes
 /// - input `images`: N×C×H×W, float32, pixels from 0 to 255, RGB or grey; or `vectors`: N×D,
-///   float32, as the source has them. N is free.
+///   float32, not standardised. N is free.
 /// - output `embeddings`: N×D, float32
 ///
-/// The card (sizes, fit, filter, distance, thresholds, provenance) is JSON in the metadata property
-/// `tercet`.
+/// The card (sizes, fit, filter, distance, thresholds, provenance) is stored as JSON in the
+/// metadata property `tercet`.
 ///
 /// # Errors
 /// Weights that cannot be read.
@@ -61,7 +62,7 @@ pub fn export(model: &Model) -> Result<Vec<u8>, OnnxError> {
     Ok(file.encode_to_vec())
 }
 
-/// (x/unit − mean)/std, channel by channel; vectors may be left as they are.
+/// (x/unit − mean)/std for each channel; vectors without mean are not changed.
 fn standardised(graph: &mut Graph, items: Flow, card: &ModelCard, unit: f32) -> Flow {
     let (mean, std) = card.preprocessing.statistics();
     if mean.is_empty() {

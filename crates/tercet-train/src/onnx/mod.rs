@@ -1,11 +1,9 @@
-//! A trained encoder as an ONNX file, for other programs.
+//! Trained encoders as ONNX files, for other programs.
 //!
-//! [`export`] writes a model as a graph from pixels to embeddings; each encoder adds its layers beside
-//! its `forward`.
+//! [`export`] writes a model as a graph from pixels to embeddings. Each encoder describes its
+//! layers in a method `graph` next to its `forward`.
 
 mod export;
-mod graph;
-mod messages;
 #[cfg(test)]
 mod reference;
 mod signature;
@@ -13,9 +11,8 @@ mod signature;
 mod tests;
 
 pub use export::{OPSET, export};
-pub(crate) use graph::{Flow, Graph};
 
-/// The metadata key that holds the model's card.
+/// The metadata key of the model's card.
 pub const CARD: &str = "tercet";
 
 /// The name of the input of a graph of images.
@@ -27,12 +24,12 @@ pub const VECTORS: &str = "vectors";
 /// The name of the output.
 pub const OUTPUT: &str = "embeddings";
 
-/// Why an encoder could not be written as ONNX.
+/// The error of writing an encoder as ONNX.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the encoder `{encoder}` as ONNX: {reason}")]
 pub struct OnnxError {
     /// The architecture.
     pub encoder: &'static str,
-    /// What is in the way.
+    /// The reason.
     pub reason: String,
 }

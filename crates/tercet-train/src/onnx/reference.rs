@@ -1,4 +1,5 @@
-//! What a graph means, operation by operation as the ONNX documents define it: the tests' own reader.
+//! Computes a graph operation by operation, as the ONNX specification defines them; the tests
+//! compare with it.
 
 use std::collections::HashMap;
 
@@ -7,9 +8,9 @@ use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::messages::{GraphMessage, Node, Weights, kind};
+use crate::onnx_graph::messages::{GraphMessage, Node, Weights, kind};
 
-/// The output of a graph for its input, N×C×H×W; fewer axes are filled up with ones.
+/// The output of a graph for an input N×C×H×W; missing axes have length 1.
 pub(super) fn run(graph: &GraphMessage, input: Tensor<4>) -> Tensor<4> {
     let device = input.device();
     let mut values: HashMap<&str, Tensor<4>> = HashMap::new();
@@ -42,11 +43,11 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
     let pair = |name: &str| <[usize; 2]>::try_from(sides(name)).unwrap();
     let flag = |name: &str| find(name).unwrap().i.unwrap() != 0;
     let real = |name: &str| f64::from(find(name).unwrap().f.unwrap());
-    // A vector of channels, as it stands beside a map.
+    // A vector of channels, in a shape that broadcasts over a map.
     let channels = |place: usize| of(place).unwrap().reshape([1, -1, 1, 1]);
     let row = |tensor: Tensor<4>| tensor.flatten::<2>(1, 3);
     let padding = |kernel: [usize; 2]| match find("auto_pad") {
-        // Same size of odd kernels at stride 1.
+        // For odd kernels with stride 1, this retains the size.
         Some(_) => kernel.map(|side| side / 2),
         None => {
             let pads = sides("pads");

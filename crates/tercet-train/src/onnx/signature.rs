@@ -1,11 +1,11 @@
-//! What an exported graph says of itself.
+//! The documentation inside of an exported graph.
 
-use super::messages::{Axis, GraphMessage, Shape, TensorType, Type, Value, kind};
 use super::{CARD, IMAGES, OUTPUT, VECTORS};
 use crate::data::{Input, Preprocessing, Standardization};
 use crate::model::ModelCard;
+use crate::onnx_graph::messages::{Axis, GraphMessage, Shape, TensorType, Type, Value, kind};
 
-/// Declares input and output, and says what they mean.
+/// Declares input and output with their meaning.
 pub(super) fn declare(graph: &mut GraphMessage, card: &ModelCard) {
     card.encoder.name().clone_into(&mut graph.name);
     let input = match &card.preprocessing {
@@ -29,7 +29,7 @@ pub(super) fn declare(graph: &mut GraphMessage, card: &ModelCard) {
     graph.output = vec![rows(OUTPUT, &[dimensions], meaning)];
 }
 
-/// The file in words.
+/// The description of the file in words.
 pub(super) fn describe(card: &ModelCard) -> String {
     let what = match &card.preprocessing {
         Input::Images(Preprocessing { width, height, .. }) => {
@@ -45,7 +45,7 @@ pub(super) fn describe(card: &ModelCard) -> String {
     )
 }
 
-/// float32, any number of items of these sides.
+/// A float32 value with any number of items of this shape.
 fn rows(name: &str, sides: &[usize], meaning: String) -> Value {
     let batch = Axis { dim_value: None, dim_param: Some("batch".to_owned()) };
     let sides = sides.iter().map(|&side| Axis { dim_value: Some(side as i64), dim_param: None });

@@ -1,4 +1,5 @@
-//! Every encoder as a graph; `tests/onnx/check.py` of the command line runs them in onnxruntime, too.
+//! Tests of every encoder as a graph; `tests/onnx/check.py` of the command line also runs them in
+//! onnxruntime.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +9,15 @@ use ndarray::Array2;
 use prost::Message;
 use tercet::Distance;
 
-use super::messages::{GraphMessage, kind};
 use super::*;
 use crate::data::{Input, Preprocessing, Standardization};
 use crate::encoder::{
     ENCODER_NAMES, EncoderConfig, EncoderOptions, Pooling, SmallCnnConfig, Takes,
 };
 use crate::model::{FORMAT, Model, ModelCard, Provenance, normalize_rows, values};
+use crate::onnx_graph::messages::{self, GraphMessage, kind};
 
-/// A narrow model of an architecture, whose batch norms have seen items.
+/// A narrow model of an architecture, whose batch norms have running statistics of some items.
 fn model(name: &str, channels: u32, normalized: bool) -> Model {
     let width = (takes(name) == Takes::Images).then_some(4);
     let options = EncoderOptions { width, ..Default::default() };
@@ -33,7 +34,7 @@ fn model_of(encoder: EncoderConfig, channels: u32, normalized: bool) -> Model {
         }
         Takes::Vectors => {
             let dimensions = channels as usize;
-            // Grey stands for vectors that are left as they are.
+            // Grey also stands for vectors that are not standardised.
             let (mean, std) = if channels == 1 { (vec![], vec![]) } else { (mean, std) };
             Input::Vectors(Standardization { dimensions, mean, std })
         }
@@ -52,6 +53,7 @@ fn model_of(encoder: EncoderConfig, channels: u32, normalized: bool) -> Model {
         normalized,
         threshold: Some(0.7),
         calibration: None,
+        open_set: None,
         thresholds: BTreeMap::new(),
         provenance: Provenance {
             held_out: Vec::new(),
@@ -99,14 +101,15 @@ fn every_encoder_is_a_graph_whose_values_are_all_given() {
                 .filter(|weight| weight.data_type == kind::TENSOR_FLOAT)
                 .map(|weight| weight.raw_data.len() / 4)
                 .sum();
-            // Beside the weights: scale and shift of each channel, and of sums.
+            // Besides the weights there are a scale and a shift of each channel, and of sums.
             let network = model.encoder().num_params();
             assert!((network..network + 20).contains(&numbers), "{name}: {numbers} of {network}");
         }
     }
 }
 
-/// The largest difference between a model and its graph, each from what a user has.
+/// The largest difference between the embeddings of a model and of its graph, both computed from
+/// the items as users have them.
 fn difference(model: &Model) -> f32 {
     let shape = model.card.preprocessing.shape();
     let sides = [3, shape.channels, shape.height, shape.width];
@@ -134,9 +137,9 @@ fn difference(model: &Model) -> f32 {
     let got = values(got.flatten::<2>(1, 3)).unwrap();
     assert_eq!(got.len(), expected.len());
     let differences = expected.iter().zip(&got).map(|(expected, got)| (expected - got).abs());
-    // Not a number is the largest difference of all.
+    // NaN counts as the largest difference.
     let most = differences.fold(0.0, |most, new| if new <= most { most } else { new });
-    // Weights are drawn: where embeddings are large, so is rounding.
+    // Weights are random; where embeddings are large, rounding errors are large, too.
     most / expected.iter().fold(1.0, |most: f32, value| most.max(value.abs()))
 }
 

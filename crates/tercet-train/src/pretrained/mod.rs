@@ -1,6 +1,7 @@
 //! Weights that another program trained: state dicts of torchvision and timm.
 //!
-//! The body of an encoder takes them; its head, which belongs to the task, keeps its fresh weights.
+//! They initialise the body of an encoder. Its head, which belongs to the task, has random initial
+//! weights.
 
 mod state_dict;
 #[cfg(test)]
@@ -17,30 +18,32 @@ use burn::tensor::TensorData;
 
 use crate::encoder::{Encoder, EncoderConfig};
 use crate::files::FileError;
+use crate::printable::printable_path;
 
-/// Mean of each channel of ImageNet's pixels, from 0 to 1: what these weights were trained with.
+/// Mean of each channel of ImageNet's pixels, from 0 to 1, with which these weights were trained.
 pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 
 /// Standard deviation of each channel of ImageNet's pixels.
 pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// What an encoder's own head is called.
+/// The prefix of the names in an encoder's head.
 const HEAD: &str = "head.";
 
-/// Classifiers, which embeddings have no use for: of torchvision and timm, and of re-identification.
+/// The prefixes of classifiers, which embeddings do not need: `fc` in torchvision and timm,
+/// `classifier` in re-identification.
 const CLASSIFIERS: [&str; 2] = ["fc.", "classifier."];
 
-/// Names told of a list of wrong ones.
+/// Number of names of a list that a message contains.
 const TOLD: usize = 4;
 
-/// Why pretrained weights cannot be used.
+/// The errors of using pretrained weights.
 #[derive(Debug, thiserror::Error)]
 pub enum PretrainedError {
     /// The file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
     /// Not a file of weights, or a damaged one.
-    #[error("{} is no file of weights: {reason}", path.display())]
+    #[error("{} is no file of weights: {reason}", printable_path(path))]
     NotWeights {
         /// The file.
         path: PathBuf,
@@ -48,23 +51,23 @@ pub enum PretrainedError {
         reason: String,
     },
     /// Weights of another network.
-    #[error("{} does not fit {encoder}: {reason}", path.display())]
+    #[error("{} does not fit {encoder}: {reason}", printable_path(path))]
     Misfit {
         /// The file.
         path: PathBuf,
-        /// The architecture that was to take them.
+        /// The architecture into which they were to be loaded.
         encoder: &'static str,
         /// What does not fit.
         reason: String,
     },
 }
 
-/// What became of a file's weights.
+/// Which weights of a file were used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// Tensors that the body took: weights, and running statistics of batch norms.
+    /// Number of tensors that the body took: weights, and running statistics of batch norms.
     pub taken: usize,
-    /// Tensors of the file that nothing had a use for, by name: the classifier.
+    /// Names of the tensors that were not used: those of the classifier.
     pub left: Vec<String>,
 }
 
@@ -79,13 +82,13 @@ impl fmt::Display for Taken {
 }
 
 impl StateDict {
-    /// Puts the weights into the body of an encoder.
+    /// Loads the weights into the body of an encoder.
     ///
-    /// Names may have something in front, as `module.` or `state_dict.`; it is found by
-    /// itself. Classifiers (`fc.…`) and counters of batches are left.
-    ///
+    /// Names may have a common prefix such as `module.` or `state_dict.`, which is detected.
+    /// Classifiers (`fc.…`) and counters of batches are not used.
     /// # Errors
-    /// A weight that the body lacks, has in another shape, or has no place for, by name.
+    /// Weights of the body that the file lacks or has in another shape, and weights of the file
+    /// that the network does not have, with their names.
     pub fn put_into(
         &self,
         mut encoder: Encoder,
@@ -156,7 +159,7 @@ impl StateDict {
         }
     }
 
-    /// What stands in front of every name of the body, told by the outermost of one name.
+    /// The prefix of all names of the body: the shortest prefix of the tensor `name`.
     fn prefix(&self, name: &str) -> Option<&str> {
         let prefixes = self.tensors.keys().filter_map(|full| full.strip_suffix(name));
         let whole = |prefix: &&str| prefix.is_empty() || prefix.ends_with('.');
@@ -172,7 +175,7 @@ fn sides(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×")
 }
 
-/// The first of some names, and how many more there are.
+/// The first of some names, and the number of others.
 fn some(names: &[String]) -> String {
     let told = names[..names.len().min(TOLD)].join(", ");
     match names.len().saturating_sub(TOLD) {

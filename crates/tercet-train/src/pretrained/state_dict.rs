@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use burn::store::pytorch_reader::{DType, PytorchReader};
@@ -13,44 +12,50 @@ use safetensors::{Dtype, SafeTensors};
 use super::PretrainedError;
 use crate::files::At;
 use crate::fingerprint::Fingerprint;
+use crate::{reading, safetensors_head};
 
 /// The weights in a file, by name.
 #[derive(Debug)]
 pub struct StateDict {
     pub(super) path: PathBuf,
     pub(super) tensors: BTreeMap<String, Weights>,
-    /// Stable hash of names, shapes and the file's bytes.
+    /// A hash of names, shapes and values.
     pub fingerprint: String,
 }
 
-/// One tensor, with its numbers as the file has them.
+/// A tensor, with its values in the encoding of the file.
 pub(super) struct Weights {
     pub(super) shape: Vec<usize>,
     kind: Kind,
     bytes: Vec<u8>,
 }
 
-/// How numbers are written.
+/// The encoding of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     F16,
     Bf16,
     F32,
     F64,
-    /// Whole numbers: no weights.
+    /// Integers, which are not weights.
     Whole,
 }
 
 impl StateDict {
-    /// Reads a file, whose format its first bytes tell. A PyTorch file is never run: its pickle is
-    /// parsed, and only tensors are taken from it.
+    /// Reads a file, whose format is recognised by its first bytes. The code in a PyTorch file is
+    /// never run: its pickle is parsed, and only tensors are taken from it.
     ///
     /// # Errors
     /// A file that is missing, damaged, or of another kind.
     pub fn read(path: &Path) -> Result<Self, PretrainedError> {
-        let mut start = Vec::new();
-        let mut file = File::open(path).at("read the pretrained weights", path)?;
-        file.by_ref().take(9).read_to_end(&mut start).at("read the pretrained weights", path)?;
+        let action = "read the pretrained weights";
+        let (mut file, length) = reading::open(path).at(action, path)?;
+        let start = reading::first_bytes(&mut file, 1024).at(action, path)?;
+        if start.get(8) == Some(&b'{') {
+            file.rewind().at(action, path)?;
+            let head = safetensors_head::metadata(&mut file, length).at(action, path)?;
+            head.map_err(|reason| not_weights(path, &reason))?;
+        }
         let tensors = match start.get(8) {
             Some(b'{') => from_safetensors(path)?,
             _ => from_pytorch(path)?,
@@ -75,7 +80,7 @@ impl StateDict {
 }
 
 impl Weights {
-    /// The numbers in single precision; the error is what is wrong with them.
+    /// The values in single precision. The error says what is wrong with them.
     pub(super) fn values(&self) -> Result<Vec<f32>, String> {
         let bytes = &self.bytes;
         let values: Vec<f32> = match self.kind {
@@ -111,7 +116,7 @@ fn not_weights(path: &Path, reason: &str) -> PretrainedError {
 }
 
 fn from_safetensors(path: &Path) -> Result<BTreeMap<String, Weights>, PretrainedError> {
-    let bytes = fs::read(path).at("read the pretrained weights", path)?;
+    let bytes = reading::read(path).at("read the pretrained weights", path)?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|error| not_weights(path, &error.to_string()))?;
     Ok(file

@@ -1,4 +1,5 @@
-//! Held to torchvision: `tests/pretrained/make.py` wrote the weights and what it makes of images.
+//! Compares with torchvision: `tests/pretrained/make.py` wrote the weights and the features that
+//! torchvision computes of images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ fn what_does_not_fit_is_named() {
 fn a_hostile_file_does_nothing_and_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (path, proof) = (folder.path().join("weights.pth"), folder.path().join("executed"));
-    // What `torch.load` of old would run: os.system("touch …").
+    // The code that old versions of `torch.load` would run: os.system("touch …").
     let command = format!("cos\nsystem\n(S'touch {}'\ntR.", proof.display());
     let mut whole = fs::read(file("resnet18.pth")).unwrap();
     let mut contents = vec![
@@ -104,7 +105,7 @@ fn a_hostile_file_does_nothing_and_is_refused() {
         assert!(put(&path, "resnet18", 4).is_err());
     }
     assert!(!proof.exists());
-    // Flipped bytes: refused, or they hit nothing that matters; never a panic.
+    // Files with flipped bytes are refused, or the bytes have no effect; there is never a panic.
     for at in (0..whole.len()).step_by(whole.len() / 40) {
         whole[at] ^= 0x55;
         fs::write(&path, &whole).unwrap();

@@ -1,79 +1,21 @@
-//! The best judgement so far: which weights to keep, and when to stop.
+//! The best evaluation so far, and the number of evaluations since that were not better.
 
 use serde::{Deserialize, Serialize};
-use tercet::Retrieval;
 
-use super::choice::named;
-
-/// The figure that says which judgement is the best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Monitor {
-    /// Mean average precision over the R nearest.
-    #[default]
-    MapAtR,
-    /// Share of queries whose nearest neighbour is right.
-    #[serde(rename = "recall-at-1")]
-    RecallAt1,
-    /// Share of the R nearest that are right.
-    RPrecision,
-    /// Mean average precision over the whole ranking.
-    Map,
-    /// Mean reciprocal rank of the first right one.
-    Mrr,
-}
-
-named!(
-    Monitor,
-    "monitor",
-    [
-        ("map-at-r", Self::MapAtR),
-        ("recall-at-1", Self::RecallAt1),
-        ("r-precision", Self::RPrecision),
-        ("map", Self::Map),
-        ("mrr", Self::Mrr),
-    ]
-);
-
-impl Monitor {
-    /// The figure of a judgement; more is better.
-    pub fn of(self, judged: &Retrieval) -> f64 {
-        match self {
-            Self::MapAtR => judged.map_at_r,
-            Self::RecallAt1 => judged.recall_at(1).unwrap_or_default(),
-            Self::RPrecision => judged.r_precision,
-            Self::Map => judged.map,
-            Self::Mrr => judged.mrr,
-        }
-    }
-}
-
-/// Which weights become the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Keep {
-    /// Those after the last step.
-    #[default]
-    Last,
-    /// Those of the best judgement.
-    Best,
-}
-
-named!(Keep, "keep", [("last", Self::Last), ("best", Self::Best)]);
-
-/// The best judgement so far.
+/// The best evaluation so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Steps done when it was made.
     pub step: u64,
-    /// Its figure, in f32, which JSON keeps exactly.
+    /// The value of the monitored figure, in f32, which JSON stores exactly.
     pub value: f32,
-    /// Judgements since, none of which was better.
+    /// The number of evaluations since then, none of which was better.
     pub without_gain: u64,
 }
 
 impl Best {
-    /// Takes in a judgement; true if it is the best so far. Of equal ones the first stays.
+    /// Records an evaluation and returns true if it is the best so far. Of equal values the first
+    /// stays the best.
     pub(super) fn judge(best: &mut Option<Self>, step: u64, value: f64) -> bool {
         let value = value as f32;
         match best {

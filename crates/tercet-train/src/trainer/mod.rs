@@ -1,74 +1,77 @@
-//! Training: step, schedule, monitor, checkpoint; from a configuration to a judged model.
+//! Training: from a configuration to an evaluated model.
+//!
+//! - `settings`: the configuration, the types of its values, and what follows from them.
+//! - `prepared`, `start_model`, `setup`: what a run reads before its first step and does not
+//!   change.
+//! - `step`: one step, from a batch to new weights, and the estimate of the memory that it needs.
+//! - `learned`, `state`, `best`, `counts`: what a step changes, and what a checkpoint stores.
+//! - `collapse`: how a collapse is noticed, and how the task is made easier after one.
+//! - `control`: what follows a step: evaluation, collapse, checkpoints; and how long work is
+//!   stopped.
+//! - `evaluation`: the evaluation on the held-out classes, the verdict, the model file and the
+//!   report.
+//! - `run_folder`: the files of a run, among them `metrics.jsonl` and the checkpoints.
+//! - `events`: what a run reports to its caller. `plan`: a run that is only planned.
 
-mod average;
-mod batch;
 mod best;
-mod checkpoint;
-mod choice;
 mod collapse;
-mod config;
 mod control;
-mod curriculum;
+mod counts;
 mod error;
-mod finish;
-mod judging;
-mod loader;
-mod memory;
-mod monitor;
-mod objective;
-mod optimizer;
-mod outcome;
-mod passes;
+mod evaluation;
+mod events;
+mod learned;
+mod plan;
 mod prepared;
-mod report;
-mod room;
-mod run;
-mod schedule;
-mod softening;
+mod run_folder;
+mod settings;
+mod setup;
+pub mod shell;
+mod start_model;
+mod state;
 mod step;
-mod tensorboard;
-mod watch;
 
-pub use batch::{BatchShape, Bytes, Chunk, Pool};
-pub use best::{Best, Keep, Monitor};
-pub use collapse::{Condition, OnCollapse, REMEDY};
-pub use config::{ConfigError, ImageSize, TrainConfig};
-pub use curriculum::{Curriculum, Phase, Stage};
+pub use best::Best;
+pub use collapse::softening::{Easing, Softening};
+pub use collapse::{Condition, REMEDY};
+pub use counts::{Count, Work};
 pub use error::TrainError;
-pub use monitor::{CollapseLine, JudgedLine, JudgedOn, Line, StepLine};
-pub use objective::{Margin, Parts};
-pub use optimizer::{OptimizerConfig, OptimizerKind};
-pub use outcome::{Before, Collapse, Count, Ended, Trained, Work};
-pub use run::RunFolder;
-pub use schedule::{Schedule, ScheduleKind};
-pub use softening::{Easing, Softening};
-pub use watch::{Event, Surroundings};
+pub use evaluation::{Before, Collapse, Ended, Notation, Trained, Verdict};
+pub use events::{Event, Left, Surroundings};
+pub use plan::{Plan, plan, steps_of};
+pub use run_folder::{
+    CollapseLine, JudgedLine, JudgedOn, Line, Progress, RunFolder, RunSummary, StepLine,
+};
+pub use settings::{
+    BatchShape, Bytes, Chunk, Curriculum, ImageSize, Keep, Margin, Monitor, OnCollapse,
+    OptimizerConfig, OptimizerKind, Parts, Phase, Pool, Schedule, ScheduleKind, Stage, TrainConfig,
+};
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use burn::module::Module;
-use burn::tensor::{Bytes as Record, Device};
-use tercet::{Labels, Memory, Metric, Objective, PkSampler};
+use tercet::{Objective, PkSampler};
 
-use crate::encoder::Encoder;
-use crate::pretrained::Taken;
-use average::Average;
-use checkpoint::State;
-use collapse::CollapseWatch;
+use crate::data::DataError;
+use collapse::softening::rate_share;
 use control::Turn;
-use loader::{Batch, Loader, Recipe, batches_ahead};
-use optimizer::Optimizer;
+use control::long_work::attend;
+use learned::Learned;
 use prepared::{Prepared, batch_shape, sampler};
-use room::{Task, chunk};
-use run::Metrics;
+use run_folder::Metrics;
+use setup::Setup;
+use state::State;
+use step::loader::{Batch, Loader};
+use step::memory_estimate::{Task, chunk};
+use step::passes::apart;
 
-/// Trains from the newest checkpoint of `run`, or from the start, to the last step; judges; writes
-/// model and report.
+/// Trains from the newest checkpoint of `run`, or from the start, to the last step; then evaluates
+/// the network and writes model and report.
 ///
-/// A run that was killed and resumed ends in the same bytes as an unbroken one: batches, objective
-/// and learning rate are functions of seed and step, all else comes from the checkpoint.
+/// A run that was killed and resumed ends with the same bytes as an uninterrupted one: batches,
+/// objective and learning rate are functions of seed and step, and everything else comes from the
+/// checkpoint.
 ///
 /// # Errors
 /// Settings, data or files that cannot be used; nothing already written is lost.
@@ -79,134 +82,99 @@ pub fn train(
 ) -> Result<Ended, TrainError> {
     let began = Instant::now();
     config.check()?;
-    let Some(prepared) = Prepared::new(config, surroundings)? else {
-        return Ok(Ended::Interrupted { step: None });
-    };
-    let trainer = Trainer::new(config, run, prepared, surroundings, began)?;
-    trainer.run()
+    let trainer = attend(
+        surroundings,
+        || Left { step: None, saved: Ok(()) },
+        || match Prepared::new(config, surroundings)? {
+            None => Ok(None),
+            Some(prepared) => {
+                Trainer::new(Setup::new(config, run, surroundings, prepared, began)?).map(Some)
+            }
+        },
+    );
+    match trainer? {
+        None => Ok(Ended::Interrupted { step: None }),
+        Some(trainer) => trainer.run(),
+    }
 }
 
-struct Trainer<'a> {
-    config: &'a TrainConfig,
-    run: &'a RunFolder,
-    around: &'a Surroundings<'a>,
-    prepared: Prepared,
-    holdout: Labels,
-    /// How embeddings are compared in the end.
-    metric: Metric,
-    /// For networks that learn.
-    learning: Device,
-    /// For networks that only embed.
-    plain: Device,
-    began: Instant,
+/// If a step took this long, the next one runs through [`attend`], so that a stop request need not
+/// wait for its end.
+const SLOW: Duration = Duration::from_millis(500);
 
-    /// Of the phase that is being trained.
+/// The state of a run between two steps.
+struct Trainer<'a> {
+    setup: Setup<'a>,
+    phase: CurrentPhase,
+    /// What a checkpoint stores, together with `state`.
+    learned: Learned,
+    state: State,
+    /// Whether the last step took at least [`SLOW`]; true before the first step, whose duration is
+    /// not known.
+    is_slow: bool,
+}
+
+/// The phase that is being trained.
+struct CurrentPhase {
     sampler: Arc<PkSampler>,
     objective: Objective,
-    /// Items of a batch.
+    /// Number of items of a batch.
     batch: usize,
-
-    // What a checkpoint holds.
-    encoder: Encoder,
-    optimizer: Optimizer,
-    average: Option<Average>,
-    /// The weights of the best judgement, if they are wanted.
-    kept: Option<Record>,
-    /// Past embeddings; none before the first.
-    memory: Option<Memory>,
-    state: State,
-
-    /// Whether the step just made showed a collapse.
-    collapsed: bool,
 }
 
 impl<'a> Trainer<'a> {
-    fn new(
-        config: &'a TrainConfig,
-        run: &'a RunFolder,
-        prepared: Prepared,
-        around: &'a Surroundings<'a>,
-        began: Instant,
-    ) -> Result<Self, TrainError> {
+    fn new(setup: Setup<'a>) -> Result<Self, TrainError> {
+        let Setup { config, folder, surroundings, .. } = setup;
         let objective = config.loss()?;
-        let plain = Device::flex();
-        let learning = plain.clone().autodiff();
-        let (encoder, taken) = beginning(config, &prepared, &learning)?;
+        let (encoder, taken) = setup.first_encoder()?;
         if let (Some(taken), Some(file)) = (taken, &config.pretrained) {
-            (around.watch)(Event::Warning(format!("{}: {taken}", file.display())));
+            setup.report(Event::Warning(format!("{}: {taken}", file.display())));
         }
-        let train = prepared.examples.catalogue().select(&prepared.split.train);
+        let train = setup.prepared.examples.catalogue().select(&setup.prepared.split.train);
         let sampler = sampler(config, config.batch, &train)?;
         let batch = batch_shape(config, config.batch, &train.labels)?.items();
         let mut largest = batch;
         for phase in config.phases()? {
             largest = largest.max(batch_shape(config, phase.batch, &train.labels)?.items());
         }
-        let task = Task {
-            encoder: &encoder,
-            input: prepared.examples.input().shape(),
-            parameters: encoder.parameters(),
-            batch: largest,
-            candidates: sampler.batch_size().max(largest),
-            batches_ahead: batches_ahead(&prepared.examples, &config.augmentation()?),
-        };
-        let chunk = chunk(config, &task)?;
+        let candidates = sampler.batch_size().max(largest);
+        let chunk = chunk(config, &setup.memory_task(&encoder, largest, candidates)?)?;
         let mut trainer = Self {
-            config,
-            run,
-            around,
-            holdout: prepared.labels(&prepared.split.holdout),
-            metric: objective.metric(),
-            sampler: Arc::new(sampler),
-            batch,
-            memory: None,
-            objective,
-            learning,
-            plain,
-            optimizer: Optimizer::new(config.optimizer_config(), config.slower()?),
-            average: (config.ema > 0.0).then(|| Average::new(config.ema, &encoder)),
-            kept: None,
-            encoder,
-            state: State {
-                step: 0,
-                data: prepared.fingerprint.clone(),
-                statistics: prepared.statistics(),
-                threads: rayon::current_num_threads(),
-                chunk,
-                work: Work::default(),
-                best: None,
-                watch: CollapseWatch::default(),
-                softened: Vec::new(),
-                good: None,
-            },
-            collapsed: false,
-            began,
-            prepared,
+            phase: CurrentPhase { sampler: Arc::new(sampler), objective, batch },
+            learned: Learned::new(&setup, encoder)?,
+            state: setup.first_state(chunk),
+            is_slow: true,
+            setup,
         };
-        let warn = |text| (around.watch)(Event::Warning(text));
-        if let Some(restored) = run.restore_newest(|found| trainer.restored(found), &warn)? {
+        let warn = |text| (surroundings.watch)(Event::Warning(text));
+        if let Some(restored) = folder.restore_newest(|found| trainer.restored(found), &warn)? {
             trainer.take_up(restored);
         }
+        trainer.extend()?;
         if let Some(chunk) = trainer.state.chunk {
-            (around.watch)(Event::Warning(format!(
+            warn(format!(
                 "{chunk} items go through the network at once; the gradient is that of the whole batch"
-            )));
+            ));
         }
         Ok(trainer)
     }
 
     fn run(mut self) -> Result<Ended, TrainError> {
-        self.run.begin(self.config)?;
-        let before = self.judge_baselines()?;
-        self.tell(Event::Started {
+        self.setup.folder.begin(self.setup.config)?;
+        let step = self.state.step;
+        let left = move || Left { step: Some(step), saved: Ok(()) };
+        let before = attend(self.setup.surroundings, left, || self.judge_baselines())?;
+        self.setup.report(Event::Started {
             step: self.state.step,
-            train: Count::of(&self.prepared.train_labels()),
-            validation: Count::of(&self.prepared.labels(&self.prepared.split.validation)),
-            holdout: Count::of(&self.holdout),
-            parameters: self.encoder.parameters(),
+            train: Count::of(&self.setup.prepared.train_labels()),
+            validation: Count::of(
+                &self.setup.prepared.labels(&self.setup.prepared.split.validation),
+            ),
+            holdout: Count::of(&self.setup.holdout),
+            parameters: self.learned.encoder.parameters(),
         });
         loop {
-            let mut metrics = self.run.metrics_from(self.state.step)?;
+            let mut metrics = self.setup.folder.metrics_from(self.state.step)?;
             match self.train(&mut metrics)? {
                 Turn::Done => break,
                 Turn::Back(easing) => self.go_back(easing)?,
@@ -215,40 +183,54 @@ impl<'a> Trainer<'a> {
                 }
             }
         }
-        self.finish(before).map(|trained| Ended::Finished(Box::new(trained)))
+        // The last checkpoint contains all steps, so everything after it can be repeated at any
+        // time.
+        let step = self.state.step;
+        let left = move || Left { step: Some(step), saved: Ok(()) };
+        let trained = attend(self.setup.surroundings, left, || self.finish(before))?;
+        Ok(Ended::Finished(Box::new(trained)))
     }
 
-    /// Phase after phase, until the run is done, interrupted, or has to go back.
+    /// Trains phase after phase, until the run is done, is interrupted, or must return to a
+    /// checkpoint.
     fn train(&mut self, metrics: &mut Metrics) -> Result<Turn, TrainError> {
+        if self.state.unfinished
+            && let Some(turn) = self.finish_step(metrics)?
+        {
+            return Ok(turn);
+        }
         while !self.is_done() {
             let end = self.enter_phase()?;
             let first = self.state.step;
-            let recipe = Recipe {
-                examples: self.prepared.examples.clone(),
-                sampler: self.sampler.clone(),
-                train: self.prepared.split.train.clone(),
-                augmentation: self.config.augmentation()?,
-                seed: self.config.seed,
-            };
-            let loader = Loader::new(recipe, first, end);
+            self.is_slow = true;
+            let loader = Loader::new(
+                self.setup.recipe(&self.phase.sampler)?,
+                first,
+                end,
+                self.setup.surroundings.stop,
+            );
             let mut since = (Instant::now(), first);
             for batch in loader {
-                if self.around.stop.load(Ordering::Relaxed) {
+                if self.setup.surroundings.stop.load(Ordering::Relaxed) {
                     self.checkpoint()?;
                     return Ok(Turn::Interrupted);
                 }
                 let batch = match batch {
                     Ok(batch) => batch,
+                    Err(DataError::Interrupted) => {
+                        self.checkpoint()?;
+                        return Ok(Turn::Interrupted);
+                    }
                     Err(error) => {
-                        self.checkpoint()?; // a file that went missing must not cost the steps so far
+                        self.checkpoint()?; // a missing file must not cost the steps so far
                         return Err(error.into());
                     }
                 };
                 let line = self.train_step(batch)?;
                 let step = self.state.step;
-                self.tell(Event::Step { step });
+                self.setup.report(Event::Step { step });
                 if let Some(mut line) = line {
-                    let items = (step - since.1) as f64 * self.sampler.batch_size() as f64;
+                    let items = (step - since.1) as f64 * self.phase.sampler.batch_size() as f64;
                     line.items_per_second = items / since.0.elapsed().as_secs_f64().max(1e-9);
                     self.log(metrics, Line::Step(Box::new(line)))?;
                     since = (Instant::now(), step);
@@ -257,7 +239,7 @@ impl<'a> Trainer<'a> {
                     return Ok(turn);
                 }
                 if self.is_judged(step) {
-                    since = (Instant::now(), step); // judging is no training
+                    since = (Instant::now(), step); // an evaluation does not count as training time
                 }
             }
             if self.state.step < end {
@@ -267,26 +249,45 @@ impl<'a> Trainer<'a> {
         Ok(Turn::Done)
     }
 
-    /// One step: the objective's gradient, then the optimiser's move.
+    /// What the memory estimate of a step of this phase depends on.
+    fn memory_task(&self) -> Result<Task<'_>, TrainError> {
+        let candidates = self.phase.sampler.batch_size().max(self.phase.batch);
+        self.setup.memory_task(&self.learned.encoder, self.phase.batch, candidates)
+    }
+
+    /// Does one step: computes the gradient of the objective and updates the weights.
     fn train_step(&mut self, batch: Batch) -> Result<Option<StepLine>, TrainError> {
         let step = self.state.step;
-        let schedule = self.config.learning_schedule();
-        let rate = schedule.rate_at(step) * softening::rate_share(&self.state.softened);
-        let (gradients, seen) = self.gradients(batch, rate)?;
-        let (encoder, gradient_norm) = self.optimizer.step(
+        let schedule = self.setup.config.learning_schedule();
+        let rate = schedule.rate_at(step) * rate_share(&self.state.softened);
+        let began = Instant::now();
+        let (gradients, seen) = match self.is_slow {
+            false => self.gradients(batch, rate)?,
+            true => {
+                // The pass changes the running statistics of batch norm. If the step is abandoned,
+                // it does not count, so a checkpoint is written from a copy made before it.
+                let before = apart(&self.learned.encoder);
+                let step = self.state.step;
+                let save = || Left { step: Some(step), saved: self.save(&before, &self.state) };
+                attend(self.setup.surroundings, save, || self.gradients(batch, rate))?
+            }
+        };
+        self.is_slow = began.elapsed() >= SLOW;
+        let (encoder, gradient_norm) = self.learned.optimizer.step(
             rate,
             schedule.is_falling_at(step),
-            self.encoder.clone(),
+            self.learned.encoder.clone(),
             gradients,
         );
-        self.encoder = encoder;
+        self.learned.encoder = encoder;
         self.remember(&seen)?;
         self.state.work += seen.work;
         self.state.step += 1;
-        if let Some(average) = &mut self.average {
-            average.add(&self.encoder, self.state.step);
+        self.state.unfinished = true;
+        if let Some(average) = &mut self.learned.average {
+            average.add(&self.learned.encoder, self.state.step);
         }
-        self.observe(&seen.outcome, &self.prepared.labels(&seen.items));
+        self.observe(&seen.outcome, &self.setup.prepared.labels(&seen.items));
         if !self.is_logged(self.state.step) {
             return Ok(None);
         }
@@ -295,49 +296,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn is_logged(&self, step: u64) -> bool {
-        step.is_multiple_of(self.config.log_every) || step == 1 || step == self.config.steps
+        step.is_multiple_of(self.setup.config.log_every)
+            || step == 1
+            || step == self.setup.config.steps
     }
 
     fn log(&self, metrics: &mut Metrics, line: Line) -> Result<(), TrainError> {
         metrics.write(&line)?;
-        self.tell(Event::Logged(&line));
+        self.setup.report(Event::Logged(&line));
         Ok(())
     }
-
-    fn tell(&self, event: Event) {
-        (self.around.watch)(event);
-    }
-}
-
-/// The network before its first step.
-fn fresh(
-    config: &TrainConfig,
-    prepared: &Prepared,
-    device: &Device,
-) -> Result<Encoder, TrainError> {
-    beginning(config, prepared, device).map(|(encoder, _)| encoder)
-}
-
-/// The network before its first step, and what it took from pretrained weights.
-fn beginning(
-    config: &TrainConfig,
-    prepared: &Prepared,
-    device: &Device,
-) -> Result<(Encoder, Option<Taken>), TrainError> {
-    device.seed(config.seed);
-    let shape = prepared.examples.input().shape();
-    let architecture = config.encoder_config()?;
-    let mut encoder = architecture.init(shape, device)?;
-    if let Some(directions) = &prepared.principal {
-        encoder = encoder.starting_from(directions.view(), device);
-    }
-    let mut taken = None;
-    if let Some(weights) = &prepared.pretrained {
-        let (started, told) = weights.put_into(encoder, &architecture)?;
-        (encoder, taken) = (started, Some(told));
-    }
-    if let Some(freeze) = &config.freeze {
-        encoder = encoder.freeze_group(architecture.frozen(freeze)?);
-    }
-    Ok((encoder, taken))
 }

@@ -1,14 +1,15 @@
-//! What a run learns from and is judged on, before its first step.
+//! The data of a run and the weights that it starts from, read and checked before the first step.
 
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use tercet::whitening::Pca;
-use tercet::{Labels, PkSampler, Sampling};
+use tercet::{Labels, ParameterError, PkSampler, Sampling};
 
-use super::batch::BatchShape;
-use super::config::{ConfigError, TrainConfig};
-use super::{Event, Surroundings, TrainError};
+use super::TrainError;
+use super::events::{Event, Surroundings};
+use super::settings::{BatchShape, TrainConfig};
+use super::start_model::Start;
 use crate::data::{
     BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
 };
@@ -16,20 +17,23 @@ use crate::encoder::InputShape;
 use crate::model::ModelError;
 use crate::pretrained::{self, StateDict};
 
-/// The data of a run, checked, decoded and split.
+/// The data of a run, checked, decoded and split, and the weights that it starts from.
 pub(super) struct Prepared {
     pub(super) examples: Arc<Examples>,
     pub(super) split: Split,
     pub(super) skipped: Vec<BadItem>,
     pub(super) fingerprint: String,
-    /// Weights that the encoder's body starts from.
+    /// Pretrained weights of the encoder's body.
     pub(super) pretrained: Option<StateDict>,
-    /// The principal components of vectors, D×D', from which a head with fewer components starts.
+    /// The model file that the encoder starts from.
+    pub(super) start: Option<Start>,
+    /// The principal components of the training vectors, D×D', from which a head with D' < D
+    /// components starts.
     pub(super) principal: Option<Array2<f32>>,
 }
 
 impl Prepared {
-    /// None if interrupted.
+    /// Reads and checks everything; none if interrupted.
     pub(super) fn new(
         config: &TrainConfig,
         around: &Surroundings,
@@ -38,9 +42,15 @@ impl Prepared {
         if let Some(labels) = &config.labels {
             source = source.with_labels(labels.clone())?;
         }
+        if let Some(label_from) = &config.label_from {
+            source = source.with_label_from(label_from.clone())?;
+        }
+        let start = Start::of(config)?;
         let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
-        let catalogue = source.catalogue()?.training()?;
-        // Batches that the classes cannot give are told before the images are decoded.
+        let catalogue = training(source.catalogue()?)?;
+        catalogue.needs_good(config.skip_bad)?;
+        refuse_untrainable(&catalogue)?;
+        // Batches that cannot be drawn from the classes are reported before the images are decoded.
         let split = config.split(&catalogue.labels)?;
         for phase in config.phases()? {
             sampler(config, phase.batch, &catalogue.select(&split.train))?;
@@ -55,6 +65,8 @@ impl Prepared {
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
         let input = config.input(&source, &catalogue)?;
+        // A model must receive the same input in further training as in its first training.
+        let input = start.as_ref().map_or(input, |start| start.card.preprocessing.clone());
         let prepared = Examples::prepare(catalogue, &input, &options, &progress);
         let (examples, skipped) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
@@ -65,6 +77,7 @@ impl Prepared {
         }
         let split = config.split(&examples.catalogue().labels)?;
         let examples = Arc::new(match examples {
+            examples if start.is_some() => examples,
             Examples::Images(pixels) if pretrained.is_some() => {
                 let (mean, std) = (pretrained::MEAN.to_vec(), pretrained::STD.to_vec());
                 Examples::Images(pixels.with_statistics(mean, std)?)
@@ -79,18 +92,30 @@ impl Prepared {
             vectors => vectors,
         });
         let fingerprint = examples.catalogue().fingerprint();
-        let principal = principal(config, &examples, &split.train)?;
-        Ok(Some(Self { examples, split, skipped, fingerprint, pretrained, principal }))
+        let principal = match start {
+            Some(_) => None,
+            None => principal(config, &examples, &split.train)?,
+        };
+        let prepared = Self { examples, split, skipped, fingerprint, pretrained, start, principal };
+        let seen = prepared
+            .start
+            .as_ref()
+            .and_then(|start| start.seen_before(&prepared.fingerprint, &prepared.held_out()));
+        if let Some(note) = seen {
+            (around.watch)(Event::Warning(note));
+        }
+        Ok(Some(prepared))
     }
 
-    /// Mean and standard deviation of the channels, which tell changed pixels under equal names.
+    /// Mean and standard deviation of each channel. They reveal whether pixels were changed while
+    /// the names stayed the same.
     pub(super) fn statistics(&self) -> Vec<f32> {
         let input = self.examples.input();
         let (mean, std) = input.statistics();
         [mean, std].concat()
     }
 
-    /// The names of the classes kept apart.
+    /// The names of the held-out classes.
     pub(super) fn held_out(&self) -> Vec<String> {
         let labels = self.labels(&self.split.holdout);
         (0..labels.class_count() as u32).map(|class| labels.name(class).to_owned()).collect()
@@ -102,6 +127,33 @@ impl Prepared {
 
     pub(super) fn labels(&self, items: &[u32]) -> Labels {
         self.examples.catalogue().labels.select(items)
+    }
+}
+
+/// The items to train on. If there are none because no item could be understood, the error names
+/// the first such item.
+fn training(catalogue: Catalogue) -> Result<Catalogue, DataError> {
+    let bad = catalogue.bad.first().cloned();
+    let items = catalogue.bad.len();
+    match (catalogue.training(), bad) {
+        (Ok(training), Some(first)) if training.is_empty() => {
+            Err(DataError::AllBad { first, items })
+        }
+        (Err(DataError::NoTraining { .. }), Some(first)) => Err(DataError::AllBad { first, items }),
+        (training, _) => training,
+    }
+}
+
+/// Refuses a source with fewer than two classes of two items or more. This is checked before
+/// classes are held out, because an error about the holdout would not name the cause.
+fn refuse_untrainable(catalogue: &Catalogue) -> Result<(), TrainError> {
+    match usable(&catalogue.labels) {
+        0 | 1 => Err(TrainError::TooFewClasses {
+            source_text: catalogue.source.clone(),
+            classes: catalogue.labels.class_count(),
+            pairs: usable(&catalogue.labels),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -123,22 +175,23 @@ fn principal(
     Ok(Some(pca.directions().t().mapv(|value| value as f32)))
 }
 
-/// Classes and items of a batch. Without one asked for, small data gets as many classes as it has.
+/// Classes and items of a batch. If no batch is given and the data are small, all usable classes
+/// are used.
 pub(super) fn batch_shape(
     config: &TrainConfig,
     batch: Option<BatchShape>,
     train: &Labels,
-) -> Result<BatchShape, ConfigError> {
+) -> Result<BatchShape, ParameterError> {
     let default = config.default_batch()?;
     Ok(batch.unwrap_or(BatchShape { p: default.p.min(usable(train)), ..default }))
 }
 
-/// Classes with two items or more.
+/// The number of classes with two items or more.
 fn usable(train: &Labels) -> usize {
     train.class_sizes().into_iter().filter(|&size| size >= 2).count()
 }
 
-/// The batches of a phase, or the candidates where there is a pool.
+/// The sampler of a phase: it draws the batches, or the candidates if there is a pool.
 pub(super) fn sampler(
     config: &TrainConfig,
     batch: Option<BatchShape>,
@@ -150,7 +203,7 @@ pub(super) fn sampler(
         None => ("batch", batch),
         Some(pool) => ("pool", pool.shape(batch)),
     };
-    let refuse = |expected| ConfigError { key, got: shape.to_string(), expected };
+    let refuse = |expected| ParameterError { parameter: key, got: shape.to_string(), expected };
     if key == "pool" && shape.items() <= batch.items() {
         return Err(refuse(format!("more items than a batch of {batch}")).into());
     }

@@ -1,4 +1,5 @@
-//! How fast galleries are searched and judged, as ratios to the matrix product of all distances.
+//! The speed of search in a gallery and of its evaluation, as ratios to the matrix product of all
+//! distances.
 
 use std::time::Instant;
 
@@ -12,40 +13,40 @@ use super::{DIMENSIONS, forget_peak, median, peak_bytes};
 use crate::matrix::{Operand, product};
 use crate::{Error, Labels, Metric, Retrieval, neighbors};
 
-/// Shapes of the products that the floor is the faster of: rows and columns of a block.
+/// Shapes of the products, rows and columns of a block. The floor is the faster one.
 const FLOOR_BLOCKS: [(usize, usize); 2] = [(128, 1_024), (64, usize::MAX)];
 
-/// Items that all search all the others.
+/// A gallery in which every item searches all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Search {
-    /// How many.
+    /// The number of items.
     pub items: usize,
-    /// In how many classes, of equal size as far as possible.
+    /// The number of classes, of equal size as far as possible.
     pub classes: usize,
 }
 
-/// What a search took. Times are medians.
+/// The measurement of one search. Times are medians.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Searched {
-    /// What was done.
+    /// The task that was measured.
     pub task: String,
-    /// Items that query, and that are searched.
+    /// The number of items, which are queries and gallery.
     pub items: usize,
-    /// Their dimensions.
+    /// The dimensions of the items.
     pub dimensions: usize,
-    /// The task.
+    /// Seconds for the task.
     pub seconds: f64,
-    /// The product of all items with all others, on the same threads.
+    /// Seconds for the matrix product of all items with all others, on the same threads.
     pub floor_seconds: f64,
     /// `seconds / floor_seconds`.
     pub ratio: f64,
-    /// The most memory the process held during the task, its vectors included, where the system
-    /// tells (Linux).
+    /// The peak memory of the process during the task, including its vectors, if the system
+    /// provides it (Linux).
     pub peak_bytes: Option<u64>,
 }
 
 impl Search {
-    /// Vectors around one centre a class, in overlapping clouds.
+    /// Vectors around one centre per class, in overlapping clouds.
     pub fn data(&self) -> (Array2<f32>, Labels) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.items as u64);
         let centres = Array2::from_shape_simple_fn((self.classes, DIMENSIONS), || {
@@ -57,10 +58,10 @@ impl Search {
         (vectors, Labels::from_iter((0..self.items).map(|item| item % self.classes)))
     }
 
-    /// The `k` nearest of all items for every item.
+    /// Measures the search for the `k` nearest of all items for every item.
     ///
     /// # Errors
-    /// Those of [`neighbors::nearest`].
+    /// The errors of [`neighbors::nearest`].
     pub fn nearest(&self, k: usize, repetitions: usize) -> Result<Searched, Error> {
         let (vectors, _) = self.data();
         let name = format!("{k} nearest");
@@ -69,10 +70,10 @@ impl Search {
         })
     }
 
-    /// Leave-one-out retrieval with all its figures.
+    /// Measures leave-one-out retrieval with all its figures.
     ///
     /// # Errors
-    /// Those of [`Retrieval::leave_one_out`].
+    /// The errors of [`Retrieval::leave_one_out`].
     pub fn retrieval(&self, repetitions: usize) -> Result<Searched, Error> {
         let (vectors, labels) = self.data();
         let name = format!("retrieval, {} classes", self.classes);
@@ -112,7 +113,7 @@ impl Search {
     }
 }
 
-/// Seconds for the product of all rows with all rows, in blocks that are thrown away.
+/// Seconds for the product of all rows with all rows, in blocks that are discarded.
 fn floor(rows: &[f32], items: usize, (height, width): (usize, usize)) -> f64 {
     let some = |first: usize, count: usize| {
         let values = &rows[first * DIMENSIONS..(first + count) * DIMENSIONS];

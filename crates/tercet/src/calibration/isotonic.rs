@@ -1,13 +1,13 @@
-//! Pool adjacent violators.
+//! Isotonic regression by pooling adjacent violators.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::verification::Pair;
 
-/// The falling function with the least squared error (Zadrozny & Elkan, KDD 2002), by pooling
-/// adjacent violators: between the ends of two pools it runs straight, beyond the first and the
-/// last it stays, as in scikit-learn's `IsotonicRegression`.
+/// The non-increasing function with the least squared error (Zadrozny & Elkan, KDD 2002), by
+/// pooling adjacent violators. It is linear between the ends of two pools, and constant before the
+/// first and after the last, as in scikit-learn's `IsotonicRegression`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Knots")]
 pub struct Isotonic {
@@ -15,7 +15,7 @@ pub struct Isotonic {
     probabilities: Vec<f64>,
 }
 
-/// What a file holds.
+/// The contents of a file, before they are checked.
 #[derive(Deserialize)]
 struct Knots {
     distances: Vec<f32>,
@@ -35,11 +35,11 @@ impl TryFrom<Knots> for Isotonic {
         if even && rises && finite && falls && shares {
             return Ok(Self { distances, probabilities });
         }
-        Err(Error::Parameter {
-            parameter: "isotonic calibration",
-            got: format!("{} distances, {} probabilities", distances.len(), probabilities.len()),
-            expected: "as many of each, finite distances that rise and shares that fall",
-        })
+        Err(Error::parameter(
+            "isotonic calibration",
+            format!("{} distances, {} probabilities", distances.len(), probabilities.len()),
+            "as many of each, finite distances that rise and shares that fall",
+        ))
     }
 }
 

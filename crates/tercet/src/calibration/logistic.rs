@@ -1,22 +1,24 @@
-//! Platt's sigmoid.
+//! Logistic regression of the probability: Platt's sigmoid.
 
 use serde::{Deserialize, Serialize};
 
 use crate::verification::Pair;
 
-/// Newton's method doubles the digits with each step, so these are more than enough.
+/// The largest number of steps. Newton's method doubles the correct digits with each step, so this
+/// is more than enough.
 const STEPS: usize = 100;
 
-/// A step that helps less than this is the last.
+/// A step that lowers the loss by less than this is the last.
 const PRECISION: f64 = 1e-12;
 
-/// p = 1 / (1 + e^{slope·d + intercept}), the most likely such function where the truth of n₊ same
-/// and n₋ different pairs is taken to be (n₊+1)/(n₊+2) and 1/(n₋+2): so it stays finite where the
-/// pairs separate (Platt, "Probabilistic Outputs for Support Vector Machines", 1999). Fitted by
-/// Newton's method with a line search (Lin, Lin & Weng, 2007) on standardised distances.
+/// p = 1 / (1 + e^{slope·d + intercept}), the most likely such function if the truth of n₊ same and
+/// n₋ different pairs is taken to be (n₊+1)/(n₊+2) and 1/(n₋+2), so that it is finite even if the
+/// pairs are separable (Platt, "Probabilistic Outputs for Support Vector Machines", 1999). It is
+/// fitted by Newton's method with a line search (Lin, Lin & Weng, 2007) on standardised distances.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Logistic {
-    /// How fast the log odds fall with distance; above 0 where near pairs are the likelier.
+    /// How fast the log odds of *same* fall with distance. Above 0 if near pairs are more likely
+    /// the same.
     pub slope: f64,
     /// The log odds against *same* at distance 0.
     pub intercept: f64,
@@ -57,7 +59,8 @@ impl Logistic {
         if self.slope > 0.0 && distance >= 0.0 {
             return Some((distance as f32).min(f32::MAX));
         }
-        // A flat sigmoid is the same everywhere; one that rises bounds no distance from above.
+        // A constant sigmoid has one value everywhere, and a rising one gives no upper limit of
+        // distance.
         (self.slope <= 0.0 && self.probability(0.0) >= probability).then_some(f32::MAX)
     }
 }
@@ -111,7 +114,7 @@ impl Sigmoid {
         points.iter().map(term).sum()
     }
 
-    /// The inverse Hessian times the gradient; None where the loss is flat.
+    /// The inverse Hessian times the gradient, or `None` where the loss is flat.
     fn newton(self, points: &[(f64, f64)]) -> Option<(f64, f64)> {
         let (mut g_slope, mut g_intercept) = (0.0, 0.0);
         let (mut h_slope, mut h_both, mut h_intercept) = (0.0, 0.0, 0.0);
@@ -124,7 +127,7 @@ impl Sigmoid {
             h_both += curvature * at;
             h_intercept += curvature;
         }
-        // A trace of ridge keeps equal distances from dividing by 0.
+        // A very small ridge prevents a division by 0 when all distances are equal.
         h_slope += 1e-12;
         h_intercept += 1e-12;
         let determinant = h_slope * h_intercept - h_both * h_both;

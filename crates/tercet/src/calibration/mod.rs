@@ -1,8 +1,8 @@
-//! From a distance to the probability that two items show the same class.
+//! The probability that two items are of the same class, as a function of their distance.
 //!
-//! The probability is that of pairs like those it was learnt from: where one pair in two was the
-//! same, a distance that same and different pairs share equally gets ½. Judge it on other pairs
-//! than those, by [`Quality`].
+//! The probability is that of pairs like those of the calibration: if half of these were the same,
+//! a distance at which same and different pairs are equally frequent has probability ½. Evaluate it
+//! on other pairs than those, by [`Quality`].
 
 mod isotonic;
 mod logistic;
@@ -15,20 +15,20 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::verification::{Pair, sorted_by_distance};
 
-/// Same pairs, and different pairs, that a calibration needs.
+/// The number of same pairs, and of different pairs, that a calibration needs.
 pub const LEAST_PAIRS: usize = 10;
 
-/// The least probability that the log loss is given, as in scikit-learn: one certain error among
-/// many pairs would be infinite otherwise.
+/// The least probability for which the log loss is computed, as in scikit-learn: without it, one
+/// certain error among many pairs would make the loss infinite.
 const LEAST_PROBABILITY: f64 = f64::EPSILON;
 
-/// The probability of *same* as a function of distance that never rises.
+/// The probability of *same* as a function of distance that never increases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Calibration {
-    /// Any falling function: faithful where there are many pairs.
+    /// Any non-increasing function: exact if there are many pairs.
     Isotonic(Isotonic),
-    /// A falling sigmoid: steady where there are few.
+    /// A sigmoid: stable if there are few pairs.
     Logistic(Logistic),
 }
 
@@ -49,7 +49,7 @@ impl Calibration {
         Ok(Self::Logistic(Logistic::fit(&usable(pairs)?)))
     }
 
-    /// The probability that two items so far apart are the same.
+    /// The probability that two items at this distance are of the same class.
     pub fn probability(&self, distance: f32) -> f64 {
         match self {
             Self::Isotonic(isotonic) => isotonic.probability(distance),
@@ -57,10 +57,10 @@ impl Calibration {
         }
     }
 
-    /// The largest distance at which the probability is still at least `probability`: a threshold
-    /// for links between items, say. None where it is so at no distance.
+    /// The largest distance at which the probability is still at least `probability`, for example
+    /// as a threshold for links between items. `None` if it is at no distance.
     ///
-    /// Where it is so at every distance that files can hold, the largest of these.
+    /// If it is at every distance that files can hold, the largest of these.
     pub fn distance(&self, probability: f64) -> Option<f32> {
         match self {
             Self::Isotonic(isotonic) => isotonic.distance(probability),
@@ -68,7 +68,7 @@ impl Calibration {
         }
     }
 
-    /// How far the probabilities are from what the pairs turned out to be.
+    /// How much the probabilities differ from the truth about other pairs.
     ///
     /// # Errors
     /// A distance that is not finite; no pairs.
@@ -115,33 +115,34 @@ impl Calibration {
     }
 }
 
-/// Bins of equal width that probabilities are put in.
+/// The number of bins of equal width into which probabilities are divided.
 const BINS: usize = 10;
 
-/// How good probabilities are.
+/// The quality of probabilities, evaluated on pairs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quality {
-    /// Pairs judged.
+    /// The number of pairs.
     pub pairs: u64,
     /// Mean of (p − y)², with y = 1 for same pairs and 0 for different ones.
     pub brier: f64,
-    /// Mean of −ln p for same pairs and −ln(1 − p) for different ones, with p no nearer to 0 or 1
-    /// than the precision of f64.
+    /// Mean of −ln p for same pairs and −ln(1 − p) for different ones, where p is at least the
+    /// precision of f64 away from 0 and 1.
     pub log_loss: f64,
     /// Mean |predicted − observed| over the pairs of the bins (the expected calibration error).
     pub calibration_error: f64,
-    /// Probabilities in ten bins of equal width against what was observed; without empty bins.
+    /// Predicted probabilities in ten bins of equal width, with the observed shares; without empty
+    /// bins.
     pub reliability: Vec<ReliabilityBin>,
 }
 
-/// Pairs of about the same probability.
+/// Pairs with similar probabilities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct ReliabilityBin {
-    /// How many.
+    /// The number of pairs.
     pub pairs: u64,
     /// Their mean probability.
     pub predicted: f64,
-    /// The share of them that is the same.
+    /// The share of the pairs that are the same.
     pub observed: f64,
 }
 

@@ -1,3 +1,5 @@
+//! Tests of calibrations: optima, degenerate pairs, and thresholds.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -6,14 +8,15 @@ fn pairs(of: &[(f32, bool)]) -> Vec<Pair> {
     of.iter().map(|&(distance, same)| Pair { distance, same, fold: 0 }).collect()
 }
 
-/// Each of the pairs several times over.
+/// Each of the pairs, repeated.
 fn repeated(of: &[(f32, bool)], times: usize) -> Vec<Pair> {
     pairs(&of.repeat(times))
 }
 
 #[test]
 fn pools_of_a_worked_example() {
-    // Shares by distance: 1 at 1, 0 at 2, 1 at 3, 0 at 4: 2 and 3 pool to ½.
+    // The shares of same pairs at distances 1, 2, 3 and 4 are 1, 0, 1 and 0, so 2 and 3 are pooled
+    // to ½.
     let learnt = repeated(&[(1.0, true), (2.0, false), (3.0, true), (4.0, false)], 10);
     let isotonic = Calibration::isotonic(&learnt).unwrap();
     let at = [0.0, 1.0, 1.5, 2.0, 2.7, 3.5, 4.0, 9.0].map(|d| isotonic.probability(d));
@@ -26,7 +29,7 @@ fn pools_of_a_worked_example() {
 
 #[test]
 fn a_sigmoid_is_found_again() {
-    // At distance d, of 1,000 pairs the sigmoid's share is the same.
+    // At each distance, the share of same pairs among 1,000 is that of the sigmoid.
     let truth = Logistic { slope: 3.0, intercept: -4.0 };
     let mut learnt = Vec::new();
     for step in 0..30 {
@@ -44,7 +47,7 @@ fn a_sigmoid_is_found_again() {
 fn perfect_separation_stays_finite() {
     let learnt = repeated(&[(1.0, true), (2.0, false)], 20);
     let logistic = Calibration::logistic(&learnt).unwrap();
-    // The optimum is the truth assumed: 21/22 and 1/22.
+    // The optimum is the assumed truth: 21/22 and 1/22.
     assert!((logistic.probability(1.0) - 21.0 / 22.0).abs() < 1e-9);
     assert!((logistic.probability(2.0) - 1.0 / 22.0).abs() < 1e-9);
     let isotonic = Calibration::isotonic(&learnt).unwrap();
@@ -106,7 +109,7 @@ fn files_carry_calibrations_and_are_checked() {
 }
 
 proptest! {
-    /// The least squares among falling functions: max–min of the means of intervals.
+    /// The least squares among non-increasing functions: max–min of the means of intervals.
     #[test]
     fn pools_are_the_least_squares(
         of in prop::collection::vec((0_u8..8, any::<bool>()), 1..30),

@@ -1,4 +1,5 @@
-//! Groups that merge from single items upwards (Müllner 2011, by the crate kodama).
+//! Agglomerative clustering: groups that are merged, starting from single items (Müllner 2011, by
+//! the crate kodama).
 
 use kodama::{Dendrogram, Method};
 
@@ -6,10 +7,12 @@ use super::{Cut, Groups};
 use crate::Error;
 use crate::distance::Points;
 
-/// The most items that a linkage takes: N(N−1)/2 distances of 4 bytes are 2 GiB then.
+/// The largest number of items that a linkage takes: their N(N−1)/2 distances of 4 bytes take 2
+/// GiB.
 pub const LINKED_ITEMS: usize = 1 << 15;
 
-/// `cut` is a threshold, merged up to and including it, or a number of groups.
+/// Groups the points. `cut` is either a threshold, up to and including which groups are merged, or
+/// a number of groups.
 pub(super) fn group(points: &Points, method: Method, cut: Cut) -> Result<Groups, Error> {
     let items = points.len();
     if items > LINKED_ITEMS {
@@ -36,8 +39,8 @@ pub(super) fn group(points: &Points, method: Method, cut: Cut) -> Result<Groups,
     Ok(merges.groups())
 }
 
-/// The distances of all pairs, row by row, each to the items behind it. The sweep writes them in
-/// place, so that nothing is held twice.
+/// The distances of all pairs, row by row, each item with the items after it. The sweep writes them
+/// in place, so that no distance is stored twice.
 fn condensed(points: &Points) -> Vec<f32> {
     let items = points.len();
     let mut distances = vec![0.0; items * (items - 1) / 2];
@@ -56,12 +59,13 @@ fn condensed(points: &Points) -> Vec<f32> {
     distances
 }
 
-/// Steps rise in height, but for rounding.
+/// The number of steps up to a threshold. Apart from rounding, steps are in rising order of height.
 fn steps_up_to(dendrogram: &Dendrogram<f32>, threshold: f32) -> usize {
     dendrogram.steps().partition_point(|step| step.dissimilarity <= threshold)
 }
 
-/// The tree so far: items, then the groups that merges made, each with the group it went into.
+/// The tree so far: items, then the groups made by merges, each with the group into which it was
+/// merged.
 struct Merges {
     items: usize,
     into: Vec<u32>,
@@ -77,7 +81,7 @@ impl Merges {
         self.into[other] = into as u32;
     }
 
-    /// Groups stand behind their parts, so one pass from the last to the first finds all roots.
+    /// Groups come after their parts, so one pass from the last to the first finds all roots.
     fn groups(mut self) -> Groups {
         for place in (0..self.into.len()).rev() {
             self.into[place] = self.into[self.into[place] as usize];

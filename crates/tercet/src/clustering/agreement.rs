@@ -1,3 +1,5 @@
+//! Agreement of groups with classes: mutual information, pairs, and BCubed.
+
 use serde::Serialize;
 
 use super::Groups;
@@ -5,40 +7,41 @@ use super::contingency::Contingency;
 use super::expected::expected_mutual_information;
 use crate::{Error, Labels};
 
-/// How far groups and classes agree: 1 where they are the same partition.
+/// How well groups and classes agree: 1 if they are the same partition.
 ///
 /// With n(g,c) the items of group g and class c, n(g) and n(c) their sizes and N all items:
 ///
 /// - mutual information I = Σ n(g,c)/N · ln(N·n(g,c) / (n(g)·n(c))), H the entropies of groups and
-///   classes: NMI = I / mean(H) and AMI = (I − E\[I\]) / (mean(H) − E\[I\]), with the arithmetic mean
-///   and E over all ways to deal the items into groups and classes of these sizes (Vinh, Epps &
-///   Bailey, JMLR 2010), as scikit-learn by default;
+///   classes: NMI = I / mean(H) and AMI = (I − E\[I\]) / (mean(H) − E\[I\]), with the arithmetic
+///   mean, and E over all ways to divide the items into groups and classes of these sizes (Vinh,
+///   Epps & Bailey, JMLR 2010), as scikit-learn by default;
 /// - over the N(N−1)/2 pairs of items: precision, the share of the pairs within a group that are of
 ///   one class; recall, the share of the pairs of one class that are within a group; F1 their
 ///   harmonic mean; ARI, the Rand index corrected for chance (Hubert & Arabie 1985);
 /// - BCubed (Bagga & Baldwin 1998): precision and recall of each item, itself included, averaged
 ///   over items: Σ n(g,c)²/n(g) / N and Σ n(g,c)²/n(c) / N; F1 the harmonic mean of these two.
 ///
-/// An item of noise counts as a group of its own everywhere but in `clusters`. Without a pair
-/// within a group pairwise precision is 1, since no claim is wrong; without a pair of one class
-/// recall is 1.
+/// An item of noise counts as a group of its own, except in `clusters`. Without a pair within a
+/// group, pairwise precision is 1, because no pair is wrong; without a pair of one class, recall is
+/// 1.
 ///
-/// Time is O(N log N), and O(N·√N) at worst for E\[I\]; memory O(N).
+/// Time is O(N log N), and at worst O(N·√N) for E\[I\]; memory is O(N).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Agreement {
-    /// Items judged.
+    /// The number of items.
     pub items: u64,
-    /// Classes among them.
+    /// The number of classes.
     pub classes: u64,
-    /// Groups, without noise.
+    /// The number of groups, without noise.
     pub clusters: u64,
-    /// Items in no group.
+    /// The number of items in no group.
     pub noise: u64,
     /// Normalised mutual information.
     pub nmi: f64,
-    /// Adjusted mutual information: 0 is what chance gives, and it may be negative.
+    /// Adjusted mutual information: 0 is the expected value of a random grouping, and it may be
+    /// negative.
     pub ami: f64,
-    /// Adjusted Rand index: 0 is what chance gives, and it may be negative.
+    /// Adjusted Rand index: 0 is the expected value of a random grouping, and it may be negative.
     pub ari: f64,
     /// Share of the pairs within a group that are of one class.
     pub pairwise_precision: f64,
@@ -54,11 +57,21 @@ pub struct Agreement {
     pub bcubed_f1: f64,
 }
 
-impl Agreement {
-    /// Judges `groups` by the classes of the same items.
+impl Groups {
+    /// How well these groups agree with the classes of the items.
     ///
     /// # Errors
-    /// Another count of labels than of items, or no items.
+    /// A number of labels that differs from that of items, or no items.
+    pub fn judge(&self, labels: &Labels) -> Result<Agreement, Error> {
+        Agreement::judge(self, labels)
+    }
+}
+
+impl Agreement {
+    /// Evaluates `groups` with the classes of the same items.
+    ///
+    /// # Errors
+    /// A number of labels that differs from that of items, or no items.
     ///
     /// ```
     /// use tercet::Labels;
@@ -101,7 +114,7 @@ impl Agreement {
     }
 }
 
-/// part / whole, and 1 of nothing.
+/// part / whole, or 1 if the whole is 0.
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
@@ -109,11 +122,11 @@ fn share(part: u64, whole: u64) -> f64 {
 /// Counts of pairs of items.
 struct Pairs {
     all: u64,
-    /// Within a group.
+    /// Pairs within a group.
     grouped: u64,
-    /// Of one class.
+    /// Pairs of one class.
     classed: u64,
-    /// Both.
+    /// Pairs of one class within a group.
     both: u64,
 }
 
@@ -161,8 +174,8 @@ fn information(table: &Contingency) -> (f64, f64) {
     let mutual = table.mutual_information();
     let mean = (table.entropy(&table.group_sizes) + table.entropy(&table.class_sizes)) / 2.0;
     let expected = expected_mutual_information(&table.group_sizes, &table.class_sizes);
-    // Groups of one item each share all information whatever the classes: chance gives the same,
-    // and only rounding would be left of the difference.
+    // If all groups have one item each, they share all information with any classes. The expected
+    // value is then the same, and the difference would be rounding only.
     let beyond_chance = mutual - expected;
     let ami =
         if beyond_chance.abs() <= 1e-12 * mean { 0.0 } else { beyond_chance / (mean - expected) };
@@ -269,7 +282,7 @@ mod tests {
 
     #[test]
     fn sixty_thousand_items_take_no_time() {
-        // Every size from 1 up, dealt at random: the worst for the expectation.
+        // Every size from 1 up, assigned at random: the worst case for the expectation.
         let mut of_items: Vec<u32> =
             (0..60_000).map(|item| (f64::from(item) * 2.0).sqrt() as u32).collect();
         let groups: Groups = of_items.iter().copied().map(Some).collect();

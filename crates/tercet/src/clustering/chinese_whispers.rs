@@ -1,4 +1,5 @@
-//! Groups by what most neighbours say (Biemann, "Chinese Whispers", TextGraphs 2006).
+//! Chinese whispers: each item takes over the group of most of its neighbours (Biemann, "Chinese
+//! Whispers", TextGraphs 2006).
 
 use std::collections::HashMap;
 
@@ -11,11 +12,12 @@ use super::graph::neighbors_within;
 use crate::Error;
 use crate::distance::Points;
 
-/// Rounds after which it ends even if groups still swap items; the paper needs some 20.
+/// The largest number of rounds, even if items still change groups; the paper needs about 20.
 const ROUNDS: usize = 100;
 
-/// Every neighbour has one vote. Among the groups with most votes an item keeps its own, otherwise
-/// takes the one of the lowest number; an item without neighbours stays alone.
+/// Every neighbour has one vote. Of the groups with the most votes an item stays in its own if that
+/// is one of them, and otherwise takes the one with the lowest number. An item without neighbours
+/// remains alone.
 pub(super) fn group(points: &Points, threshold: f32, seed: u64) -> Result<Groups, Error> {
     let neighbors = neighbors_within(points, threshold)?;
     let mut group: Vec<u32> = (0..neighbors.len() as u32).collect();

@@ -1,9 +1,9 @@
-//! How many items each group shares with each class.
+//! The contingency table: how many items each group shares with each class.
 
 use super::Groups;
 use crate::Labels;
 
-/// Items that a group and a class have in common; at least one.
+/// The items that a group and a class have in common, at least one.
 pub(super) struct Cell {
     pub(super) group: u32,
     pub(super) class: u32,
@@ -13,14 +13,14 @@ pub(super) struct Cell {
 /// The cells that are not empty, and the sums of their rows and columns.
 pub(super) struct Contingency {
     pub(super) cells: Vec<Cell>,
-    /// Noise counts as so many groups of one item.
+    /// Each item of noise counts as a group of one item.
     pub(super) group_sizes: Vec<u64>,
     pub(super) class_sizes: Vec<u64>,
     pub(super) items: u64,
 }
 
 impl Contingency {
-    /// `groups` and `labels` are of the same items.
+    /// The table of `groups` and `labels`, which are of the same items.
     pub(super) fn new(groups: &Groups, labels: &Labels) -> Self {
         let mut alone = groups.clusters() as u32..;
         let group_of = groups.of_items().iter().map(|group| group.or_else(|| alone.next()));
@@ -54,7 +54,7 @@ impl Contingency {
             let class = self.class_sizes[cell.class as usize] as f64;
             count / items * (items * count / (group * class)).ln()
         };
-        // A sum of terms of both signs that is never negative but for rounding.
+        // The sum has terms of both signs, but is negative only by rounding.
         self.cells.iter().map(term).sum::<f64>().max(0.0)
     }
 

@@ -1,12 +1,13 @@
-//! Groups of dense places (Ester, Kriegel, Sander & Xu 1996).
+//! DBSCAN: groups of dense regions (Ester, Kriegel, Sander & Xu 1996).
 
 use super::Groups;
 use super::graph::neighbors_within;
 use crate::Error;
 use crate::distance::Points;
 
-/// Beyond the paper, an item between two groups joins that of its nearest dense neighbour (ties:
-/// the lowest index), so that the order of the items changes nothing else.
+/// In addition to the paper: an item that is not dense and could join several groups joins that of
+/// its nearest dense neighbour (for ties, the one with the lowest index), so that the groups do not
+/// depend on the order of the items in any other way.
 pub(super) fn group(points: &Points, threshold: f32, min_items: usize) -> Result<Groups, Error> {
     let neighbors = neighbors_within(points, threshold)?;
     let dense: Vec<bool> = neighbors.iter().map(|near| near.len() + 1 >= min_items).collect();

@@ -1,11 +1,12 @@
-//! The mutual information that chance gives.
+//! The expected mutual information of a random grouping.
 
-/// E\[I\] over all ways to deal N items into groups and classes of the sizes given, exactly (Vinh,
-/// Epps & Bailey, "Information Theoretic Measures for Clusterings Comparison", JMLR 2010, eq. 24a).
+/// E\[I\] over all ways to divide N items into groups and classes of the given sizes, exactly
+/// (Vinh, Epps & Bailey, "Information Theoretic Measures for Clusterings Comparison", JMLR 2010,
+/// eq. 24a).
 ///
-/// The items that a group of a and a class of b share follow the hypergeometric distribution. Only
-/// the sizes matter, so each pair of sizes is summed once: sizes that differ add up to N, thus
-/// there are no more than √(2N) of them.
+/// The number of common items of a group of size a and a class of size b has the hypergeometric
+/// distribution. Only the sizes matter, so each pair of sizes is computed once. Different sizes add
+/// up to at most N, so there are at most √(2N) of them.
 pub(super) fn expected_mutual_information(groups: &[u64], classes: &[u64]) -> f64 {
     let items: u64 = groups.iter().sum();
     let (groups, classes) = (multiplicities(groups), multiplicities(classes));
@@ -25,13 +26,14 @@ fn multiplicities(sizes: &[u64]) -> Vec<(u64, f64)> {
     sizes.chunk_by(|x, y| x == y).map(|equal| (equal[0], equal.len() as f64)).collect()
 }
 
-/// Below this share of the most likely count a count is left out: too little to change the sum.
+/// A count whose probability is below this share of that of the most likely count is left out,
+/// because it is too small to change the sum.
 const NEGLIGIBLE: f64 = 1e-24;
 
-/// Σ_n P(n) · n/N · ln(N·n / (a·b)), where P is the chance of n common items.
+/// Σ_n P(n) · n/N · ln(N·n / (a·b)), where P is the probability of n common items.
 ///
-/// P is built from its mode outwards by the ratio of neighbouring terms and divided by its sum:
-/// without factorials, whose logarithms lose digits as N grows.
+/// P is computed from its mode outwards by the ratio of neighbouring terms and divided by its sum.
+/// It needs no factorials, whose logarithms lose digits as N grows.
 fn expected_term(group: u64, class: u64, items: u64) -> f64 {
     let (a, b, n) = (group as f64, class as f64, items as f64);
     let least = (group + class).saturating_sub(items);
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn one_item_a_group_leaves_nothing_to_chance() {
-        // I is then the entropy of the classes, however they are dealt.
+        // I is then the entropy of the classes, whichever way they are divided.
         let expected = expected_mutual_information(&[1; 1000], &[900, 99, 1]);
         let entropy: f64 = [0.9_f64, 0.099, 0.001].iter().map(|p| -p * p.ln()).sum();
         assert!((expected - entropy).abs() < 1e-12);

@@ -1,14 +1,14 @@
-//! Who is within the threshold of whom.
+//! The graph of items within a threshold of each other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Error;
 use crate::distance::Points;
 
-/// The most neighbours within the threshold that are held, over all items: 1 GiB.
+/// The largest number of neighbours within the threshold that are stored, over all items: 1 GiB.
 pub const JOINED_PAIRS: usize = 1 << 28;
 
-/// The items within `threshold` of each item, itself left out, in rising order.
+/// For each item, the items within `threshold` of it in rising order, without the item itself.
 pub(super) fn neighbors_within(points: &Points, threshold: f32) -> Result<Vec<Vec<u32>>, Error> {
     let held = AtomicUsize::new(0);
     let neighbors = points.sweep(points, |row, distances| {
@@ -22,11 +22,11 @@ pub(super) fn neighbors_within(points: &Points, threshold: f32) -> Result<Vec<Ve
         found
     });
     if held.into_inner() > JOINED_PAIRS {
-        return Err(Error::Parameter {
-            parameter: "threshold",
-            got: format!("{threshold}, which makes more than {JOINED_PAIRS} neighbours"),
-            expected: "one that joins fewer items",
-        });
+        return Err(Error::parameter(
+            "threshold",
+            format!("{threshold}, which makes more than {JOINED_PAIRS} neighbours"),
+            "one that joins fewer items",
+        ));
     }
     Ok(neighbors)
 }

@@ -1,11 +1,10 @@
+//! The result of a clustering: the group of each item.
+
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::Agreement;
-use crate::{Error, Labels};
-
-/// Which group each item was put into; noise is in none.
+/// The group of each item. Noise is in no group.
 ///
 /// Groups are numbered in the order in which they first appear.
 ///
@@ -24,7 +23,7 @@ pub struct Groups {
 }
 
 impl FromIterator<Option<u32>> for Groups {
-    /// Any numbers that tell groups apart.
+    /// Groups from any numbers that are equal for items of one group.
     fn from_iter<I: IntoIterator<Item = Option<u32>>>(groups: I) -> Self {
         let mut index = HashMap::new();
         let of_items = groups
@@ -49,12 +48,12 @@ impl Groups {
         self.of_items.is_empty()
     }
 
-    /// The group of every item, below [`clusters`](Self::clusters); None for noise.
+    /// The group of every item, below [`clusters`](Self::clusters), or `None` for noise.
     pub fn of_items(&self) -> &[Option<u32>] {
         &self.of_items
     }
 
-    /// Number of groups. Noise is none.
+    /// Number of groups. Noise is not a group.
     pub fn clusters(&self) -> usize {
         self.clusters
     }
@@ -73,13 +72,5 @@ impl Groups {
             }
         }
         items
-    }
-
-    /// How far these groups agree with the classes of the items.
-    ///
-    /// # Errors
-    /// Another count of labels than of items, or no items.
-    pub fn judge(&self, labels: &Labels) -> Result<Agreement, Error> {
-        Agreement::judge(self, labels)
     }
 }

@@ -1,18 +1,18 @@
-//! Groups that last while the threshold falls (Campello, Moulavi & Sander 2013; conventions of
-//! McInnes & Healy's implementation, which scikit-learn took over).
+//! HDBSCAN: groups that persist while the threshold falls (Campello, Moulavi & Sander 2013;
+//! conventions of McInnes & Healy's implementation, which scikit-learn adopted).
 
 use super::Groups;
 use super::spanning::{Parts, spanning_tree};
 use crate::distance::Points;
 
-/// Groups of at least `min_items` (2 or more), which is also the number of items, itself included,
-/// that an item needs around it before it counts as dense.
+/// Groups of at least `min_items` (2 or more). This is also the number of items, including the item
+/// itself, that must be near an item for it to be dense.
 ///
-/// With d(i) the distance in which item i has `min_items` around it, two items are as far apart as
-/// max(d(i), d(j), their distance). Lowering the threshold λ⁻¹ from infinity splits the items; a
-/// part of fewer than `min_items` is no group but falls out. A group's stability is the sum of
-/// λ(item leaves) − λ(group begins) over its items, and groups are chosen to have the most
-/// stability, none within another. All items together are never chosen.
+/// Let d(i) be the distance within which item i has `min_items` items. The length between two items
+/// is max(d(i), d(j), their distance). Lowering the threshold 1/λ from infinity splits the items; a
+/// part of fewer than `min_items` items is not a group, and its items leave. The stability of a
+/// group is the sum of λ(item leaves) − λ(group begins) over its items, and the chosen groups have
+/// the largest total stability, none within another. The group of all items is never chosen.
 pub(super) fn group(points: &Points, min_items: usize) -> Groups {
     let items = points.len();
     if items < min_items {
@@ -26,18 +26,18 @@ pub(super) fn group(points: &Points, min_items: usize) -> Groups {
     Condensed::new(&tree, min_items).groups(items)
 }
 
-/// Which parts merged at which length. Items come first, then one node a merge.
+/// Which parts are merged at which length. Items come first, then one node for each merge.
 struct Dendrogram {
     items: usize,
     merges: Vec<Merge>,
 }
 
 struct Merge {
-    /// At least two: what joins at one length joins at once, so that the order of ties, which
-    /// these lengths are full of, changes nothing.
+    /// At least two parts. Parts that are joined at the same length are joined at once, so that the
+    /// order of ties, which are frequent in these lengths, has no effect.
     parts: Vec<u32>,
     length: f32,
-    /// Items below.
+    /// The number of items below.
     size: usize,
 }
 
@@ -87,7 +87,7 @@ impl Dendrogram {
     }
 }
 
-/// The groups that ever exist, each with where it came from. Parents come before their parts.
+/// All groups that exist at some threshold, each with its parent. Parents come before their parts.
 struct Condensed {
     groups: Vec<Ever>,
     /// The last group that each item was in.
@@ -96,7 +96,7 @@ struct Condensed {
 
 struct Ever {
     parent: Option<u32>,
-    /// λ at which it begins.
+    /// The λ at which the group begins.
     begins: f64,
     stability: f64,
 }
@@ -114,7 +114,7 @@ impl Condensed {
                 all.last[node as usize] = group;
                 continue;
             };
-            // Duplicates are at distance 0: a λ beyond all others, but finite.
+            // Duplicates are at distance 0, for which λ is larger than all others, but finite.
             let lambda = 1.0 / f64::from(merge.length.max(f32::MIN_POSITIVE));
             let (lasting, small): (Vec<u32>, Vec<u32>) =
                 merge.parts.iter().partition(|&&part| tree.size(part) >= min_items);
@@ -140,8 +140,8 @@ impl Condensed {
         all
     }
 
-    /// The most stability that a choice of groups within each group has; then, from the largest
-    /// downwards, the first that is as good as its parts is chosen.
+    /// First computes the largest stability of any choice of groups within each group. Then, from
+    /// the largest groups downwards, chooses the first that is as stable as its parts.
     fn groups(&self, items: usize) -> Groups {
         let mut of_parts = vec![0.0; self.groups.len()];
         let mut is_as_good = vec![false; self.groups.len()];

@@ -1,4 +1,4 @@
-//! Groups around means (Lloyd 1982; start of Arthur & Vassilvitskii, "k-means++", 2007).
+//! k-means: groups around means (Lloyd 1982; start of Arthur & Vassilvitskii, "k-means++", 2007).
 
 use ndarray::{Array2, ArrayView2};
 use rand::rngs::ChaCha8Rng;
@@ -10,16 +10,16 @@ use crate::distance::Points;
 use crate::matrix::squared_difference;
 use crate::{Distance, Error};
 
-/// Rounds after which it ends even if items still move.
+/// The largest number of rounds, even if items still change groups.
 const ROUNDS: usize = 300;
 
-/// Compares the vectors that the metric compares, by squared Euclidean distance: of those the mean
-/// is the centre.
+/// Groups the vectors that the metric compares by squared Euclidean distance, for which the mean is
+/// the centre.
 pub(super) fn group(points: &Points, clusters: usize, seed: u64) -> Result<Groups, Error> {
     let rows = Array2::from_shape_fn((points.len(), points.dimensions()), |(row, column)| {
         points.row(row)[column]
     });
-    let points = Points::new(rows.view(), Distance::SquaredEuclidean.into())?;
+    let points = Points::of_any_length(rows.view(), Distance::SquaredEuclidean.into())?;
     let mut stream = ChaCha8Rng::seed_from_u64(seed);
     let mut centres = start(&points, rows.view(), clusters, &mut stream);
     let mut nearest: Vec<(u32, f32)> = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn group(points: &Points, clusters: usize, seed: u64) -> Result<Group
     Ok(nearest.into_iter().map(|(centre, _)| Some(centre)).collect())
 }
 
-/// The least distance and where it stands; ties go to the lowest index.
+/// The smallest distance and its index. Ties go to the lowest index.
 fn least(distances: &[f32]) -> (u32, f32) {
     let mut best = (0, f32::INFINITY);
     for (centre, &distance) in distances.iter().enumerate() {
@@ -48,8 +48,8 @@ fn least(distances: &[f32]) -> (u32, f32) {
     best
 }
 
-/// The means of the groups. A group that lost all its items takes over the item farthest from its
-/// centre, so that no group vanishes.
+/// The means of the groups. A group without items takes the item that is farthest from its centre,
+/// so that no group vanishes.
 fn means(rows: ArrayView2<f32>, nearest: &mut [(u32, f32)], clusters: usize) -> Array2<f32> {
     let mut counts = vec![0_usize; clusters];
     for &(centre, _) in &*nearest {
@@ -77,9 +77,9 @@ fn means(rows: ArrayView2<f32>, nearest: &mut [(u32, f32)], clusters: usize) -> 
     })
 }
 
-/// Greedy k-means++: each new centre is drawn among the items with a probability in proportion to
-/// the squared distance from the centres so far; of 2 + ln K draws the one that lowers the sum
-/// most is kept.
+/// Greedy k-means++: candidates for a new centre are drawn among the items with probabilities
+/// proportional to the squared distance from the centres so far. Of 2 + ln K candidates, the one
+/// that lowers the sum of squared distances most is chosen.
 fn start(
     points: &Points,
     rows: ArrayView2<f32>,
@@ -108,7 +108,8 @@ fn start(
     rows.select(ndarray::Axis(0), &chosen)
 }
 
-/// Lowers the squared distances to those from `centre` and returns their sum.
+/// Replaces the squared distances by those from `centre` where these are smaller, and returns their
+/// sum.
 fn closer(points: &Points, centre: usize, nearest: &mut [f32]) -> f64 {
     nearest.par_iter_mut().enumerate().with_min_len(1024).for_each(|(item, distance)| {
         *distance = distance.min(squared_difference(points.row(item), points.row(centre)));
@@ -116,7 +117,7 @@ fn closer(points: &Points, centre: usize, nearest: &mut [f32]) -> f64 {
     nearest.iter().map(|&distance| f64::from(distance)).sum()
 }
 
-/// An item, with a probability in proportion to its weight; uniformly where all weights are 0.
+/// Draws an item with a probability proportional to its weight, or uniformly if all weights are 0.
 fn draw(weights: &[f32], stream: &mut ChaCha8Rng) -> usize {
     let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
     if total <= 0.0 {

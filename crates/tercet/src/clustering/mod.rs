@@ -1,7 +1,8 @@
-//! Groups of items that lie together, found without labels and judged by them.
+//! Clustering: groups of items that are close to each other, found without labels and evaluated
+//! with them.
 //!
-//! [`Clustering`] names the algorithms, [`Cut`] says how fine the groups are, [`Groups`] is what
-//! comes out, [`Agreement`] how far it agrees with the true classes.
+//! [`Clustering`] is the algorithm, [`Cut`] determines how fine the groups are, [`Groups`] is the
+//! result, and [`Agreement`] measures how well it agrees with the true classes.
 //!
 //! ```
 //! use ndarray::array;
@@ -43,75 +44,63 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use crate::distance::Points;
-use crate::named::named;
+use crate::named;
 use crate::{Distance, Error, Metric};
 
-/// How items are grouped.
+/// The algorithm that groups items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clustering {
-    /// `average-linkage`: merges the two groups with the least mean distance between their items,
-    /// again and again (UPGMA; FaceNet groups photo albums this way).
+    /// `average-linkage`: repeatedly merges the two groups with the smallest mean distance between
+    /// their items (UPGMA; FaceNet groups photo albums this way).
     #[default]
     AverageLinkage,
-    /// `complete-linkage`: the same by the greatest distance between items of two groups.
+    /// `complete-linkage`: the same with the largest distance between items of two groups.
     CompleteLinkage,
-    /// `single-linkage`: the same by the least distance between items of two groups.
+    /// `single-linkage`: the same with the smallest distance between items of two groups.
     SingleLinkage,
-    /// `ward`: the same by the growth of the squared deviations from the means; its heights are
+    /// `ward`: the same with the increase of the squared deviations from the means; its heights are
     /// those of SciPy. Euclidean distance only.
     Ward,
     /// `k-means`: Lloyd's algorithm from a greedy k-means++ start, on the vectors that the metric
-    /// compares (unit vectors for cosine). Finds exactly the number of groups asked for.
+    /// compares (unit vectors for cosine). It finds exactly the requested number of groups.
     KMeans,
-    /// `dbscan` (Ester et al. 1996): items with [`min_items`](Options::min_items) within the
-    /// threshold, itself included, are dense; dense items within the threshold of each other are of
-    /// one group, others join the group of the nearest dense item within the threshold, or are noise.
+    /// `dbscan` (Ester et al. 1996): items with [`min_items`](Options::min_items) items within the
+    /// threshold, themselves included, are dense. Dense items within the threshold of each other
+    /// are in one group. Other items join the group of the nearest dense item within the threshold,
+    /// or are noise.
     Dbscan,
     /// `hdbscan` (Campello, Moulavi & Sander 2013): the groups of at least
-    /// [`min_items`](Options::min_items) that last longest while the threshold falls; what belongs
-    /// to none is noise. Needs no threshold.
+    /// [`min_items`](Options::min_items) items that persist longest while the threshold falls.
+    /// Items in none of them are noise. It needs no threshold.
     Hdbscan,
-    /// `chinese-whispers` (Biemann 2006): items take over the group that most of their neighbours
-    /// within the threshold have, in random order, until nothing changes; as dlib does for faces.
+    /// `chinese-whispers` (Biemann 2006): in random order, items take over the group of most of
+    /// their neighbours within the threshold until nothing changes, as dlib does for faces.
     ChineseWhispers,
 }
 
-named!(Clustering, "clustering");
+named!(
+    Clustering,
+    "clustering",
+    [
+        AverageLinkage = "average-linkage",
+        CompleteLinkage = "complete-linkage",
+        SingleLinkage = "single-linkage",
+        Ward = "ward",
+        KMeans = "k-means",
+        Dbscan = "dbscan",
+        Hdbscan = "hdbscan",
+        ChineseWhispers = "chinese-whispers",
+    ]
+);
 
 impl Clustering {
-    /// Every algorithm.
-    pub const ALL: [Self; 8] = [
-        Self::AverageLinkage,
-        Self::CompleteLinkage,
-        Self::SingleLinkage,
-        Self::Ward,
-        Self::KMeans,
-        Self::Dbscan,
-        Self::Hdbscan,
-        Self::ChineseWhispers,
-    ];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AverageLinkage => "average-linkage",
-            Self::CompleteLinkage => "complete-linkage",
-            Self::SingleLinkage => "single-linkage",
-            Self::Ward => "ward",
-            Self::KMeans => "k-means",
-            Self::Dbscan => "dbscan",
-            Self::Hdbscan => "hdbscan",
-            Self::ChineseWhispers => "chinese-whispers",
-        }
-    }
-
-    /// Whether groups can be cut at this distance.
+    /// Whether the algorithm takes a threshold.
     pub fn takes_threshold(self) -> bool {
         !matches!(self, Self::KMeans | Self::Hdbscan)
     }
 
-    /// Whether the number of groups can be asked for.
+    /// Whether the algorithm takes a number of groups.
     pub fn takes_clusters(self) -> bool {
         matches!(
             self,
@@ -123,26 +112,26 @@ impl Clustering {
         )
     }
 
-    /// Groups the rows.
+    /// Groups the rows of a matrix.
     ///
-    /// The same arguments give the same groups, whatever the number of threads. With N items of D
-    /// dimensions, time and memory beside the vectors are
+    /// The same arguments give the same groups for any number of threads. For N items of D
+    /// dimensions, time, and memory in addition to the vectors, are
     ///
     /// | algorithm | time | memory |
     /// |---|---|---|
     /// | `average-linkage`, `complete-linkage`, `ward` | O(N²·D) | N²/2 distances of 4 bytes, for up to [`LINKED_ITEMS`] items |
     /// | `single-linkage`, `hdbscan` | O(N²·D·log N) | O(N·D) |
-    /// | `k-means` | O(N·K·D) a round | O(N·D) |
+    /// | `k-means` | O(N·K·D) per round | O(N·D) |
     /// | `dbscan`, `chinese-whispers` | O(N²·D) | 4 bytes for each of up to [`JOINED_PAIRS`] neighbours within the threshold |
     ///
     /// # Shapes
     /// - embeddings: N×D
     ///
     /// # Errors
-    /// Vectors that are not finite, too long, or without dimensions; a cut that the algorithm does
-    /// not take, a threshold that is negative or no number, a number of groups that is 0 or above
-    /// N, `min_items` of 0 (of 1 for `hdbscan`); more items or neighbours than memory is meant for; `ward` with another
-    /// distance than Euclidean.
+    /// Vectors that are not finite, that are too long, or that have no dimensions; a cut that the
+    /// algorithm does not take, a threshold that is negative or not a number, a number of groups
+    /// that is 0 or above N, `min_items` of 0 (of 1 for `hdbscan`); more items or neighbours than
+    /// the limits in the table; `ward` with another distance than Euclidean.
     pub fn group(self, embeddings: ArrayView2<f32>, options: &Options) -> Result<Groups, Error> {
         let points = Points::new(embeddings, options.metric)?;
         self.check(&points, options)?;
@@ -171,21 +160,21 @@ impl Clustering {
     }
 
     fn refuse(self, cut: Cut) -> Error {
-        Error::Parameter {
-            parameter: "cut",
-            got: format!("{cut} for {self}"),
-            expected: match (self.takes_threshold(), self.takes_clusters()) {
+        Error::parameter(
+            "cut",
+            format!("{cut} for {self}"),
+            match (self.takes_threshold(), self.takes_clusters()) {
                 (true, true) => "a threshold or a number of groups",
                 (true, false) => "a threshold",
                 (false, true) => "a number of groups",
                 (false, false) => "neither a threshold nor a number of groups",
             },
-        }
+        )
     }
 
     fn check(self, points: &Points, options: &Options) -> Result<(), Error> {
         let refuse =
-            |parameter, got: String, expected| Err(Error::Parameter { parameter, got, expected });
+            |parameter, got: String, expected| Err(Error::parameter(parameter, got, expected));
         match options.cut {
             Cut::Threshold(_) if !self.takes_threshold() => Err(self.refuse(options.cut)),
             Cut::Clusters(_) if !self.takes_clusters() => Err(self.refuse(options.cut)),
@@ -216,13 +205,13 @@ impl Clustering {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cut {
-    /// Whatever the data suggest; only [`Clustering::Hdbscan`] can tell.
+    /// Determined by the data. Only [`Clustering::Hdbscan`] takes this.
     #[default]
     None,
-    /// At this distance, in the unit of the metric: linkages merge groups up to it, neighbours are
+    /// A distance in the unit of the metric: linkages merge groups up to it, and neighbours are
     /// items up to it. The threshold of a calibrated verification is a good choice.
     Threshold(f32),
-    /// So many groups.
+    /// The number of groups.
     Clusters(usize),
 }
 
@@ -236,15 +225,15 @@ impl fmt::Display for Cut {
     }
 }
 
-/// What a [`Clustering`] goes by.
+/// The options of a [`Clustering`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Options {
-    /// How far apart two items are. Default: Euclidean.
+    /// The distance between two items. Default: Euclidean.
     pub metric: Metric,
-    /// How fine the groups are. Default: none.
+    /// How fine the groups are. Default: determined by the data.
     pub cut: Cut,
-    /// Items that make a dense place (`dbscan`) or a group (`hdbscan`). Default: 5, as
-    /// scikit-learn.
+    /// The number of items of a dense region (`dbscan`) or of the smallest group (`hdbscan`).
+    /// Default: 5, as in scikit-learn.
     pub min_items: usize,
     /// Seed of `k-means` and `chinese-whispers`. Default: 0.
     pub seed: u64,

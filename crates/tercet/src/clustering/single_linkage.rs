@@ -1,10 +1,11 @@
-//! Groups joined by their shortest gaps: the edges of the minimum spanning tree, cut.
+//! Single linkage: the groups that remain when the edges of the minimum spanning tree are cut.
 
 use super::spanning::{Parts, spanning_tree};
 use super::{Cut, Groups};
 use crate::distance::Points;
 
-/// `cut` is a threshold, joined up to and including it, or a number of groups.
+/// Groups the points. `cut` is either a threshold, up to and including which items are joined, or a
+/// number of groups.
 pub(super) fn group(points: &Points, cut: Cut) -> Groups {
     let items = points.len();
     let tree = spanning_tree(points, &vec![0.0; items]);

@@ -1,4 +1,4 @@
-//! The minimum spanning tree of all items, without ever holding their distances.
+//! The minimum spanning tree of all items, without storing their distances.
 
 use crate::distance::Points;
 
@@ -10,11 +10,11 @@ pub(super) struct Edge {
     pub(super) length: f32,
 }
 
-/// The N − 1 edges of a minimum spanning tree, by rising length, where the length between two items
-/// is the greatest of their distance and the `least` of either (0 for plain distances).
+/// The N − 1 edges of a minimum spanning tree, in rising order of length. The length between two
+/// items is the largest of their distance and their values of `least` (0 for plain distances).
 ///
-/// Borůvka's algorithm: in each round every part finds the shortest way out of itself in one sweep
-/// over tiles; the number of parts at least halves, so there are at most log₂ N sweeps.
+/// Borůvka's algorithm: in each round every part finds its shortest edge to another part in one
+/// sweep over tiles. The number of parts at least halves, so there are at most log₂ N sweeps.
 pub(super) fn spanning_tree(points: &Points, least: &[f32]) -> Vec<Edge> {
     let items = points.len();
     let mut parts = Parts::new(items);
@@ -56,7 +56,7 @@ impl Edge {
         (self.one, self.other)
     }
 
-    /// A total order, so that ties close no circle.
+    /// A total order of edges, so that ties do not close a cycle.
     fn comes_before(&self, other: &Self) -> bool {
         self.length < other.length || self.length == other.length && self.ends() < other.ends()
     }
@@ -72,7 +72,7 @@ impl Parts {
         Self { above: (0..items as u32).collect() }
     }
 
-    /// An item that stands for the whole part.
+    /// The item that represents its whole part.
     pub(super) fn of(&mut self, mut item: u32) -> u32 {
         while self.above[item as usize] != item {
             let above = self.above[item as usize];
@@ -82,7 +82,7 @@ impl Parts {
         item
     }
 
-    /// Whether the two were apart.
+    /// Joins the parts of two items. Returns whether they were different.
     pub(super) fn join(&mut self, one: u32, other: u32) -> bool {
         let (one, other) = (self.of(one), self.of(other));
         self.above[one.max(other) as usize] = one.min(other);

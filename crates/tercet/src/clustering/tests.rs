@@ -1,4 +1,4 @@
-//! Every algorithm against its definition on small sets.
+//! Compares every algorithm with its definition on small sets.
 
 use ndarray::{Array2, array};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn some_cut(clustering: Clustering, threshold: f32, clusters: usize) -> Cut {
     }
 }
 
-/// Five far apart blobs of eight, shuffled.
+/// Five blobs of eight items that are far apart, shuffled.
 fn blobs() -> (Array2<f32>, Labels) {
     let blob = |row: usize| row * 7 % 40 / 8;
     let vectors = Array2::from_shape_fn((40, 6), |(row, column)| {
@@ -106,7 +106,7 @@ fn nothing_and_little_are_grouped_too() {
         let same = by(clustering, &Array2::ones((9, 2)), some_cut(clustering, 0.0, 3), 2);
         let expected = match clustering {
             Clustering::KMeans => 3,
-            // All items together are no group of this algorithm's.
+            // This algorithm never returns all items as one group.
             Clustering::Hdbscan => same.clusters(),
             _ => 1,
         };
@@ -116,7 +116,8 @@ fn nothing_and_little_are_grouped_too() {
 
 #[test]
 fn hdbscan_finds_groups_of_different_density() {
-    // A dense blob, a blob fifty times as wide, and a stray: no threshold separates all three.
+    // A dense blob, a blob that is fifty times as wide, and an outlier: no threshold separates all
+    // three.
     let mut values: Vec<[f32; 2]> = Vec::new();
     for i in 0..25 {
         let (x, y) = ((i % 5) as f32, (i / 5) as f32);
@@ -149,7 +150,7 @@ fn a_seed_gives_the_same_groups() {
     }
 }
 
-/// Merges the two nearest groups until the least distance between groups exceeds the threshold.
+/// Merges the two nearest groups until the smallest distance between groups exceeds the threshold.
 fn linked(vectors: &Array2<f32>, clustering: Clustering, threshold: f64) -> Groups {
     let distance = |x: u32, y: u32| {
         let (x, y) = (vectors.row(x as usize), vectors.row(y as usize));
@@ -196,7 +197,7 @@ fn agree(one: &Groups, other: &Groups) -> bool {
 }
 
 prop_compose! {
-    /// Points without ties, as far as single precision goes.
+    /// Points without ties, as far as single precision allows.
     fn scattered()(
         rows in 1_usize..24,
         values in prop::collection::vec(-100.0_f32..100.0, 72),
@@ -237,7 +238,7 @@ proptest! {
                 }
             }
         }
-        // Dense items of one group are joined by dense items.
+        // Dense items in the same group are connected by dense items.
         let mut lone: Vec<usize> = (0..items).filter(|&i| dense[i]).collect();
         while let Some(&start) = lone.first() {
             let mut reached = vec![start];
@@ -261,7 +262,7 @@ proptest! {
         let order: Vec<usize> = (0..items).map(|row| (row + turn) % items).rev().collect();
         let other = vectors.select(ndarray::Axis(0), &order);
         for clustering in Clustering::ALL {
-            // Those that draw at random, draw other items then.
+            // Algorithms with random draws then draw other items.
             if matches!(clustering, Clustering::KMeans | Clustering::ChineseWhispers) {
                 continue;
             }

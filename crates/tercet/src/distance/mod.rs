@@ -1,8 +1,8 @@
-//! Distances between embeddings, computed a tile of rows at a time.
+//! Distances between embeddings, computed for a tile of rows at a time.
 //!
-//! The fast path is the Gram form ‖x−y‖² = ‖x‖² + ‖y‖² − 2x·y, one matrix product a tile. Where it
-//! would cancel (the two vectors are close compared with their length) the pair is measured again
-//! by differences, so that near-duplicates keep their relative precision.
+//! The fast path is the Gram form ‖x−y‖² = ‖x‖² + ‖y‖² − 2x·y, one matrix product per tile. Where
+//! it would cancel (the two vectors are close compared with their length), the distance of the pair
+//! is computed again from differences, so that near-duplicates keep their relative precision.
 
 mod nearest;
 mod points;
@@ -17,9 +17,9 @@ use std::fmt;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, named::named};
+use crate::{Error, named};
 
-/// How far apart two embeddings x and y are.
+/// The distance of two embeddings x and y.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distance {
@@ -28,38 +28,29 @@ pub enum Distance {
     Euclidean,
     /// ‖x − y‖₂².
     SquaredEuclidean,
-    /// 1 − x·y / (‖x‖‖y‖). A zero vector has distance 1 to everything, and gradient 0.
+    /// 1 − x·y / (‖x‖‖y‖). A zero vector has distance 1 to every vector, and gradient 0.
     Cosine,
 }
 
-impl Distance {
-    /// Every distance.
-    pub const ALL: [Self; 3] = [Self::Euclidean, Self::SquaredEuclidean, Self::Cosine];
+named!(
+    Distance,
+    "distance",
+    [Euclidean = "euclidean", SquaredEuclidean = "squared-euclidean", Cosine = "cosine",]
+);
 
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Euclidean => "euclidean",
-            Self::SquaredEuclidean => "squared-euclidean",
-            Self::Cosine => "cosine",
-        }
-    }
-}
-
-named!(Distance, "distance");
-
-/// Vectors shorter than this count as zero where only their direction matters.
+/// Vectors shorter than this count as zero in metrics that depend only on their direction.
 const SHORTEST: f64 = 1e-30;
 
 /// A [`Distance`], optionally between L2-normalised vectors x/‖x‖.
 ///
-/// A zero vector stays zero when normalised, and receives gradient 0; so does one shorter than
-/// 1e-30, whose gradient, that of its direction over its length, would leave the range of f32.
+/// A zero vector stays zero when it is normalised, and receives gradient 0. So does a vector
+/// shorter than 1e-30, because its gradient, which is divided by its length, would leave the range
+/// of f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Metric {
-    /// How far apart two vectors are.
+    /// The distance of two vectors.
     pub distance: Distance,
-    /// Whether vectors are L2-normalised first. Default: no.
+    /// Whether vectors are L2-normalised before the distance is computed. Default: no.
     pub normalize: bool,
 }
 
@@ -83,11 +74,12 @@ impl Metric {
     ///
     /// # Shapes
     /// - queries: Q×D, gallery: G×D
-    /// - result: Q×G. Meant for a handful of vectors; the protocols of this crate never hold such a
-    ///   matrix.
+    /// - result: Q×G, all of it in memory. It is meant for a few vectors; the evaluation protocols
+    ///   of this crate never hold such a matrix.
     ///
     /// # Errors
-    /// Vectors that are not finite, too long, without dimensions, or of different dimensions.
+    /// Vectors that are not finite, that are too long, that have no dimensions, or whose dimensions
+    /// differ.
     pub fn distances(
         self,
         queries: ArrayView2<f32>,
@@ -102,21 +94,22 @@ impl Metric {
         Ok(distances)
     }
 
-    /// The vectors that the distance is taken between: checked, and of unit length where the metric
-    /// looks at directions only. There a zero vector stays zero.
+    /// Checks vectors and returns those between which the distance is computed: x/‖x‖ if the metric
+    /// depends only on directions, where a zero vector stays zero, and x otherwise.
     ///
     /// # Shapes
     /// - vectors and result: N×D
     ///
     /// # Errors
-    /// Vectors that are not finite, too long, or without dimensions.
+    /// Vectors that are not finite, that are too long, or that have no dimensions.
     pub fn rows(self, vectors: ArrayView2<f32>) -> Result<Array2<f32>, Error> {
         Points::checked(vectors, self)
     }
 
-    /// The distance of two of those [`rows`](Self::rows) that lie ‖x − y‖² = `squared` apart.
+    /// The distance of two [`rows`](Self::rows) x and y with ‖x − y‖² = `squared`.
     ///
-    /// Rising in `squared`, so that the nearest are the same for every metric over the same rows.
+    /// It increases with `squared`, so that the nearest rows are the same for every metric over the
+    /// same rows.
     pub fn from_squared(self, squared: f32) -> f32 {
         match self.distance {
             Distance::Euclidean => squared.sqrt(),
@@ -125,7 +118,7 @@ impl Metric {
         }
     }
 
-    /// Whether distances are taken between unit vectors.
+    /// Whether distances are computed between unit vectors.
     pub fn on_sphere(self) -> bool {
         self.normalize || self.distance == Distance::Cosine
     }

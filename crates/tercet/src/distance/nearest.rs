@@ -1,27 +1,30 @@
-//! The nearest points, block by block, for what the matrix product costs and little more.
+//! The nearest points, block by block, at little more than the cost of the matrix product.
 
 use rayon::prelude::*;
 
 use super::points::CANCELLATION;
 use super::{Distance, Points};
 use crate::matrix::{Operand, product, squared_difference};
-use crate::neighbors::Neighbor;
+use crate::neighbor::Neighbor;
 use crate::simd::vectorised;
 
-/// Queries of one block: the more, the less it costs to lay the gallery out for the product anew.
+/// Queries per block. With more of them, rearranging the gallery for the product costs less per
+/// query.
 const BLOCK_ROWS: usize = 512;
 
-/// Gallery points of one block, which holds 2 to 4 MiB: little enough to stay in the caches.
+/// Gallery points per block. The block of products takes 2 to 4 MiB, little enough to stay in the
+/// caches.
 const BLOCK_COLUMNS: usize = 1_024;
 
-/// Distances that are looked at together.
+/// Distances that are compared with the bound together.
 const CHUNK: usize = 64;
 
 impl Points {
-    /// For every point the `k` nearest of `gallery`, by rising distance and then index, without
-    /// the point `excluded[row]`.
+    /// For every point, the `k` nearest points of `gallery`, in rising order of distance and then
+    /// of index, without the point `excluded[row]`.
     ///
-    /// Of each block of −2x·y only what may still enter is measured as [`tile`](Self::tile) would.
+    /// A block holds −2x·y. Only for the points that may be among the nearest, the distance is
+    /// computed from it as [`tile`](Self::tile) does.
     pub(crate) fn nearest(
         &self,
         gallery: &Self,
@@ -45,7 +48,8 @@ impl Points {
                     .collect();
                 let mut start = 0;
                 while start < gallery.len() {
-                    // The rest joins the last block: no product is much narrower than the others.
+                    // The rest is part of the last block, so that no product is much narrower than
+                    // the others.
                     let rest = gallery.len() - start;
                     let width = if rest < 2 * BLOCK_COLUMNS { rest } else { BLOCK_COLUMNS };
                     let columns = start..start + width;
@@ -75,7 +79,7 @@ impl Points {
         found.into_iter().flatten().collect()
     }
 
-    /// The distance behind −2x·y, as [`tile`](Self::tile) has it.
+    /// The distance of a pair, given −2x·y, equal to that of [`tile`](Self::tile).
     fn resolve(&self, row: usize, gallery: &Self, column: usize, product: f32) -> f32 {
         let sum = self.squared_norms[row] + gallery.squared_norms[column];
         let gram = product + sum;
@@ -94,21 +98,21 @@ impl Points {
     }
 }
 
-/// What a thread works with.
+/// Buffers of a thread.
 #[derive(Default)]
 struct Scratch {
     products: Vec<f32>,
     hopeful: Vec<u32>,
 }
 
-/// The nearest of the points seen so far, and a few that were.
+/// The nearest of the points offered so far, and up to `k` − 1 more.
 struct Nearest {
     k: usize,
     excluded: Option<u32>,
     found: Vec<Neighbor>,
-    /// The k-th least distance when it was last asked for.
+    /// The k-th smallest distance when `found` was last halved.
     bound: f32,
-    /// No squared distance above it can be below `bound`.
+    /// A point with a squared distance above this has a distance of at least `bound`.
     squared_bound: f32,
 }
 
@@ -118,9 +122,11 @@ impl Nearest {
         Self { k, excluded, found: Vec::with_capacity(2 * k), bound, squared_bound }
     }
 
-    /// Points come by rising index. Whenever 2k have gathered they are halved by selection.
+    /// Offers a point. Points are offered by rising index. Whenever 2k points have been collected,
+    /// a selection reduces them to k.
     fn offer(&mut self, index: u32, distance: f32, unit: Distance) {
-        // A point at the bound itself comes after k points of lower index: ties cannot enter.
+        // k points with lower indices are at most at the bound, so a point at the bound itself
+        // cannot enter.
         if distance >= self.bound || self.excluded == Some(index) {
             return;
         }
@@ -129,7 +135,7 @@ impl Nearest {
             let (_, last, _) = self.found.select_nth_unstable_by(self.k - 1, by_distance);
             self.bound = last.distance;
             self.found.truncate(self.k);
-            // Rounded up by more than the root or the half was rounded down.
+            // Rounded up by more than the square root or the division by 2 was rounded down.
             self.squared_bound = match unit {
                 Distance::Euclidean => self.bound * self.bound * (1.0 + 1e-6) + f32::MIN_POSITIVE,
                 Distance::SquaredEuclidean => self.bound,
@@ -151,7 +157,7 @@ fn by_distance(x: &Neighbor, y: &Neighbor) -> std::cmp::Ordering {
 }
 
 vectorised! {
-    /// Places of −2x·y whose squared distance is at most `bound`, or has cancelled.
+    /// Appends the indices of −2x·y whose squared distance is at most `bound`, or has cancelled.
     fn hopeful(products: &[f32], norms: &[f32], own: f32, bound: f32, places: &mut Vec<u32>) {
         for (chunk, (products, norms)) in products.chunks(CHUNK).zip(norms.chunks(CHUNK)).enumerate() {
             let passes = |product: f32, norm: f32| {

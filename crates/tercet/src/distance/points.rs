@@ -1,4 +1,4 @@
-//! Vectors made ready for tiles of distances.
+//! Vectors, prepared for the computation of tiles of distances.
 
 use std::ops::Range;
 
@@ -11,64 +11,81 @@ use crate::buffer_pool::Buffer;
 use crate::matrix::{Operand, Threads, product_apart, squared_difference};
 use crate::simd::{dot, vectorised};
 
-/// Below this share of ‖x‖² + ‖y‖² a squared distance from the Gram form is measured again: there
-/// its rounding error, about 1e-6 of ‖x‖² at 512 dimensions, would exceed 1e-3 of the distance.
+/// Where ‖x−y‖² from the Gram form is below this share of ‖x‖² + ‖y‖², it is computed again from
+/// differences: its rounding error, about 1e-6 of ‖x‖² at 512 dimensions, would exceed 1e-3 of the
+/// distance.
 pub(super) const CANCELLATION: f32 = 1.0 / 256.0;
 
-/// Vectors are centred for the Gram form when their spread around the mean is below this share of
-/// their mean squared norm. Not always, since it may cost them exact ties.
+/// Vectors are centred for the Gram form if their spread around the mean is below this share of
+/// their mean squared norm. They are not always centred, because that may lose exact ties.
 const SPREAD: f64 = 1.0 / 16.0;
 
-/// Vectors that one task reads, at least; there are as many tasks at most.
+/// Vectors that are shorter than this, and not 0, are refused where vectors are compared: squared
+/// distances down to 1e-3 of this length have three digits in f32; smaller ones tie at 0. A
+/// training batch may contain shorter vectors, which then all count as equal.
+const SHORTEST_APART: f64 = 1e-18;
+
+/// The smallest number of vectors that one task reads, and the largest number of tasks.
 const BLOCK: usize = 64;
 
-/// A pair that was measured by differences: row of the tile's set, column of the gallery.
+/// A pair whose distance was computed from differences: its row in the set of the tile, and its
+/// column in the gallery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Close {
     pub(crate) row: u32,
     pub(crate) column: u32,
 }
 
-/// Checked vectors with what the Gram form needs.
+/// Checked vectors, with the norms and the centred rows that the Gram form needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Points {
     pub(super) metric: Metric,
     count: usize,
     dimensions: usize,
-    /// What the distance is taken between: normalised if the metric asks for it.
+    /// The vectors between which the distance is computed: normalised if the metric requires it.
     rows: Buffer,
-    /// `rows − offset`, where an offset helps.
+    /// `rows − offset`, if an offset makes the Gram form more precise.
     centred: Option<Buffer>,
     offset: Option<Vec<f32>>,
-    /// ‖·‖² of the rows that enter the Gram form.
+    /// ‖·‖² of the rows that the Gram form uses.
     pub(super) squared_norms: Vec<f32>,
-    /// 1/‖x‖ of the vectors given, or 0 for a zero vector; only on the sphere.
+    /// 1/‖x‖ of the vectors given, or 0 for a zero vector. Empty unless the metric is on the
+    /// sphere.
     pub(super) inverse_norms: Vec<f32>,
+    /// Vectors that are shorter than this, and not 0, are refused.
+    shortest: f64,
 }
 
 impl Points {
+    /// Points for comparisons. Vectors so short that their distances would tie are refused.
     pub(crate) fn new(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
-        Self::centred(vectors, metric, None)
+        Self::centred(vectors, metric, None, SHORTEST_APART)
     }
 
-    /// Points for one batch, in memory of the [pool](crate::buffer_pool): point `r` is row `items[r]` of
-    /// the vectors.
+    /// Points of any length, for training, where collapsed vectors are not an error, and for means.
+    pub(crate) fn of_any_length(vectors: ArrayView2<f32>, metric: Metric) -> Result<Self, Error> {
+        Self::centred(vectors, metric, None, 0.0)
+    }
+
+    /// Points for one batch, in buffers of the [pool](crate::buffer_pool): point `r` is row
+    /// `items[r]` of the vectors.
     pub(crate) fn of_batch(
         vectors: ArrayView2<f32>,
         metric: Metric,
         items: &[u32],
     ) -> Result<Self, Error> {
-        Self::centred(vectors, metric, Some(items))
+        Self::centred(vectors, metric, Some(items), 0.0)
     }
 
-    /// The vectors alone, as the distance sees them.
+    /// The vectors between which the distance is computed, without the data of the Gram form.
     pub(crate) fn checked(vectors: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
-        let rows = Self::read(vectors, metric, None, |_| ())?.0.rows;
-        // As many rows as came in, of the same length: the shape fits.
+        let rows = Self::read(vectors, metric, None, 0.0, |_| ())?.0.rows;
+        // The rows have the shape of `vectors`, so the conversion does not fail.
         Ok(Array2::from_shape_vec(vectors.dim(), rows.into_vec()).unwrap_or_default())
     }
 
-    /// More vectors for the same metric and offset, so that both can meet in one tile.
+    /// Points of further vectors with the same metric and offset, so that both sets can be used in
+    /// one tile.
     pub(crate) fn beside(&self, vectors: ArrayView2<f32>) -> Result<Self, Error> {
         if vectors.ncols() != self.dimensions {
             return Err(Error::DimensionMismatch {
@@ -76,7 +93,7 @@ impl Points {
                 gallery: self.dimensions,
             });
         }
-        let (mut points, _) = Self::read(vectors, self.metric, None, |_| ())?;
+        let (mut points, _) = Self::read(vectors, self.metric, None, self.shortest, |_| ())?;
         points.prepare(self.offset.clone());
         Ok(points)
     }
@@ -103,17 +120,19 @@ impl Points {
             offset: self.offset.clone(),
             squared_norms: pick(&self.squared_norms),
             inverse_norms: pick(&self.inverse_norms),
+            shortest: self.shortest,
         }
     }
 
-    /// With the mean in the origin of the Gram form, where that helps.
+    /// Points whose rows in the Gram form are relative to the mean, if that makes it more precise.
     fn centred(
         vectors: ArrayView2<f32>,
         metric: Metric,
         items: Option<&[u32]>,
+        shortest: f64,
     ) -> Result<Self, Error> {
         let dimensions = vectors.ncols();
-        let (mut points, sums) = Self::read(vectors, metric, items, |rows| {
+        let (mut points, sums) = Self::read(vectors, metric, items, shortest, |rows| {
             let mut sums = vec![0.0; dimensions];
             rows.chunks_exact(dimensions).for_each(|row| add_row(&mut sums, row));
             sums
@@ -123,11 +142,13 @@ impl Points {
         Ok(points)
     }
 
-    /// The vectors as they are, and what `regard` makes of each block of them.
+    /// Reads and checks vectors, without centring. Also returns the result of `regard` for each
+    /// block of them.
     fn read<T: Send>(
         vectors: ArrayView2<f32>,
         metric: Metric,
         items: Option<&[u32]>,
+        shortest: f64,
         regard: impl Fn(&[f32]) -> T + Sync,
     ) -> Result<(Self, Vec<T>), Error> {
         let (count, dimensions) = vectors.dim();
@@ -146,7 +167,7 @@ impl Points {
                 let lines = rows.chunks_exact_mut(dimensions);
                 let take = |((place, row), norms): ((usize, &mut [f32]), &mut Norms)| {
                     let item = items.map_or(place, |items| items[place] as usize);
-                    match take(vectors.row(item), item, metric, row) {
+                    match take(vectors.row(item), item, metric, shortest, row) {
                         Ok(taken) => *norms = taken,
                         Err(error) => return Some((item, error)),
                     }
@@ -173,18 +194,20 @@ impl Points {
             offset: None,
             squared_norms: norms.iter().map(|norms| norms.squared).collect(),
             inverse_norms: if metric.on_sphere() { inverse.collect() } else { Vec::new() },
+            shortest,
         };
         Ok((points, blocks.into_iter().flatten().collect()))
     }
 
-    /// About the mean, given sums over blocks of points, where centring helps: a multiple of a power
-    /// of two not above the spread of a coordinate, so that whole numbers keep their exact ties.
+    /// An offset near the mean, given sums over blocks of points, if centring makes the Gram form
+    /// more precise. It is a multiple of a power of two that is not above the spread of a
+    /// coordinate, so that whole numbers keep their exact ties.
     fn helpful_offset(&self, blocks: &[Vec<f64>]) -> Option<Vec<f32>> {
         if self.count < 2 {
             return None;
         }
         let count = self.count as f64;
-        // Added in their order, whichever thread they come from.
+        // The sums are added in the order of the blocks, whichever thread computed them.
         let mean = |column: usize| blocks.iter().map(|sums| sums[column]).sum::<f64>() / count;
         let mean: Vec<f64> = (0..self.dimensions).map(mean).collect();
         let energy: f64 = self.squared_norms.iter().map(|&squared| f64::from(squared)).sum();
@@ -193,12 +216,12 @@ impl Points {
             return None;
         }
         let grid = (spread / (count * self.dimensions as f64)).sqrt().log2().floor().exp2();
-        // Without a spread there is no grid.
+        // Without a spread there is no grid to round to.
         let rounded = |mean: f64| if grid > 0.0 { (mean / grid).round() * grid } else { mean };
         Some(mean.into_iter().map(|mean| rounded(mean) as f32).collect())
     }
 
-    /// Moves what enters the Gram form by an offset.
+    /// Subtracts an offset from the rows that the Gram form uses, and recomputes their norms.
     fn prepare(&mut self, offset: Option<Vec<f32>>) {
         if let Some(offset) = &offset {
             let mut centred = self.rows.clone();
@@ -223,19 +246,21 @@ impl Points {
         self.dimensions
     }
 
-    /// The vector of one point, as the distance sees it.
+    /// The vector of one point, normalised if the metric requires it.
     pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.rows[row * self.dimensions..][..self.dimensions]
     }
 
-    /// Rows for the Gram form: the points, up to a common offset that cancels in differences.
+    /// The rows that the Gram form uses: the points, up to a common offset that cancels in
+    /// differences.
     pub(crate) fn gram_rows(&self, rows: Range<usize>) -> &[f32] {
         let values = self.centred.as_ref().unwrap_or(&self.rows);
         &values[rows.start * self.dimensions..rows.end * self.dimensions]
     }
 
-    /// Takes a gradient with respect to the points back to the vectors that were given:
-    /// through x̂ = x/‖x‖ it is (g − (g·x̂)x̂)/‖x‖, and 0 for a zero vector.
+    /// Turns the gradient g with respect to a point x̂ = x/‖x‖ into that with respect to the vector
+    /// x that was given: (g − (g·x̂)x̂)/‖x‖, or 0 for a zero vector. Without normalisation nothing
+    /// changes.
     pub(crate) fn pull_back(&self, row: usize, gradient: &mut [f32]) {
         let Some(&inverse_norm) = self.inverse_norms.get(row) else { return };
         let unit = self.row(row);
@@ -243,7 +268,7 @@ impl Points {
         flatten(gradient, unit, along, f64::from(inverse_norm));
     }
 
-    /// The distance of two points of this set, by differences.
+    /// The distance of two points of this set, computed from differences.
     pub(crate) fn pair_distance(&self, left: usize, right: usize) -> f32 {
         let squared = squared_difference(self.row(left), self.row(right));
         match self.metric.distance {
@@ -261,7 +286,7 @@ impl Points {
         self.metric.distance
     }
 
-    /// c with ∂d/∂x = (c/w)·(x − y): what turns a weight on d into a force between two points.
+    /// The coefficient c with w·∂d/∂x = c·(x − y), for the weight w of a distance d.
     pub(crate) fn coefficient(&self, weight: f32, distance: f32) -> f32 {
         match self.metric.distance {
             Distance::Euclidean if distance > 0.0 => weight / distance,
@@ -271,7 +296,7 @@ impl Points {
         }
     }
 
-    /// [`coefficient`](Self::coefficient) of many pairs, in place of their weights.
+    /// Replaces the weights of many pairs by their [`coefficient`](Self::coefficient)s.
     pub(crate) fn to_coefficients(&self, weights: &mut [f32], distances: &[f32]) {
         match self.metric.distance {
             Distance::Euclidean => divide(weights, distances),
@@ -282,8 +307,8 @@ impl Points {
 
     /// Writes the distances of `rows` to every point of `gallery` into `out`, row by row.
     ///
-    /// When `gallery` is this very set, the distance of a point to itself is exactly 0. `close`
-    /// receives the pairs that the Gram form could not resolve (without self-pairs), since their
+    /// If `gallery` is this set itself, the distance of a point to itself is exactly 0. `close`
+    /// receives the pairs that the Gram form could not resolve (without self-pairs), because their
     /// gradient would cancel in the same way.
     pub(crate) fn tile(
         &self,
@@ -297,8 +322,8 @@ impl Points {
         self.part(rows, gallery, turned, 0..count, out, count, close);
     }
 
-    /// [`tile`](Self::tile) for some of the gallery's points only, which `turned` holds as columns,
-    /// with rows of `out` a stride apart.
+    /// [`tile`](Self::tile) for the points `columns` of the gallery only, which `turned` holds as
+    /// columns. The rows of `out` begin `stride` values apart.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn part(
         &self,
@@ -319,7 +344,7 @@ impl Points {
         for (row, line) in rows.zip(out.chunks_mut(stride.max(1))) {
             let line = &mut line[..width];
             let own = self.squared_norms[row];
-            // The self-pair always cancels: it must not send every row down the slow path.
+            // The self-pair always cancels. It must not make every row take the slow path.
             let diagonal = (same && columns.contains(&row)).then(|| row - columns.start);
             if let Some(diagonal) = diagonal {
                 line[diagonal] = own;
@@ -355,25 +380,28 @@ impl Points {
     }
 }
 
-/// Of one vector: ‖·‖² as the distance sees it, and 1/‖·‖ as it was given (0 if that is too short).
+/// The norms of one vector x: ‖·‖² of the vector that the distance uses, and 1/‖x‖ (0 if x is too
+/// short).
 #[derive(Debug, Clone, Copy, Default)]
 struct Norms {
     squared: f32,
     inverse: f32,
 }
 
-/// Checks a vector, and writes it to `row` as the distance sees it.
+/// Checks a vector, and writes it to `row`, normalised if the metric requires it. A vector that is
+/// shorter than `shortest`, and not 0, is refused.
 fn take(
     vector: ArrayView1<f32>,
     item: usize,
     metric: Metric,
+    shortest: f64,
     row: &mut [f32],
 ) -> Result<Norms, Error> {
     match vector.as_slice() {
         Some(vector) => row.copy_from_slice(vector),
         None => row.iter_mut().zip(vector).for_each(|(x, &value)| *x = value),
     }
-    // A sum of squares of f32 in f64 is finite exactly if they all are.
+    // The sum of squares of f32 values in f64 is finite if and only if all values are.
     let squared = dot(row, row);
     let norm = squared.sqrt();
     if !norm.is_finite()
@@ -386,16 +414,19 @@ fn take(
         multiply(row, inverse);
         return Ok(Norms { squared: dot(row, row) as f32, inverse: inverse as f32 });
     }
-    // Four squared norms must still fit: ‖x−y‖² ≤ 2‖x‖² + 2‖y‖².
+    // Four squared norms must fit into f32, because ‖x−y‖² ≤ 2‖x‖² + 2‖y‖².
     let limit = (f64::from(f32::MAX) / 8.0).sqrt();
     if norm > limit {
         return Err(Error::TooLong { row: item, norm, limit });
+    }
+    if norm > 0.0 && norm < shortest {
+        return Err(Error::TooShort { row: item, norm, limit: shortest });
     }
     Ok(Norms { squared: squared as f32, inverse: 0.0 })
 }
 
 vectorised! {
-    /// Adds ‖x‖² = `own` and ‖y‖² to −2x·y; returns whether any result has cancelled.
+    /// Adds ‖x‖² = `own` and ‖y‖² to −2x·y. Returns whether any result has cancelled.
     fn from_gram(line: &mut [f32], norms: &[f32], own: f32) -> bool {
         let mut close = 0_u32;
         for (value, &norm) in line.iter_mut().zip(norms) {
@@ -408,7 +439,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// Weights over distances, and 0 at distance 0.
+    /// weight / distance, or 0 at distance 0.
     fn divide(weights: &mut [f32], distances: &[f32]) {
         for (weight, &distance) in weights.iter_mut().zip(distances) {
             let quotient = *weight / distance;
@@ -453,8 +484,8 @@ mod tests {
     use super::*;
     use crate::distance::reference;
 
-    /// Within 1e-3 of the distance down to 1e-3 of the vectors' length; below that length, to the
-    /// rounding of the coordinates themselves.
+    /// Checks that errors are within 1e-3 of the distance for distances down to 1e-3 of the
+    /// vectors' length, and for smaller ones within the rounding of the coordinates.
     fn check(vectors: &Array2<f32>, metric: Metric) {
         let got = metric.distances(vectors.view(), vectors.view()).unwrap();
         let points = Points::new(vectors.view(), metric).unwrap();
@@ -545,6 +576,18 @@ mod tests {
         vectors[[2, 1]] = 1e30;
         let error = Points::new(vectors.view(), Metric::default()).unwrap_err();
         assert!(matches!(error, Error::TooLong { row: 2, .. }), "{error}");
+        let short = Array2::from_shape_fn((3, 2), |(i, j)| if i == 1 { 1e-25 } else { j as f32 });
+        let error = Points::new(short.view(), Metric::default()).unwrap_err();
+        assert!(matches!(error, Error::TooShort { row: 1, .. }), "{error}");
+        // Directions are distinguished at any length above 1e-30, and zero vectors are not too
+        // short.
+        let cosine = Metric { distance: Distance::Cosine, normalize: false };
+        assert!(Points::new(short.view(), cosine).is_ok());
+        assert!(Points::new(Array2::zeros((3, 2)).view(), Metric::default()).is_ok());
+        let fine = Array2::from_shape_fn((3, 2), |(i, j)| 1e-18 + 1e-21 * (2 * i + j) as f32);
+        let distances = Metric::default().distances(fine.view(), fine.view()).unwrap();
+        let expected = 2e-21 * 2.0_f32.sqrt();
+        assert!((distances[[0, 1]] - expected).abs() < 2e-3 * expected, "{distances}");
         let nothing = Array2::<f32>::ones((4, 0));
         assert_eq!(
             Points::new(nothing.view(), Metric::default()).unwrap_err(),

@@ -1,4 +1,4 @@
-//! The definitions, in f64 and one pair at a time: what the tiles are tested against.
+//! The definitions of the distances, one pair at a time in f64. Tests compare the tiles with them.
 
 use super::{Distance, Metric};
 
@@ -11,7 +11,7 @@ pub(crate) fn distance(metric: Metric, x: &[f32], y: &[f32]) -> f64 {
     distance_f64(metric.distance, &unit(x), &unit(y))
 }
 
-/// Between vectors that are already normalised where the metric asks for it.
+/// The distance of vectors that are already normalised if the metric requires it.
 pub(crate) fn distance_f64(distance: Distance, x: &[f64], y: &[f64]) -> f64 {
     let squared: f64 = x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum();
     match distance {

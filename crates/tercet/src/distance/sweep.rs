@@ -1,21 +1,23 @@
-//! Every row of distances in turn, without ever holding the matrix.
+//! Passes over all rows of a matrix of distances, without holding the matrix.
 
 use rayon::prelude::*;
 
 use super::Points;
 use crate::watch::Steps;
 
-/// Rows of one tile, enough to keep the matrix product busy.
+/// Rows per tile: enough that the matrix product is efficient.
 const TILE_ROWS: usize = 64;
 
-/// Distances one tile may hold (32 MiB a thread): a large gallery gets fewer rows a tile.
+/// The largest number of distances in one tile (32 MiB per thread). For a large gallery a tile has
+/// fewer rows.
 const TILE_VALUES: usize = 1 << 23;
 
 impl Points {
-    /// Hands the distances of every point to all of `gallery` to `judge`, with the point's index,
-    /// and returns the answers in the order of the points, whatever the thread count.
+    /// Calls `judge` for every point, with its index and its distances to all points of `gallery`,
+    /// and returns the results in the order of the points, for any number of threads.
     ///
-    /// Tiles are measured in parallel; memory is one tile a thread. `judge` may change its row.
+    /// Tiles are computed in parallel, with the memory of one tile per thread. `judge` may change
+    /// its row.
     pub(crate) fn sweep<T: Send>(
         &self,
         gallery: &Self,
@@ -40,9 +42,9 @@ impl Points {
 }
 
 impl Points {
-    /// Hands the distances of every point to all of `gallery` to `judge`, each with the state of
-    /// the thread at work, and returns the states, for sums whose order does not matter. Each point
-    /// is a step of `steps`, which may break off.
+    /// Calls `judge` for every point, with the state of the current thread, the point's index and
+    /// its distances to all points of `gallery`. Returns the states, for sums whose order does not
+    /// matter. Each point is a step of `steps`, which may stop the sweep.
     pub(crate) fn sweep_into<S: Send>(
         &self,
         gallery: &Self,

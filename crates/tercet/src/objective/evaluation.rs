@@ -1,4 +1,4 @@
-//! Inputs → engine → outcome: the evaluation of an objective over a batch.
+//! The evaluation of an objective over a batch: inputs → engine → outcome.
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
@@ -20,12 +20,12 @@ pub struct Outcome {
     pub gradient: Array2<f32>,
     /// ∂value/∂reference (M×D), if the evaluation has [reference vectors](Evaluation::reference).
     pub reference_gradient: Option<Array2<f32>>,
-    /// What was counted.
+    /// Exact counts of triplets and anchors.
     pub census: Census,
 }
 
-/// An evaluation with its options: made by [`Objective::evaluation`], computed by
-/// [`run`](Self::run).
+/// An evaluation with its options. [`Objective::evaluation`] creates it and [`run`](Self::run)
+/// computes it.
 ///
 /// ```
 /// use ndarray::array;
@@ -53,7 +53,7 @@ pub struct Evaluation<'a> {
     in_memory: usize,
 }
 
-/// Vectors besides the embeddings.
+/// Vectors in addition to the embeddings.
 #[derive(Clone, Copy)]
 enum Others<'a> {
     None,
@@ -75,11 +75,11 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Adds frozen vectors (M×D) as further positives and negatives of the embeddings. They receive
-    /// no gradient. Row i of them has index B + i where ties go to the lowest index.
+    /// no gradient. Where ties go to the lowest index, row i of them has index B + i.
     ///
-    /// Two uses: a bank of past embeddings ([`Memory`](super::Memory)), and harmonic triplets
-    /// (FaceNet, section on harmonic embedding), where the frozen vectors are those of an older model
-    /// and the new model learns to embed into the same space.
+    /// They have two uses: a bank of past embeddings ([`Memory`](super::Memory)), and harmonic
+    /// triplets (FaceNet, arXiv 1503.03832, section on harmonic embedding), where the frozen
+    /// vectors come from an older model and the new model learns to embed into the same space.
     pub fn frozen(self, vectors: ArrayView2<'a, f32>, labels: &'a Labels) -> Self {
         Self { others: Others::Frozen(vectors, labels), ..self }
     }
@@ -96,8 +96,9 @@ impl<'a> Evaluation<'a> {
         Self { others: Others::Reference(vectors, labels), ..self }
     }
 
-    /// Reports to `watch` how many of the anchors are done; `watch` can stop the evaluation. A batch
-    /// that is computed in memory as a whole (up to 4096 rows, less than a second) is reported once.
+    /// Reports to `watch` how many of the anchors are done; `watch` can stop the evaluation. A
+    /// batch that is computed in memory (up to 4096 rows, less than a second) is reported once, as
+    /// a whole.
     pub fn progress(self, watch: Watch<'a>) -> Self {
         Self { progress: Some(watch), ..self }
     }
@@ -110,32 +111,33 @@ impl<'a> Evaluation<'a> {
 
     /// Computes value, gradient and census.
     ///
-    /// Results do not depend on the number of threads beyond rounding, and are identical for the same
-    /// number of threads.
+    /// Results do not depend on the number of threads beyond rounding, and are identical for the
+    /// same number of threads.
     ///
     /// # Shapes
     /// - `embeddings`: B×D, `labels`: B; frozen or reference vectors: M×D (M may be 0), labels: M
     /// - gradient: B×D; reference gradient: M×D
     ///
     /// # Errors
-    /// Unequal numbers of rows and labels; values that are not finite or too long to square; other
-    /// dimensions than those of the embeddings; a margin or a parameter of the selection out of range;
-    /// distance-weighted selection between vectors that are not normalised; frozen anchors without
-    /// frozen vectors; [`Error::Interrupted`] when `progress` stops the evaluation.
+    /// Unequal numbers of rows and labels; vectors with values that are not finite, or so long that
+    /// their squared distances leave the range of f32; dimensions that differ from those of the
+    /// embeddings; a margin or a parameter of the selection that is out of range; distance-weighted
+    /// selection between vectors that are not normalised; frozen anchors without frozen vectors;
+    /// [`Error::Interrupted`] when `progress` stops the evaluation.
     pub fn run(self) -> Result<Outcome, Error> {
         let mut gradient = vec![0.0; self.embeddings.len()];
         let (value, reference_gradient, census) = self.compute(&mut gradient)?;
-        // A row for each embedding: the shape fits.
+        // The gradient has one row for each embedding, so the shape fits.
         let shape = self.embeddings.dim();
         let gradient = Array2::from_shape_vec(shape, gradient).unwrap_or_default();
         Ok(Outcome { value, gradient, reference_gradient, census })
     }
 
-    /// As [`run`](Self::run), into a buffer of the caller: `gradient` receives B×D values row by row.
-    /// Returns value and census.
+    /// As [`run`](Self::run), but writes the gradient into a buffer of the caller: `gradient`
+    /// receives B×D values, row by row. Returns value and census.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and a buffer of another length.
+    /// The errors of [`run`](Self::run), and a buffer whose length is not B·D.
     pub fn run_into(self, gradient: &mut [f32]) -> Result<(f64, Census), Error> {
         let expected = self.embeddings.len();
         if gradient.len() != expected {
@@ -151,13 +153,14 @@ impl<'a> Evaluation<'a> {
     fn compute(self, gradient: &mut [f32]) -> Result<(f64, Option<Array2<f32>>, Census), Error> {
         let rule = rule(self.objective)?;
         if self.frozen_anchors && !matches!(self.others, Others::Frozen(..)) {
-            return Err(Error::Parameter {
-                parameter: "frozen_anchors",
-                got: "true".to_owned(),
-                expected: "frozen vectors, which become the anchors",
-            });
+            return Err(Error::parameter(
+                "frozen_anchors",
+                "true",
+                "frozen vectors, which become the anchors",
+            ));
         }
-        // The pool is entered once; the parallel parts then start without waking it each time.
+        // The thread pool is entered once, so that the parallel parts start without waking it each
+        // time.
         rayon::scope(|_| {
             let inputs = Inputs::new(self.objective.metric(), &self)?;
             let problem = inputs.problem(rule);
@@ -174,7 +177,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// The rule of an objective, checked.
+/// Checks an objective and returns its rule.
 fn rule(objective: Objective) -> Result<Rule, Error> {
     match objective {
         Objective::Triplet(loss) => {
@@ -188,7 +191,7 @@ fn rule(objective: Objective) -> Result<Rule, Error> {
     }
 }
 
-/// The number of terms that the sum is divided by.
+/// The number of terms by which the sum is divided.
 fn terms(objective: Objective, census: &Census, sums: &Sums) -> u64 {
     match objective {
         Objective::Triplet(loss) => loss.reduction.divisor(loss.penalty, census),
@@ -202,11 +205,11 @@ fn terms(objective: Objective, census: &Census, sums: &Sums) -> u64 {
 
 /// Checked vectors, in the order in which the engines need them.
 pub(super) struct Inputs {
-    /// Embeddings.
+    /// The number of embeddings.
     batch: usize,
-    /// The anchors in the order of the input, if they are not the candidates.
+    /// The anchors in the order of the input, unless they are exactly the candidates.
     anchors: Option<SeparateAnchors>,
-    /// In class order.
+    /// The candidates in class order.
     pub(super) candidates: Points,
     pub(super) order: ClassOrder,
 }
@@ -230,7 +233,8 @@ impl Inputs {
                     return Self::of_batch(metric, embeddings, labels);
                 }
                 let all = joined(embeddings, vectors)?;
-                let all = Points::new(all.view(), metric).map_err(|error| shifted(error, batch))?;
+                let all = Points::of_any_length(all.view(), metric)
+                    .map_err(|error| shifted(error, batch))?;
                 let joint = labels.chain(frozen_labels);
                 let order = ClassOrder::new(&joint);
                 let candidates = all.reordered(&order.items);
@@ -247,7 +251,7 @@ impl Inputs {
                     let (queries, gallery) = (embeddings.ncols(), vectors.ncols());
                     return Err(Error::DimensionMismatch { queries, gallery });
                 }
-                let points = Points::new(embeddings, metric)?;
+                let points = Points::of_any_length(embeddings, metric)?;
                 let (classes, reference_labels) = labels.joint_classes(reference_labels);
                 let order = ClassOrder::new(&reference_labels);
                 let candidates = points.beside(vectors).map_err(refuse)?.reordered(&order.items);
@@ -335,7 +339,7 @@ impl Inputs {
         let mut gradient = vec![0.0; own.len()];
         let position = |item: usize| self.order.ranks[item] as usize;
         write_rows(&self.candidates, own, |item| item, position, scale, &mut gradient);
-        // A row for each reference vector: the shape fits.
+        // The gradient has one row for each reference vector, so the shape fits.
         Some(Array2::from_shape_vec(shape, gradient).unwrap_or_default())
     }
 
@@ -347,8 +351,8 @@ impl Inputs {
     }
 }
 
-/// Writes the gradient of each item: row `row(item)` of the sums times `scale`, and from there through
-/// the normalisation of point `point(item)`.
+/// Writes the gradient of each item: row `row(item)` of the sums times `scale`, propagated back
+/// through the normalisation of point `point(item)`.
 fn write_rows(
     points: &Points,
     sums: &[f32],
@@ -357,7 +361,7 @@ fn write_rows(
     scale: f64,
     gradient: &mut [f32],
 ) {
-    /// Rows of a task.
+    /// Rows per task.
     const BLOCK: usize = 64;
 
     let d = points.dimensions();
@@ -382,7 +386,7 @@ fn joined(first: ArrayView2<f32>, second: ArrayView2<f32>) -> Result<Array2<f32>
         .map_err(|_| Error::DimensionMismatch { queries: first.ncols(), gallery: second.ncols() })
 }
 
-/// Errors that name a row after the batch belong to the frozen vectors.
+/// Assigns an error in a row after the first `batch` rows to the frozen vectors.
 fn shifted(error: Error, batch: usize) -> Error {
     match error {
         Error::NotFinite { row, column, value } if row >= batch => {
@@ -415,7 +419,7 @@ impl Objective {
     /// - gradient: B×D
     ///
     /// # Errors
-    /// As [`Evaluation::run`].
+    /// The errors of [`Evaluation::run`].
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
         self.evaluation(embeddings, labels).run()
     }
@@ -443,7 +447,7 @@ impl TripletLoss {
     /// - gradient: B×D
     ///
     /// # Errors
-    /// As [`Evaluation::run`].
+    /// The errors of [`Evaluation::run`].
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
         self.evaluation(embeddings, labels).run()
     }
@@ -466,7 +470,7 @@ impl Lifted {
     /// - gradient: B×D
     ///
     /// # Errors
-    /// As [`Evaluation::run`].
+    /// The errors of [`Evaluation::run`].
     pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
         self.evaluation(embeddings, labels).run()
     }

@@ -7,15 +7,15 @@ use ndarray::{Array2, ArrayView2};
 use super::{Objective, Outcome};
 use crate::{Error, Labels};
 
-/// A bank of past embeddings, which serve as further positives and negatives of later batches.
+/// A bank of past embeddings, which are further positives and negatives for later batches.
 ///
-/// Embeddings drift slowly once training is under way, so those of the last steps are almost
-/// current, and far more of them fit than a batch can hold. The gradient goes to the current batch
-/// alone. When the bank is full the oldest entries make room.
+/// Embeddings change slowly after the first part of training, so those of the last steps are almost
+/// up to date, and a bank can hold far more of them than a batch. Only the current batch receives a
+/// gradient. When the bank is full, new entries replace the oldest ones.
 ///
-/// Each entry remembers which item it shows. Entries of items that are in the current batch are
-/// left out of an evaluation, since the batch holds their fresh embeddings: no item ever meets its
-/// own shadow as a positive.
+/// Each entry stores the number of its item. Entries of items that are in the current batch are
+/// left out of an evaluation, because the batch holds newer embeddings of them. So an older
+/// embedding of an item is never a positive of the item itself.
 ///
 /// ```
 /// use ndarray::array;
@@ -36,16 +36,16 @@ use crate::{Error, Labels};
 pub struct Memory {
     capacity: usize,
     dimensions: usize,
-    /// Slot by slot.
+    /// The embeddings, one after the other.
     values: Vec<f32>,
     labels: Vec<String>,
     items: Vec<u64>,
-    /// The slot of the next entry once the bank is full: the oldest.
+    /// The slot of the oldest entry, which the next entry replaces once the bank is full.
     next: usize,
 }
 
 impl Memory {
-    /// An empty bank for so many embeddings of so many components.
+    /// An empty bank for `capacity` embeddings of `dimensions` components.
     pub fn new(capacity: usize, dimensions: usize) -> Self {
         Self {
             capacity,
@@ -62,29 +62,30 @@ impl Memory {
         self.items.len()
     }
 
-    /// Whether the bank holds nothing.
+    /// Whether the bank is empty.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Embeddings the bank can hold.
+    /// The number of embeddings that the bank can hold.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Forgets everything, as after a change of the learning rate that makes embeddings jump.
+    /// Removes all entries, for example after a change of the learning rate by which embeddings
+    /// change fast.
     pub fn clear(&mut self) {
         *self = Self::new(self.capacity, self.dimensions);
     }
 
-    /// Adds a batch; of more than the capacity only the last rows stay.
+    /// Adds a batch. If it has more rows than the capacity, only the last rows are stored.
     ///
     /// # Shapes
-    /// - `embeddings`: B×D, `labels`: B, `items`: B, any number that tells items apart
+    /// - `embeddings`: B×D, `labels`: B, `items`: B numbers that identify the items
     ///
     /// # Errors
-    /// Unequal numbers of rows, labels and items; other dimensions than the bank's; values that are
-    /// not finite.
+    /// Unequal numbers of rows, labels and items; dimensions that differ from those of the bank;
+    /// values that are not finite.
     pub fn push(
         &mut self,
         embeddings: ArrayView2<f32>,
@@ -118,7 +119,7 @@ impl Memory {
     }
 
     /// The embeddings of the bank (M×D) with their labels, the oldest first, without the entries of
-    /// some items.
+    /// the given items.
     pub fn without(&self, items: &[u64]) -> (Array2<f32>, Labels) {
         let current: HashSet<u64> = items.iter().copied().collect();
         let mut slots = self.slots();
@@ -126,8 +127,8 @@ impl Memory {
         (self.vectors(&slots), slots.iter().map(|&slot| &self.labels[slot]).collect())
     }
 
-    /// Everything in the bank, the oldest first: embeddings (M×D), labels and items. A bank of the
-    /// same capacity into which they are [pushed](Self::push) goes on as this one does.
+    /// All entries of the bank, the oldest first: embeddings (M×D), labels and items.
+    /// [Pushing](Self::push) them into an empty bank of the same capacity restores this bank.
     pub fn entries(&self) -> (Array2<f32>, Labels, Vec<u64>) {
         let slots = self.slots();
         let labels = slots.iter().map(|&slot| &self.labels[slot]).collect();
@@ -146,15 +147,15 @@ impl Memory {
     }
 
     /// Evaluates an objective over a batch with the bank as further candidates, by
-    /// [`Evaluation::frozen`](super::Evaluation::frozen). The bank stays as it is: [`push`](Self::push) the batch
-    /// afterwards.
+    /// [`Evaluation::frozen`](super::Evaluation::frozen). The bank does not change:
+    /// [`push`](Self::push) the batch afterwards.
     ///
     /// # Shapes
     /// - `embeddings`: B×D, `labels`: B, `items`: B
     /// - gradient: B×D
     ///
     /// # Errors
-    /// As [`push`](Self::push) and [`Objective::evaluate`].
+    /// The errors of [`push`](Self::push) and of [`Objective::evaluate`].
     pub fn evaluate(
         &self,
         objective: impl Into<Objective>,

@@ -8,20 +8,21 @@
 //! ```
 //!
 //! and its value is the [`Reduction`] of φ(d(a,p) − d(a,n)) over the selected triplets, where φ is
-//! the [`Penalty`] and d the [`Metric`](crate::Metric). [`Preset`]s name the products that papers made
-//! known.
+//! the [`Penalty`] and d the [`Metric`](crate::Metric). A [`Preset`] is the objective of a
+//! well-known paper.
 //!
-//! What no such product expresses stands beside it with the same interface: [`Lifted`] structure.
-//! [`Objective`] is any of them. [`Evaluation`] adds frozen or reference vectors, and [`Memory`] a bank
-//! of past embeddings. For a loss of one's own, [`Selection::triplets`] lists the triplets, and
+//! [`Lifted`] structure is not such a product, but has the same interface; [`Objective`] is either
+//! of them. [`Evaluation`] adds frozen or reference vectors, and [`Memory`] is a bank of past
+//! embeddings. For a loss of your own, [`Selection::triplets`] lists the triplets;
 //! [`TripletLoss::evaluate_triplets`] evaluates triplets that were chosen elsewhere.
 //!
 //! # How it is computed
-//! Data flows through the modules in this order: `rule` defines the words of an objective, `evaluation`
-//! checks the inputs and puts them in class order, an `engine` computes distances row by row, a
-//! `kernel` turns a row into weights ∂L/∂d, and the engine accumulates the weights into the gradient.
-//! `choose` lists the triplets of selections that have no kernel of their own, and `reference` holds the
-//! definitions, triplet by triplet, that tests compare with.
+//! Data flows through the modules in this order: `rule` defines selections, penalties and
+//! reductions, `evaluation` checks the inputs and puts them in class order, an `engine` computes
+//! distances row by row, a `kernel` turns a row into weights ∂(Σ φ)/∂d, and the engine accumulates
+//! the weights into the gradient. `choose` lists the triplets of selections that have no kernel of
+//! their own, and `reference` holds the definitions, triplet by triplet in f64, with which the
+//! tests compare.
 
 mod choose;
 mod engine;

@@ -1,4 +1,4 @@
-//! The definitions of all objectives, in f64 and triplet by triplet. Tests and the fuzzer compare the
+//! The definitions of all objectives, triplet by triplet in f64. Tests and the fuzzer compare the
 //! engines with them.
 
 #![allow(missing_docs, clippy::unwrap_used)] // for tests only
@@ -33,12 +33,12 @@ fn distances(metric: Metric, vectors: &[Vec<f64>]) -> Vec<Vec<f64>> {
     points.iter().map(from).collect()
 }
 
-/// The first of some items that no other one beats.
+/// The first item that no other item beats.
 fn first_best(items: &[usize], beats: impl Fn(usize, usize) -> bool) -> Option<usize> {
     items.iter().copied().find(|&x| !items.iter().any(|&y| beats(y, x)))
 }
 
-/// Items by rank, stable.
+/// The items in rising order of `key`; items with equal keys keep their order.
 fn ranked(items: &[usize], key: impl Fn(usize) -> f64) -> Vec<usize> {
     let mut items = items.to_vec();
     items.sort_by(|&x, &y| key(x).total_cmp(&key(y)));
@@ -176,11 +176,12 @@ pub fn select(
     selected
 }
 
+/// Evaluates a loss with all items as anchors.
 pub fn evaluate(loss: &TripletLoss, vectors: &[Vec<f64>], classes: &[u32]) -> Reference {
     evaluate_anchors(loss, vectors, classes, vectors.len())
 }
 
-/// Over the first `anchors` items, with all of them as candidates.
+/// Evaluates a loss with the first `anchors` items as anchors and all items as candidates.
 pub fn evaluate_anchors(
     loss: &TripletLoss,
     vectors: &[Vec<f64>],
@@ -229,7 +230,8 @@ pub fn evaluate_anchors(
     }
 }
 
-/// The generalised lifted structure loss of the first `anchors` items, term by term.
+/// The generalised lifted structure loss of the first `anchors` items, term by term (arXiv
+/// 1703.07737, eq. 7).
 pub fn evaluate_lifted(
     loss: &Lifted,
     vectors: &[Vec<f64>],

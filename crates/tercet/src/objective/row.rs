@@ -1,7 +1,7 @@
-//! What a row kernel reads, and what it writes.
+//! Input and output of a row kernel.
 //!
-//! A kernel turns the distances of one anchor ([`AnchorRow`]) into the derivative of the anchor's
-//! penalties with respect to each distance ([`RowGradient`]).
+//! A kernel turns the distances of one anchor ([`AnchorRow`]) into the derivatives of the anchor's
+//! penalties with respect to these distances ([`RowGradient`]).
 
 use std::ops::Range;
 
@@ -12,15 +12,16 @@ use crate::simd::each_equal;
 
 /// One anchor with its distances to all candidates in class order.
 pub(super) struct AnchorRow<'a> {
-    /// The anchor's index in the input; it keys random draws.
+    /// The anchor's index in the input, which is part of the key of its random draws.
     pub(super) item: u32,
     /// The anchor's own position among the candidates, if it is one of them.
     pub(super) own: Option<usize>,
-    /// d(anchor, ·), a value for each candidate.
+    /// d(anchor, ·), one value for each candidate.
     pub(super) distances: &'a [f32],
-    /// The candidates of the anchor's class; its own position lies in this range.
+    /// The positions of the candidates of the anchor's class, including the anchor's own position.
     pub(super) class: Range<usize>,
-    /// The candidates: position → index in the input. Ties go to the lowest index.
+    /// The class order of the candidates: position → index in the input. Of candidates at the same
+    /// distance, the one with the lowest index is selected.
     pub(super) order: &'a ClassOrder,
     /// The candidates' vectors.
     pub(super) points: &'a Points,
@@ -34,7 +35,7 @@ impl AnchorRow<'_> {
         self.class.clone().filter(move |&position| Some(position) != own)
     }
 
-    /// The positives as ranges: before and behind the anchor's own position.
+    /// The positions of the positives as two ranges: before and after the anchor's own position.
     pub(super) fn positive_ranges(&self) -> [Range<usize>; 2] {
         match self.own {
             Some(own) => [self.class.start..own, own + 1..self.class.end],
@@ -47,7 +48,7 @@ impl AnchorRow<'_> {
         (0..self.class.start).chain(self.class.end..self.distances.len())
     }
 
-    /// The negatives as ranges: before and behind the anchor's class.
+    /// The positions of the negatives as two ranges: before and after the anchor's class.
     pub(super) fn negative_ranges(&self) -> [Range<usize>; 2] {
         [0..self.class.start, self.class.end..self.distances.len()]
     }
@@ -65,12 +66,12 @@ impl AnchorRow<'_> {
         self.positive_count() > 0 && self.negative_count() > 0
     }
 
-    /// The distances of the positives: before and behind the anchor's own position.
+    /// The distances of the positives: before and after the anchor's own position.
     pub(super) fn positive_distances(&self) -> [&[f32]; 2] {
         self.positive_ranges().map(|range| &self.distances[range])
     }
 
-    /// The distances of the negatives: before and behind the anchor's class.
+    /// The distances of the negatives: before and after the anchor's class.
     pub(super) fn negative_distances(&self) -> [&[f32]; 2] {
         self.negative_ranges().map(|range| &self.distances[range])
     }
@@ -96,18 +97,19 @@ impl AnchorRow<'_> {
     }
 }
 
-/// ∂(Σ φ)/∂d of one anchor, with what its triplets add to value and census.
+/// ∂(Σ φ)/∂d of one anchor, and the sums to which its triplets are added.
 pub(super) struct RowGradient<'a> {
-    /// ∂(Σ φ)/∂d(anchor, ·). A kernel writes all of them, or [clears](Self::clear) them first.
+    /// ∂(Σ φ)/∂d(anchor, ·). A kernel writes every weight, or [clears](Self::clear) all of them
+    /// first.
     pub(super) weights: &'a mut [f32],
-    /// For sparse kernels: the positions that got a weight, possibly repeated. All other weights
-    /// are 0 already.
+    /// For sparse kernels: the positions to which a weight was added, possibly repeated. All other
+    /// weights are 0 already.
     pub(super) touched: Option<&'a mut Vec<u32>>,
     pub(super) sums: &'a mut TripletSums,
 }
 
 impl RowGradient<'_> {
-    /// Sets every weight to 0. The weights of a sparse kernel are 0 already, since the engine
+    /// Sets every weight to 0. The weights of a sparse kernel are 0 already, because the engine
     /// resets those that were touched.
     pub(super) fn clear(&mut self) {
         if self.touched.is_none() {
@@ -122,7 +124,7 @@ impl RowGradient<'_> {
         }
     }
 
-    /// Writes the weights of the positives, in their order.
+    /// Writes the weights of the positives, in the order of their positions.
     pub(super) fn set_positives(&mut self, row: &AnchorRow, mut values: impl Iterator<Item = f32>) {
         for range in row.positive_ranges() {
             let weights = self.weights[range].iter_mut();
@@ -130,7 +132,8 @@ impl RowGradient<'_> {
         }
     }
 
-    /// Counts one triplet, and adds its slope to the weights of its two distances.
+    /// Adds one triplet: φ and its counts to the sums, φ' to the weight of the positive and −φ' to
+    /// that of the negative.
     #[inline]
     pub(super) fn select(&mut self, row: &AnchorRow, positive: usize, negative: usize) {
         let (d_ap, d_an) = (row.distances[positive], row.distances[negative]);
@@ -159,13 +162,13 @@ pub(super) struct TripletSums {
     pub(super) violated: u64,
     /// Anchors whose term is above 0, for an objective with one term per anchor.
     pub(super) active_anchors: u64,
-    /// Σ d(a,p) and Σ d(a,n) over all pairs.
+    /// Σ d(a,p) and Σ d(a,n) over all pairs, whether they are selected or not.
     pub(super) positive_distances: f64,
     pub(super) negative_distances: f64,
 }
 
 impl TripletSums {
-    /// The sum of parts, added in their order.
+    /// The sum of the parts, added in their order.
     pub(super) fn total(parts: &[Self]) -> Self {
         parts.iter().fold(Self::default(), |mut total, part| {
             total.add(part);

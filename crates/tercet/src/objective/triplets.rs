@@ -1,4 +1,4 @@
-//! Triplets by name: what a selection takes, for a loss of one's own, and a loss over given ones.
+//! Lists of triplets: those that a selection takes, and a loss over given ones.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,11 +18,11 @@ use crate::{Error, Labels, Metric};
 /// Three items of a batch, by their rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Triplet {
-    /// The item that is compared.
+    /// The item whose two distances are compared.
     pub anchor: u32,
-    /// An item that should be near.
+    /// An item of the anchor's class, which should be near.
     pub positive: u32,
-    /// An item that should be farther away.
+    /// An item of another class, which should be farther away.
     pub negative: u32,
 }
 
@@ -44,20 +44,20 @@ impl From<&Triplet> for Triplet {
     }
 }
 
-/// Triplets that [`Selection::triplets`] returns at most: 2^28, 3 GiB of them.
+/// The largest number of triplets that [`Selection::triplets`] returns: 2^28, which take 3 GiB.
 pub const TRIPLET_LIMIT: u64 = 1 << 28;
 
 impl Selection {
-    /// The triplets that this selection takes of a batch, sorted by anchor, positive and negative:
-    /// the very ones that a [`TripletLoss`] with this selection evaluates. `margin` is the
-    /// penalty's, which bounds the semi-hard band.
+    /// The triplets that this selection takes of a batch, sorted by anchor, positive and negative.
+    /// They are the triplets that a [`TripletLoss`] with this selection evaluates. `margin` is that
+    /// of the penalty, which some selections depend on.
     ///
     /// # Shapes
     /// - `embeddings`: B×D, `labels`: B
     ///
     /// # Errors
-    /// More than [`TRIPLET_LIMIT`] triplets: meet them one by one with
-    /// [`visit_triplets`](Self::visit_triplets). Also what [`TripletLoss::evaluate`] refuses.
+    /// More than [`TRIPLET_LIMIT`] triplets ([`visit_triplets`](Self::visit_triplets) has no
+    /// limit), and the errors of [`TripletLoss::evaluate`].
     ///
     /// ```
     /// use ndarray::array;
@@ -97,17 +97,17 @@ impl Selection {
         if count.into_inner() > TRIPLET_LIMIT {
             return too_many;
         }
-        // The sweep is in class order, the result in the order of the input.
+        // The sweep is in class order; the result is in the order of the input.
         let order = inputs.order.ranks.iter().map(|&rank| rank as usize);
         Ok(order.flat_map(|position| chosen[position].iter().copied()).collect())
     }
 
-    /// Hands the triplets that this selection takes to `visit`, however many there are: anchor by
-    /// anchor in rising order, in no particular order within an anchor. Memory is one tile of
-    /// distances; one thread.
+    /// Calls `visit` with each triplet that this selection takes, without a limit on their number:
+    /// anchors in rising order, the triplets of an anchor in no particular order. It uses one
+    /// thread and the memory of one tile of distances.
     ///
     /// # Errors
-    /// What [`TripletLoss::evaluate`] refuses.
+    /// The errors of [`TripletLoss::evaluate`].
     pub fn visit_triplets(
         self,
         embeddings: ArrayView2<f32>,
@@ -157,19 +157,20 @@ impl Selection {
 }
 
 impl TripletLoss {
-    /// The value and gradient of this objective over given triplets, in place of its selection:
-    /// `explicit` selection. A triplet given twice counts twice.
+    /// The value and gradient of this objective over given triplets, which replace its selection. A
+    /// triplet that is given twice counts twice.
     ///
-    /// In the [`Census`] `triplets` and `selected` are the triplets given, `anchors` the different
-    /// anchors among them, and the mean distances are taken over them.
+    /// In the [`Census`], `triplets` and `selected` are the number of triplets given, `anchors` is
+    /// the number of different anchors among them, and the mean distances are over these triplets.
     ///
     /// # Shapes
     /// - `embeddings`: B×D
     /// - gradient: B×D
     ///
     /// # Errors
-    /// The first triplet that names a row which does not exist, or one row twice; values that are
-    /// not finite or too long to square; a margin out of range.
+    /// The first triplet with a row that does not exist, or with the same row twice; vectors with
+    /// values that are not finite, or so long that their squared distances leave the range of f32;
+    /// a margin that is out of range.
     ///
     /// ```
     /// use ndarray::array;
@@ -184,23 +185,11 @@ impl TripletLoss {
         embeddings: ArrayView2<f32>,
         triplets: impl IntoIterator<Item = T>,
     ) -> Result<Outcome, Error> {
-        /// Triplets of one share of the work.
+        /// Triplets that a task adds at a time.
         const SHARE: usize = 1 << 12;
 
-        self.penalty.check()?;
-        let points = Points::new(embeddings, self.metric)?;
+        let (points, given) = self.checked_triplets(embeddings, triplets)?;
         let rows = points.len();
-        let mut given: Vec<Triplet> = Vec::new();
-        for (place, triplet) in triplets.into_iter().map(Into::into).enumerate() {
-            let Triplet { anchor, positive, negative } = triplet;
-            let largest = anchor.max(positive).max(negative) as usize;
-            if largest >= rows || anchor == positive || anchor == negative || positive == negative {
-                let triplet = [anchor, positive, negative];
-                return Err(Error::Triplet { place, triplet, rows });
-            }
-            given.push(triplet);
-        }
-
         let d = points.dimensions();
         let shares: Vec<&[Triplet]> = given.chunks(SHARE).collect();
         let tasks = rayon::current_num_threads().min(shares.len());
@@ -254,6 +243,57 @@ impl TripletLoss {
         Ok(Outcome { value: sums.value * scale, gradient, reference_gradient: None, census })
     }
 
+    /// The penalty φ(d(a,p) − d(a,n)) of each of the given triplets, in their order.
+    ///
+    /// # Shapes
+    /// - `embeddings`: B×D; result: a value for each triplet
+    ///
+    /// # Errors
+    /// As [`evaluate_triplets`](Self::evaluate_triplets).
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use tercet::TripletLoss;
+    /// let embeddings = array![[0.0_f32], [1.0], [1.5]];
+    /// let loss = TripletLoss::batch_all().with_margin(1.0);
+    /// assert_eq!(loss.triplet_penalties(embeddings.view(), [[0, 1, 2], [1, 2, 0]])?, [0.5, 0.5]);
+    /// # Ok::<(), tercet::Error>(())
+    /// ```
+    pub fn triplet_penalties<T: Into<Triplet>>(
+        &self,
+        embeddings: ArrayView2<f32>,
+        triplets: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<f32>, Error> {
+        let (points, given) = self.checked_triplets(embeddings, triplets)?;
+        let penalty = |triplet: &Triplet| {
+            let [d_ap, d_an] = distances(&points, triplet);
+            self.penalty.of(d_ap + self.penalty.margin() - d_an).0
+        };
+        Ok(given.par_iter().map(penalty).collect())
+    }
+
+    /// The vectors and the triplets, none of which names a row that does not exist, or one row twice.
+    fn checked_triplets<T: Into<Triplet>>(
+        &self,
+        embeddings: ArrayView2<f32>,
+        triplets: impl IntoIterator<Item = T>,
+    ) -> Result<(Points, Vec<Triplet>), Error> {
+        self.penalty.check()?;
+        let points = Points::of_any_length(embeddings, self.metric)?;
+        let rows = points.len();
+        let mut given: Vec<Triplet> = Vec::new();
+        for (place, triplet) in triplets.into_iter().map(Into::into).enumerate() {
+            let Triplet { anchor, positive, negative } = triplet;
+            let largest = anchor.max(positive).max(negative) as usize;
+            if largest >= rows || anchor == positive || anchor == negative || positive == negative {
+                let triplet = [anchor, positive, negative];
+                return Err(Error::Triplet { place, triplet, rows });
+            }
+            given.push(triplet);
+        }
+        Ok((points, given))
+    }
+
     fn add_triplet(
         &self,
         points: &Points,
@@ -263,7 +303,7 @@ impl TripletLoss {
     ) {
         let [a, p, n] =
             [triplet.anchor, triplet.positive, triplet.negative].map(|item| item as usize);
-        let (d_ap, d_an) = (points.pair_distance(a, p), points.pair_distance(a, n));
+        let [d_ap, d_an] = distances(points, triplet);
         let (value, slope) = self.penalty.of(d_ap + self.penalty.margin() - d_an);
         sums.value += f64::from(value);
         sums.active += u64::from(value > self.penalty.active_above());
@@ -283,4 +323,10 @@ impl TripletLoss {
             gradient[n * d + k] += to_negative * (x - z);
         }
     }
+}
+
+/// d(a,p) and d(a,n).
+fn distances(points: &Points, triplet: &Triplet) -> [f32; 2] {
+    let anchor = triplet.anchor as usize;
+    [triplet.positive, triplet.negative].map(|other| points.pair_distance(anchor, other as usize))
 }

@@ -1,12 +1,12 @@
-//! How many items are nearer than each relevant one, without sorting the row.
+//! Counts how many items are nearer than each relevant one, without sorting the row.
 
 use crate::simd::vectorised;
 
-/// Up to this many distinct relevant distances the row is counted against each in turn, which
-/// vectorises; beyond it every item is placed among them.
+/// Up to this number of distinct relevant distances, the row is compared with each of them in turn,
+/// which vectorises. With more, the position of every item among them is computed.
 pub(super) const COUNTED_IN_TURN: usize = 16;
 
-/// For each of the rising `places`: how many distances lie below it, and how many equal it.
+/// For each of `places`, which increase: how many distances are below it, and how many equal it.
 pub(super) fn count(distances: &[f32], places: &[f32]) -> Vec<(usize, usize)> {
     if places.len() <= COUNTED_IN_TURN {
         let counts = places.iter().map(|&place| below_and_equal(distances, place));
@@ -34,7 +34,7 @@ pub(super) fn count(distances: &[f32], places: &[f32]) -> Vec<(usize, usize)> {
 }
 
 vectorised! {
-    /// How many values lie below `place`, and how many equal it.
+    /// How many values are below `place`, and how many equal it.
     fn below_and_equal(values: &[f32], place: f32) -> (u32, u32) {
         let (mut below, mut equal) = (0, 0);
         for &value in values {
@@ -45,11 +45,12 @@ vectorised! {
     }
 }
 
-/// Rising places, found by the bin of equal width that a distance falls in. The bin rises with the
-/// distance, rounding included, so only places of the same bin need a comparison.
+/// Increasing places, found by the bin of equal width to which a distance belongs. The bin
+/// increases with the distance, with rounding too, so only places of the same bin need a
+/// comparison.
 struct Bins<'a> {
     places: &'a [f32],
-    /// For each bin, how many places lie in the bins before; one more entry for the end.
+    /// For each bin, how many places are in the bins before; one more entry for the end.
     starts: Vec<u32>,
     least: f32,
     scale: f32,
@@ -75,7 +76,7 @@ impl<'a> Bins<'a> {
         (((distance - self.least) * self.scale) as usize).min(self.starts.len() - 2)
     }
 
-    /// How many places lie below `distance`.
+    /// How many places are below `distance`.
     fn place(&self, distance: f32) -> usize {
         let bin = self.bin(distance);
         let (start, end) = (self.starts[bin] as usize, self.starts[bin + 1] as usize);

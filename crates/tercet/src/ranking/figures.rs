@@ -1,4 +1,4 @@
-//! What a ranking is worth.
+//! The figures of a ranking.
 
 use super::{Ranking, Tied};
 
@@ -42,7 +42,7 @@ impl Ranking {
         self.precision_sum(usize::MAX) / self.relevant as f64
     }
 
-    /// Average precision by trapezoids, as Market-1501's own code has it:
+    /// Average precision by trapezoids, as in the code of Market-1501:
     /// (1/R) Σ_i rel(i)·(P(i−1) + P(i))/2 with P(0) = 1.
     pub(crate) fn average_precision_market(&self) -> f64 {
         let mut sum = 0.0;
@@ -58,8 +58,8 @@ impl Ranking {
         sum / self.relevant as f64
     }
 
-    /// Normalised discounted cumulative gain over all ranks, of binary relevance:
-    /// Σ_i rel(i)/log₂(i+1) over the sum that a perfect ranking has.
+    /// Normalised discounted cumulative gain over all ranks, with binary relevance: Σ_i
+    /// rel(i)/log₂(i+1), divided by this sum for a perfect ranking.
     pub(crate) fn ndcg(&self) -> f64 {
         let discount = |rank: usize| 1.0 / ((rank + 1) as f64).log2();
         let gained = |group: &Tied| {
@@ -87,14 +87,15 @@ impl Ranking {
         sum * self.relevant as f64
     }
 
-    /// The best precision at a recall of at least 0, 1/`steps`, …, 1. Tied items enter together.
+    /// The best precision at a recall of at least 0, 1/`steps`, …, 1. Tied items are added
+    /// together.
     pub(crate) fn interpolated_precision(&self, steps: usize) -> Vec<f32> {
         let mut curve = vec![0.0; steps + 1];
         let mut best = 0.0_f64;
         let mut level = steps + 1;
         for group in self.groups.iter().rev() {
             let hits = group.hits_before + group.relevant;
-            // The levels above this group's recall have their precision from farther groups.
+            // The levels above the recall of this group have their precision from farther groups.
             let reached = hits * steps / self.relevant;
             curve[reached + 1..level].fill(best as f32);
             level = reached + 1;
@@ -142,12 +143,12 @@ impl Tied {
         last.saturating_sub(self.before).min(self.size)
     }
 
-    /// The probability that a place of the group holds a relevant item.
+    /// The probability that a rank of the group has a relevant item.
     fn share(&self) -> f64 {
         self.relevant as f64 / self.size as f64
     }
 
-    /// Given a relevant item at one place, the probability of one at another place.
+    /// Given a relevant item at one rank, the probability of one at another rank.
     fn slope(&self) -> f64 {
         match self.size {
             1 => 0.0,

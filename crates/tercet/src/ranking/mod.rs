@@ -1,8 +1,8 @@
-//! One query's ranked gallery, with ties judged by their expected value.
+//! The ranked gallery of one query, where ties count with their expected value.
 //!
 //! Gallery items at the same distance have no order, so every figure here is its mean over all
 //! orderings of the tied items, in closed form. A group of n tied items of which r are relevant,
-//! behind s closer items of which c are relevant, has at its j-th place (counted from 1)
+//! after s nearer items of which c are relevant, has at its j-th rank (counted from 1)
 //!
 //! - a relevant item with probability r/n,
 //! - E\[rel · P(s+j)\] = r/n · (c + 1 + (j−1)(r−1)/(n−1)) / (s+j), with P the precision,
@@ -20,17 +20,17 @@ use count::count;
 /// Items at one distance, at least one of them relevant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tied {
-    /// Items closer to the query than these.
+    /// The number of items nearer to the query than these.
     before: usize,
-    /// Relevant items among those.
+    /// The number of relevant items among those.
     hits_before: usize,
-    /// Items at this distance.
+    /// The number of items at this distance.
     size: usize,
-    /// Relevant items among them; at least 1.
+    /// The number of relevant items among these, at least 1.
     relevant: usize,
 }
 
-/// Where the relevant items of a query stand.
+/// The ranks of the relevant items of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ranking {
     groups: Vec<Tied>,
@@ -38,9 +38,10 @@ pub(crate) struct Ranking {
 }
 
 impl Ranking {
-    /// Ranks `distances` around those of the relevant columns. None without a relevant column.
+    /// Ranks `distances` around those of the relevant columns, or returns `None` without a relevant
+    /// column.
     ///
-    /// A column that takes no part (the query itself) holds infinity.
+    /// A column that is left out (the query itself) has an infinite distance.
     pub(crate) fn new(distances: &[f32], relevant: impl Iterator<Item = usize>) -> Option<Self> {
         let mut hits: Vec<f32> = relevant.map(|column| distances[column]).collect();
         if hits.is_empty() {

@@ -1,3 +1,5 @@
+//! Compares the figures of rankings with their definitions over every ordering of ties.
+
 use proptest::prelude::*;
 
 use super::count::COUNTED_IN_TURN;
@@ -8,9 +10,8 @@ fn ranking(distances: &[f32], relevant: &[bool]) -> Ranking {
     Ranking::new(distances, columns).unwrap()
 }
 
-/// R-precision, AP at R, AP, Market's AP, reciprocal rank, recall at 1, 2 and 4, hits at 3, NDCG,
-/// inverse negative penalty, by definition, of a list
-/// without ties.
+/// R-precision, AP at R, AP, Market's AP, reciprocal rank, recall at 1, 2 and 4, hits at 3, NDCG
+/// and inverse negative penalty of a list without ties, by definition.
 fn plain(ranked: &[bool]) -> [f64; 11] {
     let relevant = ranked.iter().filter(|&&hit| hit).count();
     let hits = |k: usize| ranked.iter().take(k).filter(|&&hit| hit).count();
@@ -102,7 +103,7 @@ fn precision_is_interpolated_from_the_right() {
         curve(&[0.0, 1.0, 2.0, 3.0, 4.0], &[true, false, false, true, false]),
         [1.0, 1.0, 1.0, half, half]
     );
-    // A later, better precision counts for every lower recall.
+    // A later, higher precision counts for every lower recall.
     assert_eq!(curve(&[0.0, 1.0, 2.0], &[false, true, true]), [2.0 / 3.0; 5]);
     assert_eq!(curve(&[7.0; 4], &[true, true, false, false]), [half; 5]);
 }

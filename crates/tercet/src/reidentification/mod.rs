@@ -1,9 +1,10 @@
-//! Is a person seen by one camera found again among what the others saw?
+//! Re-identification: is a person that one camera saw found among what the other cameras saw?
 //!
 //! The rules are those of Market-1501 (Zheng et al., "Scalable Person Re-identification: A
-//! Benchmark", ICCV 2015): a gallery item with the query's identity *and* camera takes no part, nor
-//! does any of identity [`JUNK`]. Distractors, identity 0 there, stay in the gallery and match
-//! nobody, since no query has their identity.
+//! Benchmark", ICCV 2015): for each query, gallery items with the query's identity *and* camera are
+//! left out, and so are items of identity [`JUNK`] and the query's own item if it is in the gallery
+//! too. Distractors (identity 0 in Market-1501) remain in the gallery and match no query, because
+//! no query has their identity.
 
 mod sightings;
 mod single_shot;
@@ -26,39 +27,39 @@ use sightings::Search;
 /// The last rank of the CMC curve by default.
 pub const CMC_RANKS: usize = 50;
 
-/// The conventions behind [`Reidentification`], in words.
+/// The conventions of [`Reidentification`], in words.
 pub const CONVENTION: &str = "Market-1501: gallery items with the query's identity and camera, and \
     those of identity -1, take no part. map is the finite sum of precisions at the matches; \
     map_market the trapezoid of Market-1501's own code, with initial precision 1. cmc is divided by \
     the queries that have a match, cmc_all_queries by all. Ties in distance: expected value over \
     their orderings. ci95: bootstrap over the queries' identities.";
 
-/// What re-identification by distance achieves, as means over the queries with a match in the
+/// The figures of re-identification by distance, as means over the queries with a match in the
 /// gallery.
 ///
-/// With R the number of matches, rel(i) whether the item at rank i is one, and P(i) the share of
-/// matches among the first i, a query is given
+/// With R the number of matches, rel(i) whether the item at rank i is a match, and P(i) the share
+/// of matches among the first i, the figures of a query are
 ///
 /// - CMC at k: 1 if one of the first k is a match, otherwise 0;
 /// - average precision as a finite sum, (1/R) Σ_i P(i)·rel(i) (torchreid, fast-reid);
 /// - average precision by trapezoids, (1/R) Σ_i rel(i)·(P(i−1) + P(i))/2 with P(0) = 1 (the code
-///   that came with Market-1501);
+///   that was published with Market-1501);
 /// - inverse negative penalty: R / rank of the last match (Ye et al., "Deep Learning for Person
 ///   Re-identification: A Survey and Outlook", 2021).
 ///
 /// Items at equal distance have no order: each figure is its expected value over their orderings.
-/// Time is O(Q·G·(D + log R)), memory O(G) a thread and O(Q) for the result.
+/// Time is O(Q·G·(D + log R)); memory is O(G) per thread and O(Q) for the result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reidentification {
-    /// Queries with a match in the gallery.
+    /// The number of queries with a match in the gallery.
     pub queries: u64,
-    /// Items searched, junk included.
+    /// The number of gallery items, including junk.
     pub gallery: u64,
-    /// Queries left out because the gallery holds no match from another camera.
+    /// The number of queries left out because the gallery has no match from another camera.
     pub skipped_queries: u64,
     /// Share of the queries with a match among the first k, by k from 1 on.
     pub cmc: BTreeMap<usize, f64>,
-    /// The same share of all queries, as if the skipped had failed (triplet-reid).
+    /// The same share of all queries, where skipped queries count as failed (triplet-reid).
     pub cmc_all_queries: BTreeMap<usize, f64>,
     /// Mean average precision, by the finite sum.
     pub map: f64,
@@ -66,37 +67,37 @@ pub struct Reidentification {
     pub map_market: f64,
     /// Mean inverse negative penalty.
     pub minp: f64,
-    /// How far these figures would vary with other people.
+    /// How much these figures would vary with other people.
     pub ci95: Intervals,
     /// [`CONVENTION`].
     pub convention: &'static str,
-    /// The judgement of every query that was not skipped, by rising query index.
+    /// The figures of every query that was not skipped, by increasing query index.
     #[serde(skip)]
     pub per_query: Vec<QueryJudgement>,
 }
 
-/// 95 % intervals \[low, high\], by the bootstrap [over the queries' identities](bootstrap) with
-/// its default resamples and seed.
+/// 95 % intervals \[low, high\], by the bootstrap [over the identities of the queries](bootstrap)
+/// with its default resamples and seed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Intervals {
-    /// Of the CMC, by rank.
+    /// The intervals of the CMC, by rank.
     pub cmc: BTreeMap<usize, [f64; 2]>,
-    /// Of the mean average precision by the finite sum.
+    /// The interval of the mean average precision by the finite sum.
     pub map: [f64; 2],
-    /// Of the mean average precision by trapezoids.
+    /// The interval of the mean average precision by trapezoids.
     pub map_market: [f64; 2],
-    /// Of the mean inverse negative penalty.
+    /// The interval of the mean inverse negative penalty.
     pub minp: [f64; 2],
 }
 
-/// What one query was given.
+/// The figures of one query.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct QueryJudgement {
     /// Row of the query.
     pub query: u32,
-    /// R, its matches in the gallery; at least 1.
+    /// R, the number of its matches in the gallery; at least 1.
     pub relevant: u64,
-    /// The probability that a nearest item is a match: 0 or 1 unless the nearest tie.
+    /// The probability that the nearest item is a match: 0 or 1 unless several items are nearest.
     pub rank_1: f64,
     /// Average precision by the finite sum.
     pub average_precision: f64,
@@ -107,16 +108,16 @@ pub struct QueryJudgement {
 }
 
 impl Reidentification {
-    /// Every query searches the gallery; the CMC runs to rank `ranks` ([`CMC_RANKS`] by default) or
-    /// to the size of the gallery.
+    /// Evaluates every query in the gallery. The CMC runs to rank `ranks` ([`CMC_RANKS`] by
+    /// default) or to the size of the gallery.
     ///
     /// # Shapes
     /// - queries: Q×D with Q identities and cameras; gallery: G×D with G of each
     ///
     /// # Errors
-    /// Another count of identities or cameras than of rows; a query of identity [`JUNK`]; vectors
-    /// that are not finite, too long, without dimensions, or of different dimensions; `ranks` = 0;
-    /// no query with a match.
+    /// A number of identities or cameras that differs from that of rows; a query of identity
+    /// [`JUNK`]; vectors that are not finite, too long, without dimensions, or of different
+    /// dimensions; `ranks` = 0; no query with a match.
     ///
     /// ```
     /// use ndarray::array;
@@ -124,10 +125,10 @@ impl Reidentification {
     /// use tercet::{Metric, Reidentification};
     ///
     /// let (seen, there) = (array![[0.0_f32]], array![[0.0_f32], [1.0], [2.0], [3.0]]);
-    /// let queries = Sightings { embeddings: seen.view(), ids: &[7], cameras: &[1] };
+    /// let queries = Sightings { embeddings: seen.view(), ids: &[7], cameras: &[1], items: None };
     /// // The nearest is by the same camera; what remains is a match, another person, a match.
-    /// let gallery =
-    ///     Sightings { embeddings: there.view(), ids: &[7, 7, 3, 7], cameras: &[1, 2, 2, 3] };
+    /// let (ids, cameras) = (&[7, 7, 3, 7], &[1, 2, 2, 3]);
+    /// let gallery = Sightings { embeddings: there.view(), ids, cameras, items: None };
     /// let judged = Reidentification::judge(queries, gallery, Metric::default(), CMC_RANKS)?;
     /// assert_eq!(judged.cmc[&1], 1.0);
     /// assert!((judged.map - 5.0 / 6.0).abs() < 1e-12);
@@ -145,11 +146,12 @@ impl Reidentification {
         Self::judge_by(queries, gallery, ranks, |judge| points.sweep(&vectors, judge))
     }
 
-    /// [`judge`](Self::judge) by [re-ranked](crate::reranking::KReciprocal::query_gallery)
-    /// distances; the vectors of the sightings are not looked at.
+    /// [`judge`](Self::judge) with [re-ranked](crate::reranking::KReciprocal::query_gallery)
+    /// distances. The vectors of the sightings are not used.
     ///
     /// # Errors
-    /// Other counts of queries or gallery items than were re-ranked, and as [`judge`](Self::judge).
+    /// Numbers of queries or gallery items that differ from those re-ranked, and the errors of
+    /// [`judge`](Self::judge).
     pub fn judge_reranked(
         reranked: &Reranked,
         queries: Sightings,
@@ -166,7 +168,7 @@ impl Reidentification {
         Self::judge_by(queries, gallery, ranks, |judge| reranked.sweep(judge))
     }
 
-    /// `sweep` hands the distances of every query to the gallery to what it is given.
+    /// `sweep` calls its argument with the distances of every query to the gallery.
     fn judge_by(
         queries: Sightings,
         gallery: Sightings,
@@ -174,11 +176,7 @@ impl Reidentification {
         sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
     ) -> Result<Self, Error> {
         if ranks == 0 {
-            return Err(Error::Parameter {
-                parameter: "ranks",
-                got: ranks.to_string(),
-                expected: "at least 1",
-            });
+            return Err(Error::parameter("ranks", ranks.to_string(), "at least 1"));
         }
         let search = Search::new(queries, gallery)?;
         let items = gallery.ids.len();
@@ -191,7 +189,7 @@ impl Reidentification {
         Self::collect(answers, queries.ids, items, ranks)
     }
 
-    /// Share of the queries with a match among the first `k`, if the CMC runs so far.
+    /// Share of the queries with a match among the first `k`, if the CMC includes this rank.
     pub fn cmc_at(&self, k: usize) -> Option<f64> {
         self.cmc.get(&k).copied()
     }
@@ -245,7 +243,7 @@ impl Reidentification {
     }
 }
 
-/// What is made of a query's distances.
+/// Computes the figures of a query from its distances.
 type Judge<'a> = dyn Fn(usize, &mut [f32]) -> Option<Answer> + Sync + 'a;
 
 struct Answer {
@@ -277,7 +275,7 @@ fn no_match(queries: usize, gallery: usize) -> Error {
     }
 }
 
-/// The mean of each column, and its interval by the bootstrap over people.
+/// The mean of each column, with its interval by the bootstrap over people.
 fn means_and_intervals(
     columns: &[Vec<f64>],
     people: impl Iterator<Item = i64>,

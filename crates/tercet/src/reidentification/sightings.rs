@@ -1,16 +1,17 @@
-//! What cameras saw, and which of it may answer a query.
+//! The sightings of cameras, and which gallery items may match a query.
 
 use std::collections::HashMap;
 
 use ndarray::{Array2, ArrayView2};
 
 use crate::distance::Points;
-use crate::{Error, Metric};
+use crate::{Error, Metric, SameItems};
 
-/// The identity of gallery items that take no part: detections that show nobody, or half of one.
+/// The identity of gallery items that are left out: detections that show no person, or only a part
+/// of one.
 pub const JUNK: i64 = -1;
 
-/// Vectors of people, with who was seen and by which camera.
+/// Vectors of people, with their identities and cameras.
 #[derive(Debug, Clone, Copy)]
 pub struct Sightings<'a> {
     /// N×D.
@@ -19,18 +20,22 @@ pub struct Sightings<'a> {
     pub ids: &'a [i64],
     /// N cameras.
     pub cameras: &'a [i64],
+    /// N numbers of items, if items may be both a query and in the gallery: a gallery item with the
+    /// number of the query is the query itself and is left out, whatever its camera. `None` if
+    /// queries and gallery share no item.
+    pub items: Option<&'a [u32]>,
 }
 
 /// Sightings that own their vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pooled {
-    /// M×D, one row a group.
+    /// M×D, one row per group.
     pub embeddings: Array2<f32>,
     /// The identity of each group.
     pub ids: Vec<i64>,
     /// The camera of each group.
     pub cameras: Vec<i64>,
-    /// The group that each of the original rows went into.
+    /// The group of each of the original rows.
     pub groups: Vec<u32>,
 }
 
@@ -42,27 +47,33 @@ impl Sightings<'_> {
                 return Err(Error::LabelCount { rows, labels });
             }
         }
-        Ok(())
+        match self.items {
+            Some(items) if items.len() != rows => {
+                Err(Error::LabelCount { rows, labels: items.len() })
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// One vector for each identity and camera: the mean of its vectors. As queries these make
-    /// Market-1501's *multiple query* setting.
+    /// One vector for each identity and camera, the mean of its vectors. As queries, these are the
+    /// *multiple query* setting of Market-1501.
     ///
-    /// Where the metric is between unit vectors, vectors are normalised before they are averaged
-    /// (and the metric normalises their mean). Groups come in the order of their first rows.
+    /// If the metric compares unit vectors, vectors are normalised before they are averaged (and
+    /// the metric normalises their mean). Groups are in the order of their first rows.
     ///
     /// # Errors
-    /// Another count of identities or cameras than of rows; vectors that are not finite, too long,
-    /// or without dimensions.
+    /// A number of identities or cameras that differs from that of rows; vectors that are not
+    /// finite, too long, or without dimensions.
     pub fn pooled(&self, metric: Metric) -> Result<Pooled, Error> {
         self.pool(&vec![0; self.ids.len()], metric)
     }
 
-    /// One vector for each tracklet, as in MARS: as [`pooled`](Self::pooled), where sightings of
-    /// different `tracklets` (N numbers) stay apart.
+    /// One vector for each tracklet, as in MARS: like [`pooled`](Self::pooled), but sightings of
+    /// different `tracklets` (N numbers) are in different groups.
     ///
     /// # Errors
-    /// As [`pooled`](Self::pooled), and another count of tracklets than of rows.
+    /// The errors of [`pooled`](Self::pooled), and a number of tracklets that differs from that of
+    /// rows.
     pub fn pooled_by_tracklet(&self, tracklets: &[i64], metric: Metric) -> Result<Pooled, Error> {
         if tracklets.len() != self.ids.len() {
             return Err(Error::LabelCount { rows: self.ids.len(), labels: tracklets.len() });
@@ -100,20 +111,23 @@ impl Sightings<'_> {
 }
 
 impl Pooled {
-    /// The groups as sightings of their own.
+    /// The groups as sightings.
     pub fn view(&self) -> Sightings<'_> {
-        Sightings { embeddings: self.embeddings.view(), ids: &self.ids, cameras: &self.cameras }
+        let (ids, cameras) = (&self.ids, &self.cameras);
+        Sightings { embeddings: self.embeddings.view(), ids, cameras, items: None }
     }
 }
 
-/// Which gallery items match a query, and which take no part.
+/// Which gallery items match a query, and which are left out.
 pub(super) struct Search<'q, 'g> {
     query_ids: &'q [i64],
     query_cameras: &'q [i64],
     cameras: &'g [i64],
     junk: Vec<u32>,
-    /// Gallery items of every other identity.
+    /// The gallery items of every identity except junk.
     items: HashMap<i64, Vec<u32>>,
+    /// Gallery items that are the query itself.
+    same: SameItems,
 }
 
 impl<'q, 'g> Search<'q, 'g> {
@@ -121,11 +135,11 @@ impl<'q, 'g> Search<'q, 'g> {
         queries.check()?;
         gallery.check()?;
         if let Some(row) = queries.ids.iter().position(|&id| id == JUNK) {
-            return Err(Error::Parameter {
-                parameter: "query identity",
-                got: format!("{JUNK} at row {row}"),
-                expected: "somebody to look for: -1 marks junk, which only a gallery may hold",
-            });
+            return Err(Error::parameter(
+                "query identity",
+                format!("{JUNK} at row {row}"),
+                "somebody to look for: -1 marks junk, which only a gallery may hold",
+            ));
         }
         let mut items: HashMap<i64, Vec<u32>> = HashMap::new();
         for (item, &id) in gallery.ids.iter().enumerate() {
@@ -133,10 +147,14 @@ impl<'q, 'g> Search<'q, 'g> {
         }
         let junk = items.remove(&JUNK).unwrap_or_default();
         let (query_ids, query_cameras) = (queries.ids, queries.cameras);
-        Ok(Self { query_ids, query_cameras, cameras: gallery.cameras, junk, items })
+        let same = match (queries.items, gallery.items) {
+            (Some(queries), Some(gallery)) => SameItems::by_key(queries, gallery),
+            _ => SameItems::default(),
+        };
+        Ok(Self { query_ids, query_cameras, cameras: gallery.cameras, junk, items, same })
     }
 
-    /// The gallery items of each identity but junk, by rising identity.
+    /// The gallery items of each identity except junk, by increasing identity.
     pub(super) fn people(&self) -> Vec<(i64, &[u32])> {
         let mut people: Vec<(i64, &[u32])> =
             self.items.iter().map(|(&id, items)| (id, items.as_slice())).collect();
@@ -144,13 +162,17 @@ impl<'q, 'g> Search<'q, 'g> {
         people
     }
 
-    /// Moves what takes no part to infinity, and returns the matches.
+    /// Sets the distances of items that are left out to infinity, and returns the matches.
     pub(super) fn admit(&self, query: usize, distances: &mut [f32]) -> Vec<usize> {
-        for &item in &self.junk {
+        let own = self.same.of(query);
+        for &item in self.junk.iter().chain(own) {
             distances[item as usize] = f32::INFINITY;
         }
         let mut matches = Vec::new();
         for &item in self.items.get(&self.query_ids[query]).map_or(&[][..], Vec::as_slice) {
+            if own.contains(&item) {
+                continue;
+            }
             let item = item as usize;
             if self.cameras[item] == self.query_cameras[query] {
                 distances[item] = f32::INFINITY;

@@ -1,4 +1,4 @@
-//! One gallery item a person, as in CUHK03.
+//! Single-shot evaluation: one gallery item per person, as in CUHK03.
 
 use std::collections::BTreeMap;
 
@@ -11,42 +11,43 @@ use super::{Sightings, by_rank, means_and_intervals, no_match};
 use crate::distance::Points;
 use crate::{Error, Metric};
 
-/// Galleries drawn for each query by default, as in torchreid.
+/// The default number of galleries that are drawn for each query, as in torchreid.
 pub const REPETITIONS: usize = 10;
 
-/// The CMC where the gallery holds a single, random item of every person (Li et al., "DeepReID",
+/// The CMC with a gallery that holds a single, random item of every person (Li et al., "DeepReID",
 /// CVPR 2014), as its mean over several such galleries.
 ///
-/// Exclusions are those of Market-1501. For every query and repetition one of the items that
-/// remain of every identity is drawn anew, as torchreid does it, by a ChaCha8 stream of the seed
-/// that belongs to the query: the thread count changes nothing. Distractors of one identity, 0 say,
+/// Items are left out as in Market-1501. For every query and repetition, one of the remaining items
+/// of every identity is drawn, as in torchreid, from a ChaCha8 stream of the seed for this query:
+/// the result does not depend on the number of threads. Distractors of one identity, for example 0,
 /// count as one person. Items at equal distance count with their expected rank-k hit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SingleShot {
-    /// Queries with a match in the gallery.
+    /// The number of queries with a match in the gallery.
     pub queries: u64,
-    /// Queries left out because no other camera saw their identity.
+    /// The number of queries left out because no other camera saw their identity.
     pub skipped_queries: u64,
-    /// Galleries drawn for each query.
+    /// The number of galleries drawn for each query.
     pub repetitions: u64,
-    /// Where the draws started.
+    /// The seed of the draws.
     pub seed: u64,
-    /// Share of the queries whose match is among the first k, by k from 1 on; divided by the
-    /// queries that have a match.
+    /// Share of the queries whose match is among the first k, by k from 1 on, among the queries
+    /// that have a match.
     pub cmc: BTreeMap<usize, f64>,
-    /// 95 % intervals by the bootstrap over the queries' identities.
+    /// 95 % intervals by the bootstrap over the identities of the queries.
     pub cmc_ci95: BTreeMap<usize, [f64; 2]>,
 }
 
 impl SingleShot {
-    /// Every query searches `repetitions` galleries ([`REPETITIONS`] by default); the CMC runs to
-    /// rank `ranks` or to the number of people.
+    /// Evaluates every query in `repetitions` galleries ([`REPETITIONS`] by default). The CMC runs
+    /// to rank `ranks` or to the number of people.
     ///
     /// # Shapes
     /// - queries: Q×D with Q identities and cameras; gallery: G×D with G of each
     ///
     /// # Errors
-    /// As [`Reidentification::judge`](super::Reidentification::judge); `repetitions` = 0.
+    /// The errors of [`Reidentification::judge`](super::Reidentification::judge), and
+    /// `repetitions` = 0.
     pub fn judge(
         queries: Sightings,
         gallery: Sightings,
@@ -58,7 +59,7 @@ impl SingleShot {
         for (parameter, value) in [("ranks", ranks), ("repetitions", repetitions)] {
             if value == 0 {
                 let expected = "at least 1";
-                return Err(Error::Parameter { parameter, got: value.to_string(), expected });
+                return Err(Error::parameter(parameter, value.to_string(), expected));
             }
         }
         let search = Search::new(queries, gallery)?;

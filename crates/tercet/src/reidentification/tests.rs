@@ -1,3 +1,6 @@
+//! Tests of re-identification: which items are left out, pooling, single-shot galleries, and
+//! figures.
+
 use ndarray::Array2;
 use proptest::prelude::*;
 
@@ -23,8 +26,8 @@ fn parts(seen: &[Seen]) -> (Array2<f32>, Vec<i64>, Vec<i64>) {
 fn judge(queries: &[Seen], gallery: &[Seen]) -> Result<Reidentification, Error> {
     let ((q, q_ids, q_cameras), (g, g_ids, g_cameras)) = (parts(queries), parts(gallery));
     Reidentification::judge(
-        Sightings { embeddings: q.view(), ids: &q_ids, cameras: &q_cameras },
-        Sightings { embeddings: g.view(), ids: &g_ids, cameras: &g_cameras },
+        Sightings { embeddings: q.view(), ids: &q_ids, cameras: &q_cameras, items: None },
+        Sightings { embeddings: g.view(), ids: &g_ids, cameras: &g_cameras, items: None },
         Metric::default(),
         CMC_RANKS,
     )
@@ -33,8 +36,8 @@ fn judge(queries: &[Seen], gallery: &[Seen]) -> Result<Reidentification, Error> 
 fn single_shot(queries: &[Seen], gallery: &[Seen], seed: u64) -> Result<SingleShot, Error> {
     let ((q, q_ids, q_cameras), (g, g_ids, g_cameras)) = (parts(queries), parts(gallery));
     SingleShot::judge(
-        Sightings { embeddings: q.view(), ids: &q_ids, cameras: &q_cameras },
-        Sightings { embeddings: g.view(), ids: &g_ids, cameras: &g_cameras },
+        Sightings { embeddings: q.view(), ids: &q_ids, cameras: &q_cameras, items: None },
+        Sightings { embeddings: g.view(), ids: &g_ids, cameras: &g_cameras, items: None },
         Metric::default(),
         CMC_RANKS,
         4_000,
@@ -77,10 +80,29 @@ fn ties_count_with_their_expected_value() {
 }
 
 #[test]
+fn the_query_itself_takes_no_part_whatever_its_camera() {
+    let (vectors, ids, _) = parts(&[(0.0, 5, 0), (3.0, 6, 0), (4.0, 5, 0)]);
+    // The same images with the same numbers, but with other cameras on the two sides.
+    let items = [0, 1, 2];
+    let sighting =
+        |cameras, items| Sightings { embeddings: vectors.view(), ids: &ids, cameras, items };
+    let judge = |items| {
+        let (queries, gallery) = (sighting(&[1, 1, 1], items), sighting(&[2, 2, 2], items));
+        Reidentification::judge(queries, gallery, Metric::default(), 3).unwrap()
+    };
+    let by_number = judge(Some(&items));
+    assert_eq!((by_number.queries, by_number.skipped_queries), (2, 1));
+    assert_eq!((by_number.cmc[&1], by_number.cmc[&2]), (0.0, 1.0));
+    assert_eq!(judge(None).cmc[&1], 1.0);
+    let short = sighting(&[1, 1, 1], Some(&items[..2]));
+    assert!(Reidentification::judge(short, short, Metric::default(), 3).is_err());
+}
+
+#[test]
 fn queries_are_averaged_by_person_and_camera() {
     let (vectors, ids, cameras) =
         parts(&[(1.0, 5, 1), (9.0, 5, 2), (3.0, 5, 1), (2.0, 6, 1), (11.0, 5, 2)]);
-    let seen = Sightings { embeddings: vectors.view(), ids: &ids, cameras: &cameras };
+    let seen = Sightings { embeddings: vectors.view(), ids: &ids, cameras: &cameras, items: None };
     let pooled = seen.pooled(Metric::default()).unwrap();
     assert_eq!(pooled.embeddings, line(&[2.0, 10.0, 2.0]));
     assert_eq!((&*pooled.ids, &*pooled.cameras), (&[5, 5, 6][..], &[1, 2, 1][..]));
@@ -89,9 +111,9 @@ fn queries_are_averaged_by_person_and_camera() {
     assert_eq!(tracklets.embeddings, line(&[2.0, 9.0, 2.0, 11.0]));
     assert_eq!(tracklets.view().cameras, [1, 2, 1, 2]);
     assert!(seen.pooled_by_tracklet(&[1], Metric::default()).is_err());
-    // On the sphere long vectors weigh no more than short ones.
+    // On the sphere long vectors have no more weight than short ones.
     let uneven = ndarray::array![[100.0_f32, 0.0], [0.0, 1.0]];
-    let seen = Sightings { embeddings: uneven.view(), ids: &[1, 1], cameras: &[1, 1] };
+    let seen = Sightings { embeddings: uneven.view(), ids: &[1, 1], cameras: &[1, 1], items: None };
     let metric = Metric { normalize: true, ..Metric::default() };
     assert_eq!(seen.pooled(metric).unwrap().embeddings, ndarray::array![[0.5_f32, 0.5]]);
 }
@@ -126,7 +148,7 @@ fn unusable_sets_are_refused() {
     );
     assert!(single_shot(&[(0.0, 5, 1)], &[(0.0, 5, 1)], 0).is_err());
     let vectors = line(&[0.0, 1.0]);
-    let short = Sightings { embeddings: vectors.view(), ids: &[1, 2], cameras: &[1] };
+    let short = Sightings { embeddings: vectors.view(), ids: &[1, 2], cameras: &[1], items: None };
     let error = Reidentification::judge(short, short, Metric::default(), 1).unwrap_err();
     assert_eq!(error, Error::LabelCount { rows: 2, labels: 1 });
     let whole = Sightings { cameras: &[1, 2], ..short };
@@ -147,7 +169,7 @@ fn keys_are_those_of_the_contract() {
 }
 
 proptest! {
-    /// Market-1501's own loop over a ranked list, where nothing ties.
+    /// The loop of the code of Market-1501 over a ranked list without ties.
     #[test]
     fn figures_agree_with_the_original_loop(
         gallery in prop::collection::btree_map(1_u16..2_000, (-1_i64..3, 0_i64..3), 1..40),

@@ -8,30 +8,30 @@ use crate::Labels;
 /// Means of the figures of some queries or classes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Averages {
-    /// Of Recall@1.
+    /// The mean of Recall@1.
     pub recall_at_1: f64,
-    /// Of R-precision.
+    /// The mean of R-precision.
     pub r_precision: f64,
-    /// Of the average precision cut at R.
+    /// The mean of the average precision cut at R.
     pub map_at_r: f64,
-    /// Of the average precision.
+    /// The mean of the average precision.
     pub map: f64,
-    /// Of the reciprocal rank.
+    /// The mean of the reciprocal rank.
     pub mrr: f64,
-    /// Of NDCG.
+    /// The mean of NDCG.
     pub ndcg: f64,
 }
 
-/// What the queries of one class were given.
+/// The figures of the queries of one class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassJudgement {
-    /// The class among the query labels.
+    /// The number of the class in the query labels.
     pub class: u32,
     /// Its name.
     pub name: String,
-    /// Its queries that were judged; at least 1.
+    /// The number of its queries that were evaluated; at least 1.
     pub queries: u64,
-    /// Means over them.
+    /// Means over these queries.
     #[serde(flatten)]
     pub averages: Averages,
 }

@@ -1,4 +1,4 @@
-//! How far the figures would vary with other classes.
+//! How much the figures would vary with other classes.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ use crate::{Error, Labels, bootstrap};
 /// default resamples and seed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConfidenceIntervals {
-    /// Of Recall@1.
+    /// The interval of Recall@1.
     pub recall_at_1: [f64; 2],
-    /// Of the mean R-precision.
+    /// The interval of the mean R-precision.
     pub r_precision: [f64; 2],
-    /// Of MAP@R.
+    /// The interval of MAP@R.
     pub map_at_r: [f64; 2],
-    /// Of the mean average precision.
+    /// The interval of the mean average precision.
     pub map: [f64; 2],
-    /// Of the mean reciprocal rank.
+    /// The interval of the mean reciprocal rank.
     pub mrr: [f64; 2],
-    /// Of the mean NDCG.
+    /// The interval of the mean NDCG.
     pub ndcg: [f64; 2],
-    /// Of Recall@K, by K.
+    /// The interval of Recall@K, by K.
     pub recall_at_k: BTreeMap<usize, [f64; 2]>,
-    /// Of the mean precision@K, by K.
+    /// The interval of the mean precision@K, by K.
     pub precision_at_k: BTreeMap<usize, [f64; 2]>,
 }
 

@@ -1,4 +1,4 @@
-//! Do the nearest items of a query belong to its class?
+//! Retrieval: do the nearest items of a query belong to its class?
 
 mod averages;
 mod example;
@@ -19,14 +19,14 @@ use crate::comparison::Scores;
 use crate::ranking::Ranking;
 use crate::{Error, Labels, Metric};
 
-/// Steps of the [precision–recall curve](Retrieval::precision_recall): 101 recall levels, of which
-/// every tenth makes the 11 of the older convention.
+/// The number of steps of the [precision–recall curve](Retrieval::precision_recall): 101 recall
+/// levels, of which every tenth is one of the 11 of the older convention.
 pub const RECALL_STEPS: usize = 100;
 
-/// What retrieval by distance achieves, as means over the queries that have a relevant item.
+/// The figures of retrieval by distance, as means over the queries that have a relevant item.
 ///
 /// With R the number of gallery items of the query's class, rel(i) whether the item at rank i is
-/// one of them, and P(i) the share of them among the first i, a query is given
+/// one of them, and P(i) the share of them among the first i, the figures of a query are
 ///
 /// - Recall@K: 1 if one of the first K is relevant, otherwise 0;
 /// - precision@K: Σ_{i≤K} rel(i) / K, also where the gallery holds fewer than K items;
@@ -36,24 +36,24 @@ pub const RECALL_STEPS: usize = 100;
 /// - reciprocal rank: 1 / rank of the first relevant item;
 /// - NDCG: Σ_i rel(i)/log₂(i+1) over all ranks, divided by Σ_{i≤R} 1/log₂(i+1): binary relevance.
 ///
-/// Items at equal distance have no order: each figure is then its expected value over all
-/// orderings of the tied items, so the order of the rows changes nothing. Queries without a
-/// relevant item are skipped and counted. The figures do not depend on the number of threads.
+/// Items at equal distance have no order: each figure is then its expected value over all orderings
+/// of the tied items, so the order of the rows has no effect. Queries without a relevant item are
+/// skipped and counted. The figures do not depend on the number of threads.
 ///
-/// Only the ranks of the relevant items are needed: how many items are nearer is counted, no row
-/// is sorted. Time is O(Q·G·(D + log R)), memory O(G) a thread and O(Q) for the result.
+/// Only the ranks of the relevant items are needed: nearer items are counted, and no row is sorted.
+/// Time is O(Q·G·(D + log R)); memory is O(G) per thread and O(Q) for the result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retrieval {
-    /// Queries judged.
+    /// The number of queries that were evaluated.
     pub queries: u64,
-    /// Items searched; in leave-one-out all items, though none finds itself.
+    /// The number of gallery items; in leave-one-out all items, although no item finds itself.
     pub gallery: u64,
-    /// Queries left out because the gallery holds no item of their class.
+    /// The number of queries left out because the gallery has no item of their class.
     pub skipped_queries: u64,
-    /// Share of the queries with a relevant item among the first K, by K of the
-    /// [ranks judged](Protocol::ranks).
+    /// Share of the queries with a relevant item among the first K, for K of the [ranks
+    /// evaluated](Protocol::ranks).
     pub recall_at_k: BTreeMap<usize, f64>,
-    /// Mean share of relevant items among the first K, by K of the ranks judged.
+    /// Mean share of relevant items among the first K, for K of the ranks evaluated.
     pub precision_at_k: BTreeMap<usize, f64>,
     /// Mean R-precision.
     pub r_precision: f64,
@@ -65,32 +65,33 @@ pub struct Retrieval {
     pub mrr: f64,
     /// Mean normalised discounted cumulative gain.
     pub ndcg: f64,
-    /// The same figures as means over classes of their classes' means: every class weighs alike,
-    /// however many queries it has. (The fields above are micro averages.)
+    /// The same figures as means over classes of the means over their queries: every class has the
+    /// same weight, however many queries it has. (The fields above are micro averages.)
     pub macro_average: Averages,
-    /// How far these figures would vary with other classes of the same kind.
+    /// How much these figures would vary with other classes of the same kind.
     pub ci95: ConfidenceIntervals,
     /// Interpolated precision at the recall levels 0, 0.01, …, 1, as its mean over the queries: at
-    /// level r the highest precision of any cut with a recall of at least r. Tied items enter a cut
-    /// together.
+    /// level r the highest precision of any cut with a recall of at least r. Tied items are added
+    /// to a cut together.
     #[serde(skip)]
     pub precision_recall: Vec<f64>,
-    /// The figures of every class with a query, by rising class of the query labels.
+    /// The figures of every class with a query, by increasing number of the class in the query
+    /// labels.
     #[serde(skip)]
     pub per_class: Vec<ClassJudgement>,
-    /// The judgement of every query that was not skipped, by rising query index.
+    /// The figures of every query that was not skipped, by increasing query index.
     #[serde(skip)]
     pub per_query: Vec<QueryJudgement>,
 }
 
-/// What one query was given.
+/// The figures of one query.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct QueryJudgement {
     /// Row of the query.
     pub query: u32,
-    /// R, its relevant items in the gallery; at least 1.
+    /// R, the number of its relevant items in the gallery; at least 1.
     pub relevant: u64,
-    /// The probability that a nearest item is relevant: 0 or 1 unless the nearest tie.
+    /// The probability that the nearest item is relevant: 0 or 1 unless several items are nearest.
     pub recall_at_1: f64,
     /// R-precision.
     pub r_precision: f64,
@@ -105,15 +106,16 @@ pub struct QueryJudgement {
 }
 
 impl Retrieval {
-    /// Every item in turn queries all the others, at the [default ranks](RECALL_RANKS).
+    /// Evaluates every item in turn as a query among all others, at the [default
+    /// ranks](RECALL_RANKS).
     ///
-    /// An item is never its own match, by identity and not by rank: a duplicate of it is.
+    /// An item is never its own match, by identity and not by rank: a duplicate of it may be.
     ///
     /// # Shapes
     /// - embeddings: N×D; labels: N
     ///
     /// # Errors
-    /// As [`Protocol::leave_one_out`].
+    /// The errors of [`Protocol::leave_one_out`].
     pub fn leave_one_out(
         embeddings: ArrayView2<f32>,
         labels: &Labels,
@@ -122,14 +124,14 @@ impl Retrieval {
         Protocol::new(metric).leave_one_out(embeddings, labels)
     }
 
-    /// Every query searches the gallery, at the [default ranks](RECALL_RANKS); classes are matched
-    /// by name.
+    /// Evaluates every query in the gallery, at the [default ranks](RECALL_RANKS). Classes are
+    /// matched by name.
     ///
     /// # Shapes
     /// - queries: Q×D; query_labels: Q; gallery: G×D; gallery_labels: G
     ///
     /// # Errors
-    /// As [`Protocol::query_gallery`].
+    /// The errors of [`Protocol::query_gallery`].
     pub fn query_gallery(
         queries: ArrayView2<f32>,
         query_labels: &Labels,
@@ -140,13 +142,13 @@ impl Retrieval {
         Protocol::new(metric).query_gallery(queries, query_labels, gallery, gallery_labels)
     }
 
-    /// Share of the queries with a relevant item among the first `k`, if `k` is among the ranks
-    /// judged.
+    /// Share of the queries with a relevant item among the first `k`, if `k` is one of the ranks
+    /// evaluated.
     pub fn recall_at(&self, k: usize) -> Option<f64> {
         self.recall_at_k.get(&k).copied()
     }
 
-    /// Mean share of relevant items among the first `k`, if `k` is among the ranks judged.
+    /// Mean share of relevant items among the first `k`, if `k` is one of the ranks evaluated.
     pub fn precision_at(&self, k: usize) -> Option<f64> {
         self.precision_at_k.get(&k).copied()
     }
@@ -171,7 +173,7 @@ impl Retrieval {
         self.mrr
     }
 
-    /// The `count` queries of least average precision, the worst first; ties by row.
+    /// The `count` queries with the lowest average precision, the lowest first; ties by row.
     pub fn worst(&self, count: usize) -> Vec<QueryJudgement> {
         let mut queries = self.per_query.clone();
         queries.sort_by(|x, y| x.average_precision.total_cmp(&y.average_precision));
@@ -179,7 +181,7 @@ impl Retrieval {
         queries
     }
 
-    /// The `count` queries of highest average precision, the best first; ties by row.
+    /// The `count` queries with the highest average precision, the highest first; ties by row.
     pub fn best(&self, count: usize) -> Vec<QueryJudgement> {
         let mut queries = self.per_query.clone();
         queries.sort_by(|x, y| y.average_precision.total_cmp(&x.average_precision));
@@ -241,7 +243,7 @@ impl Retrieval {
     }
 }
 
-/// A judgement, with the figures that are not kept for every query.
+/// The figures of a query, with those that are not stored for every query.
 struct Answer {
     judgement: QueryJudgement,
     /// Recall and then precision at each rank.

@@ -1,4 +1,4 @@
-//! Who searches where, and what takes no part.
+//! The protocol of retrieval: which items are queries and gallery, and which are left out.
 
 use std::collections::HashMap;
 
@@ -8,18 +8,19 @@ use super::{Answer, Retrieval};
 use crate::distance::Points;
 use crate::ranking::Ranking;
 use crate::reranking::Reranked;
-use crate::{Error, Labels, Metric};
+use crate::{Error, Labels, Metric, SameItems};
 
-/// The ranks at which recall and precision are judged by default.
+/// The default ranks at which recall and precision are evaluated.
 ///
-/// Those that the common benchmarks report: 1, 2, 4, 8 (CUB-200, Cars-196), 1, 5, 10 (re-id), and,
-/// only where the gallery holds more items than that, 100 and 1,000 (Stanford Online Products).
+/// They are those of the common benchmarks: 1, 2, 4, 8 (CUB-200, Cars-196), 1, 5, 10
+/// (re-identification), and, only if the gallery has more items than that, 100 and 1,000 (Stanford
+/// Online Products).
 pub const RECALL_RANKS: [usize; 8] = [1, 2, 4, 5, 8, 10, 100, 1_000];
 
-/// From this rank on recall is judged by default only in a larger gallery.
+/// From this rank on, recall is by default evaluated only in a larger gallery.
 const DEEP_RANK: usize = 100;
 
-/// How retrieval is judged.
+/// How retrieval is evaluated.
 ///
 /// ```
 /// use ndarray::array;
@@ -35,15 +36,16 @@ const DEEP_RANK: usize = 100;
 pub struct Protocol {
     metric: Metric,
     ranks: Option<Vec<usize>>,
+    same: Option<SameItems>,
 }
 
 impl Protocol {
-    /// By distance under `metric`, at the default ranks.
+    /// Retrieval by distance in `metric`, at the default ranks.
     pub fn new(metric: Metric) -> Self {
-        Self { metric, ranks: None }
+        Self { metric, ranks: None, same: None }
     }
 
-    /// Judges recall and precision at these ranks instead of [`RECALL_RANKS`], in any order.
+    /// Evaluates recall and precision at these ranks instead of [`RECALL_RANKS`], in any order.
     ///
     /// # Errors
     /// No rank, or rank 0.
@@ -52,13 +54,23 @@ impl Protocol {
         ranks.sort_unstable();
         ranks.dedup();
         if ranks.first().is_none_or(|&least| least == 0) {
-            return Err(Error::Parameter {
-                parameter: "ranks",
-                got: format!("{ranks:?}"),
-                expected: "at least one rank, counted from 1",
-            });
+            return Err(Error::parameter(
+                "ranks",
+                format!("{ranks:?}"),
+                "at least one rank, counted from 1",
+            ));
         }
         Ok(Self { ranks: Some(ranks), ..self })
+    }
+
+    /// Leaves the rows that hold the query's own item out of the search of each query: they count
+    /// neither as found nor as missed.
+    ///
+    /// For [`leave_one_out`](Self::leave_one_out), which leaves out the query's own row in any
+    /// case, these are [further rows](SameItems::within) of the same item. Every function of this
+    /// protocol refuses a `same` of another number of queries or of a larger gallery.
+    pub fn excluding(self, same: SameItems) -> Self {
+        Self { same: Some(same), ..self }
     }
 
     /// The metric.
@@ -66,29 +78,30 @@ impl Protocol {
         self.metric
     }
 
-    /// The ranks judged in a gallery of that many items, rising.
+    /// The ranks evaluated in a gallery of this number of items, in increasing order.
     pub fn ranks(&self, gallery: usize) -> Vec<usize> {
         let judged = |&rank: &usize| rank < DEEP_RANK || rank < gallery;
         let default = || RECALL_RANKS.into_iter().filter(judged).collect();
         self.ranks.clone().unwrap_or_else(default)
     }
 
-    /// Every item in turn queries all the others.
+    /// Evaluates every item in turn as a query among all others.
     ///
-    /// An item is never its own match, by identity and not by rank: a duplicate of it is.
+    /// An item is never its own match, by identity and not by rank: a duplicate of it may be.
     ///
     /// # Shapes
     /// - embeddings: N×D; labels: N
     ///
     /// # Errors
-    /// Another count of labels than of rows; vectors that are not finite, too long, or without
-    /// dimensions; no class with two items.
+    /// A number of labels that differs from that of rows; vectors that are not finite, too long, or
+    /// without dimensions; no class with two items.
     pub fn leave_one_out(
         &self,
         embeddings: ArrayView2<f32>,
         labels: &Labels,
     ) -> Result<Retrieval, Error> {
         matches_rows(labels, embeddings)?;
+        self.check_same(labels.len(), labels.len())?;
         let points = Points::new(embeddings, self.metric)?;
         self.each_in_turn(labels, |judge| points.sweep(&points, judge))
     }
@@ -96,7 +109,7 @@ impl Protocol {
     /// [`leave_one_out`](Self::leave_one_out) by [re-ranked](crate::reranking::KReciprocal::leave_one_out) distances.
     ///
     /// # Errors
-    /// Another count of labels than of items; no class with two items.
+    /// A number of labels that differs from that of items; no class with two items.
     pub fn leave_one_out_reranked(
         &self,
         reranked: &Reranked,
@@ -104,10 +117,11 @@ impl Protocol {
     ) -> Result<Retrieval, Error> {
         matches(labels, reranked.queries())?;
         matches(labels, reranked.gallery())?;
+        self.check_same(labels.len(), labels.len())?;
         self.each_in_turn(labels, |judge| reranked.sweep(judge))
     }
 
-    /// `sweep` hands the distances of every item to all items to what it is given.
+    /// `sweep` calls its argument with the distances of every item to all items.
     fn each_in_turn(
         &self,
         labels: &Labels,
@@ -116,24 +130,22 @@ impl Protocol {
         let items = labels.items_by_class();
         let ranks = self.ranks(labels.len());
         let answers = sweep(&|query, distances| {
-            // Farther than anything, and not among the relevant: the query takes no part.
             distances[query] = f32::INFINITY;
             let class = &items[labels.classes()[query] as usize];
-            let others = class.iter().map(|&item| item as usize);
-            let ranking = Ranking::new(distances, others.filter(|&item| item != query))?;
-            Some(Answer::new(query, &ranking, &ranks))
+            Some(Answer::new(query, &self.ranking(query, distances, class)?, &ranks))
         });
         Retrieval::collect(answers, labels, labels.len(), &ranks)
     }
 
-    /// Every query searches the gallery; classes are matched by name.
+    /// Evaluates every query in the gallery. Classes are matched by name.
     ///
     /// # Shapes
     /// - queries: Q×D; query_labels: Q; gallery: G×D; gallery_labels: G
     ///
     /// # Errors
-    /// Another count of labels than of rows; vectors that are not finite, too long, without
-    /// dimensions, or of different dimensions; no query with an item of its class in the gallery.
+    /// A number of labels that differs from that of rows; vectors that are not finite, too long,
+    /// without dimensions, or of different dimensions; no query with an item of its class in the
+    /// gallery.
     pub fn query_gallery(
         &self,
         queries: ArrayView2<f32>,
@@ -143,19 +155,14 @@ impl Protocol {
     ) -> Result<Retrieval, Error> {
         let points = between(queries, query_labels, gallery, gallery_labels, self.metric)?;
         let relevant = Relevant::new(query_labels, gallery_labels);
-        self.judge(
-            &relevant,
-            |judge| points.0.sweep(&points.1, judge),
-            |query, distances| {
-                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
-            },
-        )
+        self.judge(&relevant, |judge| points.0.sweep(&points.1, judge), |_, _| ())
     }
 
     /// [`query_gallery`](Self::query_gallery) by [re-ranked](crate::reranking::KReciprocal::query_gallery) distances.
     ///
     /// # Errors
-    /// Other counts of labels than of items; no query with an item of its class in the gallery.
+    /// Numbers of labels that differ from those of items; no query with an item of its class in the
+    /// gallery.
     pub fn query_gallery_reranked(
         &self,
         reranked: &Reranked,
@@ -165,22 +172,16 @@ impl Protocol {
         matches(query_labels, reranked.queries())?;
         matches(gallery_labels, reranked.gallery())?;
         let relevant = Relevant::new(query_labels, gallery_labels);
-        self.judge(
-            &relevant,
-            |judge| reranked.sweep(judge),
-            |query, distances| {
-                Ranking::new(distances, relevant.to(query).iter().map(|&item| item as usize))
-            },
-        )
+        self.judge(&relevant, |judge| reranked.sweep(judge), |_, _| ())
     }
 
-    /// [`query_gallery`](Self::query_gallery), where some (query, gallery item) pairs take no part:
-    /// the item is then neither found nor missed.
+    /// [`query_gallery`](Self::query_gallery), where some (query, gallery item) pairs are left out:
+    /// the item counts neither as found nor as missed.
     ///
-    /// `excluded` is asked once for each of the Q×G pairs, by rows of the two arrays.
+    /// `excluded` is called once for each of the Q×G pairs, with their rows.
     ///
     /// # Errors
-    /// As [`query_gallery`](Self::query_gallery).
+    /// The errors of [`query_gallery`](Self::query_gallery).
     pub fn query_gallery_without(
         &self,
         queries: ArrayView2<f32>,
@@ -200,31 +201,53 @@ impl Protocol {
                         *distance = f32::INFINITY;
                     }
                 }
-                let items = relevant.to(query).iter().map(|&item| item as usize);
-                // Distances are finite, so infinity marks the excluded.
-                let found: Vec<usize> = items.filter(|&item| distances[item].is_finite()).collect();
-                Ranking::new(distances, found.into_iter())
             },
         )
     }
 
+    /// `leave_out` sets the distances of items that are left out to infinity.
     fn judge(
         &self,
         relevant: &Relevant,
         sweep: impl FnOnce(&Judge) -> Vec<Option<Answer>>,
-        rank: impl Fn(usize, &mut [f32]) -> Option<Ranking> + Sync,
+        leave_out: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Result<Retrieval, Error> {
+        self.check_same(relevant.query_labels.len(), relevant.gallery)?;
         let ranks = self.ranks(relevant.gallery);
-        let answers =
-            sweep(&|query, distances| Some(Answer::new(query, &rank(query, distances)?, &ranks)));
+        let answers = sweep(&|query, distances| {
+            leave_out(query, distances);
+            let ranking = self.ranking(query, distances, relevant.to(query))?;
+            Some(Answer::new(query, &ranking, &ranks))
+        });
         Retrieval::collect(answers, relevant.query_labels, relevant.gallery, &ranks)
+    }
+
+    /// The ranks of the relevant items, without those that hold the query's own item or already
+    /// have an infinite distance, or `None` if no relevant item remains.
+    fn ranking(&self, query: usize, distances: &mut [f32], relevant: &[u32]) -> Option<Ranking> {
+        for &item in self.same.as_ref().map_or(&[][..], |same| same.of(query)) {
+            distances[item as usize] = f32::INFINITY;
+        }
+        // Distances are finite, so infinity marks items that are left out.
+        let items = relevant.iter().map(|&item| item as usize);
+        let found: Vec<usize> = items.filter(|&item| distances[item].is_finite()).collect();
+        Ranking::new(distances, found.into_iter())
+    }
+
+    fn check_same(&self, queries: usize, gallery: usize) -> Result<(), Error> {
+        self.same.as_ref().map_or(Ok(()), |same| same.check(queries, gallery))
+    }
+
+    /// The rows that are the query's own item, in addition to its own row in leave-one-out.
+    pub(super) fn same(&self) -> Option<&SameItems> {
+        self.same.as_ref()
     }
 }
 
-/// What is made of a query's distances.
+/// Computes the figures of a query from its distances.
 type Judge<'a> = dyn Fn(usize, &mut [f32]) -> Option<Answer> + Sync + 'a;
 
-/// Queries and gallery, checked.
+/// Checks queries and gallery.
 fn between(
     queries: ArrayView2<f32>,
     query_labels: &Labels,
@@ -242,7 +265,7 @@ fn between(
 /// Which gallery items belong to which query.
 struct Relevant<'a> {
     query_labels: &'a Labels,
-    /// Gallery items.
+    /// The number of gallery items.
     gallery: usize,
     /// The gallery items of each class of the queries.
     items: Vec<Vec<u32>>,

@@ -1,7 +1,10 @@
+//! Tests of retrieval: figures, ties, items left out, and means over classes.
+
 use ndarray::{Array2, Axis, array};
 use proptest::prelude::*;
 
 use super::*;
+use crate::SameItems;
 
 fn line(positions: &[f32]) -> Array2<f32> {
     Array2::from_shape_vec((positions.len(), 1), positions.to_vec()).unwrap()
@@ -18,7 +21,7 @@ fn close(got: f64, expected: f64) -> bool {
 
 #[test]
 fn a_worked_example() {
-    // The query at 0 sees relevance [1, 0, 1, 0].
+    // The ranked relevance of the query at 0 is [1, 0, 1, 0].
     let judged = leave_one_out(&[0.0, 1.0, 2.0, 3.0, 4.0], &[0, 0, 1, 0, 2]);
     assert_eq!((judged.queries, judged.gallery, judged.skipped_queries), (3, 5, 2));
     let first = judged.per_query[0];
@@ -26,7 +29,8 @@ fn a_worked_example() {
     assert!(close(first.average_precision, 5.0 / 6.0));
     assert!(close(first.map_at_r, 0.5));
     assert!(close(first.r_precision, 0.5));
-    // At 1 the items at 0 and 2 tie: half the time it sees [1, 0, 1, 0], half [0, 1, 1, 0].
+    // For the query at 1 the items at 0 and 2 tie: its ranked relevance is [1, 0, 1, 0] or [0, 1,
+    // 1, 0] with equal probability.
     let second = judged.per_query[1];
     assert!(close(second.recall_at_1, 0.5));
     assert!(close(second.average_precision, (5.0 / 6.0 + 7.0 / 12.0) / 2.0));
@@ -95,6 +99,46 @@ fn classes_meet_by_name() {
     assert_eq!((judged.queries, judged.gallery, judged.skipped_queries), (2, 3, 1));
     assert_eq!(judged.per_query[0].reciprocal_rank, 0.5);
     assert!(close(judged.per_query[1].average_precision, 5.0 / 6.0));
+}
+
+#[test]
+fn an_item_of_both_sides_does_not_find_itself() {
+    let positions = [0.0_f32, 1.0, 1.5, 7.0, 7.0, 9.0];
+    let vectors = Array2::from_shape_vec((6, 1), positions.to_vec()).unwrap();
+    let labels = Labels::from_iter([0, 1, 0, 1, 1, 0]);
+    let x = vectors.view();
+    let alone = Retrieval::leave_one_out(x, &labels, Metric::default()).unwrap();
+    let same = SameItems::by_key(0..6, 0..6);
+    let protocol = Protocol::new(Metric::default()).excluding(same);
+    let both = protocol.query_gallery(x, &labels, x, &labels).unwrap();
+    assert_eq!((both.map, both.map_at_r, both.mrr), (alone.map, alone.map_at_r, alone.mrr));
+    assert_eq!(both.per_query, alone.per_query);
+    let reranking = crate::reranking::KReciprocal { k1: 2, k2: 2, lambda: 0.3 };
+    let reranked = reranking.leave_one_out(x, Metric::default()).unwrap();
+    let alone = Protocol::default().leave_one_out_reranked(&reranked, &labels).unwrap();
+    let both = protocol.query_gallery_reranked(&reranked, &labels, &labels).unwrap();
+    assert_eq!(both.per_query, alone.per_query);
+    // The neighbours of examples follow the same rule.
+    let shown = protocol.examples(&both.per_query[..2], x, &labels, x, &labels, 3).unwrap();
+    assert_eq!(shown[0].nearest.iter().map(|near| near.index).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(shown[1].nearest.iter().map(|near| near.index).collect::<Vec<_>>(), [2, 0, 3]);
+}
+
+#[test]
+fn rows_of_one_item_do_not_find_each_other() {
+    // Rows 0 and 1 are one item. The only match that they can find is row 2, which is farther than
+    // row 3.
+    let vectors = array![[0.0_f32], [0.0], [5.0], [4.0], [6.0]];
+    let labels = Labels::from_iter(["a", "a", "a", "b", "b"]);
+    let same = SameItems::within(&["x", "x", "y", "z", "w"]);
+    let protocol = Protocol::default().excluding(same);
+    let judged = protocol.leave_one_out(vectors.view(), &labels).unwrap();
+    assert_eq!(judged.per_query[0].relevant, 1);
+    assert_eq!(judged.per_query[0].reciprocal_rank, 0.5);
+    assert_eq!(judged.per_query[2].relevant, 2);
+    let short = Protocol::default().excluding(SameItems::none(4));
+    assert!(short.leave_one_out(vectors.view(), &labels).is_err());
+    assert!(short.query_gallery(vectors.view(), &labels, vectors.view(), &labels).is_err());
 }
 
 #[test]
@@ -181,7 +225,7 @@ fn excluded_pairs_are_neither_found_nor_missed() {
     let all = judged(|_, _| false);
     let plain = Protocol::default().query_gallery(queries.view(), &asked, gallery.view(), &there);
     assert_eq!(all, plain.unwrap());
-    // Without its first match the first query finds only the one behind the other class.
+    // Without its first match the first query finds only the one after the other class.
     let some = judged(|query, item| query == 0 && item == 0);
     assert_eq!((some.per_query[0].relevant, some.per_query[0].average_precision), (1, 0.5));
     assert_eq!(some.per_query[1], all.per_query[1]);

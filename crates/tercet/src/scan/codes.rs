@@ -1,78 +1,28 @@
-//! Small codes of the rows: a fast first look that proposes, before the rows themselves decide.
+//! Small codes of the rows: a fast first pass proposes candidates, and the rows themselves decide.
 
 use ndarray::ArrayView2;
-use serde::{Deserialize, Serialize};
 
 use super::gather::{Nearest, Tile, gather};
+use super::quantization::Codes;
 use super::quantizer::{Quantizer, Scale};
 use super::{Block, Found, Queries, squared_distance};
+use crate::Error;
 use crate::simd::{LANES, vectorised};
-use crate::{Error, named::named};
-
-/// How a vector is made small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Quantization {
-    /// One byte a component: x ≈ m + s·c with c in −127…127; centre m and step s are fitted to each
-    /// component. The query is compared with what the codes stand for.
-    I8,
-    /// One bit a component: whether it is above its median; several where a component has more than
-    /// its share of the variance. Two codes are compared by the number of bits that differ.
-    B1,
-}
-
-impl Quantization {
-    /// Every kind of code.
-    pub const ALL: [Self; 2] = [Self::I8, Self::B1];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::I8 => "i8",
-            Self::B1 => "b1",
-        }
-    }
-
-    /// How many rows the codes should propose so that the `k` nearest are rarely missed.
-    pub fn candidates(self, k: usize) -> usize {
-        match self {
-            Self::I8 => 2 * k + 16,
-            Self::B1 => 32 * k + 128,
-        }
-    }
-}
-
-named!(Quantization, "quantization");
-
-/// The codes of a block's rows.
-#[derive(Debug, Clone)]
-pub enum Codes {
-    /// See [`Quantization::I8`].
-    Bytes {
-        /// N·D components.
-        bytes: Vec<i8>,
-    },
-    /// See [`Quantization::B1`].
-    Bits {
-        /// As many words a row as hold its bits.
-        words: Vec<u64>,
-    },
-}
 
 /// A block and the codes of its rows.
 #[derive(Debug, Clone, Copy)]
 pub struct CodedBlock<'a> {
     /// The rows themselves.
     pub block: Block<'a>,
-    /// Their codes, by the quantizer of the search.
+    /// The codes of the rows, by the quantizer of the search.
     pub codes: &'a Codes,
 }
 
-/// As [`nearest`](super::nearest), but only among the `candidates` rows a query whose codes are
+/// [`nearest`](super::nearest) among only `candidates` rows per query, those whose codes are
 /// nearest to the query's code. Distances are exact; rows that the codes do not propose are missed.
 ///
 /// # Errors
-/// As [`nearest`](super::nearest); codes that are not those of the block.
+/// The errors of [`nearest`](super::nearest), and codes that do not belong to the block.
 pub fn nearest_coded(
     queries: ArrayView2<f32>,
     blocks: &[CodedBlock],
@@ -122,9 +72,9 @@ pub fn nearest_coded(
     Ok(rescored.collect())
 }
 
-/// Queries as the codes are compared with them.
+/// Queries in the form that is compared with the codes.
 enum Asked<'a> {
-    /// Queries less the centres: what is left of their precision is not given away to codes.
+    /// Queries minus the centres. Queries are not rounded to codes, which would lose precision.
     Centred { values: Vec<f32>, steps: &'a [f32] },
     /// Codes of `width` words.
     Bits { words: Vec<u64>, width: usize },
@@ -160,11 +110,11 @@ fn check(coded: &CodedBlock, quantizer: &Quantizer, dimensions: usize) -> Result
     if fits && quantizer.dimensions == dimensions {
         return Ok(());
     }
-    Err(Error::Parameter {
-        parameter: "block's codes",
-        got: "of another kind or length".into(),
-        expected: "a code by the quantizer of the search for each row",
-    })
+    Err(Error::parameter(
+        "block's codes",
+        "of another kind or length",
+        "a code by the quantizer of the search for each row",
+    ))
 }
 
 fn propose(
@@ -184,7 +134,7 @@ fn propose(
 }
 
 vectorised! {
-    /// Σ (step·code − value)² of one centred query to each of the rows' codes.
+    /// Σ (step·code − value)² between one centred query and each of the rows' codes.
     fn byte_distances(query: &[f32], steps: &[f32], rows: &[i8], out: &mut [f32]) {
         for (row, out) in rows.chunks_exact(query.len()).zip(out) {
             *out = byte_distance(query, steps, row);
@@ -212,7 +162,7 @@ fn byte_distance(query: &[f32], steps: &[f32], row: &[i8]) -> f32 {
 }
 
 vectorised! {
-    /// How many bits of one query's code differ from each of the rows'.
+    /// The number of bits in which one query's code differs from each of the rows' codes.
     fn bit_distances(query: &[u64], rows: &[u64], out: &mut [f32]) {
         for (row, out) in rows.chunks_exact(query.len()).zip(out) {
             let mut count = 0;

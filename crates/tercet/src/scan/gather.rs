@@ -1,4 +1,4 @@
-//! The best of many tiles, visited by all threads: the part that every scan shares.
+//! The nearest rows of many tiles, which all threads visit: the part that every scan shares.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-/// A row that was found and how far it is from the query.
+/// A row that was found, with its distance from the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
-    /// Which of the blocks.
+    /// The index of the block.
     pub block: u32,
-    /// Row of that block.
+    /// The row of the block.
     pub row: u32,
     /// ‖x − y‖².
     pub distance: f32,
 }
 
-/// Nearer is less; ties go to the lowest place.
+/// Ordered by distance; ties by the lowest block and row.
 impl Ord for Found {
     fn cmp(&self, other: &Self) -> Ordering {
         self.distance
@@ -56,16 +56,18 @@ impl Tile {
     }
 }
 
-/// The nearest rows that one thread has seen, for every query.
+/// The nearest rows that one thread has visited, for every query.
 pub(super) struct Nearest<'a> {
     k: usize,
     found: Vec<BinaryHeap<Found>>,
-    /// Bits of the least distance, over all threads, that k rows are known to undercut or equal.
+    /// For each query, the bits of the smallest distance for which any thread knows k rows that are
+    /// not farther.
     bounds: &'a [AtomicU32],
 }
 
 impl Nearest<'_> {
-    /// What is farther than this cannot be among the nearest; what is as far may be, by its place.
+    /// Rows that are farther than this cannot be among the nearest. Rows at this distance may be,
+    /// by their block and row.
     pub(super) fn bound(&self, query: usize) -> f32 {
         f32::from_bits(self.bounds[query].load(Relaxed))
     }
@@ -84,14 +86,16 @@ impl Nearest<'_> {
         if found.len() == self.k
             && let Some(farthest) = found.peek()
         {
-            // Distances are not negative, so their bits have their order.
+            // Distances are not negative, so their bits as integers have the order of the
+            // distances.
             self.bounds[query].fetch_min(farthest.distance.to_bits(), Relaxed);
         }
     }
 }
 
-/// Shows every tile to `visit` on some thread, with what that thread has found and a buffer, and
-/// returns the `k` nearest over all threads. The answer does not depend on who visits what.
+/// Calls `visit` for every tile on some thread, with the rows found by that thread and a buffer,
+/// and returns the `k` nearest over all threads. The result does not depend on which thread visits
+/// which tile.
 pub(super) fn gather(
     queries: usize,
     k: usize,

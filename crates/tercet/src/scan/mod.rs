@@ -1,13 +1,14 @@
-//! The nearest of vectors that lie elsewhere: blocks of rows, measured where they are.
+//! Exact nearest-neighbour search in blocks of rows that are borrowed, not copied.
 //!
-//! [`neighbors`](crate::neighbors) prepares a copy of its gallery for every question. Where the
-//! gallery stays and the questions change (a memory-mapped store, a server) the preparation is done
-//! once: a [`Block`] borrows rows and their squared norms, and [`nearest`] reads them in tiles.
+//! [`neighbors`](crate::neighbors) prepares a copy of its gallery for every call. If the gallery
+//! remains and the queries change (a memory-mapped store, a server), the preparation is done once:
+//! a [`Block`] borrows rows and their squared norms, and [`nearest`] reads them in tiles.
 //!
-//! Several queries share one matrix product a tile. The Gram form ‖x‖² + ‖y‖² − 2x·y then only
-//! proposes: whatever could be among the nearest, given the rounding of the product, is measured
-//! again by differences, and those distances decide. So the answer is the same for one query and
-//! for a thousand, for any number of threads, and near-duplicates keep their precision.
+//! Several queries share one matrix product per tile. The Gram form ‖x‖² + ‖y‖² − 2x·y then only
+//! proposes rows: the distance of each row that could be among the nearest, given the rounding of
+//! the product, is computed again from differences, and these distances decide. So the result is
+//! the same for one query and for a thousand, for any number of threads, and near-duplicates keep
+//! their precision.
 //!
 //! ```
 //! use ndarray::array;
@@ -23,10 +24,12 @@
 
 mod codes;
 mod gather;
+mod quantization;
 mod quantizer;
 
-pub use codes::{CodedBlock, Codes, Quantization, nearest_coded};
+pub use codes::{CodedBlock, nearest_coded};
 pub use gather::Found;
+pub use quantization::{Codes, Quantization};
 pub use quantizer::Quantizer;
 
 use std::ops::Range;
@@ -38,14 +41,14 @@ use crate::matrix::{Operand, product};
 use crate::simd::{LANES, dot, vectorised};
 use crate::{Distance, Error, Metric};
 
-/// Up to this many queries each row is measured by differences as it passes: the time is that of
-/// reading the rows, and a matrix product would only add to it.
+/// Up to this number of queries, the distance of each row is computed from differences as it is
+/// read: the time is that of reading the rows, and a matrix product would only add to it.
 const FEW_QUERIES: usize = 2;
 
-/// Queries of one matrix product.
+/// The number of queries of one matrix product.
 const GROUP: usize = 64;
 
-/// Where fewer than one in this many rows of a tile are kept, they are measured one by one.
+/// If fewer than one in this many rows of a tile count, their distances are computed one by one.
 const SPARSE: usize = 8;
 
 /// Rows that are searched together, and which of them count.
@@ -65,7 +68,7 @@ impl<'a> Block<'a> {
     /// - rows: N·D, squared_norms: N, kept: ⌈N / 64⌉
     ///
     /// # Errors
-    /// Lengths that do not fit together.
+    /// Lengths that do not match.
     pub fn new(
         rows: &'a [f32],
         squared_norms: &'a [f32],
@@ -77,20 +80,20 @@ impl<'a> Block<'a> {
             return Err(Error::NoDimensions);
         }
         if rows.len() != count * dimensions {
-            return Err(Error::Parameter {
-                parameter: "length of the rows",
-                got: format!("{} for {count} norms and {dimensions} dimensions", rows.len()),
-                expected: "a norm and as many values as dimensions for each row",
-            });
+            return Err(Error::parameter(
+                "length of the rows",
+                format!("{} for {count} norms and {dimensions} dimensions", rows.len()),
+                "a norm and as many values as dimensions for each row",
+            ));
         }
         if let Some(kept) = kept
             && kept.len() != count.div_ceil(64)
         {
-            return Err(Error::Parameter {
-                parameter: "length of the kept bits",
-                got: format!("{} words for {count} rows", kept.len()),
-                expected: "one word for every 64 rows begun",
-            });
+            return Err(Error::parameter(
+                "length of the kept bits",
+                format!("{} words for {count} rows", kept.len()),
+                "one word for every 64 rows begun",
+            ));
         }
         Ok(Self { rows, squared_norms, dimensions, kept })
     }
@@ -115,16 +118,16 @@ impl<'a> Block<'a> {
     }
 }
 
-/// ‖x‖² of each row, as the Gram form takes it.
+/// ‖x‖² of each row, as the Gram form uses it.
 pub fn squared_norms(rows: &[f32], dimensions: usize) -> Vec<f32> {
     rows.chunks_exact(dimensions.max(1)).map(|row| dot(row, row) as f32).collect()
 }
 
 /// The `k` nearest kept rows of every query by **squared** Euclidean distance, nearest first, over
-/// all blocks; [`Metric::rows`] and [`Metric::from_squared`] make other metrics of it.
+/// all blocks. For other metrics use [`Metric::rows`] and [`Metric::from_squared`].
 ///
-/// Ties go to the lowest block and row. Where fewer rows are kept than `k`, all of them are found.
-/// Time is O(Q·N·D), memory O(Q·k) and one tile a thread.
+/// Ties go to the lowest block and row. If fewer than `k` rows are kept, all of them are found.
+/// Time is O(Q·N·D); memory is O(Q·k) and one tile per thread.
 ///
 /// # Shapes
 /// - queries: Q×D
@@ -153,11 +156,11 @@ pub fn nearest(
     }))
 }
 
-/// The `k` nearest of the listed rows, each a block and a row of it, whether kept or not; what
-/// an index has proposed is put in order by this.
+/// The `k` nearest of the listed rows, each given by a block and a row of it, whether kept or not.
+/// Use it to sort the rows that an index has proposed.
 ///
 /// # Errors
-/// As [`nearest`]; a place that no block has.
+/// The errors of [`nearest`], and a row that no block has.
 pub fn nearest_among(
     query: ArrayView1<f32>,
     blocks: &[Block],
@@ -169,11 +172,11 @@ pub fn nearest_among(
     for (block, row) in places {
         let of = blocks.get(block as usize).filter(|of| (row as usize) < of.len());
         let Some(of) = of else {
-            return Err(Error::Parameter {
-                parameter: "place",
-                got: format!("row {row} of block {block}"),
-                expected: "a row of one of the blocks",
-            });
+            return Err(Error::parameter(
+                "place",
+                format!("row {row} of block {block}"),
+                "a row of one of the blocks",
+            ));
         };
         let distance = squared_distance(queries.row(0), of.row(row as usize));
         found.push(Found { block, row, distance });
@@ -183,7 +186,7 @@ pub fn nearest_among(
     Ok(found)
 }
 
-/// Rows of a tile: 256 KiB of them, which stay in the second-level cache.
+/// The number of rows of a tile, which take 256 KiB and stay in the second-level cache.
 fn tile_rows(dimensions: usize) -> usize {
     ((1 << 16) / dimensions).clamp(64, 4096)
 }
@@ -197,11 +200,7 @@ struct Queries {
 impl Queries {
     fn new(queries: ArrayView2<f32>, blocks: &[Block], k: usize) -> Result<Self, Error> {
         if k == 0 {
-            return Err(Error::Parameter {
-                parameter: "k",
-                got: k.to_string(),
-                expected: "at least 1",
-            });
+            return Err(Error::parameter("k", k.to_string(), "at least 1"));
         }
         let rows = Metric::from(Distance::SquaredEuclidean).rows(queries)?;
         if let Some(block) = blocks.iter().find(|block| block.dimensions != rows.ncols()) {
@@ -272,8 +271,9 @@ impl Queries {
         let (d, width) = (self.dimensions(), tile.rows.len());
         let rows = Operand::new(&block.rows[tile.rows.start * d..tile.rows.end * d], width, d);
         let norms = &block.squared_norms[tile.rows.clone()];
-        // A product of D terms in any order is within D·u·(‖x‖² + ‖y‖²)/2 of the true one, where u
-        // is half a unit in the last place; the few operations around it add to that.
+        // A product of D terms in any order differs from the exact one by at most
+        // D·u·(‖x‖² + ‖y‖²)/2, where u is half a unit in the last place. The few other operations
+        // add to this.
         let rounding = (d + 16) as f32 * f32::EPSILON;
         let keep = 1.0 - rounding;
         for start in (0..self.len()).step_by(GROUP) {
@@ -302,7 +302,7 @@ impl Queries {
     }
 }
 
-/// Visits the values that are at most `limit`, which each visit may lower, in order.
+/// Visits the values that are at most `limit` in order. Each visit may lower the limit.
 fn for_each_at_most(values: &[f32], mut limit: f32, mut visit: impl FnMut(usize, f32) -> f32) {
     let mut from = 0;
     while let Some(place) = next_at_most(values, limit, from) {
@@ -312,7 +312,7 @@ fn for_each_at_most(values: &[f32], mut limit: f32, mut visit: impl FnMut(usize,
 }
 
 vectorised! {
-    /// The first place from `from` on whose value is at most `limit`.
+    /// The first index from `from` on whose value is at most `limit`.
     fn next_at_most(values: &[f32], limit: f32, from: usize) -> Option<usize> {
         const CHUNK: usize = 8 * LANES;
         let mut start = from;
@@ -330,7 +330,7 @@ vectorised! {
     }
 }
 
-/// ‖x − y‖² by differences: one definition, so that every path gives the same bits.
+/// ‖x − y‖² from differences. There is only one definition, so that every path gives the same bits.
 #[inline(always)]
 fn difference(left: &[f32], right: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];

@@ -1,17 +1,18 @@
-//! What turns rows into codes: ranges and thresholds, fitted to a sample of the rows.
+//! The quantizer, which turns rows into codes: ranges and thresholds that are fitted to a sample of
+//! the rows.
 
 use rayon::prelude::*;
 
-use super::codes::{Codes, Quantization};
+use super::quantization::{Codes, Quantization};
 
-/// How many values of each end of a component's sample may be left out of its range.
+/// The numbers of values at each end of a component's sample that may be left out of its range.
 const TRIMS: [usize; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 
 /// The farthest code from the centre of a range.
 const LAST: f32 = 127.0;
 
-/// What turns rows into codes. Every component has a scale of its own, so that neither an offset,
-/// nor a few extreme rows, nor one large component takes the precision of the others.
+/// Turns rows into codes. Every component has its own scale, so that neither an offset, nor a few
+/// extreme rows, nor one large component reduces the precision of the others.
 #[derive(Debug, Clone)]
 pub struct Quantizer {
     pub(super) dimensions: usize,
@@ -27,13 +28,14 @@ pub(super) enum Scale {
 }
 
 impl Quantizer {
-    /// Fits ranges (i8) or thresholds (b1) to some rows of the kind to come.
+    /// Fits ranges (i8) or thresholds (b1) to a sample of rows.
     ///
-    /// - i8: the range of a component is that of its sample; values at either end are left out of
-    ///   it, and get the nearest code, where this lowers the mean absolute error.
+    /// - i8: the range of a component is that of its sample. Values at either end are left out of
+    ///   it, and get the nearest code, if this lowers the mean absolute error.
     /// - b1: the threshold of a component is its median. A component with more than its share of
     ///   the variance gets a bit for each of several quantiles, so that the number of bits that
-    ///   differ grows with its difference; together at most twice as many bits as components.
+    ///   differ increases with its difference. In total there are at most twice as many bits as
+    ///   components.
     ///
     /// # Shapes
     /// - rows: N·D
@@ -49,7 +51,8 @@ impl Quantizer {
             Quantization::I8 => {
                 let ranges: Vec<(f32, f32)> = columns.map(|column| range(&column)).collect();
                 Scale::Bytes {
-                    // Halves first: the width of the range of f32 does not fit in it.
+                    // Each end is divided first, because the width of the range of f32 does not fit
+                    // into f32.
                     centres: ranges.iter().map(|(low, high)| low / 2.0 + high / 2.0).collect(),
                     steps: ranges
                         .iter()
@@ -58,13 +61,14 @@ impl Quantizer {
                 }
             }
             Quantization::B1 => {
-                // Columns are made twice rather than kept: they are a copy of the sample.
+                // Columns are extracted twice instead of stored, because together they are a copy
+                // of the sample.
                 let variances: Vec<f64> =
                     columns.clone().map(|column| trimmed_variance(&column)).collect();
                 let total: f64 = variances.iter().sum();
                 let bits = variances.iter().map(|variance| {
                     let share = variance / total * dimensions as f64;
-                    // Not a number where nothing varies; `as` makes 0 of it.
+                    // NaN if no component varies, which `as` turns into 0.
                     (share as usize).clamp(1, dimensions.max(1))
                 });
                 let bits: Vec<usize> = bits.collect();
@@ -89,7 +93,7 @@ impl Quantizer {
     /// The codes of rows.
     ///
     /// # Shapes
-    /// - rows: N·D, with the D that it was fitted on
+    /// - rows: N·D, with the D of the fit
     pub fn encode(&self, rows: &[f32]) -> Codes {
         let rows = rows.chunks_exact(self.dimensions.max(1));
         match &self.scale {
@@ -121,7 +125,7 @@ impl Quantizer {
         }
     }
 
-    /// Words of a code of bits.
+    /// The number of words of a code of bits.
     pub(super) fn words(&self) -> usize {
         match &self.scale {
             Scale::Bytes { .. } => 0,
@@ -130,8 +134,8 @@ impl Quantizer {
     }
 }
 
-/// The range of a sorted sample that has the least mean absolute error: values outside of it err by
-/// their distance from it, values inside by a quarter of a step.
+/// The range of a sorted sample with the smallest mean absolute error: the error of a value outside
+/// of it is its distance from the range, and that of a value inside is a quarter of a step.
 fn range(sorted: &[f32]) -> (f32, f32) {
     let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else { return (0.0, 0.0) };
     // The errors of the values that each trim leaves out, at the low and at the high end.
@@ -149,7 +153,7 @@ fn range(sorted: &[f32]) -> (f32, f32) {
     for (low, below) in trims().map(low) {
         for (high, above) in trims().map(high) {
             let rounding = (f64::from(high) - f64::from(low)) * quarter * sorted.len() as f64;
-            // A range of no width would make all values alike.
+            // A range of width 0 would make all values equal.
             if below + above + rounding < least && (high > low || first == last) {
                 (best, least) = ((low, high), below + above + rounding);
             }
@@ -167,9 +171,9 @@ fn trimmed_variance(sorted: &[f32]) -> f64 {
     values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count
 }
 
-/// Quantile `of` among `count` that divide a sorted sample evenly; the median for one. Bits tell what
-/// is above it. Where values repeat, it is the value that divides the sample most nearly so, and never
-/// the greatest one, which nothing is above.
+/// Quantile number `of` of the `count` quantiles that divide a sorted sample evenly, which is the
+/// median for one. A bit is 1 above it. If values repeat, it is the value that divides the sample
+/// most evenly, and never the largest one, because no value is above that.
 fn quantile(sorted: &[f32], of: usize, count: usize) -> f32 {
     let wanted = (sorted.len() * of).div_ceil(count + 1);
     let Some(&at) = sorted.get(wanted.saturating_sub(1)) else { return 0.0 };

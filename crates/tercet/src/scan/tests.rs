@@ -1,3 +1,5 @@
+//! Tests of exact and coded scans against the definition.
+
 use ndarray::{Array2, ArrayView2};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -9,7 +11,7 @@ fn random(rows: usize, dimensions: usize, seed: u64, offset: f32) -> Array2<f32>
     Array2::from_shape_fn((rows, dimensions), |_| random.random_range(-1.0..1.0) + offset)
 }
 
-/// By the definition, in the order of distance and place.
+/// The definition: all distances, in the order of distance, block and row.
 fn brute(queries: ArrayView2<f32>, blocks: &[Block], k: usize) -> Vec<Vec<Found>> {
     let of_query = |query: &[f32]| {
         let mut found = Vec::new();
@@ -55,7 +57,7 @@ fn distances_are_those_of_the_reference() {
 
 #[test]
 fn vectors_far_from_the_origin_are_told_apart() {
-    // The Gram form alone has lost every digit of these distances.
+    // With the Gram form alone, these distances would have no correct digit.
     let rows = random(2000, 24, 3, 1000.0);
     let values = rows.as_slice().unwrap();
     let norms = squared_norms(values, 24);
@@ -135,7 +137,7 @@ fn codes_find_most_of_the_nearest() {
 }
 
 proptest! {
-    /// However many queries, blocks and ties there are, and whatever is kept.
+    /// For any number of queries and blocks, with ties, whichever rows are kept.
     #[test]
     fn scans_agree_with_the_definition(
         lengths in prop::collection::vec(0_usize..300, 0..4),

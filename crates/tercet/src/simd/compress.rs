@@ -1,18 +1,19 @@
-//! The values below a limit.
+//! Selects the values below a limit.
 
 use super::LANES;
 #[cfg(target_arch = "x86_64")]
 use super::has_avx512;
 
-/// Writes the values below `limit` to the beginning of `out`, in their order, and returns their number.
+/// Writes the values below `limit` to the beginning of `out`, in their order, and returns their
+/// number.
 ///
 /// # Panics
-/// If `out` is not longer than `values` by [`LANES`].
+/// If `out` has fewer than [`LANES`] values more than `values`.
 pub(crate) fn values_below(values: &[f32], limit: f32, out: &mut [f32]) -> usize {
     assert!(out.len() >= values.len() + LANES, "a whole vector fits behind the values");
     #[cfg(target_arch = "x86_64")]
     if has_avx512() {
-        // SAFETY: the machine has the instructions, as just asked.
+        // SAFETY: the machine has the instructions, as just checked.
         #[allow(unsafe_code)]
         return unsafe { avx512_values_below(values, limit, out) };
     }
@@ -22,7 +23,7 @@ pub(crate) fn values_below(values: &[f32], limit: f32, out: &mut [f32]) -> usize
 fn one_by_one(values: &[f32], limit: f32, out: &mut [f32]) -> usize {
     let mut count = 0;
     for &value in values {
-        // The store is unconditional: a branch could not be predicted.
+        // The store is unconditional, because a branch could not be predicted.
         out[count] = value;
         count += usize::from(value < limit);
     }

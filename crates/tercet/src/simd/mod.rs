@@ -1,5 +1,5 @@
-//! One source for every instruction set: a loop is written once, compiled for AVX-512, AVX2 and the
-//! machine's baseline, and chosen when it runs.
+//! One source for every instruction set: a loop is written once, compiled for AVX-512, for AVX2 and
+//! for the baseline of the target, and the version is chosen at run time.
 
 mod compress;
 mod transpose;
@@ -7,10 +7,10 @@ mod transpose;
 pub(crate) use compress::values_below;
 pub(crate) use transpose::{Strided, transpose};
 
-/// Defines a function whose loops use the widest vectors of the machine it runs on.
+/// Defines a function whose loops use the widest vectors of the machine on which it runs.
 ///
-/// The body is the scalar reference at the same time: the compiler vectorises it, and since Rust
-/// contracts or reorders no floating-point operation, every version returns the same bits.
+/// The body is also the scalar reference: the compiler vectorises it, and because Rust neither
+/// contracts nor reorders floating-point operations, every version returns the same bits.
 macro_rules! vectorised {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<const $n:ident: usize>)? (
         $($argument:ident: $type:ty),* $(,)?
@@ -32,12 +32,12 @@ macro_rules! vectorised {
                     plain $(::<$n>)? ($($argument),*)
                 }
                 if $crate::simd::has_avx512() {
-                    // SAFETY: the machine has the instructions, as just asked.
+                    // SAFETY: the machine has the instructions, as just checked.
                     #[allow(unsafe_code)]
                     return unsafe { avx512 $(::<$n>)? ($($argument),*) };
                 }
                 if $crate::simd::has_avx2() {
-                    // SAFETY: the machine has the instructions, as just asked.
+                    // SAFETY: the machine has the instructions, as just checked.
                     #[allow(unsafe_code)]
                     return unsafe { avx2 $(::<$n>)? ($($argument),*) };
                 }
@@ -49,7 +49,7 @@ macro_rules! vectorised {
 
 pub(crate) use vectorised;
 
-/// Whether the loops run on AVX-512.
+/// Whether vectorised loops use AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn has_avx512() -> bool {
@@ -64,14 +64,15 @@ pub(crate) fn has_avx512() -> bool {
         && is_x86_feature_detected!("popcnt")
 }
 
-/// Whether the loops run on AVX-512 and the machine also shifts pairs of numbers.
+/// Whether vectorised loops use AVX-512 and the machine also has AVX-512 VBMI2, which shifts pairs
+/// of numbers.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn has_avx512_vbmi2() -> bool {
     has_avx512() && is_x86_feature_detected!("avx512vbmi2")
 }
 
-/// Whether the loops run on AVX2.
+/// Whether vectorised loops use at least AVX2.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn has_avx2() -> bool {
@@ -82,10 +83,10 @@ pub(crate) fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Values that a vectorised loop holds at a time: one AVX-512 register of f32.
+/// The number of values that a vectorised loop processes at a time: one AVX-512 register of f32.
 pub(crate) const LANES: usize = 16;
 
-/// Lanes folded into one by halves, an order that every instruction set shares.
+/// Folds lanes into one by halves, in the same order for every instruction set.
 #[inline(always)]
 pub(crate) fn fold<T: Copy, const N: usize>(mut lanes: [T; N], pick: impl Fn(T, T) -> T) -> T {
     let mut width = N;
@@ -112,20 +113,20 @@ pub(crate) fn total<const N: usize>(lanes: &[f64; N]) -> f64 {
     lanes.first_chunk().map_or_else(|| fold(lanes, |x, y| x + y), total_of_register)
 }
 
-/// Lanes of one AVX-512 register of f64.
+/// The number of lanes of one AVX-512 register of f64.
 const HALF: usize = LANES / 2;
 
-/// Not inlined: the compiler would cut the loops before it into registers as narrow as the last
-/// half.
+/// Not inlined, because the compiler would otherwise use registers that are only as wide as the
+/// last half in the loops before it too.
 #[inline(never)]
 fn total_of_register(lanes: &[f64; HALF]) -> f64 {
     fold(*lanes, |x, y| x + y)
 }
 
-/// Folds values in any order and possibly twice, as the least and the largest may be.
+/// Folds values in any order and some of them twice, which does not change a minimum or a maximum.
 #[inline(always)]
 fn extreme(values: &[f32], worst: f32, pick: impl Fn(f32, f32) -> f32) -> f32 {
-    /// Registers that do not wait for each other.
+    /// Several registers, whose operations do not wait for each other.
     const WIDE: usize = 4 * LANES;
 
     let mut lanes = [worst; WIDE];
@@ -178,7 +179,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// Adds values to sums that [`total`] adds up.
+    /// Adds values to the sums of lanes, which [`total`] adds up.
     pub(crate) fn add_to_lanes(sums: &mut [f64; LANES], values: &[f32]) {
         let (blocks, rest) = values.as_chunks::<LANES>();
         for block in blocks {
@@ -193,21 +194,21 @@ vectorised! {
 }
 
 vectorised! {
-    /// The largest value, or −infinity.
+    /// The largest value, or −infinity if there is none.
     pub(crate) fn largest(values: &[f32]) -> f32 {
         extreme(values, f32::NEG_INFINITY, |most, value| if value > most { value } else { most })
     }
 }
 
 vectorised! {
-    /// The smallest value, or infinity.
+    /// The smallest value, or infinity if there is none.
     pub(crate) fn smallest(values: &[f32]) -> f32 {
         extreme(values, f32::INFINITY, |least, value| if value < least { value } else { least })
     }
 }
 
 vectorised! {
-    /// The smallest and the largest value, infinite if there are none.
+    /// The smallest and the largest value, or infinity and −infinity if there is none.
     pub(crate) fn extremes(values: &[f32]) -> [f32; 2] {
         const WIDE: usize = 2 * LANES;
         let (mut least, mut most) = ([f32::INFINITY; WIDE], [f32::NEG_INFINITY; WIDE]);
@@ -230,7 +231,7 @@ vectorised! {
     }
 }
 
-/// Calls `take` with every place that holds `value`, in rising order.
+/// Calls `take` with the index of every value that equals `value`, in rising order.
 pub(crate) fn each_equal(values: &[f32], value: f32, mut take: impl FnMut(usize)) {
     const BLOCK: usize = 4 * LANES;
     for (block, start) in values.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
@@ -272,12 +273,12 @@ vectorised! {
     }
 }
 
-/// Tests run each instruction set that the machine has.
+/// Lets tests run each instruction set that the machine has.
 #[cfg(test)]
 pub(crate) mod levels {
     use std::cell::Cell;
 
-    /// An instruction set, each wider than those before it.
+    /// The instruction sets, from the narrowest to the widest.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub(crate) enum Level {
         Baseline,
@@ -293,8 +294,8 @@ pub(crate) mod levels {
         MOST.get() < level
     }
 
-    /// What `work` gives on each level of this machine, the baseline first. Its parallel parts run
-    /// on the one thread that knows the level.
+    /// The result of `work` on each level of this machine, the baseline first. All of its parallel
+    /// parts run on one thread, for which the level is set.
     pub(crate) fn on_each<T: Send>(work: impl Fn() -> T + Sync) -> Vec<(Level, T)> {
         let mut levels = vec![Level::Baseline];
         #[cfg(target_arch = "x86_64")]
@@ -315,7 +316,7 @@ pub(crate) mod levels {
 mod tests {
     use super::*;
 
-    /// Loops by hand, one number at a time.
+    /// The definitions, one number at a time.
     mod scalar {
         pub(super) fn sum(values: &[f32]) -> f64 {
             values.iter().map(|&x| f64::from(x)).sum()
@@ -328,7 +329,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
-        // Every length up to some registers, and values of which no sum is exact.
+        // Every length up to several registers, and values whose sums are not exact.
         let all: Vec<f32> = (0..200).map(|i| ((i * 37) % 101) as f32 / 7.0 - 6.0).collect();
         let other: Vec<f32> = all.iter().rev().map(|x| x * 0.3).collect();
         for count in 0..all.len() {

@@ -1,10 +1,10 @@
-//! Transposed blocks of matrices.
+//! Transposes blocks of matrices.
 
 use super::LANES;
 #[cfg(target_arch = "x86_64")]
 use super::has_avx512;
 
-/// A matrix that begins a slice, with its rows a stride apart.
+/// A matrix at the beginning of a slice, whose rows begin `stride` values apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Strided<'a> {
     pub(crate) values: &'a [f32],
@@ -21,8 +21,8 @@ impl<'a> Strided<'a> {
     }
 }
 
-/// Writes the transposed `rows`×`columns` block that begins `source` to the beginning of `out`,
-/// whose rows are `out_stride` apart; `plus` (`columns`×`rows`) is added on the way.
+/// Writes the transpose of the `rows`×`columns` block at the beginning of `source` to the beginning
+/// of `out`, whose rows begin `out_stride` values apart, and adds `plus` (`columns`×`rows`) to it.
 pub(crate) fn transpose(
     source: Strided,
     rows: usize,
@@ -52,14 +52,14 @@ pub(crate) fn transpose(
     }
 }
 
-/// Transposes one [`LANES`]×[`LANES`] block and adds another.
+/// Transposes one [`LANES`]×[`LANES`] block and adds another one.
 type BlockTranspose = fn(Strided, Option<Strided>, &mut [f32], usize);
 
 fn block_transpose() -> BlockTranspose {
     #[cfg(target_arch = "x86_64")]
     if has_avx512() {
         return |source, plus, out, out_stride| {
-            // SAFETY: the machine has the instructions, as just asked.
+            // SAFETY: the machine has the instructions, as just checked.
             #[allow(unsafe_code)]
             unsafe {
                 avx512_block(source, plus, out, out_stride);
@@ -77,15 +77,17 @@ fn plain_block(source: Strided, plus: Option<Strided>, out: &mut [f32], out_stri
     }
 }
 
-/// [`plain_block`] in registers: pairs, then quadruples of rows are interleaved, then quarters of
-/// registers exchanged. Six times as fast on Zen 5; the compiler does not find it by itself.
+/// [`plain_block`] in registers: pairs of rows and then groups of four are interleaved, then
+/// quarters of registers are exchanged. It is six times as fast on Zen 5; the compiler does not
+/// generate this form.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512_block(source: Strided, plus: Option<Strided>, out: &mut [f32], out_stride: usize) {
     use std::arch::x86_64::*;
 
-    /// Rows of the source ahead that are asked for: the next block of these columns. Matrices of
-    /// batches from 1024 on lie beyond the second cache, and no machine foresees such strides.
+    /// How many rows of the source ahead are prefetched: those of the next block of these columns.
+    /// From batches of 1024 on, the matrices do not fit into the second level of cache, and
+    /// processors do not predict such strides.
     const AHEAD: usize = LANES;
 
     #[inline]

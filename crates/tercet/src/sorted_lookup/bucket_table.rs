@@ -1,12 +1,13 @@
-//! A table of equal buckets, which sorts many numbers and finds the position of a value among them in
-//! constant time.
+//! A table of equally wide buckets, which sorts many numbers and finds the position of a value
+//! among them in constant time.
 //!
-//! The key of a number is its distance from the smallest number in fixed point. It is a monotone
-//! function of the number in floating point too: of two numbers with different keys the larger has the
-//! larger key. The high bits of a key are the index of a bucket. The entry of a bucket holds how many
-//! numbers are in lower buckets, and the next bits of the keys of its own numbers, if these are one or
-//! two. So one read of the table gives the position of a value. Where keys are too close to decide, or
-//! a bucket holds more numbers, the numbers themselves are compared.
+//! The key of a number is its difference from the smallest number, in fixed point. Keys are
+//! monotone in the numbers, with floating-point rounding too: of two numbers with different keys,
+//! the larger has the larger key. The high bits of a key are the index of a bucket. The entry of a
+//! bucket holds the count of numbers in lower buckets and, if the bucket itself has one or two
+//! numbers, the next bits of their keys. So a single read of the table gives the position of a
+//! value. Where keys are too close to decide, or a bucket holds more numbers, the numbers
+//! themselves are compared.
 
 mod probe;
 
@@ -21,10 +22,11 @@ const KEY_BITS: u32 = 30;
 /// The largest key, the last f32 below 2^[`KEY_BITS`].
 const TOP: f32 = ((1_u32 << KEY_BITS) - 64) as f32;
 
-/// Buckets per number, as a power of two: few then hold more than two numbers.
+/// Buckets per number, as a power of two: with so many, few buckets hold more than two numbers.
 const BUCKETS_PER_NUMBER_BITS: u32 = 3;
 
-/// The most buckets, as a power of two. An entry can count fewer numbers than that.
+/// The largest number of buckets, as a power of two. Counts of numbers in an entry must be below
+/// it.
 const LARGEST_BITS: u32 = 22;
 
 /// Marks the entry of a bucket with more than two numbers.
@@ -32,32 +34,34 @@ const CROWDED: u32 = 1 << 31;
 
 #[derive(Debug, Default)]
 pub(super) struct BucketTable {
-    /// For each number in the order given its key, and how many came before in the same bucket.
+    /// For each number, in the order given: its key.
     keys: Vec<u32>,
+    /// For each number, in the order given: how many numbers before it are in the same bucket.
     earlier: Vec<u32>,
-    /// The numbers in rising order, by their indices in the order given.
+    /// The numbers in rising order, as indices into the order given.
     indices: Vec<u32>,
-    /// For each bucket, from the highest bits on: [`CROWDED`], the count of numbers in lower buckets, and
-    /// twice the next bits of a key in this bucket, or 2^`fine`, which no key has.
+    /// For each bucket, from the highest bits on: [`CROWDED`], the count of numbers in lower
+    /// buckets, and two fields for the numbers of the bucket itself. A field holds the next bits of
+    /// a key, or 2^`fine` if it is empty, a value that no key has.
     entries: Vec<u32>,
     scale: KeyScale,
-    /// Whether so many numbers share a bucket that reading the table is slow.
+    /// Whether so many numbers share buckets that reading the table is slow.
     crowded: bool,
     comparison: Comparison,
     probes: Vec<Probe>,
-    /// Indices of the values that the table does not decide.
+    /// The indices of the values whose position the table does not decide.
     undecided: Vec<u32>,
 }
 
-/// From numbers to keys and buckets.
+/// How keys and buckets are computed from numbers.
 #[derive(Debug, Clone, Copy, Default)]
 struct KeyScale {
     low: f32,
     /// Keys per unit.
     factor: f32,
-    /// Bits of a key below those of its bucket.
+    /// The number of bits of a key below those of its bucket.
     shift: u32,
-    /// How many of them an entry holds, the highest.
+    /// The number of these bits that an entry holds, the highest ones.
     fine: u32,
 }
 
@@ -72,13 +76,13 @@ impl KeyScale {
         (key >> self.shift) as usize
     }
 
-    /// The bits that distinguish a key from others of its bucket.
+    /// The highest bits of a key within its bucket, as many as an entry holds.
     #[inline(always)]
     fn within(self, key: u32) -> u32 {
         key >> (self.shift - self.fine) & ((1 << self.fine) - 1)
     }
 
-    /// Bits of an entry below the count of numbers in lower buckets.
+    /// The number of bits of an entry below the count of numbers in lower buckets.
     fn own_bits(self) -> u32 {
         2 * (self.fine + 1)
     }
@@ -89,14 +93,14 @@ impl KeyScale {
         ((entry & !CROWDED) >> self.own_bits()) as usize
     }
 
-    /// The low bits of the entry of an empty bucket.
+    /// The low bits of the entry of an empty bucket: two empty fields.
     fn none(self) -> u32 {
         1 << self.fine | 1 << (2 * self.fine + 1)
     }
 }
 
 impl BucketTable {
-    /// Sorts numbers, and writes the rank of each; equal numbers have ranks in their order.
+    /// Sorts numbers and writes the rank of each. Equal numbers have ranks in the order given.
     pub(super) fn sort(&mut self, given: &[f32], sorted: &mut Vec<f32>, ranks: &mut Vec<u32>) {
         let count = given.len();
         sorted.resize(count, 0.0);
@@ -120,7 +124,7 @@ impl BucketTable {
         }
     }
 
-    /// Counts the numbers of each bucket.
+    /// Computes the keys, and counts the numbers of each bucket.
     fn set_up(&mut self, given: &[f32]) {
         let count_bits = usize::BITS - given.len().leading_zeros();
         let bucket_bits =
@@ -130,7 +134,7 @@ impl BucketTable {
         let factor = TOP / (largest(given) - low);
         self.scale = KeyScale {
             low,
-            // Equal numbers, or very close ones, share a bucket.
+            // Equal or very close numbers then share one bucket.
             factor: if factor.is_finite() { factor } else { 0.0 },
             shift,
             fine: (31_u32.saturating_sub(count_bits) / 2).saturating_sub(1).min(shift),
@@ -147,8 +151,8 @@ impl BucketTable {
         }
     }
 
-    /// Writes the numbers in the order of their buckets, and the entries. Returns how many numbers do not
-    /// fit into an entry.
+    /// Writes the numbers in the order of their buckets, and the entries. Returns how many numbers
+    /// do not fit into the fields of their entry.
     fn distribute(&mut self, given: &[f32], sorted: &mut [f32]) -> usize {
         let scale = self.scale;
         sum_up(&mut self.entries, scale.own_bits(), scale.none());
@@ -160,7 +164,7 @@ impl BucketTable {
             let at = scale.lower(*entry) + earlier as usize;
             sorted[at] = number;
             self.indices[at] = index;
-            // It replaces the mark of the first or the second empty field.
+            // The bits of the key replace the mark of the first or of the second empty field.
             let within = none ^ scale.within(key);
             let field = if earlier == 0 { within } else { within << (scale.fine + 1) };
             *entry = if earlier < 2 { *entry ^ field } else { *entry | CROWDED };
@@ -192,11 +196,12 @@ vectorised! {
     }
 }
 
-/// Replaces the count of each bucket by the sum of all lower ones, as an entry without numbers.
+/// Replaces the count of each bucket by the entry of an empty bucket with the sum of the counts of
+/// all lower buckets.
 fn sum_up(entries: &mut [u32], shift: u32, none: u32) {
     #[cfg(target_arch = "x86_64")]
     if has_avx512() {
-        // SAFETY: the machine has the instructions, as just asked.
+        // SAFETY: the machine has the instructions, as just checked.
         #[allow(unsafe_code)]
         return unsafe { avx512_sum_up(entries, shift, none) };
     }
@@ -212,7 +217,8 @@ fn sum_up_one_by_one(entries: &mut [u32], shift: u32, none: u32) {
     }
 }
 
-/// [`sum_up_one_by_one`] for sixteen buckets at a time; the compiler does not find this form.
+/// [`sum_up_one_by_one`] for sixteen buckets at a time. It is written with intrinsics because the
+/// compiler does not generate this form.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512_sum_up(entries: &mut [u32], shift: u32, none: u32) {
@@ -301,7 +307,8 @@ mod tests {
             let mut values = around(&numbers);
             values.extend([0.0, 1e-40, 0.25, 1e9]);
             assert!(!check(&numbers, &values) || count < 4);
-            // Far from 0 the steps of floating point are wider than buckets, and sums far off.
+            // Far from 0, floating-point numbers are farther apart than buckets, and sums have
+            // large rounding errors.
             for offset in [30.0, 3e3, 3e4] {
                 let far: Vec<f32> = numbers.iter().map(|number| number + offset).collect();
                 check(&far, &around(&far));

@@ -1,12 +1,12 @@
-//! Positions of many values among sorted numbers.
+//! The positions of many values among sorted numbers.
 //!
-//! [`SortedLookup::sort`] sorts numbers, [`SortedLookup::set_thresholds`] chooses what values are
-//! compared with, and [`SortedLookup::find`] returns for each value how many thresholds are ≤ it. All
-//! numbers and values are finite and not negative, as distances are; the results are exact, for ties
-//! and for any rounding too.
+//! [`SortedLookup::sort`] sorts numbers, [`SortedLookup::set_thresholds`] chooses the threshold of
+//! each number, and [`SortedLookup::find`] returns for each value its position: how many thresholds
+//! are ≤ the value. All numbers and values are finite and not negative, as distances are. The
+//! results are exact, with ties and with any rounding too.
 //!
-//! A few numbers fit into registers, where AVX-512 descends a [`search_tree`] with sixteen values at a
-//! time. More numbers, and other machines, use a [`bucket_table`].
+//! A few numbers fit into registers, where AVX-512 descends a [`search_tree`] with sixteen values
+//! at a time. For more numbers, and without AVX-512, a [`bucket_table`] is used.
 
 mod bucket_table;
 mod search_tree;
@@ -19,28 +19,33 @@ use crate::simd::{LANES, values_below};
 use bucket_table::BucketTable;
 use search_tree::SearchTree;
 
-/// The most values that [`SortedLookup::find`] takes at a time.
+/// The largest number of values that [`SortedLookup::find`] takes at a time.
 pub(crate) const CHUNK: usize = 512;
 
-/// Counters that are kept for each position by callers that count values by position: neighbouring
-/// values are often found at one position, and their counts would wait for each other.
+/// The number of separate counters for each position in callers that count values by position.
+/// Neighbouring values often have the same position, and additions to one counter would wait for
+/// each other.
 pub(crate) const WAYS: usize = 4;
 
-/// The most numbers that are sorted by comparisons and searched by a tree. Measured by
-/// `examples/crossover.rs` on Zen 5, batch-all with a hinge, in ns per negative: 128 positives take 1.9 by
-/// a tree and 2.6 by a bucket table. With 409 positives a tree of nine levels takes 7 % longer.
+/// The largest number of numbers that are sorted by comparisons and searched by a tree. Measured by
+/// `examples/crossover.rs` on Zen 5, batch-all with a hinge, in ns per negative: 128 positives take
+/// 1.9 by a tree and 2.6 by a bucket table. With 409 positives a tree of nine levels takes 7 %
+/// longer than a table.
 const SEARCHED_BY_TREE: usize = 255;
 
-/// Up to so many numbers, a tree of seven levels, searching all values costs less than first selecting
-/// those that need a search. Measured on 1024 rows of 922 values, half of which need no search: 7 levels
-/// 299 µs without and 343 µs with selection; on 4096 rows of 3686 values, 9 levels 22 and 10 ms.
+/// Up to this many numbers (a tree of seven levels), searching all values costs less than first
+/// selecting those that need a search. Measured on 1024 rows of 922 values, half of which need no
+/// search: a tree of 7 levels takes 299 µs without and 343 µs with selection; on 4096 rows of 3686
+/// values, a tree of 9 levels takes 22 ms without and 10 ms with it.
 const SEARCHED_WITHOUT_SELECTION: usize = 127;
 
-/// The largest numbers have a tree of their own when pairs are counted and the others use a table: as
-/// many as two registers hold. Most values are below the thresholds of none but these.
+/// When pairs are counted and the numbers are in a table, this many of the largest numbers, as many
+/// as two registers hold, have a tree of their own: most values are below the thresholds of none
+/// but these.
 const LARGEST_NUMBERS: usize = search_tree::SMALLEST;
 
-/// Numbers in rising order. Its buffers are used by one set of numbers after the other.
+/// Sorted numbers with their thresholds. Its buffers are reused from one set of numbers to the
+/// next.
 #[derive(Debug, Default)]
 pub(crate) struct SortedLookup {
     given: Vec<f32>,
@@ -69,13 +74,13 @@ impl SortedLookup {
         &self.sorted
     }
 
-    /// The rank of each number in the order given: how many are smaller. Equal numbers may have the
-    /// same rank, or ranks in their order.
+    /// The rank of each number, in the order given: how many numbers are smaller. Equal numbers
+    /// have either the same rank, or ranks in their order.
     pub(crate) fn ranks(&self) -> &[u32] {
         &self.ranks
     }
 
-    /// Chooses the thresholds that values are compared with, until the next call.
+    /// Sets the thresholds that values are compared with, until the next call.
     pub(crate) fn set_thresholds(&mut self, threshold: Threshold) {
         let count = self.sorted.len();
         self.by_tree = search_tree::is_fast() && count <= SEARCHED_BY_TREE;
@@ -101,14 +106,14 @@ impl SortedLookup {
     /// The number of pairs of a number and a value below the threshold of the number.
     pub(crate) fn count_pairs_below(&mut self, values: [&[f32]; 2]) -> u64 {
         let count = self.sorted.len();
-        // Most values are below the thresholds of none but the largest numbers. With a small tree for
-        // these, few values remain for the table of the others.
+        // Most values are below the thresholds of none but the largest numbers. A small tree for
+        // these leaves few values for the table of the other numbers.
         let last = if self.by_tree || !search_tree::is_fast() { 0 } else { LARGEST_NUMBERS };
         let others = count - last;
         if last > 0 {
             self.tree.set(&self.sorted[others..], self.threshold);
         }
-        // Values from here on are below no other threshold.
+        // Values from this limit on are below no threshold of the other numbers.
         let farthest = self.sorted.get(others).or(self.sorted.last());
         let limit = farthest.map_or(0.0, |&number| self.threshold.of(number));
         let mut below = [0.0; CHUNK + LANES];
@@ -153,7 +158,7 @@ mod tests {
         let expected: Vec<u32> = values.iter().map(position).collect();
         for (level, found) in levels::on_each(|| {
             let mut lookup = SortedLookup::default();
-            // Nothing of an earlier set of numbers may remain.
+            // Nothing of an earlier set of numbers may have an effect.
             lookup.sort([&[7.5, 3.0, 1.0], &[7.5; 600]]);
             lookup.set_thresholds(Threshold::Plus(3.0));
             let (before, after) = numbers.split_at(numbers.len() / 3);
@@ -211,7 +216,7 @@ mod tests {
             // With a negative margin some thresholds are below 0, and no value is.
             margin in prop::sample::select(vec![None, Some(0.2_f32), Some(0.0), Some(-0.5), Some(1e3)]),
         ) {
-            // Coarse steps make ties, an outlier puts all others into one bucket.
+            // Coarse steps make ties, and an outlier puts all other numbers into one bucket.
             let coarse = |x: &f32| (x * steps).round() / steps;
             let mut numbers: Vec<f32> = numbers.iter().map(coarse).collect();
             numbers.push(outlier);

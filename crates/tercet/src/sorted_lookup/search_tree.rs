@@ -1,4 +1,4 @@
-//! A search tree in registers, descended by sixteen values at a time.
+//! A search tree in registers, which sixteen values descend at a time.
 //!
 //! The tree is stored level by level: entry i has its children at 2i and 2i + 1, and entry 1 is the
 //! root. A level of up to 32 entries fits into two registers, from which one permutation reads any
@@ -9,18 +9,18 @@ use crate::simd::vectorised;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{LANES, has_avx512_vbmi2};
 
-/// The most thresholds: [`LEVELS`] levels.
+/// The largest number of thresholds, those of a tree of [`LEVELS`] levels.
 pub(super) const LARGEST: usize = (1 << LEVELS) - 1;
 
 const LEVELS: usize = 9;
 
-/// Levels of the smallest tree: two registers.
+/// The number of levels of the smallest tree, which fills two registers.
 const FEWEST: usize = 5;
 
-/// The number of its thresholds.
+/// The number of thresholds of the smallest tree.
 pub(super) const SMALLEST: usize = (1 << FEWEST) - 1;
 
-/// Whether this machine descends trees faster than it reads tables.
+/// Whether this machine descends a tree faster than it reads a table.
 pub(super) fn is_fast() -> bool {
     #[cfg(target_arch = "x86_64")]
     return has_avx512_vbmi2();
@@ -29,8 +29,8 @@ pub(super) fn is_fast() -> bool {
 }
 
 vectorised! {
-    /// The thresholds of numbers, and infinity in the entries after them. No value is below 0, so
-    /// negative thresholds can be 0.
+    /// Writes the thresholds of the numbers, and infinity after them. No value is below 0, so
+    /// negative thresholds can be replaced by 0.
     fn thresholds(sorted: &[f32], threshold: Threshold, out: &mut [f32]) {
         let (own, behind) = out.split_at_mut(sorted.len());
         for (out, &number) in own.iter_mut().zip(sorted) {
@@ -43,16 +43,16 @@ vectorised! {
 #[derive(Debug, Default)]
 pub(super) struct SearchTree {
     levels: usize,
-    /// 2^levels entries, of which the first is not used; infinite after the thresholds.
+    /// 2^levels entries, of which the first is not used. Those after the thresholds are infinite.
     entries: Vec<f32>,
-    /// The rank of each entry's threshold; the first is not used.
+    /// The rank of the threshold of each entry. The first is not used.
     layout: Vec<u32>,
-    /// The thresholds in rising order, as many as the tree has.
+    /// The thresholds in rising order, filled up with infinity to the size of the tree.
     rising: Vec<f32>,
 }
 
 impl SearchTree {
-    /// Takes the thresholds of up to [`LARGEST`] numbers in rising order.
+    /// Sets the thresholds of up to [`LARGEST`] numbers, which are in rising order.
     pub(super) fn set(&mut self, sorted: &[f32], threshold: Threshold) {
         let levels = ((sorted.len() + 1).next_power_of_two().trailing_zeros() as usize).max(FEWEST);
         if levels != self.levels {
@@ -60,7 +60,8 @@ impl SearchTree {
             self.layout.clear();
             self.layout.resize(1 << levels, 0);
             for rank in 1..1 << levels {
-                // The lowest level holds every second threshold, the one above every fourth …
+                // The lowest level holds every second threshold, the level above every fourth, and
+                // so on.
                 let above = usize::trailing_zeros(rank);
                 let entry = (rank >> (above + 1)) + (1 << (levels as u32 - 1 - above));
                 self.layout[entry] = rank as u32 - 1;
@@ -72,12 +73,12 @@ impl SearchTree {
         self.entries.extend(self.layout.iter().map(|&rank| self.rising[rank as usize]));
     }
 
-    /// How many of the thresholds are ≤ each value, which is not negative.
+    /// For each value, which is not negative: how many thresholds are ≤ it.
     pub(super) fn find(&self, values: &[f32], positions: &mut [u32]) {
         #[cfg(target_arch = "x86_64")]
         if has_avx512_vbmi2() {
             let positions = &mut positions[..values.len()];
-            // SAFETY: the machine has the instructions, as just asked.
+            // SAFETY: the machine has the instructions, as just checked.
             #[allow(unsafe_code)]
             return unsafe {
                 match self.levels {
@@ -92,11 +93,11 @@ impl SearchTree {
         self.find_one_by_one(values, positions);
     }
 
-    /// Σ of how many of the thresholds are ≤ each value, for up to 2^20 values.
+    /// The sum of the positions of up to 2^20 values.
     pub(super) fn total(&self, values: &[f32]) -> u64 {
         #[cfg(target_arch = "x86_64")]
         if has_avx512_vbmi2() {
-            // SAFETY: the machine has the instructions, as just asked.
+            // SAFETY: the machine has the instructions, as just checked.
             #[allow(unsafe_code)]
             return unsafe {
                 match self.levels {
@@ -119,7 +120,7 @@ impl SearchTree {
         (entry - (1 << self.levels)) as u32
     }
 
-    /// The same, one number at a time: the reference.
+    /// [`find`](Self::find) for one value at a time: the reference for tests.
     fn find_one_by_one(&self, values: &[f32], positions: &mut [u32]) {
         for (&value, position) in values.iter().zip(positions) {
             *position = self.position(value);
@@ -129,9 +130,9 @@ impl SearchTree {
 
 /// The positions of sixteen values.
 ///
-/// Numbers that are not negative are ordered as their bits are, so the sign of a difference decides
-/// between left and right, and a shift appends it to the entry's number. This is a macro, since
-/// functions of this size are not inlined.
+/// Numbers that are not negative have the order of their bits as integers, so the sign of a
+/// difference decides between the left and the right child, and a shift appends it to the number of
+/// the entry. This is a macro because functions of this size are not inlined.
 #[cfg(target_arch = "x86_64")]
 macro_rules! descend {
     ($levels:expr, $registers:expr, $values:expr) => {{
@@ -147,8 +148,8 @@ macro_rules! descend {
                 entry = _mm512_shldi_epi32::<1>(entry, _mm512_sub_epi32($pivots, above))
             };
         }
-        // The lowest bits of an entry's number are its position within its level; the bits above
-        // the lowest five choose between pairs of registers.
+        // The lowest bits of the number of an entry are its position within its level. Five of them
+        // select within a pair of registers, and the bits above choose between pairs.
         macro_rules! two {
             ($first:expr) => {
                 _mm512_permutex2var_epi32(
@@ -211,14 +212,14 @@ fn load(values: &[f32; LANES]) -> std::arch::x86_64::__m512i {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store(positions: std::arch::x86_64::__m512i, out: &mut [u32; LANES]) {
-    // SAFETY: the array has room for the 16 numbers that are written.
+    // SAFETY: the array has space for the 16 numbers that are written.
     #[allow(unsafe_code)]
     unsafe {
         std::arch::x86_64::_mm512_storeu_si512(out.as_mut_ptr().cast(), positions);
     }
 }
 
-/// [`SearchTree::find_one_by_one`] for sixteen numbers at a time.
+/// [`SearchTree::find_one_by_one`] for sixteen values at a time.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma")]
 fn descend<const LEVELS: usize>(entries: &[f32], values: &[f32], positions: &mut [u32]) {
@@ -237,7 +238,7 @@ fn descend<const LEVELS: usize>(entries: &[f32], values: &[f32], positions: &mut
     }
 }
 
-/// The sum of what [`descend`] finds.
+/// The sum of the positions that [`descend`] finds.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma")]
 fn total_of<const LEVELS: usize>(entries: &[f32], values: &[f32]) -> u64 {

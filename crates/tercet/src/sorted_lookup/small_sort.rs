@@ -1,8 +1,8 @@
-//! Sorting a few numbers by comparing each with each.
+//! Sorts a few numbers by comparing each number with every other.
 
 use crate::simd::{LANES, smallest, vectorised};
 
-/// Registers of numbers that are compared at a time.
+/// The number of registers of numbers that are compared at a time.
 const GROUP: usize = 4;
 
 /// Sorts numbers (finite and not negative), and writes for each how many are smaller.
@@ -19,7 +19,7 @@ pub(super) fn sort(given: &mut Vec<f32>, sorted: &mut Vec<f32>, ranks: &mut Vec<
     for (&rank, &number) in ranks.iter().zip(&*given) {
         sorted[rank as usize] = number;
     }
-    // Equal numbers have the same rank, so the entries behind it are still empty.
+    // Equal numbers have the same rank, so the entries after it are still empty.
     if smallest(sorted) == NONE {
         let mut last = NONE;
         for number in sorted {
@@ -30,7 +30,7 @@ pub(super) fn sort(given: &mut Vec<f32>, sorted: &mut Vec<f32>, ranks: &mut Vec<
 }
 
 vectorised! {
-    /// For each value how many of the first `count` are smaller.
+    /// For each value, how many of the first `count` values are smaller.
     fn count_smaller(values: &[f32], count: usize, smaller: &mut [u32]) {
         let (blocks, _) = values.as_chunks::<{ GROUP * LANES }>();
         let (smaller, _) = smaller.as_chunks_mut::<{ GROUP * LANES }>();

@@ -1,7 +1,9 @@
-/// The threshold of a number: values below it count as pairs with the number.
+//! The thresholds of numbers.
+
+/// How the threshold of a number is computed. A value below it counts as a pair with the number.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) enum Threshold {
-    /// v < number + this, the sum rounded as everywhere.
+    /// v < number + margin, where the sum is rounded as in all kernels.
     Plus(f32),
     /// v ≤ number.
     #[default]
@@ -9,7 +11,7 @@ pub(crate) enum Threshold {
 }
 
 impl Threshold {
-    /// The threshold of a number; it rises with the number.
+    /// The threshold of a number, which does not decrease when the number increases.
     #[inline(always)]
     pub(crate) fn of(self, number: f32) -> f32 {
         match self {

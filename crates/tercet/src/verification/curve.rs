@@ -1,16 +1,17 @@
-//! The ROC curve and what it says of all thresholds at once.
+//! The ROC curve and the figures of all thresholds together.
 
 use serde::Serialize;
 
 use super::Pair;
+use super::thresholds::{groups, just_above};
 
-/// How far apart two neighbouring points of a thinned curve are, in FAR or in VAL, …
+/// The step in FAR or in VAL between two neighbouring points of a thinned curve, …
 const STEP: f64 = 1.0 / 256.0;
 
-/// … unless FAR grows by this factor first: a logarithmic axis shows small rates, too.
+/// … unless FAR grows by this factor first, because a logarithmic axis shows small rates too.
 const FACTOR: f64 = 1.05;
 
-/// What accepting pairs strictly below a threshold gives.
+/// The rates when pairs strictly below a threshold are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RocPoint {
     /// The threshold.
@@ -21,12 +22,13 @@ pub struct RocPoint {
     pub val: f64,
 }
 
-/// The curve from (0, 0) to (1, 1) for a plot: of the points of all thresholds those that differ
-/// from the one before by 1/256 in FAR or VAL, or by 5 % in FAR. A few hundred however many pairs.
+/// The curve from (0, 0) to (1, 1) for a plot: of the points of all thresholds, those that differ
+/// from the one before by 1/256 in FAR or VAL, or by 5 % in FAR. These are a few hundred for any
+/// number of pairs.
 pub(super) fn thinned(sorted: &[Pair], curve: &[(f64, f64)]) -> Vec<RocPoint> {
-    // Point i + 1 accepts all up to the i-th distance: the next one is the threshold.
+    // Point i + 1 accepts all distances up to the i-th, so its threshold is the next distance.
     let distances = groups(sorted).map(|(distance, ..)| distance);
-    let beyond = sorted.last().map(|pair| super::folds::just_above(pair.distance));
+    let beyond = sorted.last().map(|pair| just_above(pair.distance));
     let mut points: Vec<RocPoint> = Vec::new();
     let last = curve.len() - 1;
     for (place, (&(far, val), threshold)) in curve.iter().zip(distances.chain(beyond)).enumerate() {
@@ -38,14 +40,6 @@ pub(super) fn thinned(sorted: &[Pair], curve: &[(f64, f64)]) -> Vec<RocPoint> {
         }
     }
     points
-}
-
-/// Same and different pairs at each distance that occurs, by rising distance.
-pub(super) fn groups(sorted: &[Pair]) -> impl Iterator<Item = (f32, u64, u64)> {
-    sorted.chunk_by(|x, y| x.distance == y.distance).map(|tied| {
-        let same = tied.iter().filter(|pair| pair.same).count();
-        (tied[0].distance, same as u64, (tied.len() - same) as u64)
-    })
 }
 
 /// The points (FAR, VAL) of all thresholds, from (0, 0) to (1, 1).
@@ -62,20 +56,21 @@ pub(super) fn roc(sorted: &[Pair]) -> Vec<(f64, f64)> {
     curve
 }
 
-/// By trapezoids, under which a tie counts half.
+/// The area under the curve by trapezoids, with which a tie counts half.
 pub(super) fn area_under(curve: &[(f64, f64)]) -> f64 {
     curve.windows(2).map(|ends| (ends[1].0 - ends[0].0) * (ends[1].1 + ends[0].1) / 2.0).sum()
 }
 
-/// Where FAR = 1 − VAL on the curve.
+/// The equal error rate: FAR where FAR = 1 − VAL on the curve.
 pub(super) fn equal_error_rate(curve: &[(f64, f64)]) -> f64 {
     curve.windows(2).find_map(|ends| equal_error([ends[0], ends[1]])).unwrap_or(1.0)
 }
 
-/// Where FAR = 1 − VAL between two points, the first of them below; None if that is farther on.
+/// The equal error rate between two points, the first of which is before it, or `None` if it is
+/// after the second.
 pub(super) fn equal_error(ends: [(f64, f64); 2]) -> Option<f64> {
     let [before, after] = ends.map(|(far, val)| far - (1.0 - val));
-    // The excess is below 0 before and not after, so the two differ.
+    // The excess is below 0 at the first point and not at the second, so the two differ.
     (after >= 0.0).then(|| {
         let share = -before / (after - before);
         ends[0].0 + share * (ends[1].0 - ends[0].0)

@@ -1,9 +1,9 @@
-//! Accuracy at a threshold that was chosen on other folds.
+//! Accuracy at thresholds that were chosen on other folds.
 
 use serde::Serialize;
 
 use super::Pair;
-use super::curve::groups;
+use super::thresholds::best_threshold;
 use crate::Error;
 
 /// The thresholds of davidsandberg/facenet: 0, 0.01, …, 3.99.
@@ -18,20 +18,20 @@ pub struct Accuracy {
     pub std: f64,
 }
 
-/// What became of one fold.
+/// The result of one fold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FoldJudgement {
-    /// Its number.
+    /// The number of the fold.
     pub fold: u32,
-    /// Its pairs.
+    /// The number of its pairs.
     pub pairs: u64,
     /// The threshold chosen on the other folds.
     pub threshold: f32,
-    /// Share of its pairs judged rightly there.
+    /// Share of its pairs that are classified correctly at this threshold.
     pub accuracy: f64,
 }
 
-/// One fold and what its thresholds are chosen on, each by rising distance.
+/// The pairs of one fold and those on which its threshold is chosen, both by increasing distance.
 pub(super) struct Fold {
     pub(super) number: u32,
     pub(super) held_out: Vec<Pair>,
@@ -67,14 +67,14 @@ impl Fold {
     }
 }
 
-/// Accuracy by the convention of davidsandberg/facenet, made for squared distances between
-/// normalised vectors: of the thresholds 0, 0.01, …, 3.99 the first with the best accuracy on the
-/// other folds; a pair is the same if its distance is strictly below it.
+/// Accuracy by the convention of davidsandberg/facenet, for squared distances between normalised
+/// vectors: of the thresholds 0, 0.01, …, 3.99, the first with the best accuracy on the other
+/// folds. A pair is accepted as same if its distance is strictly below the threshold.
 ///
 /// [`Verification::accuracy`](super::Verification::accuracy) tries every threshold instead.
 ///
 /// # Errors
-/// As [`Verification::judge`](super::Verification::judge).
+/// The errors of [`Verification::judge`](super::Verification::judge).
 pub fn facenet_accuracy(pairs: &[Pair]) -> Result<Accuracy, Error> {
     let sorted = super::usable(pairs)?;
     let accuracies: Vec<f64> = Fold::split(&sorted)
@@ -95,7 +95,7 @@ pub fn facenet_accuracy(pairs: &[Pair]) -> Result<Accuracy, Error> {
     Ok(Accuracy { mean, std })
 }
 
-/// How many more pairs each threshold of the grid judges rightly than accepting none would.
+/// For each threshold of the grid, how many more pairs it classifies correctly than accepting none.
 fn right_on_grid(sorted: &[Pair]) -> impl Iterator<Item = i64> {
     let mut accepted = 0;
     let mut right = 0;
@@ -107,36 +107,6 @@ fn right_on_grid(sorted: &[Pair]) -> impl Iterator<Item = i64> {
         }
         right
     })
-}
-
-/// The lowest of the candidate thresholds with the most pairs judged rightly.
-pub(super) fn best_threshold(sorted: &[Pair]) -> f32 {
-    let mut groups = groups(sorted).peekable();
-    // At the least distance nothing is accepted: all different pairs are right.
-    let mut best = groups.peek().map_or(0.0, |&(least, ..)| least);
-    let (mut right, mut most) = (0_i64, 0);
-    while let Some((distance, same, different)) = groups.next() {
-        right += same as i64 - different as i64;
-        if right > most {
-            most = right;
-            best = match groups.peek() {
-                Some(&(next, ..)) => above(distance, next),
-                None => just_above(distance),
-            };
-        }
-    }
-    best
-}
-
-/// Halfway between two distances, and above the first also where they are neighbours in f32.
-fn above(distance: f32, next: f32) -> f32 {
-    let halfway = ((f64::from(distance) + f64::from(next)) / 2.0) as f32;
-    if halfway > distance { halfway } else { next }
-}
-
-/// The next number, unless that is infinity, which files cannot hold.
-pub(super) fn just_above(distance: f32) -> f32 {
-    distance.next_up().min(f32::MAX)
 }
 
 /// Mean and population standard deviation; NaN without values.

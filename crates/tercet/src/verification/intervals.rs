@@ -1,4 +1,4 @@
-//! How far the figures would vary with other folds.
+//! How much the figures would vary with other folds.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,27 @@ use super::{FoldJudgement, Pair};
 use crate::{Error, bootstrap};
 
 /// 95 % intervals \[low, high\], by the bootstrap over folds: as many folds are drawn with
-/// replacement as there are, and each brings all its pairs.
+/// replacement as there are, each with all its pairs.
 ///
-/// Folds that share no class, as LFW's and those of [`balanced_pairs`](super::balanced_pairs), make
-/// this a bootstrap over groups of classes, and ten of them are few: the intervals are rough. AUC
-/// and EER are those of the resampled pairs; accuracy and VAL are means over the folds drawn, at the
+/// If folds share no class, as in LFW and in [`balanced_pairs`](super::balanced_pairs), this is a
+/// bootstrap over groups of classes. Ten of them are few, so the intervals are rough. AUC and EER
+/// are those of the resampled pairs; accuracy and VAL are means over the drawn folds, at the
 /// thresholds that were chosen for them. Resamples without a same or without a different pair are
 /// left out of AUC and EER.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Intervals {
-    /// Of the mean accuracy.
+    /// The interval of the mean accuracy.
     pub accuracy: [f64; 2],
-    /// Of the area under the ROC curve.
+    /// The interval of the area under the ROC curve.
     pub auc: [f64; 2],
-    /// Of the equal error rate.
+    /// The interval of the equal error rate.
     pub eer: [f64; 2],
-    /// Of VAL at each false accept rate, by the rate as text.
+    /// The interval of VAL at each false accept rate, by the rate as text.
     pub val_at_far: BTreeMap<String, [f64; 2]>,
 }
 
 impl Intervals {
-    /// None with one fold, or where no resample has pairs of both kinds.
+    /// `None` with one fold, or if no resample has pairs of both kinds.
     pub(super) fn new(
         sorted: &[Pair],
         folds: &[FoldJudgement],
@@ -52,7 +52,7 @@ impl Intervals {
                 times
             })
             .collect();
-        // A fold without same pairs has no VAL, and brings none.
+        // A fold without same pairs has no VAL, and contributes none.
         let mean_of = |values: &[Option<f64>]| -> Result<[f64; 2], Error> {
             let mean = |times: &Vec<u64>| {
                 let drawn = || times.iter().zip(values).filter_map(|(&n, &v)| Some((n as f64, v?)));
@@ -81,17 +81,18 @@ impl Intervals {
     }
 }
 
-/// Pairs by rising distance, each with the place of its fold, to be counted several times.
+/// Pairs by increasing distance, each with the index of its fold, so that they can be counted
+/// several times.
 struct Weighed {
     pairs: Vec<Weighable>,
-    /// Different and same pairs of each fold.
+    /// The numbers of different and of same pairs of each fold.
     totals: Vec<[u64; 2]>,
 }
 
 struct Weighable {
     fold: u32,
     same: bool,
-    /// Whether the next pair is farther.
+    /// Whether the next pair has a larger distance.
     ends_tie: bool,
 }
 
@@ -115,7 +116,7 @@ impl Weighed {
         Self { pairs, totals }
     }
 
-    /// None without pairs of both kinds.
+    /// AUC and EER, or `None` without pairs of both kinds.
     fn auc_and_eer(&self, times: &[u64]) -> Option<(f64, f64)> {
         let total = |kind: usize| -> u64 {
             self.totals.iter().zip(times).map(|(fold, times)| fold[kind] * times).sum()

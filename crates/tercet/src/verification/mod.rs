@@ -1,10 +1,11 @@
-//! Do two items show the same class? Judged on pairs, as LFW does.
+//! Verification: are two items of the same class? Evaluated on pairs, as in LFW.
 
 mod curve;
 mod folds;
 mod intervals;
 mod pairs;
 mod rates;
+mod thresholds;
 
 pub use curve::RocPoint;
 pub use folds::{Accuracy, FoldJudgement, facenet_accuracy};
@@ -18,70 +19,70 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::comparison::Scores;
-use folds::{Fold, best_threshold, mean_and_std};
+use folds::{Fold, mean_and_std};
 use rates::{Accepted, check_far};
+use thresholds::best_threshold;
 
-/// Two items compared.
+/// The comparison of two items.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
-    /// How far apart they are; any unit, but one for all pairs.
+    /// Their distance, in any unit that is the same for all pairs.
     pub distance: f32,
     /// Whether they are of the same class.
     pub same: bool,
-    /// The fold that this pair is tested in. Any numbers that tell folds apart.
+    /// The fold in which this pair is tested. Folds can have any numbers.
     pub fold: u32,
 }
 
-/// What accepting pairs below a distance achieves (Huang et al., "Labeled Faces in the Wild",
+/// The figures of accepting pairs below a distance (Huang et al., "Labeled Faces in the Wild",
 /// 2007; VAL and FAR as in Schroff et al., "FaceNet", 2015).
 ///
 /// A pair is accepted as *same* iff its distance is **strictly below** a threshold, as in
 /// davidsandberg/facenet. FAR is the share of different pairs that are accepted, VAL the share of
 /// same pairs.
 ///
-/// Thresholds are chosen on all folds but one and applied to that one. Where there is only one
-/// fold, or where the other folds hold no different pair to choose a FAR threshold by, the choice
-/// is made on all pairs instead, and the figure is optimistic by that much.
+/// Thresholds are chosen on all folds except one and applied to that one. If there is only one
+/// fold, or if the other folds have no different pair to choose a FAR threshold with, the threshold
+/// is chosen on all pairs instead, and the figure is too optimistic.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
-    /// Pairs judged.
+    /// The number of pairs.
     pub pairs: u64,
-    /// Share of the pairs judged rightly, at thresholds chosen for it.
+    /// Share of the pairs that are classified correctly, at the thresholds chosen for this.
     ///
-    /// Of the thresholds halfway between neighbouring distances (and the two beyond them), the
-    /// lowest with the best accuracy on the other folds is taken.
+    /// Of the thresholds halfway between neighbouring distances (and one below and one above all),
+    /// the lowest with the best accuracy on the other folds is used.
     pub accuracy: Accuracy,
-    /// The probability that a same pair is closer than a different pair, ties counted half: the
+    /// The probability that a same pair is closer than a different pair, where ties count half: the
     /// area under the ROC curve over all pairs.
     pub auc: f64,
-    /// The rate at which FAR equals the share of same pairs refused, over all pairs; interpolated
-    /// linearly between neighbouring points of the ROC curve.
+    /// The rate at which FAR equals the share of same pairs that are refused, over all pairs,
+    /// interpolated linearly between neighbouring points of the ROC curve.
     pub eer: f64,
     /// The lowest threshold with the best accuracy over all pairs, for use on other data.
     pub threshold: f32,
-    /// The validation rate at each false accept rate asked for, by the rate as text.
+    /// The validation rate at each of the false accept rates, by the rate as text.
     pub val_at_far: BTreeMap<String, ValAtFar>,
-    /// The share of same pairs refused at each of these rates as a false match rate, over all
-    /// pairs, by the rate as text.
+    /// The share of same pairs that are refused if the false match rate is at most each of these
+    /// rates, over all pairs, by the rate as text.
     pub fnmr_at_fmr: BTreeMap<String, FnmrAtFmr>,
-    /// How far these figures would vary with other folds; none with one fold only.
+    /// How much these figures would vary with other folds; `None` with one fold only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ci95: Option<Intervals>,
-    /// The ROC curve over all pairs, thinned for a plot, by rising threshold.
+    /// The ROC curve over all pairs, thinned for a plot, by increasing threshold.
     #[serde(skip)]
     pub roc: Vec<RocPoint>,
-    /// What became of every fold, by rising number.
+    /// The result of every fold, by increasing number.
     #[serde(skip)]
     pub by_fold: Vec<FoldJudgement>,
 }
 
 impl Verification {
-    /// Judges pairs that are already measured, at the [default false accept rates](FAR_TARGETS),
-    /// in O(P log P + F·P) for P pairs in F folds, and as much again for a bootstrap resample.
+    /// Evaluates pairs with given distances, at the [default false accept rates](FAR_TARGETS), in
+    /// O(P log P + F·P) for P pairs in F folds, and O(P + F) for each bootstrap resample.
     ///
     /// # Errors
-    /// A distance that is not finite; no same pairs; no different pairs; no pairs, and hence no
-    /// folds, at all.
+    /// A distance that is not finite; no same pairs; no different pairs.
     pub fn judge(pairs: &[Pair]) -> Result<Self, Error> {
         Self::judge_at(pairs, &FAR_TARGETS.map(|(_, far)| far))
     }
@@ -89,7 +90,7 @@ impl Verification {
     /// [`judge`](Self::judge) at these false accept rates.
     ///
     /// # Errors
-    /// As [`judge`](Self::judge); a rate outside 0…1.
+    /// The errors of [`judge`](Self::judge), and a rate outside 0…1.
     pub fn judge_at(pairs: &[Pair], far_targets: &[f64]) -> Result<Self, Error> {
         far_targets.iter().try_for_each(|&far| check_far(far))?;
         let sorted = usable(pairs)?;
@@ -125,13 +126,13 @@ impl Verification {
 
 impl Verification {
     /// The accuracy of every fold by its number, for a [comparison](crate::comparison) with another
-    /// system on the same folds; each fold is a class of its own there.
+    /// system on the same folds, in which each fold counts as a class.
     pub fn scores(&self) -> Scores {
         self.by_fold.iter().map(|fold| (fold.fold, fold.accuracy)).collect()
     }
 }
 
-/// The pairs by rising distance, if there are some of both kinds.
+/// The pairs by increasing distance, if there are some of both kinds.
 fn usable(pairs: &[Pair]) -> Result<Vec<Pair>, Error> {
     let sorted = sorted_by_distance(pairs)?;
     let same = sorted.iter().filter(|pair| pair.same).count();
@@ -147,11 +148,11 @@ fn usable(pairs: &[Pair]) -> Result<Vec<Pair>, Error> {
 
 pub(crate) fn sorted_by_distance(pairs: &[Pair]) -> Result<Vec<Pair>, Error> {
     if let Some(n) = pairs.iter().position(|pair| !pair.distance.is_finite()) {
-        return Err(Error::Parameter {
-            parameter: "distance",
-            got: format!("{} at pair {n}", pairs[n].distance),
-            expected: "finite numbers",
-        });
+        return Err(Error::parameter(
+            "distance",
+            format!("{} at pair {n}", pairs[n].distance),
+            "finite numbers",
+        ));
     }
     let mut sorted = pairs.to_vec();
     sorted.sort_by(|x, y| x.distance.total_cmp(&y.distance));

@@ -1,4 +1,4 @@
-//! Which items are compared, and how far apart they are.
+//! The pairs of items that are compared, and their distances.
 
 use std::collections::HashSet;
 
@@ -13,23 +13,24 @@ use super::Pair;
 use crate::distance::Points;
 use crate::{Error, Labels, Metric};
 
-/// Folds of [`balanced_pairs`] where there are classes enough, as in LFW.
+/// The number of folds of [`balanced_pairs`] if there are enough classes, as in LFW.
 const FOLDS: usize = 10;
 
 /// Two items to be compared, by their rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RowPair {
-    /// Row of the one.
+    /// The row of one item.
     pub left: u32,
-    /// Row of the other.
+    /// The row of the other item.
     pub right: u32,
     /// Whether they are of the same class.
     pub same: bool,
-    /// The fold that this pair is tested in. Any numbers that tell folds apart.
+    /// The fold in which this pair is tested. Folds can have any numbers.
     pub fold: u32,
 }
 
-/// The distances of listed pairs, by differences: exact to rounding however close the two are.
+/// The distances of listed pairs, from differences: exact up to rounding, however close the two
+/// items are.
 ///
 /// # Shapes
 /// - embeddings: N×D; result: a pair for each of `pairs`
@@ -45,11 +46,11 @@ pub fn measured_pairs(
     let count = points.len();
     let outside = |pair: &&RowPair| pair.left.max(pair.right) as usize >= count;
     if let Some(pair) = pairs.iter().find(outside) {
-        return Err(Error::Parameter {
-            parameter: "row",
-            got: format!("{} of {count} vectors", pair.left.max(pair.right)),
-            expected: "a row below the number of vectors",
-        });
+        return Err(Error::parameter(
+            "row",
+            format!("{} of {count} vectors", pair.left.max(pair.right)),
+            "a row below the number of vectors",
+        ));
     }
     let measure = |pair: &RowPair| Pair {
         distance: points.pair_distance(pair.left as usize, pair.right as usize),
@@ -61,19 +62,19 @@ pub fn measured_pairs(
 
 /// Pairs in folds that share no class, as in LFW, with as many different pairs as same ones.
 ///
-/// The classes are shuffled and dealt into min(10, C/2) folds (at least one), two or more each. A
-/// fold's same pairs are all there are, or `limit_per_fold` of them; its different pairs are as
-/// many again, both of that fold's classes, or fewer if there are fewer. Both kinds are drawn
-/// uniformly without replacement from a ChaCha8 stream started with `seed`. A fold whose classes
-/// all have one item stays empty. Distances are measured by differences, for these pairs only. [`balanced_rows`] tells
-/// which they are.
+/// The classes are shuffled and divided into min(10, C/2) folds (at least one) of two or more
+/// classes each. The same pairs of a fold are all there are, or `limit_per_fold` of them; its
+/// different pairs are as many, both of that fold's classes, or fewer if there are fewer. Both
+/// kinds are drawn uniformly without replacement from a ChaCha8 stream with the seed `seed`. A fold
+/// whose classes all have one item remains empty. Distances are computed from differences, for
+/// these pairs only. [`balanced_rows`] returns the pairs without distances.
 ///
 /// # Shapes
 /// - embeddings: N×D; labels: N
 ///
 /// # Errors
-/// Another count of labels than of rows; vectors that are not finite, too long, or without
-/// dimensions; `limit_per_fold` = 0; fewer than two classes, or no class with two items.
+/// A number of labels that differs from that of rows; vectors that are not finite, too long, or
+/// without dimensions; `limit_per_fold` = 0; fewer than two classes, or no class with two items.
 pub fn balanced_pairs(
     embeddings: ArrayView2<f32>,
     labels: &Labels,
@@ -88,7 +89,7 @@ pub fn balanced_pairs(
     measured_pairs(embeddings, &balanced_rows(labels, limit_per_fold, seed)?, metric)
 }
 
-/// The pairs of [`balanced_pairs`], before they are measured.
+/// The pairs of [`balanced_pairs`], without their distances.
 ///
 /// # Errors
 /// `limit_per_fold` = 0; fewer than two classes, or no class with two items.
@@ -98,11 +99,7 @@ pub fn balanced_rows(
     seed: u64,
 ) -> Result<Vec<RowPair>, Error> {
     if limit_per_fold == 0 {
-        return Err(Error::Parameter {
-            parameter: "limit_per_fold",
-            got: limit_per_fold.to_string(),
-            expected: "at least 1",
-        });
+        return Err(Error::parameter("limit_per_fold", limit_per_fold.to_string(), "at least 1"));
     }
     let mut classes = labels.items_by_class();
     let largest = classes.iter().map(Vec::len).max().unwrap_or(0);
@@ -128,16 +125,16 @@ pub fn balanced_rows(
     Ok(listed)
 }
 
-/// The pairs of a fold, numbered without listing them.
+/// The pairs of a fold, numbered without a list of them.
 struct Pairable<'a> {
     /// All items, class after class.
     items: Vec<u32>,
     classes: Vec<&'a [u32]>,
     /// Where each class starts among the items; one more entry for the end.
     starts: Vec<u64>,
-    /// Same pairs in the classes before; one more entry for the total.
+    /// The number of same pairs in the classes before; one more entry for the total.
     same_before: Vec<u64>,
-    /// Pairs of an item of the classes before with one of a later class than its own.
+    /// The number of pairs of an item of the classes before with one of a later class than its own.
     different_before: Vec<u64>,
 }
 
@@ -188,8 +185,8 @@ impl<'a> Pairable<'a> {
     }
 }
 
-/// min(amount, count) different numbers below `count`, in rising order, every set equally likely
-/// (Floyd's algorithm: memory for the sample only).
+/// min(amount, count) different numbers below `count`, in increasing order, where every set is
+/// equally likely (Floyd's algorithm, which needs memory only for the sample).
 fn draw(count: u64, amount: u64, stream: &mut ChaCha8Rng) -> Vec<u64> {
     if amount >= count {
         return (0..count).collect();
@@ -213,11 +210,11 @@ mod tests {
     use super::*;
     use crate::Verification;
 
-    /// One-dimensional points whose position tells who they are, and their labels.
+    /// One-dimensional points whose position identifies them, and their labels.
     fn crowd(sizes: &[usize]) -> (Array2<f32>, Labels) {
         let count: usize = sizes.iter().sum();
         let classes = sizes.iter().enumerate().flat_map(|(c, &size)| vec![c; size]);
-        // Powers of two: a distance names its pair.
+        // Powers of two, so that a distance identifies its pair.
         let positions = Array2::from_shape_fn((count, 1), |(i, _)| (i as f32).exp2());
         (positions, classes.collect())
     }
@@ -287,7 +284,7 @@ mod tests {
         };
         assert!(matches!(refused(&[3], 9), Error::NotEnough { .. }));
         assert!(matches!(refused(&[1, 1, 1], 9), Error::NotEnough { .. }));
-        assert!(matches!(refused(&[2, 2], 0), Error::Parameter { .. }));
+        assert!(matches!(refused(&[2, 2], 0), Error::Parameter(_)));
     }
 
     #[test]

@@ -1,20 +1,21 @@
-//! What is accepted where false accepts are limited.
+//! The rates of accepted pairs when false accepts are limited.
 
 use serde::Serialize;
 
-use super::folds::{Fold, just_above, mean_and_std};
+use super::folds::{Fold, mean_and_std};
+use super::thresholds::just_above;
 use super::{Pair, sorted_by_distance};
 use crate::Error;
 
-/// The false accept rates at which rates are judged by default, as they stand in the output.
+/// The default false accept rates, with the text that names them in the output.
 pub const FAR_TARGETS: [(&str, f64); 3] = [("0.1", 0.1), ("0.01", 0.01), ("0.001", 0.001)];
 
-/// The validation rate where false accepts are limited.
+/// The validation rate when false accepts are limited.
 ///
 /// For each fold the threshold is [`threshold_at_far`] of the other folds. It does not interpolate
-/// between ties, grows with the target, and gives VAL 1 whenever some threshold separates all same
-/// pairs from all different ones. Where there are too few different pairs to resolve the target it
-/// accepts none of those it was chosen on.
+/// between ties, increases with the target, and gives VAL 1 whenever some threshold separates all
+/// same pairs from all different ones. If there are too few different pairs to resolve the target,
+/// it accepts none of those on which it was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ValAtFar {
     /// Mean over the folds (those with same pairs) of the share of same pairs accepted.
@@ -22,27 +23,27 @@ pub struct ValAtFar {
     /// Population standard deviation of that share.
     pub std: f64,
     /// Mean over the folds (those with different pairs) of the share of different pairs accepted:
-    /// what became of the target on pairs that the threshold had not seen.
+    /// the rate on pairs that were not used to choose the threshold.
     pub far: f64,
 }
 
-/// The share of same pairs refused where false matches are limited, as in biometrics.
+/// The share of same pairs that are refused when false matches are limited, as in biometrics.
 ///
-/// Over all pairs: the threshold is [`threshold_at_far`] of the very pairs it is applied to, as
-/// NIST's evaluations have it. [`ValAtFar`] is the cautious sibling.
+/// It is computed over all pairs: the threshold is [`threshold_at_far`] of the same pairs to which
+/// it is applied, as in NIST's evaluations. [`ValAtFar`] is the more cautious figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FnmrAtFmr {
     /// False non-match rate: the share of same pairs that are not accepted.
     pub fnmr: f64,
     /// False match rate: the share of different pairs accepted, at most the target.
     pub fmr: f64,
-    /// Pairs strictly below it are accepted.
+    /// The threshold: pairs strictly below it are accepted.
     pub threshold: f32,
 }
 
 /// The shares of same and of different pairs that each fold accepts.
 pub(super) struct Accepted {
-    /// Of every fold, where it has same pairs.
+    /// The share of same pairs of every fold that has some.
     pub(super) vals: Vec<Option<f64>>,
     fars: Vec<f64>,
 }
@@ -70,7 +71,7 @@ impl Accepted {
 }
 
 impl FnmrAtFmr {
-    /// None without same or without different pairs.
+    /// `None` without same or without different pairs.
     pub(super) fn judge(sorted: &[Pair], target: f64) -> Option<Self> {
         let threshold = limit_far(sorted, target)?;
         let (same, different) = accepted(sorted, threshold);
@@ -81,8 +82,8 @@ impl FnmrAtFmr {
 /// The largest threshold at which the share of different pairs strictly below it is at most `far`.
 ///
 /// It is the distance of a different pair (which it refuses), or with `far` = 1 a distance just
-/// above all pairs. With `far` below one in the number of different pairs it is the least distance
-/// of a different pair: none is accepted. Same pairs and folds play no part.
+/// above all pairs. If `far` is below one in the number of different pairs, it is the smallest
+/// distance of a different pair: none is accepted. Same pairs and folds have no effect.
 ///
 /// # Errors
 /// A distance that is not finite; no different pairs; `far` outside 0…1.
@@ -109,15 +110,15 @@ pub(super) fn check_far(far: f64) -> Result<(), Error> {
         return Ok(());
     }
     let expected = "a share from 0 to 1";
-    Err(Error::Parameter { parameter: "far", got: far.to_string(), expected })
+    Err(Error::parameter("far", far.to_string(), expected))
 }
 
-/// [`threshold_at_far`] of sorted pairs; None without different pairs.
+/// [`threshold_at_far`] of sorted pairs, or `None` without different pairs.
 fn limit_far(sorted: &[Pair], far: f64) -> Option<f32> {
     let different: Vec<f32> =
         sorted.iter().filter(|pair| !pair.same).map(|pair| pair.distance).collect();
     let count = different.len();
-    // The quotient decides, as it would in the reader's hands: 0.29 · 100 is below 29 in f64.
+    // The quotient decides, as in a calculation by hand: 0.29 · 100 is below 29 in f64.
     let guess = (far * count as f64) as usize;
     let within = |accepted: usize| accepted as f64 / count as f64 <= far;
     let allowed = if within(guess + 1) { guess + 1 } else { guess };
@@ -128,7 +129,7 @@ fn limit_far(sorted: &[Pair], far: f64) -> Option<f32> {
     }
 }
 
-/// The shares of the same and of the different pairs below the threshold, where there are any.
+/// The shares of the same and of the different pairs below the threshold, if there are any.
 fn accepted(pairs: &[Pair], threshold: f32) -> (Option<f64>, Option<f64>) {
     let share = |same: bool| {
         let kind = pairs.iter().filter(|pair| pair.same == same);

@@ -1,3 +1,5 @@
+//! Tests of verification: accuracy, rates, thresholds, and intervals over folds.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -29,7 +31,8 @@ fn a_perfect_separation_is_perfect_everywhere() {
     for (target, at) in &judged.val_at_far {
         assert_eq!(at.val, 1.0, "at {target}");
     }
-    // Fold 0 is cut at .9, the least different pair of fold 1: its own at .7 passes.
+    // The threshold of fold 0 is .9, the smallest different pair of fold 1, so its own at .7 is
+    // accepted.
     assert_eq!(judged.val_at_far["0.001"].far, 0.25);
 }
 
@@ -38,13 +41,13 @@ fn a_worked_example_with_one_fold() {
     // By distance: same 1, different 2, same 3 and different 3, same 4, different 5.
     let judged = Verification::judge(&one_fold(pairs(&[1.0, 3.0, 4.0], &[2.0, 3.0, 5.0])));
     let judged = judged.unwrap();
-    // Below 1.5 one same and all different pairs are right; below 4.5 no more than that.
+    // At 1.5 one same pair and all different pairs are correct; at 4.5 no more than that.
     assert_eq!(judged.threshold, 1.5);
     assert!(close(judged.accuracy.mean, 4.0 / 6.0));
     assert_eq!(judged.accuracy.std, 0.0);
-    // Pairs of pairs in order: 3 with the 1, 1.5 with the 3, 1 with the 4, of 9.
+    // Same–different pairs in the right order: 3 with the 1, 1.5 with the 3, 1 with the 4, of 9.
     assert!(close(judged.auc, 5.5 / 9.0));
-    // From (1/3, 1/3) to (2/3, 2/3) the curve meets FAR = 1 − VAL halfway.
+    // From (1/3, 1/3) to (2/3, 2/3) the curve crosses FAR = 1 − VAL halfway.
     assert!(close(judged.eer, 0.5));
     let at = judged.val_at_far["0.1"];
     assert!(close(at.val, 1.0 / 3.0));
@@ -61,7 +64,8 @@ fn each_fold_is_judged_at_the_others_threshold() {
         pair(5.0, false, 1),
     ])
     .unwrap();
-    // Fold 0 is cut at 4, where its different pair passes; fold 1 at 1.5, where none does.
+    // The threshold of fold 0 is 4, where its different pair is accepted; that of fold 1 is 1.5,
+    // where none is.
     assert_eq!(judged.accuracy, Accuracy { mean: 0.5, std: 0.0 });
     let at = judged.val_at_far["0.01"];
     assert_eq!(at, ValAtFar { val: 0.5, std: 0.5, far: 0.5 });
@@ -172,7 +176,7 @@ fn folds_are_what_intervals_vary() {
     let accuracies: Vec<f64> = judged.by_fold.iter().map(|fold| fold.accuracy).collect();
     assert_eq!(accuracies, [1.0, 1.0, 1.0, 0.0]);
     let ci95 = judged.ci95.unwrap();
-    // All four draws hit the bad fold once in 256 resamples, none does in a third of them.
+    // All four draws are the bad fold in one of 256 resamples; none is in a third of them.
     assert_eq!(ci95.accuracy, [0.25, 1.0]);
     assert!(ci95.auc[0] < 0.5 && ci95.auc[1] == 1.0);
     assert!(ci95.eer[0] == 0.0 && ci95.eer[1] > 0.5);

@@ -1,40 +1,124 @@
-//! Groups as folders of pictures.
+//! Writes groups as folders of pictures.
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use tercet_train::data::{Catalogue, Content};
+use tercet_train::data::{Catalogue, Content, Item};
+use tercet_train::fingerprint::Fingerprint;
 
 use super::BySize;
-use crate::{General, interrupt, progress};
+use crate::exit::Usage;
+use crate::{General, commands, interrupt, progress};
 
-/// Where pictures go that are in no group with others.
+/// The folder of the pictures that are in no group with others.
 const ALONE: &str = "alone";
 
-/// How the pictures came into the folders.
+/// The longest file name in bytes. File systems allow 255; the number of a copy is added in front.
+const LONGEST_NAME: usize = 240;
+
+/// The longest path on Linux in bytes, without its terminator.
+const LONGEST_PATH: usize = 4_095;
+
+/// Bytes for `/group-N/` and for the number of a copy.
+const GROUP_LENGTH: usize = 40;
+
+/// How many pictures were linked, and how many copied.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Placed {
     linked: usize,
     copied: usize,
 }
 
-/// Refuses a folder that holds something, before the long work.
+/// Creates the folder before the long work; refuses one that is not empty or cannot be written.
 pub(super) fn check(folder: &Path) -> anyhow::Result<()> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => bail!("--folders {} is not empty: name a new folder", folder.display()),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", folder.display())),
+    if fs::metadata(folder).is_ok_and(|there| !there.is_dir()) {
+        bail!(Usage(format!("--folders {} is a file: name a new folder", folder.display())));
+    }
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let mut entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    if entries.next().is_some() {
+        bail!(Usage(format!("--folders {} is not empty: name a new folder", folder.display())));
+    }
+    commands::check_writable(&folder.join("picture"))
+}
+
+/// Refuses a folder whose own path leaves no space for the names of the pictures.
+pub(super) fn check_names(folder: &Path, pictures: &Catalogue) -> anyhow::Result<()> {
+    let root = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let longest = names(pictures).iter().map(String::len).max().unwrap_or(0);
+    let length = root.as_os_str().len() + GROUP_LENGTH + longest;
+    if length > LONGEST_PATH {
+        bail!(Usage(format!(
+            "--folders {}: paths in it would take {length} bytes, and the system allows {LONGEST_PATH}: name a folder with a shorter path",
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
+/// A unique file name for every picture: its id with slashes replaced. Of a name that is too long
+/// for a file system the end is used, preceded by a hash of the whole id.
+fn names(pictures: &Catalogue) -> Vec<String> {
+    let mut taken = HashSet::new();
+    let name = |item: &Item| {
+        let mut name = item.id.replace(['/', '\\', '\0'], "_");
+        if file_of(item).is_none() {
+            name += ".png";
+        }
+        name = shortened(name, &item.id);
+        let mut free = name.clone();
+        let mut copy = 2;
+        while !taken.insert(free.clone()) {
+            free = format!("{copy}_{name}");
+            copy += 1;
+        }
+        free
+    };
+    pictures.items.iter().map(name).collect()
+}
+
+fn shortened(name: String, id: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name;
+    }
+    let mut hash = Fingerprint::new();
+    hash.text(id);
+    let hash = hash.hex();
+    let mut from = name.len() - (LONGEST_NAME - hash.len() - 1);
+    while !name.is_char_boundary(from) {
+        from += 1;
+    }
+    format!("{hash}_{}", &name[from..])
+}
+
+/// The file to link; `None` for a picture that is embedded or cut out of a larger one, which is
+/// written as a new file.
+fn file_of(item: &Item) -> Option<&Path> {
+    match &item.content {
+        Content::File(path) if item.attributes.crop.is_none() => Some(path),
+        _ => None,
     }
 }
 
-/// Puts every picture into the folder of its group: `group-1`, the largest, and so on.
+/// Links a picture, or copies it where that is not possible. A symbolic link is resolved first: a
+/// hard link to it would be a symbolic link again, whose relative target is wrong in the new
+/// folder.
+fn link(from: &Path, to: &Path) -> anyhow::Result<bool> {
+    let file = fs::canonicalize(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::hard_link(&file, to).is_ok() {
+        return Ok(true);
+    }
+    fs::copy(&file, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(false)
+}
+
+/// Writes every picture into the folder of its group: `group-1` is the largest, and so on.
 pub(super) fn place(
     general: &General,
     root: &Path,
@@ -44,7 +128,7 @@ pub(super) fn place(
     let bar = progress::bar(general, "placing", pictures.len());
     let digits = groups.groups.len().to_string().len();
     let mut placed = Placed::default();
-    let mut taken = HashSet::new();
+    let names = names(pictures);
     for (item, group) in groups.of_items.iter().enumerate() {
         let with_others = group.filter(|&group| groups.groups[group as usize - 1].len() > 1);
         let folder =
@@ -52,31 +136,10 @@ pub(super) fn place(
         let folder = root.join(folder);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let id = &pictures.items[item].id;
-        let mut name = id.replace(['/', '\\'], "_");
-        let whole = pictures.items[item].attributes.crop.is_none();
-        let file = match &pictures.items[item].content {
-            Content::File(path) if whole => Some(path),
-            // Drawn from elsewhere, or cut out of a larger picture: written anew.
-            _ => {
-                name += ".png";
-                None
-            }
-        };
-        let mut to = folder.join(&name);
-        let mut copy = 2;
-        while !taken.insert(to.clone()) {
-            to = folder.join(format!("{copy}_{name}"));
-            copy += 1;
-        }
-        match file {
-            Some(from) if fs::hard_link(from, &to).is_ok() => placed.linked += 1,
-            Some(from) => {
-                fs::copy(from, &to).with_context(|| {
-                    format!("cannot copy {} to {}", from.display(), to.display())
-                })?;
-                placed.copied += 1;
-            }
+        let to = folder.join(&names[item]);
+        match file_of(&pictures.items[item]) {
+            Some(from) if link(from, &to)? => placed.linked += 1,
+            Some(_) => placed.copied += 1,
             None => {
                 let picture = pictures.image(item)?;
                 picture.save(&to).with_context(|| format!("cannot write {}", to.display()))?;
@@ -95,4 +158,28 @@ pub(super) fn place(
     }
     bar.finish_and_clear();
     Ok(placed)
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet::Labels;
+
+    use super::*;
+
+    #[test]
+    fn names_are_short_distinct_and_always_the_same() {
+        let long = |start: &str| format!("{start}/{}/あ.jpg", "é".repeat(200));
+        let ids = ["a/b_c.png".into(), "a_b/c.png".into(), long("x"), long("y"), "d\0.jpg".into()];
+        let items: Vec<Item> =
+            ids.iter().map(|id: &String| Item::new(id.clone(), Content::File(id.into()))).collect();
+        let labels = Labels::from_iter([0; 5]);
+        let pictures = Catalogue::new("images:x".to_owned(), items, labels);
+        let got = names(&pictures);
+        assert_eq!((&*got[0], &*got[1], &*got[4]), ("a_b_c.png", "2_a_b_c.png", "d_.jpg"));
+        assert!(got[2] != got[3] && got[2].ends_with("あ.jpg"), "{got:?}");
+        assert!(got.iter().all(|name| name.len() <= LONGEST_NAME + 2), "{got:?}");
+        assert_eq!(got, names(&pictures));
+        let deep = "d/".repeat(2_000);
+        assert!(check_names(Path::new(&deep), &pictures).is_err());
+    }
 }

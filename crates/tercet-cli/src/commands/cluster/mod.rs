@@ -1,9 +1,9 @@
-//! `tercet cluster`: which items belong together, found without labels.
+//! `tercet cluster`: groups items without using labels.
 
 mod folders;
 
 use std::cmp::Reverse;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -13,17 +13,20 @@ use serde_json::json;
 use tercet::clustering::{Clustering, Cut, Groups, Options};
 use tercet::{Distance, Metric};
 use tercet_train::Views;
-use tercet_train::data::{BadItem, Catalogue, Source};
+use tercet_train::data::{BadItem, Catalogue, LabelFrom};
+use tercet_train::decision::link_threshold;
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::files::write_atomically;
 use tercet_train::model::Model;
+use tercet_train::printable::printable;
 
-use super::threshold::Deciding;
+use super::threshold::DecidingAmongMany;
 use crate::exit::Usage;
-use crate::table::count;
+use crate::outputs::Outputs;
+use crate::table::{Column, Table, count, counted};
 use crate::{General, progress};
 
-/// Groups that a person is shown.
+/// The most groups that the text lists.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
@@ -31,19 +34,22 @@ pub(crate) struct Cluster {
     /// A model of `tercet train`, or embeddings (`.safetensors`, `.parquet`, `.npy`).
     #[arg(value_name = "MODEL|EMBEDDINGS")]
     input: PathBuf,
-    /// For a model: `kind:PATH`, or a path whose kind is recognised. Labels are not looked at; a
-    /// folder of images without sub-folders will do.
+    /// For a model: `kind:PATH`, or a path whose kind is recognised. Labels are not used; a folder
+    /// of images without sub-folders is enough.
     source: Option<String>,
+    /// As in the other commands; the classes are not used here.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// average-linkage, complete-linkage, single-linkage, ward, k-means, dbscan, hdbscan,
     /// chinese-whispers.
     #[arg(long, value_name = "NAME", default_value_t)]
     algorithm: Clustering,
     #[command(flatten)]
-    deciding: Deciding,
+    deciding: DecidingAmongMany,
     /// This many groups, instead of a threshold.
-    #[arg(long, value_name = "N", conflicts_with_all = ["threshold", "far"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["threshold", "far", "false_matches"])]
     clusters: Option<usize>,
-    /// For dbscan and hdbscan: items that make a dense place or a group.
+    /// For dbscan and hdbscan: items that make a dense region or a group.
     #[arg(long, value_name = "N", default_value_t = 5)]
     min_items: usize,
     /// Write `id,group` for every item; groups are numbered from the largest, noise has none.
@@ -52,7 +58,7 @@ pub(crate) struct Cluster {
     /// Make a folder for each group of two or more, and hard links, or copies, of its pictures.
     #[arg(long, value_name = "DIR")]
     folders: Option<PathBuf>,
-    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model knows its own.
+    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model has its own.
     #[arg(long)]
     distance: Option<Distance>,
     /// For embeddings: L2-normalise them first.
@@ -69,13 +75,13 @@ pub(crate) struct Cluster {
     threads: usize,
 }
 
-/// What is grouped.
+/// The items to group.
 struct Items {
     vectors: Array2<f32>,
     ids: Vec<String>,
     metric: Metric,
     model: Option<Model>,
-    /// Where the pictures are; none for embeddings.
+    /// The catalogue of the pictures; `None` for embeddings.
     pictures: Option<Catalogue>,
     skipped: Vec<BadItem>,
 }
@@ -83,7 +89,12 @@ struct Items {
 impl Cluster {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
-        // Asked before the long work starts.
+        // Check these before the long work starts.
+        let outputs = Outputs::default()
+            .file("--out", self.out.as_deref(), &["csv"])?
+            .folder("--folders", self.folders.as_deref());
+        let source = self.source.as_deref().map(Path::new);
+        outputs.differ_from(std::iter::once(self.input.as_path()).chain(source))?;
         if let Some(out) = &self.out {
             super::check_writable(out)?;
         }
@@ -92,10 +103,10 @@ impl Cluster {
         }
         let is_model = Format::of(&self.input).is_err() || Model::is_model(&self.input)?;
         let items = match is_model {
-            true => self.embed(general)?,
-            false => self.read()?,
+            true => self.embed(general, &outputs)?,
+            false => self.read(general)?,
         };
-        let (cut, told) = self.cut(items.model.as_ref())?;
+        let (cut, told) = self.cut(&items)?;
         let options =
             Options { metric: items.metric, cut, min_items: self.min_items, seed: self.seed };
         let spinner = progress::spinner(general, "grouping");
@@ -132,7 +143,7 @@ impl Cluster {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn embed(&self, general: &General) -> anyhow::Result<Items> {
+    fn embed(&self, general: &General, outputs: &Outputs<'_>) -> anyhow::Result<Items> {
         if self.distance.is_some() || self.normalize {
             bail!(Usage("--distance and --normalize: a model knows its own".to_owned()));
         }
@@ -143,7 +154,13 @@ impl Cluster {
                 self.input.display()
             )));
         };
-        let catalogue = source.parse::<Source>()?.catalogue()?;
+        let source = super::source(source, None, self.label_from.as_ref())?;
+        outputs.differ_from_source(&source)?;
+        let catalogue = source.catalogue()?;
+        outputs.differ_from_items(&catalogue)?;
+        if let Some(folders) = &self.folders {
+            folders::check_names(folders, &catalogue)?;
+        }
         let (pixels, skipped) = super::prepare(
             general,
             &model.card.preprocessing,
@@ -164,7 +181,7 @@ impl Cluster {
         })
     }
 
-    fn read(&self) -> anyhow::Result<Items> {
+    fn read(&self, general: &General) -> anyhow::Result<Items> {
         if let Some(source) = &self.source {
             bail!(Usage(format!(
                 "{} holds embeddings, which need no source: drop `{source}`",
@@ -174,7 +191,9 @@ impl Cluster {
         if self.folders.is_some() {
             bail!(Usage("--folders needs pictures: embeddings have none, use --out".to_owned()));
         }
-        let Embeddings { vectors, ids, .. } = Embeddings::load(&self.input)?;
+        let (embeddings, bad) = Embeddings::load_skipping(&self.input, self.skip_bad)?;
+        let skipped = super::skipped_rows(general, &self.input, bad);
+        let Embeddings { vectors, ids, .. } = embeddings;
         let rows = 0..vectors.nrows();
         Ok(Items {
             ids: ids.unwrap_or_else(|| rows.map(|row| row.to_string()).collect()),
@@ -185,11 +204,11 @@ impl Cluster {
             },
             model: None,
             pictures: None,
-            skipped: Vec::new(),
+            skipped,
         })
     }
 
-    fn cut(&self, model: Option<&Model>) -> anyhow::Result<(Cut, String)> {
+    fn cut(&self, items: &Items) -> anyhow::Result<(Cut, String)> {
         if let Some(clusters) = self.clusters {
             return Ok((Cut::Clusters(clusters), "as many groups as asked for".to_owned()));
         }
@@ -197,9 +216,28 @@ impl Cluster {
             if self.algorithm.takes_clusters() {
                 bail!(Usage(format!("{} needs --clusters", self.algorithm)));
             }
-            return Ok((Cut::None, format!("groups of at least {} items", self.min_items)));
+            return Ok((
+                Cut::None,
+                format!("groups of at least {}", counted(self.min_items, "item", "items")),
+            ));
         }
-        match self.deciding.threshold(model.map(|model| &model.card))? {
+        let card = items.model.as_ref().map(|model| &model.card);
+        if let Some(threshold) = self.deciding.given(card)? {
+            return Ok((Cut::Threshold(threshold.distance), format!("cut at {threshold}")));
+        }
+        // The threshold is chosen for this number of items: the threshold for single pairs would link
+        // too many of them.
+        let rate = self.deciding.false_matches()?;
+        let chosen = card.map(|card| link_threshold(card, items.vectors.view(), rate));
+        if let Some((distance, note)) = chosen.transpose()?.flatten() {
+            let note = note.map_or_else(String::new, |note| format!("; {note}"));
+            let told = format!(
+                "cut at {distance:.4}, below which an item has at most {rate} items of other \
+                 classes on average{note}"
+            );
+            return Ok((Cut::Threshold(distance), told));
+        }
+        match self.deciding.of_pairs(card)? {
             Some(threshold) => {
                 Ok((Cut::Threshold(threshold.distance), format!("cut at {threshold}")))
             }
@@ -215,26 +253,28 @@ impl Cluster {
         let (several, alone): (Vec<_>, Vec<_>) =
             groups.groups.iter().partition(|items| items.len() > 1);
         let mut text = format!(
-            "{} items: {} groups, {} items alone, {} noise ({}, {told})",
-            count(ids.len()),
-            count(several.len()),
-            count(alone.len()),
+            "{}: {} of two or more, {} alone, {} noise ({}, {told})",
+            counted(ids.len(), "item", "items"),
+            counted(several.len(), "group", "groups"),
+            counted(alone.len(), "item", "items"),
             count(groups.noise),
             self.algorithm
         );
+        let mut table = Table::new([Column::Right, Column::Right, Column::Text]);
         for (number, items) in several.iter().take(SHOWN).enumerate() {
-            let first: Vec<&str> =
-                items.iter().take(3).map(|&item| ids[item as usize].as_str()).collect();
+            let first: Vec<_> =
+                items.iter().take(3).map(|&item| printable(&ids[item as usize])).collect();
             let more = if items.len() > 3 { ", …" } else { "" };
-            text += &format!(
-                "\n{:>5} {:>6}  {}{more}",
-                number + 1,
-                count(items.len()),
-                first.join(", ")
-            );
+            table.row([(number + 1).to_string(), count(items.len()), first.join(", ") + more]);
+        }
+        if !several.is_empty() {
+            text += &format!("\n{}", table.text());
         }
         if several.len() > SHOWN {
-            text += &format!("\n      … and {} smaller ones", count(several.len() - SHOWN));
+            text += &format!(
+                "\n… and {}",
+                counted(several.len() - SHOWN, "smaller group", "smaller groups")
+            );
         }
         for written in [&self.out, &self.folders].into_iter().flatten() {
             text += &format!("\nwritten to {}", written.display());
@@ -243,11 +283,12 @@ impl Cluster {
     }
 }
 
-/// Groups numbered from 1, the largest first; equally large ones by their first items.
+/// Groups numbered from 1 by descending size; groups of equal size are ordered by their first
+/// items.
 struct BySize {
-    /// The items of every group, in rising order.
+    /// The items of every group, in ascending order.
     groups: Vec<Vec<u32>>,
-    /// The number of each item's group; None for noise.
+    /// The number of each item's group; `None` for noise.
     of_items: Vec<Option<u32>>,
     noise: usize,
 }

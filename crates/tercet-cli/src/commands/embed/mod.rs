@@ -1,20 +1,22 @@
-//! `tercet embed`: turn the items of a source into embeddings.
+//! `tercet embed`: computes the embeddings of the items of a source.
 
 mod network;
 mod onnx;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use tercet_train::Views;
+use tercet_train::data::LabelFrom;
 use tercet_train::embeddings::{Embeddings, Format};
 use tercet_train::model::Model;
 
 use crate::General;
 use crate::exit::Usage;
+use crate::outputs::Outputs;
 use crate::table::count;
 use network::Network;
 
@@ -28,9 +30,14 @@ pub(crate) struct Embed {
     /// recognised.
     #[arg(value_names = ["MODEL", "SOURCE"], num_args = 1..=2, required = true)]
     operands: Vec<String>,
-    /// For `features` sources without labels: `.npy` of integers, or text with one label a line.
+    /// For `features` sources without labels: `.npy` of integers, or text with one label on each
+    /// line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// Where the embeddings go: `.safetensors` or `.parquet` (with labels and ids), or `.npy` (numbers
     /// alone).
     #[arg(long, short)]
@@ -52,11 +59,17 @@ pub(crate) struct Embed {
 impl Embed {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
-        // Asked before the long work starts.
-        Format::of(&self.out)?;
+        // Check this before the long work starts.
+        Format::of(&self.out)?.check(&self.out)?;
+        let outputs = Outputs::default().file("--out", Some(&self.out), &[])?;
+        let operands = self.operands.iter().map(Path::new);
+        outputs.differ_from(operands.chain(self.onnx.onnx.as_deref()))?;
         super::check_writable(&self.out)?;
         let (network, file, source) = self.operands(general)?;
-        let catalogue = super::source(source, self.labels.as_deref())?.catalogue()?;
+        let source = super::source(source, self.labels.as_deref(), self.label_from.as_ref())?;
+        outputs.differ_from_source(&source)?;
+        let catalogue = source.catalogue()?;
+        outputs.differ_from_items(&catalogue)?;
         let (examples, skipped) =
             super::prepare(general, network.input(), catalogue, self.skip_bad, self.views)?;
         let items: Vec<u32> = (0..examples.len() as u32).collect();

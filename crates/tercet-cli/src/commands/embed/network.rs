@@ -1,4 +1,4 @@
-//! Whatever turns items into embeddings.
+//! The network that computes embeddings: a model or an ONNX encoder.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use tercet_train::Views;
 use tercet_train::data::{Examples, Input};
 use tercet_train::model::{Model, ModelError};
 
-/// A network of ours or, from an ONNX file, of anyone.
+/// A model of `tercet train`, or the encoder of any ONNX file.
 pub(super) enum Network {
     Model(Box<Model>),
     Onnx(Box<OnnxEncoder>),

@@ -1,4 +1,4 @@
-//! The flags that tell how an ONNX file is used.
+//! The flags for ONNX files.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(super) struct Flags {
     /// themselves how items are prepared; for others, the flags below do.
     #[arg(long, value_name = "FILE")]
     pub(super) onnx: Option<PathBuf>,
-    /// Height x width of the images that enter the encoder, or one side of a square, where it takes
+    /// Height x width of the images that enter the encoder, or one side of a square, if it accepts
     /// any.
     #[arg(long, value_name = "HxW", requires = "onnx")]
     size: Option<ImageSize>,
@@ -33,7 +33,7 @@ pub(super) struct Flags {
     /// grey].
     #[arg(long, value_name = "S,…", value_delimiter = ',', requires = "onnx")]
     std: Option<Vec<f32>>,
-    /// The order of the axes, nchw or nhwc, where the file does not tell.
+    /// The order of the axes, nchw or nhwc, if the file does not say.
     #[arg(long, requires = "onnx")]
     layout: Option<Layout>,
     /// The output that holds the embeddings [default: the first].
@@ -45,7 +45,7 @@ pub(super) struct Flags {
 }
 
 impl Flags {
-    /// Reads the file; how images are prepared for one that does not say so is told.
+    /// Loads the file, and reports the preprocessing if the file does not describe it.
     pub(super) fn load(&self, general: &General, file: &Path) -> anyhow::Result<OnnxEncoder> {
         let options = OnnxOptions {
             size: self.size,
@@ -57,7 +57,7 @@ impl Flags {
             normalize: self.normalize,
         };
         let encoder = OnnxEncoder::load(file, &options).map_err(|error| match error {
-            OnnxError::Option { .. } => anyhow::Error::new(Usage(error.to_string())),
+            OnnxError::Option(_) => anyhow::Error::new(Usage(error.to_string())),
             error => error.into(),
         })?;
         if let (None, Input::Images(input)) = (&encoder.card, encoder.input()) {
@@ -70,6 +70,17 @@ impl Flags {
                     file.display(),
                     input.mean,
                     input.std
+                ),
+            );
+        }
+        if let Some(batch) = encoder.fixed_batch {
+            let one = if batch == 1 { "one item" } else { "a few items" };
+            progress::remark(
+                general,
+                format!(
+                    "note: the graph of {} was written for batches of {batch}: {one} at a time, which \
+                     is slower; export it with a dynamic batch axis",
+                    file.display()
                 ),
             );
         }

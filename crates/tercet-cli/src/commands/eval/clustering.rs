@@ -1,4 +1,4 @@
-//! `--protocol clustering`.
+//! `--protocol clustering`: groups found without labels, compared with the classes.
 
 use anyhow::bail;
 use clap::Args;
@@ -10,7 +10,7 @@ use tercet_train::judgement;
 use super::system::System;
 use super::verdict::{Detail, Figure, Quantity, Verdict, document};
 use crate::exit::Usage;
-use crate::table::count;
+use crate::table::{count, counted};
 
 #[derive(Debug, Args)]
 pub(super) struct ClusteringOptions {
@@ -25,13 +25,15 @@ pub(super) struct ClusteringOptions {
     /// For clustering: this many groups [default for k-means: the number of classes].
     #[arg(long, value_name = "N")]
     clusters: Option<usize>,
-    /// For dbscan and hdbscan: items that make a dense place or a group.
+    /// For dbscan and hdbscan: items that make a dense region or a group.
     #[arg(long, value_name = "N", default_value_t = 5)]
     min_items: usize,
 }
 
 impl ClusteringOptions {
     pub(super) fn judge(&self, system: &System, seed: u64) -> anyhow::Result<Verdict> {
+        let distinct = system.distinct();
+        let system = &*distinct.system;
         let (cut, told) = self.cut(system, seed)?;
         let options = tercet::clustering::Options {
             metric: system.metric,
@@ -61,6 +63,7 @@ impl ClusteringOptions {
             format!("{}, {told}; no intervals, since groups depend on all items at once.", self.algorithm),
             "NMI is divided by the arithmetic mean of the entropies; AMI and ARI are adjusted for chance.".to_owned(),
         ];
+        conventions.extend(distinct.convention);
         if judged.noise > 0 {
             conventions.push(format!(
                 "{} items are noise and count as groups of their own.",
@@ -91,10 +94,13 @@ impl ClusteringOptions {
                 let classes = system.labels.class_count();
                 (Cut::Clusters(classes), "as many groups as there are classes".to_owned())
             } else {
-                (Cut::None, format!("groups of at least {} items", self.min_items))
+                (
+                    Cut::None,
+                    format!("groups of at least {}", counted(self.min_items, "item", "items")),
+                )
             });
         }
-        // Vectors that went through further processing are no longer in the model's unit.
+        // The model's threshold is not valid for vectors that were processed further.
         if let (Some(threshold), false) = (system.threshold, system.is_processed()) {
             return Ok((
                 Cut::Threshold(threshold as f32),

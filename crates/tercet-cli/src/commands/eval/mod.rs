@@ -1,18 +1,22 @@
-//! `tercet eval`: judge models or files of embeddings, one or several side by side.
+//! `tercet eval`: evaluates models or files of embeddings, one or several side by side.
 
+mod classes;
 mod clustering;
 mod comparison;
+mod items;
 mod one_shot;
 mod processing;
+mod reading;
 mod reidentification;
 mod report;
 mod retrieval;
+mod rows;
 mod system;
 mod text;
 mod verdict;
 mod verification;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -22,20 +26,22 @@ use serde_json::{Value, json};
 use tercet::projection::Projection;
 use tercet::{Census, TripletLoss};
 
+use crate::outputs::Outputs;
 use crate::table::count;
 use crate::{General, progress};
 use comparison::Compared;
 use processing::Processing;
-use system::{Reading, System};
+use reading::Reading;
+use system::System;
 use verdict::Verdict;
 
 #[derive(Debug, Args)]
 pub(crate) struct Eval {
     /// Models of `tercet train` or embeddings (`.npy`, `.safetensors`, `.parquet`); several are
-    /// compared. Models need a source to be judged on, which comes last.
+    /// compared. Models need a source to be evaluated on, which comes last.
     #[arg(required = true, value_name = "MODEL|EMBEDDINGS … [SOURCE]")]
     inputs: Vec<String>,
-    /// How they are judged.
+    /// The question that is asked.
     #[arg(long, value_enum, default_value_t)]
     protocol: Protocol,
     #[command(flatten)]
@@ -57,7 +63,8 @@ pub(crate) struct Eval {
     /// The map of the page: pca, or t-sne (takes up to a minute).
     #[arg(long, value_name = "NAME", requires = "report", default_value_t)]
     map: Projection,
-    /// Seed of whatever is drawn: pairs, episodes, single-shot galleries, starts of a clustering.
+    /// Seed of everything that is drawn: pairs, episodes, single-shot galleries, starts of a
+    /// clustering.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Threads; 0 takes every core.
@@ -84,10 +91,14 @@ enum Protocol {
 impl Eval {
     pub(crate) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::use_threads(self.threads)?;
+        let outputs =
+            Outputs::default().file("--report", self.report.as_deref(), &["html", "htm"])?;
+        outputs.differ_from(self.inputs.iter().map(Path::new).chain(self.reading.files()))?;
         if let Some(path) = &self.report {
             super::check_writable(path)?;
+            self.map.check()?;
         }
-        let mut systems = self.reading.systems(general, &self.inputs, self.protocol)?;
+        let mut systems = self.reading.systems(general, &self.inputs, self.protocol, &outputs)?;
         self.processing.add_processed(&mut systems)?;
 
         let mut verdicts = Vec::new();
@@ -139,7 +150,8 @@ impl Eval {
             .collect()
     }
 
-    /// One system: its keys alone. Several: a list of them, and how they differ.
+    /// The JSON document. For one system: only its keys. For several: a list of them, and their
+    /// differences.
     fn document(
         &self,
         systems: &[System],
@@ -161,6 +173,10 @@ impl Eval {
                 "conventions": verdict.conventions,
             });
             if let (Value::Object(keys), Value::Object(judged)) = (&mut keys, &verdict.document) {
+                if let Some(mix) = system.mix {
+                    keys.insert("seen_classes".to_owned(), json!(mix.seen));
+                    keys.insert("unseen_classes".to_owned(), json!(mix.unseen));
+                }
                 keys.extend(judged.clone());
                 if let Some(census) = censuses.get(place) {
                     keys.insert("census".to_owned(), serde_json::to_value(census)?);
@@ -192,12 +208,15 @@ impl Eval {
                 first.source,
                 count(first.labels.len()),
                 count(first.labels.class_count()),
-                first.which,
+                first.which_classes(),
                 first.metric
             );
         }
         text += &text::figures(systems, verdicts);
         text += &text::differences(differences);
+        if !comparison::are_comparable(systems) {
+            text += "\n\nThe systems hold different items, so their differences are not tested.";
+        }
         for (system, census) in systems.iter().zip(censuses) {
             text += &text::census(&system.name, census);
         }

@@ -1,4 +1,4 @@
-//! `--protocol one-shot`.
+//! `--protocol one-shot`: classification by one or a few examples per class.
 
 use clap::Args;
 use serde_json::json;
@@ -24,7 +24,7 @@ pub(super) struct OneShotOptions {
     /// Episodes drawn.
     #[arg(long, value_name = "N", default_value_t = EpisodeOptions::default().episodes)]
     episodes: usize,
-    /// What stands for a class: nearest (example) or mean.
+    /// What represents a class: nearest (example) or mean.
     #[arg(long, default_value_t)]
     prototype: Prototype,
 }
@@ -36,7 +36,12 @@ impl OneShotOptions {
                 let judged = OneShot::judge(system.vectors.view(), runs, system.metric)?;
                 given(judged)
             }
-            None => self.drawn(system, seed),
+            None => {
+                let distinct = system.distinct();
+                let mut verdict = self.drawn(&distinct.system, seed)?;
+                verdict.conventions.extend(distinct.convention);
+                Ok(verdict)
+            }
         }
     }
 
@@ -84,7 +89,7 @@ impl OneShotOptions {
     }
 }
 
-/// Runs that the source gives, as Lake's for Omniglot.
+/// The verdict on runs that the source defines, such as Lake's for Omniglot.
 fn given(judged: OneShot) -> anyhow::Result<Verdict> {
     let runs = judged.runs.len();
     let accuracy: tercet::comparison::Scores =

@@ -1,49 +1,39 @@
-//! What vectors go through before they are judged: each step gives a further row of the table, so
-//! that its worth can be seen.
+//! Steps that process vectors before the evaluation: each step adds a row to the table, so that its
+//! effect is visible.
 
 use clap::Args;
 use ndarray::Array2;
 use tercet::expansion::Expansion;
 use tercet::quantisation::{Quantisation, Quantiser};
-use tercet::reranking::{KReciprocal, Reranked};
+use tercet::reranking::KReciprocal;
 use tercet::whitening::Pca;
 
-use super::system::System;
+use super::system::{Reranking, System};
 
 /// Steps after embedding, in the order in which they are applied.
 #[derive(Debug, Args)]
 pub(super) struct Processing {
-    /// Also judge the vectors on their first D principal components, fitted on the gallery (or on
+    /// Also evaluate the vectors on their first D principal components, fitted on the gallery (or on
     /// all items) without labels.
     #[arg(long, value_name = "D")]
     pca: Option<usize>,
     /// As --pca, with all components scaled to variance 1.
     #[arg(long, value_name = "D", conflicts_with = "pca")]
     whiten: Option<usize>,
-    /// Also judge quantised vectors: 8-bit, 8-bit-global (one scale for all dimensions), 1-bit.
+    /// Also evaluate quantised vectors: 8-bit, 8-bit-global (one scale for all dimensions), 1-bit.
     #[arg(long, value_name = "NAME")]
     quantize: Option<Quantisation>,
-    /// Also judge queries moved towards their K nearest, weighted by similarity to the power
+    /// Also evaluate queries moved towards their K nearest, weighted by similarity to the power
     /// ALPHA [default: 0].
     #[arg(long, value_name = "K[,ALPHA]", value_parser = expansion)]
     expand: Option<Expansion>,
-    /// Also judge distances re-ranked by k-reciprocal neighbours.
+    /// Also evaluate distances re-ranked by k-reciprocal neighbours.
     #[arg(long, value_name = "K1,K2,LAMBDA", num_args = 0..=1, default_missing_value = "20,6,0.3", value_parser = k_reciprocal)]
     rerank: Option<KReciprocal>,
 }
 
-/// Distances that are not those of the vectors alone.
-#[derive(Clone)]
-pub(super) struct Reranking(std::sync::Arc<Reranked>);
-
-impl Reranking {
-    pub(super) fn distances(&self) -> &Reranked {
-        &self.0
-    }
-}
-
 impl Processing {
-    /// Adds to each system the same after every step asked for.
+    /// Adds, after each system, the same system after each of the requested steps.
     pub(super) fn add_processed(&self, systems: &mut Vec<System>) -> anyhow::Result<()> {
         let mut all = Vec::new();
         for plain in systems.drain(..) {
@@ -80,7 +70,7 @@ impl Processing {
     }
 }
 
-/// What is known of the items before any query comes: the gallery, or all of them.
+/// The vectors that are known before any query: the gallery, or all vectors if there is none.
 fn stored(system: &System) -> Array2<f32> {
     match &system.search {
         Some(search) => system.rows(&search.gallery).vectors,
@@ -106,36 +96,55 @@ fn quantise(system: &System, quantisation: Quantisation) -> anyhow::Result<Syste
 
 fn expand(system: &System, expansion: Expansion) -> anyhow::Result<System> {
     let name = format!("expand {},{}", expansion.k, expansion.alpha);
-    let vectors = match &system.search {
-        None => expansion.database(system.vectors.view(), system.metric)?,
-        Some(search) => {
-            let (queries, gallery) = (system.rows(&search.queries), system.rows(&search.gallery));
-            let expanded =
-                expansion.queries(queries.vectors.view(), gallery.vectors.view(), system.metric)?;
-            let mut vectors = system.vectors.clone();
-            for (&row, expanded) in search.queries.iter().zip(expanded.outer_iter()) {
-                vectors.row_mut(row as usize).assign(&expanded);
-            }
-            vectors
-        }
+    let Some(search) = &system.search else {
+        return Ok(
+            system.processed(name, expansion.database(system.vectors.view(), system.metric)?)
+        );
     };
-    Ok(system.processed(name, vectors))
+    let queries = system.rows(&search.queries).vectors;
+    if search.all_items_are_both() {
+        let expanded = expansion.database(queries.view(), system.metric)?;
+        return Ok(system.processed(name, replaced(system, &search.queries, &expanded)));
+    }
+    let gallery = system.rows(&search.gallery).vectors;
+    let same = system.same_items();
+    let expanded =
+        expansion.queries_excluding(queries.view(), gallery.view(), system.metric, &same)?;
+    let apart = system.with_gallery_apart();
+    let vectors = replaced(&apart, &search.queries, &expanded);
+    Ok(apart.processed(name, vectors))
+}
+
+/// The vectors of a system with `rows` replaced by `new`.
+fn replaced(system: &System, rows: &[u32], new: &Array2<f32>) -> Array2<f32> {
+    let mut vectors = system.vectors.clone();
+    for (&row, new) in rows.iter().zip(new.outer_iter()) {
+        vectors.row_mut(row as usize).assign(&new);
+    }
+    vectors
 }
 
 fn rerank(system: &System, parameters: KReciprocal) -> anyhow::Result<System> {
     let reranked = match &system.search {
         None => parameters.leave_one_out(system.vectors.view(), system.metric)?,
         Some(search) => {
-            let (queries, gallery) = (system.rows(&search.queries), system.rows(&search.gallery));
-            parameters.query_gallery(
-                queries.vectors.view(),
-                gallery.vectors.view(),
-                system.metric,
-            )?
+            // An item that is both a query and in the gallery is one neighbour, not two.
+            let mut rows = [&search.queries[..], &search.gallery].concat();
+            rows.sort_unstable();
+            rows.dedup();
+            let places = |of: &[u32]| -> Vec<u32> {
+                of.iter()
+                    .filter_map(|row| rows.binary_search(row).ok())
+                    .map(|at| at as u32)
+                    .collect()
+            };
+            let vectors = system.rows(&rows).vectors;
+            let (queries, gallery) = (places(&search.queries), places(&search.gallery));
+            parameters.among(vectors.view(), queries, gallery, system.metric)?
         }
     };
     let mut after = system.processed("rerank".to_owned(), system.vectors.clone());
-    after.reranking = Some(Reranking(std::sync::Arc::new(reranked)));
+    after.reranking = Some(Reranking::new(reranked));
     Ok(after)
 }
 

@@ -1,4 +1,4 @@
-//! `--protocol reid`.
+//! `--protocol reid`: re-identification across cameras by the rules of Market-1501.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,8 @@ use serde_json::Value;
 use tercet::Reidentification;
 use tercet::reidentification::{CMC_RANKS, CONVENTION, JUNK, REPETITIONS, Sightings, SingleShot};
 
-use super::processing::Reranking;
 use super::retrieval::query_classes;
-use super::system::System;
+use super::system::{Reranking, System};
 use super::verdict::{Detail, Figure, Judgements, Verdict, document};
 use crate::exit::Usage;
 
@@ -19,7 +18,7 @@ pub(super) struct ReidOptions {
     /// For reid: pool the queries of the same identity and camera into one (multiple query).
     #[arg(long)]
     multi_query: bool,
-    /// For reid: also the CMC over galleries of one random item a person, as for CUHK03.
+    /// For reid: also the CMC over galleries of one random item per person, as for CUHK03.
     #[arg(long)]
     single_shot: bool,
 }
@@ -27,9 +26,9 @@ pub(super) struct ReidOptions {
 impl ReidOptions {
     pub(super) fn judge(&self, system: &System, seed: u64) -> anyhow::Result<Verdict> {
         let (Some(search), Some(cameras)) = (&system.search, &system.cameras) else {
-            let lacking = if system.search.is_none() { "a query and a gallery" } else { "cameras" };
+            let lacking = if system.search.is_none() { "queries and a gallery" } else { "cameras" };
             bail!(Usage(format!(
-                "{} has not {lacking}, which re-identification needs: use a source that has them (market1501, manifest), or --gallery, --cameras and --gallery-cameras with embeddings",
+                "{} has no {lacking}, which re-identification needs: use a source that has them (market1501, manifest), or --gallery, --cameras and --gallery-cameras with embeddings",
                 system.source
             )));
         };
@@ -39,6 +38,8 @@ impl ReidOptions {
             rows.iter().map(|&row| from[row as usize]).collect()
         };
         let (queries, gallery) = (system.rows(&search.queries), system.rows(&search.gallery));
+        let (query_items, gallery_items) =
+            (system.items.select(&search.queries), system.items.select(&search.gallery));
         let (query_ids, query_cameras) =
             (pick(&search.queries, &ids), pick(&search.queries, &cameras));
         let (gallery_ids, gallery_cameras) =
@@ -47,11 +48,13 @@ impl ReidOptions {
             embeddings: gallery.vectors.view(),
             ids: &gallery_ids,
             cameras: &gallery_cameras,
+            items: Some(&gallery_items.numbers),
         };
         let single = Sightings {
             embeddings: queries.vectors.view(),
             ids: &query_ids,
             cameras: &query_cameras,
+            items: Some(&query_items.numbers),
         };
         let pooled = self.multi_query.then(|| single.pooled(system.metric)).transpose()?;
         let queries = pooled.as_ref().map_or(single, |pooled| pooled.view());
@@ -95,6 +98,7 @@ impl ReidOptions {
             figures.push(Figure::share("rank-1 (single shot)", first));
         }
         let mut conventions = vec![CONVENTION.to_owned()];
+        conventions.extend(system.own_items());
         if let Some(pooled) = &pooled {
             conventions.push(format!(
                 "Multiple query: {} queries pooled into {}, one for each identity and camera.",
@@ -125,8 +129,8 @@ impl ReidOptions {
     }
 }
 
-/// A number for every class. Where all names are numbers those are taken, so that -1 is junk and
-/// 0 a distractor; else the name `-1` is junk and the rest are counted.
+/// A number for every item's class. If all names are numbers, these are used, so that -1 is junk
+/// and 0 a distractor; otherwise the name `-1` is junk, and the other names are numbered from 1.
 fn identities(system: &System) -> Vec<i64> {
     let names = system.labels.classes().iter().map(|&class| system.labels.name(class));
     if let Some(numbers) = names.clone().map(|name| name.parse().ok()).collect() {
@@ -137,7 +141,7 @@ fn identities(system: &System) -> Vec<i64> {
     counted.into_iter().zip(is_junk).map(|(id, junk)| if junk { JUNK } else { id }).collect()
 }
 
-/// Texts as numbers from 1 on, in the order of their first appearance.
+/// Numbers texts from 1, in the order of their first appearance.
 fn numbers<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<i64> {
     let mut known = HashMap::new();
     texts

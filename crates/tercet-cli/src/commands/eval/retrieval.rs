@@ -1,15 +1,15 @@
-//! `--protocol retrieval`.
+//! `--protocol retrieval`: whether the nearest items belong to the query's class.
 
 use anyhow::bail;
 use serde_json::{Value, json};
-use tercet::retrieval::{Protocol, QueryJudgement};
+use tercet::retrieval::QueryJudgement;
 use tercet::{Labels, Retrieval};
 
-use super::processing::Reranking;
-use super::system::System;
+use super::system::{Reranking, System};
 use super::verdict::{Detail, Figure, Judgements, Verdict, document};
+use crate::table::{count, counted};
 
-/// Queries named in the document.
+/// How many of the worst queries the document lists.
 const WORST: usize = 10;
 
 pub(super) fn judge(system: &System) -> anyhow::Result<Verdict> {
@@ -44,17 +44,19 @@ pub(super) fn judge(system: &System) -> anyhow::Result<Verdict> {
             }
             Some(search) => format!(
                 "{} queries search a gallery of {} items.",
-                crate::table::count(search.queries.len()),
-                crate::table::count(search.gallery.len())
+                count(search.queries.len()),
+                count(search.gallery.len())
             ),
         },
         "Ties in distance count with their expected value over the orderings.".to_owned(),
         "Intervals are 95 % bootstrap intervals over the queries' classes.".to_owned(),
     ];
+    conventions.extend(system.own_items());
     if judged.skipped_queries > 0 {
         conventions.push(format!(
-            "{} queries have no relevant item and are left out.",
-            crate::table::count(judged.skipped_queries as usize)
+            "{} no relevant item and {} left out.",
+            counted(judged.skipped_queries as usize, "query has", "queries have"),
+            if judged.skipped_queries == 1 { "is" } else { "are" }
         ));
     }
     let scores = Judgements {
@@ -68,6 +70,10 @@ pub(super) fn judge(system: &System) -> anyhow::Result<Verdict> {
     let mut keys = document(&judged)?;
     if let Value::Object(keys) = &mut keys {
         keys.insert("worst".to_owned(), json!(worst(system, &judged)));
+        if system.search.is_some() {
+            keys.insert("queries_in_gallery".to_owned(), json!(system.same_items().shared()));
+            keys.insert("same_item_by".to_owned(), json!(system.items.by));
+        }
     }
     Ok(Verdict {
         document: keys,
@@ -79,7 +85,7 @@ pub(super) fn judge(system: &System) -> anyhow::Result<Verdict> {
 }
 
 fn measure(system: &System) -> anyhow::Result<Retrieval> {
-    let protocol = Protocol::new(system.metric);
+    let protocol = system.retrieval();
     let reranked = system.reranking.as_ref().map(Reranking::distances);
     Ok(match (&system.search, reranked) {
         (None, None) => protocol.leave_one_out(system.vectors.view(), &system.labels)?,
@@ -101,7 +107,7 @@ fn measure(system: &System) -> anyhow::Result<Retrieval> {
     })
 }
 
-/// The queries with the least average precision, worst first.
+/// The queries with the lowest average precision, worst first.
 fn worst(system: &System, judged: &Retrieval) -> Vec<Value> {
     let told = |query: &QueryJudgement| {
         let row = match &system.search {
@@ -117,7 +123,7 @@ fn worst(system: &System, judged: &Retrieval) -> Vec<Value> {
     judged.worst(WORST).iter().map(told).collect()
 }
 
-/// The class of every query by its number.
+/// The class of every query, by its index.
 pub(super) fn query_classes(system: &System) -> Labels {
     match &system.search {
         None => system.labels.clone(),

@@ -1,4 +1,4 @@
-//! What a protocol says of one system, in the form that table, document and page share.
+//! The results of a protocol for one system, in the form that table, document and page share.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,17 +7,18 @@ use tercet::reidentification::SingleShot;
 use tercet::verification::Pair;
 use tercet::{Calibration, Labels, Reidentification, Retrieval, Verification, one_shot};
 
-/// What a protocol says of one system.
+/// The results of a protocol for one system.
 pub(super) struct Verdict {
     /// The keys of the JSON document.
     pub(super) document: Value,
     /// The headline figures, in the order of the table's columns.
     pub(super) figures: Vec<Figure>,
-    /// What the figures follow, a sentence each.
+    /// The conventions that the figures follow, one sentence each.
     pub(super) conventions: Vec<String>,
-    /// Figures of single queries, by which systems are compared; none where there are no such.
+    /// The figures of single queries, by which systems are compared; `None` if the protocol has
+    /// none.
     pub(super) scores: Option<Judgements>,
-    /// The curves and queries behind the figures.
+    /// The curves and queries from which the figures were computed.
     pub(super) detail: Detail,
 }
 
@@ -29,10 +30,10 @@ pub(super) struct Figure {
     pub(super) quantity: Quantity,
 }
 
-/// How a figure is written.
+/// The kind of a figure, which decides how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quantity {
-    /// A share, the more the better.
+    /// A share; higher is better.
     Share,
     /// A share of errors.
     Error,
@@ -42,13 +43,13 @@ pub(super) enum Quantity {
     Count,
 }
 
-/// Figures of single queries, and the classes that they are resampled by.
+/// The figures of single queries, and the classes by which they are resampled.
 pub(super) struct Judgements {
     pub(super) by_figure: Vec<(&'static str, Scores)>,
     pub(super) classes: Labels,
 }
 
-/// What lies behind the figures.
+/// The data from which the figures were computed.
 pub(super) enum Detail {
     Retrieval(Box<Retrieval>),
     Reid(Box<Reidentification>, Option<SingleShot>),
@@ -58,14 +59,14 @@ pub(super) enum Detail {
     Clustering,
 }
 
-/// A verification with the pairs behind it.
+/// A verification with its pairs.
 pub(super) struct Verified {
     pub(super) judged: Verification,
     pub(super) pairs: Vec<Pair>,
     pub(super) calibrations: Vec<Calibrated>,
 }
 
-/// A calibration that was learnt on every second fold, and judged on the others.
+/// A calibration that was fitted on every second fold, and evaluated on the others.
 pub(super) struct Calibrated {
     pub(super) name: &'static str,
     pub(super) calibration: Calibration,
@@ -86,7 +87,7 @@ impl Figure {
     }
 }
 
-/// A value as a JSON object's keys.
+/// A value as the JSON value of its keys.
 pub(super) fn document(value: &impl Serialize) -> anyhow::Result<Value> {
     Ok(serde_json::to_value(value)?)
 }

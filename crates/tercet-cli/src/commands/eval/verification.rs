@@ -1,4 +1,4 @@
-//! `--protocol verification`.
+//! `--protocol verification`: whether two items are of one class.
 
 use serde_json::Value;
 use tercet::calibration::Calibration;
@@ -14,6 +14,16 @@ use super::verdict::{
 use crate::table::count;
 
 pub(super) fn judge(system: &System, seed: u64) -> anyhow::Result<Verdict> {
+    if system.pairs.is_some() {
+        return of(system, seed);
+    }
+    let distinct = system.distinct();
+    let mut verdict = of(&distinct.system, seed)?;
+    verdict.conventions.extend(distinct.convention);
+    Ok(verdict)
+}
+
+fn of(system: &System, seed: u64) -> anyhow::Result<Verdict> {
     let rows: Vec<RowPair> = match &system.pairs {
         Some(pairs) => pairs
             .iter()
@@ -32,7 +42,8 @@ pub(super) fn judge(system: &System, seed: u64) -> anyhow::Result<Verdict> {
 
     let mut keys = document(&judged)?;
     if let Value::Object(keys) = &mut keys {
-        // facenet's grid of thresholds from 0 to 4 is made for squared distances of unit vectors.
+        // The grid of thresholds of the program `facenet`, from 0 to 4, is for squared distances of
+        // unit vectors.
         if system.metric.normalize && system.metric.distance == Distance::SquaredEuclidean {
             keys.insert("accuracy_facenet_grid".to_owned(), document(&facenet_accuracy(&pairs)?)?);
         }
@@ -88,7 +99,7 @@ pub(super) fn judge(system: &System, seed: u64) -> anyhow::Result<Verdict> {
     })
 }
 
-/// Whether each pair is judged rightly at its fold's threshold.
+/// Whether each pair is classified correctly at the threshold of its fold.
 fn rightly(judged: &Verification, pairs: &[Pair]) -> Scores {
     let threshold = |fold: u32| {
         let of_fold = judged.by_fold.iter().find(|judgement| judgement.fold == fold);
@@ -98,7 +109,8 @@ fn rightly(judged: &Verification, pairs: &[Pair]) -> Scores {
     (0..).zip(pairs.iter().map(right)).collect()
 }
 
-/// Learnt on every second fold, judged on the others; none where there are too few pairs for that.
+/// Calibrations that are fitted on every second fold and evaluated on the others; empty if there
+/// are too few pairs.
 fn calibrations(pairs: &[Pair]) -> anyhow::Result<Vec<Calibrated>> {
     let mut folds: Vec<u32> = pairs.iter().map(|pair| pair.fold).collect();
     folds.sort_unstable();

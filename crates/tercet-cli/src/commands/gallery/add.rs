@@ -1,4 +1,4 @@
-//! `tercet gallery add`.
+//! `tercet gallery add`: adds the items of a source to a gallery.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ pub(super) struct Add {
     gallery: String,
     #[command(flatten)]
     filling: Filling,
-    /// Put items in the place of those with their ids, instead of leaving these as they are.
+    /// Replace the items that have the same ids, instead of leaving them as they are.
     #[arg(long)]
     replace: bool,
     /// The model that makes the vectors; a gallery that has none keeps a copy [default: the one that
@@ -42,7 +42,7 @@ impl Add {
         super::super::use_threads(self.filling.threads)?;
         interrupt::watch()?;
         self.indexing.check(&self.gallery)?;
-        // The writer first: what is there then stays so.
+        // Open the writer first: from then on no other process can change the gallery.
         let mut writer = self.waiting.writer(general, &self.gallery)?;
         let reader = tercet_gallery::reader(&self.gallery)?;
         if let Some(path) = &self.model
@@ -74,7 +74,7 @@ impl Add {
         let before = (!self.replace).then_some(&*reader);
         let choice = self.filling.choose(&contents, reader.settings().metric, before)?;
         let own = reader.settings().model.clone();
-        // A reader keeps what it saw: the log of all that is added would have to be kept too.
+        // Drop the reader, which would prevent the log from being emptied while items are added.
         drop(reader);
         let again = self.again();
         let mut into = Into {
@@ -86,11 +86,11 @@ impl Add {
             (Contents::Pictures { catalogue, .. }, Some(model)) => {
                 self.filling.add_pictures(general, &mut into, model, catalogue, choice)
             }
-            // A file that does not say what made it is believed to come from the gallery's model.
+            // If the file does not name its model, it is assumed to be the gallery's model.
             (Contents::Vectors { embeddings, .. }, _) => {
                 self.filling.add_vectors(general, &mut into, &own, embeddings, choice)
             }
-            // Pictures come with a model.
+            // Cannot happen: a model was chosen for pictures.
             (Contents::Pictures { .. }, None) => bail!("pictures need a model"),
         };
         let filled = again.advise(filled)?;
@@ -122,7 +122,7 @@ impl Add {
     }
 }
 
-/// What was done.
+/// The result of the command.
 pub(super) struct Summary<'a> {
     pub(super) location: &'a str,
     pub(super) source: String,
@@ -167,7 +167,8 @@ impl Summary<'_> {
             if let Some(codes) = codes {
                 text += &format!("\n{codes}");
             }
-            // An address is shown without its password and options: it would not lead there.
+            // An address is shown without its password and options, so the shown form cannot be
+            // used in a command.
             let address = info.location.contains("://");
             let gallery: &str = if address { "with the same address" } else { &info.location };
             text + &format!("\nlook at it with: tercet serve {gallery}")

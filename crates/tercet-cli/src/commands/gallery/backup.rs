@@ -1,4 +1,4 @@
-//! `tercet gallery backup`.
+//! `tercet gallery backup`: copies a gallery.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! How well the codes of a quantised gallery find.
+//! Measures the recall of the codes of a quantised gallery.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use tercet_gallery::{CodeRecall, WriteGallery};
 use crate::table::{count, share};
 use crate::{General, progress};
 
-/// Below this share of the nearest a person is warned.
+/// The command warns if the recall is below this share.
 const WARN_BELOW: f64 = 0.95;
 
-/// A measurement, as a person reads it.
+/// A measurement that can be printed.
 pub(super) struct Measured(CodeRecall);
 
 impl Measured {
@@ -37,8 +37,8 @@ impl fmt::Display for Measured {
     }
 }
 
-/// Measures the codes, if the gallery has any and has changed much since they were last measured,
-/// and warns where they find too little.
+/// Measures the codes, if the gallery has any and its size has changed by more than a tenth since
+/// the last measurement, and warns if their recall is low.
 pub(super) fn measure(
     general: &General,
     location: &str,

@@ -1,4 +1,4 @@
-//! `tercet gallery compact`.
+//! `tercet gallery compact`: frees the space of removed items.
 
 use std::process::ExitCode;
 use std::thread;
@@ -23,7 +23,7 @@ pub(super) struct Compact {
     waiting: Waiting,
 }
 
-/// How long readers are waited for that still need the log: servers refresh every few seconds.
+/// How long to wait for readers that still need the log: servers refresh every few seconds.
 const READERS: Duration = Duration::from_secs(10);
 
 impl Compact {

@@ -1,4 +1,4 @@
-//! `tercet gallery create`.
+//! `tercet gallery create`: creates a gallery of the items of a source.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use super::model::Chosen;
 use crate::exit::Usage;
 use crate::{General, interrupt};
 
-/// The fingerprint of vectors of which nobody has said what made them.
+/// The fingerprint for vectors whose model is not known.
 const UNKNOWN_MODEL: &str = "unknown";
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(super) struct Create {
     quantize: Option<Quantization>,
     #[command(flatten)]
     indexing: Indexing,
-    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model knows its own.
+    /// For embeddings: euclidean (default), squared-euclidean, cosine. A model has its own.
     #[arg(long)]
     distance: Option<Distance>,
     /// For embeddings: L2-normalise them.
@@ -82,7 +82,7 @@ impl Create {
             (Contents::Vectors { embeddings, .. }, _) => {
                 self.filling.add_vectors(general, &mut into, &model, embeddings, choice)
             }
-            // Pictures come with a model.
+            // Cannot happen: a model was chosen for pictures.
             (Contents::Pictures { .. }, None) => bail!("pictures need a model"),
         };
         let filled = again.advise(filled)?;
@@ -92,7 +92,7 @@ impl Create {
             .print(general)
     }
 
-    /// What the gallery is made for.
+    /// The settings of the new gallery.
     fn settings(&self, contents: &Contents, chosen: Option<&Chosen>) -> anyhow::Result<Settings> {
         let own_metric = self.distance.is_some() || self.normalize;
         if let (Some(_), true) = (chosen, own_metric) {

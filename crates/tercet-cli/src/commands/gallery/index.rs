@@ -1,4 +1,4 @@
-//! `--index`: a graph that finds faster than measuring every vector.
+//! `--index`: an approximate index, which is faster than computing the distance to every vector.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(super) struct Indexing {
     /// Build an index over all items, in place of an older one, and measure how well it finds.
     #[arg(long, value_enum, value_name = "KIND")]
     index: Option<Kind>,
-    /// For hnsw: neighbours of a vector in the graph; more find better and take more room.
+    /// For hnsw: neighbours of a vector in the graph; more find better and need more memory.
     #[arg(long, value_name = "N", default_value_t = Hnsw::default().connectivity, requires = "index")]
     connectivity: usize,
     /// For hnsw: candidates that a search keeps; more find better and take longer.
@@ -30,18 +30,18 @@ pub(super) struct Indexing {
 }
 
 impl Indexing {
-    /// Refuses, before long work, what this build cannot do.
+    /// Refuses, before long work, an index that this build cannot construct.
     pub(super) fn check(&self, location: &str) -> anyhow::Result<()> {
         let builds = cfg!(feature = "hnsw") || tercet_gallery::is_database(location);
         anyhow::ensure!(
             self.index.is_none() || builds,
-            "--index hnsw needs a build with the feature `hnsw`: cargo install --path \
-             crates/tercet-cli --features hnsw"
+            "this build has no --index hnsw: {}",
+            tercet::FULL_BUILD
         );
         Ok(())
     }
 
-    /// Adds to a command what was given here.
+    /// Adds these flags to the command that continues an interrupted one.
     pub(super) fn repeat(&self, again: &mut Again) {
         let Some(Kind::Hnsw) = self.index else { return };
         let default = Hnsw::default();
@@ -72,7 +72,7 @@ impl Indexing {
     }
 }
 
-/// An index, as a person reads it.
+/// An index that can be printed.
 pub(super) struct Built(pub(super) Index);
 
 impl Built {

@@ -1,4 +1,4 @@
-//! `tercet gallery info`.
+//! `tercet gallery info`: describes a gallery.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use super::index::Built;
 use crate::table::count;
 use crate::{General, progress};
 
-/// Classes that a person is shown.
+/// The most classes that the text lists.
 const SHOWN: usize = 10;
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! A gallery that another process writes is waited for.
+//! Waits for a gallery that another process is writing.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Opens a gallery to change it, once no other process writes it.
+    /// Opens a gallery for writing, as soon as no other process is writing it.
     pub(super) fn writer(
         &self,
         general: &General,

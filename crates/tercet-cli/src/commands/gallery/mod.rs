@@ -1,4 +1,4 @@
-//! `tercet gallery`: embeddings kept to be searched, in a folder or a database.
+//! `tercet gallery`: stores embeddings in a folder or a database, and searches them.
 
 mod add;
 mod backup;
@@ -12,6 +12,8 @@ mod lock;
 mod model;
 mod remove;
 mod search;
+#[cfg(feature = "serve")]
+pub(crate) mod synced;
 
 use std::process::ExitCode;
 
@@ -37,7 +39,7 @@ enum Action {
     Search(search::Search),
     /// What a gallery holds.
     Info(info::Info),
-    /// Give back the room of removed items, and overwrite what is left of them.
+    /// Free the space of removed items, and overwrite what is left of them.
     Compact(compact::Compact),
     /// Copy a gallery that may be in use into a new folder.
     Backup(backup::Backup),

@@ -1,4 +1,4 @@
-//! Which model makes the vectors of a gallery.
+//! The model that computes the vectors of a gallery.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,13 @@ use anyhow::{Context, bail};
 use tercet_gallery::{Error, ReadGallery};
 use tercet_train::data::Source;
 use tercet_train::model::Model;
-use tercet_train::trainer::RunFolder;
+use tercet_train::shell;
 
+use crate::General;
+use crate::commands::runs;
 use crate::exit::Usage;
-use crate::{General, progress};
 
-/// A model and the bytes of its file, to be kept in the gallery.
+/// A model and the bytes of its file, to be stored in the gallery.
 pub(super) struct Chosen {
     pub(super) model: Model,
     pub(super) file: Vec<u8>,
@@ -25,7 +26,7 @@ impl Chosen {
         Ok(Self { model: Model::from_bytes(file.clone(), path)?, file })
     }
 
-    /// The model that is named, or that of the newest run on this source.
+    /// The given model, or the model of the newest run on this source.
     pub(super) fn for_source(
         general: &General,
         given: Option<&Path>,
@@ -35,19 +36,19 @@ impl Chosen {
             return Self::load(path);
         }
         let name = source.name();
-        let Some(path) = RunFolder::newest_model(Path::new("runs"), &name) else {
+        let Some(path) = runs::newest_model(general, &name) else {
             bail!(Usage(format!(
                 "no model was trained on this source here (runs/{name}-1): name one with --model, \
-                 or train one: tercet train {source}"
+                 or train one: {}",
+                shell::command(["tercet", "train", &source.to_string()])
             )));
         };
-        progress::remark(general, format!("model {} (--model takes another)", path.display()));
         Self::load(&path)
     }
 }
 
-/// The model of a gallery: the one that is named, if it is the gallery's own, or the one that the
-/// gallery keeps.
+/// The model of a gallery: the given one, which must be the gallery's own, or else the one that the
+/// gallery contains.
 pub(crate) fn of(
     gallery: &dyn ReadGallery,
     location: &str,
@@ -65,7 +66,7 @@ pub(crate) fn of(
     Ok(model)
 }
 
-/// Refuses a model that did not make the gallery's vectors.
+/// Refuses a model that did not compute the gallery's vectors.
 pub(super) fn check(gallery: &dyn ReadGallery, model: &Model) -> Result<(), Error> {
     let expected = &gallery.settings().model;
     match model.fingerprint == *expected {
@@ -74,7 +75,7 @@ pub(super) fn check(gallery: &dyn ReadGallery, model: &Model) -> Result<(), Erro
     }
 }
 
-/// How errors name the model that a gallery keeps.
+/// The path that errors use for the model in a gallery.
 fn kept_at(location: &str) -> PathBuf {
     Path::new(&tercet_gallery::shown(location)).join("model.safetensors")
 }

@@ -1,4 +1,4 @@
-//! `tercet gallery remove`.
+//! `tercet gallery remove`: removes items.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::General;
 use crate::exit::Usage;
 use crate::table::count;
 
-/// Items that are listed at once.
+/// Items that are read at once.
 const PAGE: usize = 10_000;
 
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ impl Remove {
             }
             self.ids.extend(of_class);
         }
-        // It would keep the removed pictures in the log.
+        // An open reader would keep the removed pictures in the log.
         drop(reader);
         self.ids.sort();
         self.ids.dedup();
@@ -65,7 +65,7 @@ impl Remove {
     }
 }
 
-/// The ids of a class.
+/// The ids of all items of a class.
 fn labelled(reader: &dyn ReadGallery, label: &str) -> anyhow::Result<Vec<String>> {
     let (mut ids, mut from) = (Vec::new(), None);
     loop {

@@ -1,23 +1,24 @@
-//! `tercet gallery search`.
+//! `tercet gallery search`: finds the nearest items of pictures, embeddings or items.
 
-use std::fmt::Write;
+mod answer;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use ndarray::{Array2, ArrayView2};
-use serde::Serialize;
-use tercet_gallery::{Answer, Filter, Hit, Method, ReadGallery, Vectors};
+use tercet_gallery::{Answer, Filter, Method, ReadGallery, Vectors, sample};
 use tercet_train::data::decode_file;
+use tercet_train::decision::{Ask, Decision, Evidence, SAMPLE, Sample};
 use tercet_train::embeddings::{Embeddings, Format};
-use tercet_train::model::Model;
+use tercet_train::model::{Model, ModelCard};
 
 use super::model;
 use crate::General;
-use crate::commands::threshold::Deciding;
+use crate::commands::threshold::{DecidingAmongMany, Threshold};
 use crate::exit::Usage;
-use crate::table::share;
+use answer::{Found, legend};
 
 #[derive(Debug, Args)]
 pub(super) struct Search {
@@ -38,36 +39,17 @@ pub(super) struct Search {
     /// names must all hold.
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
-    /// Pass over codes and index: measure every vector.
+    /// Measure every vector, without codes and index.
     #[arg(long)]
     exact: bool,
     /// The model that made the gallery's vectors [default: the one that the gallery keeps].
     #[arg(long)]
     model: Option<PathBuf>,
     #[command(flatten)]
-    deciding: Deciding,
+    deciding: DecidingAmongMany,
     /// Threads; 0 takes every core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
-}
-
-/// What was asked, and what was found.
-#[derive(Serialize)]
-struct Found {
-    query: String,
-    hits: Vec<Judged>,
-}
-
-#[derive(Serialize)]
-struct Judged {
-    #[serde(flatten)]
-    hit: Hit,
-    /// Whether it is nearer than the threshold, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    same: Option<bool>,
-    /// The probability that it shows the same, where the model is calibrated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probability: Option<f64>,
 }
 
 impl Search {
@@ -78,55 +60,83 @@ impl Search {
         }
         let reader = tercet_gallery::reader(&self.gallery)?;
         let pictures = self.queries.iter().any(|path| Format::of(path).is_err());
-        // Without pictures a model only helps to read the distances.
+        // Without pictures, a model is only used to interpret the distances.
         let model = match pictures || self.model.is_some() || reader.info()?.has_model {
             true => Some(model::of(&*reader, &self.gallery, self.model.as_deref())?),
             false => None,
         };
         let card = model.as_ref().map(|model| &model.card);
-        let threshold = self.deciding.threshold(card)?;
+        let given = self.deciding.given(card)?;
+        let decision = self.decide(&*reader, card, given)?;
         let (mut found, mut method) = (Vec::new(), Method::Exact);
-        let mut take = |names: Vec<String>, answer: Answer| {
+        let mut take = |queries: Vec<(String, Option<String>)>, answer: Answer| {
             method = answer.method;
-            found.extend(names.into_iter().zip(answer.hits).map(|(query, hits)| {
-                Found {
-                    query,
-                    hits: hits
-                        .into_iter()
-                        .map(|hit| Judged {
-                            same: threshold.map(|threshold| hit.distance < threshold.distance),
-                            probability: card.and_then(|card| card.probability(hit.distance)),
-                            hit,
-                        })
-                        .collect(),
-                }
-            }));
+            found.extend(
+                queries
+                    .into_iter()
+                    .zip(answer.hits)
+                    .map(|((query, class), hits)| Found::new(query, class, hits, &decision)),
+            );
         };
         for path in &self.queries {
-            let (names, made_by, rows) = query(&*reader, model.as_ref(), path)?;
+            let Queries { names, made_by, rows } = queries(&*reader, model.as_ref(), path)?;
             let answer = self.search(&*reader, &made_by, rows.view(), Vec::new())?;
             take(names, answer);
         }
         for id in &self.id {
             let own = reader.vectors(&[id])?;
+            let class = reader.item(id)?.and_then(|item| item.label);
             let made_by = &reader.settings().model;
-            // An item is never its own match.
-            take(vec![id.clone()], self.search(&*reader, made_by, own.view(), vec![id.clone()])?);
+            // Exclude the item itself from the results.
+            let answer = self.search(&*reader, made_by, own.view(), vec![id.clone()])?;
+            take(vec![(id.clone(), class)], answer);
         }
         let document = serde_json::json!({
             "gallery": tercet_gallery::shown(&self.gallery),
             "method": method,
-            "threshold": threshold.map(|threshold| threshold.distance),
+            "threshold": decision.threshold,
+            "prior": decision.prior,
+            "false_matches_per_query": decision.false_matches_per_query,
+            "expected_known_found": decision.expected_known_found,
+            "basis": decision.basis,
+            "note": decision.note,
             "queries": found,
         });
         super::super::print(general, &document, || {
-            let mut text: Vec<String> = found.iter().map(table).collect();
-            if let Some(threshold) = threshold {
-                text.push(format!("= nearer than {threshold}"));
-            }
+            let mut text: Vec<String> = found.iter().map(Found::text).collect();
+            let threshold = match (given, decision.threshold) {
+                (Some(given), _) => given.to_string(),
+                (None, Some(chosen)) => format!("{chosen:.4}"),
+                (None, None) => String::new(),
+            };
+            let other_class = found.iter().any(Found::has_other_class);
+            text.push(legend(&decision, &threshold, other_class));
             text.join("\n\n")
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The decision which hits are the same, for a gallery of this size.
+    fn decide(
+        &self,
+        reader: &dyn ReadGallery,
+        card: Option<&ModelCard>,
+        given: Option<Threshold>,
+    ) -> anyhow::Result<Decision> {
+        let ask = match given {
+            Some(threshold) => Ask::Distance(threshold.distance),
+            None => Ask::FalseMatches(self.deciding.false_matches()?),
+        };
+        let info = reader.info()?;
+        let (items, vectors) = sample::with_vectors(reader, info.items, SAMPLE)?;
+        let labels = items.into_iter().map(|item| item.label).collect();
+        let sample = Sample { vectors, labels };
+        let metric = reader.settings().metric;
+        let decision = Evidence::new(card, metric, Some(&sample))?.decide(info.size(), ask);
+        if self.deciding.asks_for_rate() && decision.false_matches_per_query.is_none() {
+            self.deciding.of_pairs(card)?;
+        }
+        Ok(decision)
     }
 
     fn search(
@@ -145,43 +155,36 @@ impl Search {
     }
 }
 
-/// The vectors of a file, with a name for each and the fingerprint of what made them.
-fn query(
+/// The queries of a file.
+struct Queries {
+    /// The name of each query, and its class if the file contains it.
+    names: Vec<(String, Option<String>)>,
+    /// The fingerprint of the model that computed the vectors.
+    made_by: String,
+    rows: Array2<f32>,
+}
+
+fn queries(
     reader: &dyn ReadGallery,
     model: Option<&Model>,
     path: &Path,
-) -> anyhow::Result<(Vec<String>, String, Array2<f32>)> {
+) -> anyhow::Result<Queries> {
     if let Ok(_format) = Format::of(path) {
-        let Embeddings { vectors, ids, model, .. } = Embeddings::load(path)?;
-        let row = |row: usize| {
+        let Embeddings { vectors, labels, ids, model, .. } = Embeddings::load(path)?;
+        let name = |row: usize| {
             ids.as_ref()
                 .map_or_else(|| format!("{}, row {row}", path.display()), |ids| ids[row].clone())
         };
-        let names = (0..vectors.nrows()).map(row).collect();
-        // A file that does not say what made it is taken at its word.
+        let class = |row: usize| labels.as_ref().map(|labels| labels[row].clone());
+        let names = (0..vectors.nrows()).map(|row| (name(row), class(row))).collect();
+        // If the file does not name its model, it is assumed to be the gallery's model.
         let made_by = model.unwrap_or_else(|| reader.settings().model.clone());
-        return Ok((names, made_by, vectors));
+        return Ok(Queries { names, made_by, rows: vectors });
     }
     let model = model.context("pictures need a model")?;
-    let vector = model.embed_images(&[decode_file(path)?])?;
-    Ok((vec![path.display().to_string()], model.fingerprint.clone(), vector))
-}
-
-fn table(found: &Found) -> String {
-    let mut text = found.query.clone();
-    if found.hits.is_empty() {
-        text += "\n  nothing found";
-    }
-    for (rank, judged) in found.hits.iter().enumerate() {
-        let Judged { hit, same, probability } = judged;
-        let mark = if *same == Some(true) { '=' } else { ' ' };
-        let _ = write!(text, "\n{:>4} {mark} {:>8.4}", rank + 1, hit.distance);
-        if let Some(probability) = probability {
-            let _ = write!(text, "  {}", share(*probability));
-        }
-        let _ = write!(text, "  {:<16}  {}", hit.item.label.as_deref().unwrap_or("–"), hit.item.id);
-    }
-    text
+    let rows = model.embed_images(&[decode_file(path)?])?;
+    let names = vec![(path.display().to_string(), None)];
+    Ok(Queries { names, made_by: model.fingerprint.clone(), rows })
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {

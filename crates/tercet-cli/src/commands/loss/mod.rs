@@ -1,4 +1,4 @@
-//! `tercet loss`: exact value, gradient and triplet census of given vectors.
+//! `tercet loss`: exact value, gradient and triplet census for given vectors.
 
 mod task;
 
@@ -18,15 +18,15 @@ use tercet_train::trainer::{Margin, Parts};
 
 use self::task::{Choice, Task};
 use crate::exit::Usage;
-use crate::table::count;
+use crate::outputs::Outputs;
+use crate::table::{Column, Table, count, counted, number};
 use crate::{General, interrupt, progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Loss {
     /// Vectors as `.npy` (N×D, f16, f32 or f64), `.safetensors` or `.parquet`.
     embeddings: PathBuf,
-    /// `.npy` of integers, or text with one label a line [default: those beside the
-    /// vectors].
+    /// `.npy` of integers, or text with one label on each line [default: those beside the vectors].
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted. Without one, the parts below
@@ -39,10 +39,10 @@ pub(crate) struct Loss {
     /// L2-normalise the vectors first; the gradient goes through it.
     #[arg(long)]
     normalize: bool,
-    /// Which triplets count, with parameters after a colon [default: hard]: all, hard, semi-hard,
-    /// semi-hard-all, semi-hard-fallback, violating-random, easy-positive, easy-positive-semi-hard,
+    /// Which triplets count, with parameters after a colon: all, hard, semi-hard, semi-hard-all,
+    /// semi-hard-fallback, violating-random, easy-positive, easy-positive-semi-hard,
     /// distance-weighted:cutoff=0.5,nonzero-loss-cutoff=1.4, n-hard:positives=1..2,negatives=1..2,
-    /// random:triplets=1, and explicit for those of --triplets.
+    /// random:triplets=1, and explicit for those of --triplets [default: hard].
     #[arg(long)]
     selection: Option<Choice>,
     /// For `--selection explicit`: `.npy` of M×3 integers, or text with anchor,positive,negative on
@@ -76,7 +76,7 @@ pub(crate) struct Loss {
 struct Result<'a> {
     embeddings: &'a PathBuf,
     items: usize,
-    /// None where given triplets need no labels and there are none.
+    /// Number of classes; `None` for given triplets without labels.
     classes: Option<usize>,
     dimensions: usize,
     objective: String,
@@ -160,15 +160,11 @@ impl Loss {
             }
             _ => {}
         }
-        if let Some(path) = &self.gradient
-            && !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
-        {
-            bail!(Usage(format!(
-                "--gradient {}: expected a name that ends in .npy",
-                path.display()
-            )));
-        }
-        Ok(())
+        let inputs = [Some(&self.embeddings), self.labels.as_ref(), self.triplets.as_ref()];
+        Outputs::default()
+            .file("--gradient", self.gradient.as_deref(), &["npy"])?
+            .differ_from(inputs.into_iter().flatten().map(PathBuf::as_path))?;
+        self.gradient.as_deref().map_or(Ok(()), super::check_writable)
     }
 
     fn task(
@@ -211,13 +207,15 @@ impl Loss {
 
     fn table(&self, result: &Result) -> String {
         let census = &result.census;
-        let number = |value: u64| count(value as usize);
+        let whole = |value: u64| count(value as usize);
+        let counted_items = |value: u64| counted(value as usize, "item", "items");
+        let classes = |n| format!(" of {}", counted(n, "class", "classes"));
         let mut text = format!(
-            "{}: {} items{}, {} dimensions\n",
+            "{}: {}{}, {}\n",
             self.embeddings.display(),
-            count(result.items),
-            result.classes.map_or_else(String::new, |n| format!(" of {} classes", count(n))),
-            result.dimensions
+            counted(result.items, "item", "items"),
+            result.classes.map_or_else(String::new, classes),
+            counted(result.dimensions, "dimension", "dimensions")
         );
         let preset = self.preset.map_or_else(String::new, |preset| format!("{preset}: "));
         let _ = writeln!(text, "{preset}{} distance, {}\n", result.metric, result.objective);
@@ -225,39 +223,34 @@ impl Loss {
         let _ = writeln!(
             text,
             "triplets   {} valid, {} selected, {} active, {} violated",
-            number(census.triplets),
-            number(census.selected),
-            number(census.active),
-            number(census.violated)
+            whole(census.triplets),
+            whole(census.selected),
+            whole(census.active),
+            whole(census.violated)
         );
         let _ = writeln!(
             text,
-            "anchors    {}; {} items without a positive, {} without a negative\n",
-            number(census.anchors),
-            number(census.anchors_without_positive),
-            number(census.anchors_without_negative)
+            "anchors    {}; {} without a positive, {} without a negative\n",
+            whole(census.anchors),
+            counted_items(census.anchors_without_positive),
+            counted_items(census.anchors_without_negative)
         );
-        let _ = write!(text, "{:<11}", "");
-        for head in ["min", "5 %", "median", "95 %", "max"] {
-            let _ = write!(text, "{head:>10}");
-        }
+        let mut table =
+            Table::new([Column::Left].into_iter().chain([Column::Right; 5]).collect::<Vec<_>>());
+        table.row(["", "min", "5 %", "median", "95 %", "max"]);
         for (name, spread) in [("norm", result.embedding_norm), ("distance", result.distance)] {
-            let _ = write!(text, "\n{name:<11}");
-            match spread {
-                None => text.push_str("         –"),
-                Some(p) => {
-                    for value in [p.p0, p.p5, p.p50, p.p95, p.p100] {
-                        let _ = write!(text, "{value:>10.4}");
-                    }
-                }
-            }
+            let values =
+                spread.map(|p| [p.p0, p.p5, p.p50, p.p95, p.p100].map(f64::from).map(number));
+            let values = values.map_or_else(|| vec!["–".to_owned()], Vec::from);
+            table.row(std::iter::once(name.to_owned()).chain(values));
         }
+        text += &table.text();
         let _ = write!(
             text,
-            "\n\nmean distance {:.4} between positives, {:.4} between negatives\nkernel {:.1} ms",
-            census.mean_positive_distance,
-            census.mean_negative_distance,
-            1e3 * result.seconds
+            "\n\nmean distance {} between positives, {} between negatives\nkernel {} ms",
+            number(census.mean_positive_distance),
+            number(census.mean_negative_distance),
+            number(1e3 * result.seconds)
         );
         text
     }
@@ -267,14 +260,14 @@ pub(crate) fn penalty_name(name: &str) -> std::result::Result<&'static str, terc
     Penalty::from_name(name, 0.0).map(Penalty::name)
 }
 
-/// Shows how far the work is; it goes on until Ctrl-C.
+/// Updates the progress bar; the evaluation continues until Ctrl-C.
 fn follow(bar: &ProgressBar, done: u64, total: u64) -> ControlFlow<()> {
     bar.set_length(total);
     bar.set_position(done);
     interrupt::asked()
 }
 
-/// What a person should know about a loss that is 0 for another reason than good vectors.
+/// Warnings about a loss that is 0 for another reason than good vectors.
 fn warnings(task: &Task, census: &Census) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Task::Given(_, triplets) = task {
@@ -291,8 +284,9 @@ fn warnings(task: &Task, census: &Census) -> Vec<String> {
         ));
     } else if census.triplets == 0 {
         warnings.push(format!(
-            "there is no valid triplet: {} items are alone in their class, {} meet no other class",
-            census.anchors_without_positive, census.anchors_without_negative
+            "there is no valid triplet: {} without another of its class, {} without one of another class",
+            counted(census.anchors_without_positive as usize, "item", "items"),
+            counted(census.anchors_without_negative as usize, "item", "items")
         ));
     } else if census.selected == 0 {
         warnings.push("there are valid triplets, but the selection takes none of them".to_owned());

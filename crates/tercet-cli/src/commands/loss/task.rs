@@ -1,4 +1,5 @@
-//! What is evaluated: an objective over all that its rule selects, or over given triplets.
+//! The task of `tercet loss`: an objective over all triplets that its selection takes, or over
+//! given triplets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +7,13 @@ use std::str::FromStr;
 use ndarray::ArrayView2;
 use tercet::{Error, Labels, Metric, Objective, Outcome, Selection, Triplet, TripletLoss, Watch};
 
-/// The name of the selection that a file of triplets takes the place of.
+/// The name that selects the triplets of a file.
 const EXPLICIT: &str = "explicit";
 
-/// What `--selection` names.
+/// The value of `--selection`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Choice {
-    /// A rule.
+    /// A selection.
     Rule(Selection),
     /// `explicit`: the triplets of a file.
     Explicit,

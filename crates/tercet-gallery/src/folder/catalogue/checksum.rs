@@ -1,6 +1,7 @@
-//! Checksums of what the catalogue says.
+//! Checksums of the rows of the catalogue.
 
-/// CRC-32C of fields, each with its length, so that no two lists of fields run together.
+/// CRC-32C of a list of fields. The length of each field is included, so that two lists with the
+/// same concatenation differ.
 #[derive(Default)]
 pub(super) struct Checksum(u32);
 

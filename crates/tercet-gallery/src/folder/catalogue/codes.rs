@@ -1,14 +1,14 @@
-//! How well the codes find, as it was measured.
+//! The measured recall of the codes, as saved in the catalogue.
 
 use rusqlite::params;
 
 use super::Catalogue;
 use crate::{CodeRecall, Error};
 
-/// A measurement and what searches make of it.
+/// A measurement of the codes, and the number of candidates that searches use because of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::folder) struct MeasuredCodes {
-    /// By how much the number of candidates is multiplied.
+    /// The factor by which the number of candidates is multiplied.
     pub(in crate::folder) factor: usize,
     pub(in crate::folder) recall: CodeRecall,
 }

@@ -1,5 +1,5 @@
-//! The names of files that the gallery has made, or is about to make: no other file of its folder is
-//! ever overwritten or removed, whatever its name.
+//! The names of the files that the gallery has created, or is about to create: no other file of its
+//! folder is ever overwritten or removed, whatever its name.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ impl Catalogue {
         Ok(names.into_iter().collect())
     }
 
-    /// In a change of its own, before the file is made.
+    /// Registers the names in a transaction of its own, before the files are created.
     pub(in crate::folder) fn announce(&mut self, names: &[String]) -> Result<(), Error> {
         self.change(|catalogue| {
             names.iter().try_for_each(|name| {
@@ -21,7 +21,7 @@ impl Catalogue {
         })
     }
 
-    /// The file has been removed.
+    /// Removes the name of a file that has been deleted.
     pub(in crate::folder) fn forget(&self, name: &str) -> Result<(), Error> {
         self.execute("DELETE FROM files WHERE name = ?", [name])
     }

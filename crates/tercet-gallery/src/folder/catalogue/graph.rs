@@ -1,4 +1,4 @@
-//! The HNSW graph that belongs to the gallery.
+//! The HNSW graph of the gallery, as saved in the catalogue.
 
 use rusqlite::params;
 
@@ -7,12 +7,12 @@ use super::Catalogue;
 use crate::folder::segment::Extent;
 use crate::{Error, Index};
 
-/// The HNSW graph that belongs to the gallery.
+/// The HNSW graph of the gallery.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::folder) struct Graph {
     pub(in crate::folder) file: String,
     pub(in crate::folder) checksum: u32,
-    /// The first place that it has not seen.
+    /// The first place that the graph does not contain.
     pub(in crate::folder) end: (u32, usize),
     pub(in crate::folder) expansion_search: usize,
     pub(in crate::folder) index: Index,
@@ -20,7 +20,7 @@ pub(in crate::folder) struct Graph {
 
 #[cfg(feature = "hnsw")]
 impl Graph {
-    /// How many of a segment's rows, from its first, the graph has seen.
+    /// How many rows of a segment, counted from its first, the graph contains.
     pub(in crate::folder) fn seen(&self, extent: Extent) -> usize {
         match extent.number.cmp(&self.end.0) {
             std::cmp::Ordering::Less => extent.rows,
@@ -54,8 +54,8 @@ impl Catalogue {
         Ok(found.pop())
     }
 
-    /// Places of rows that the graph does not find, although they are in it: they are measured
-    /// beside it.
+    /// Places of rows that the graph contains but does not find: their distances are computed in
+    /// addition to it.
     #[cfg(feature = "hnsw")]
     pub(in crate::folder) fn beside_graph(&self) -> Result<Vec<i64>, Error> {
         match self.additions {

@@ -1,4 +1,4 @@
-//! The gallery's own row.
+//! The row of the table `gallery`: settings and counters.
 
 use rusqlite::params;
 use tercet::Metric;
@@ -7,13 +7,13 @@ use super::Catalogue;
 use super::checksum::Checksum;
 use crate::{Error, Settings};
 
-/// The gallery's own row.
+/// The row of the table `gallery`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::folder) struct Head {
     pub(in crate::folder) settings: Settings,
     pub(in crate::folder) generation: i64,
     pub(in crate::folder) items: i64,
-    /// Segments that were ever begun: the number of the next.
+    /// The number of segments that were ever started, which is the number of the next one.
     pub(in crate::folder) segments: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Which gallery this is, and at which of its states.
+//! Identifies a gallery and its current state.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -6,17 +6,18 @@ use super::Catalogue;
 use crate::Error;
 use crate::error::AtPath;
 
-/// Changes that are remembered, so that a reader can tell whether its own state came before.
+/// The number of changes that are remembered, so that a reader can decide whether its own state is
+/// an earlier one of this gallery.
 const REMEMBERED: i64 = 1000;
 
 /// One state of one gallery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::folder) struct State {
-    /// The gallery's random name; none where only older versions have written.
+    /// The gallery's random id; `None` where only older versions have written.
     pub(in crate::folder) id: Option<String>,
     pub(in crate::folder) generation: i64,
     /// A random number that each change gets: two galleries, or two continuations of one backup,
-    /// can have the same generation.
+    /// may have the same generation.
     pub(in crate::folder) token: Option<i64>,
 }
 
@@ -42,7 +43,7 @@ impl Catalogue {
         Ok(self.rows("SELECT id FROM identity", [], |row| row.get(0))?.pop())
     }
 
-    /// Gives the gallery a name, if it has none.
+    /// Gives the gallery an id, if it has none.
     pub(super) fn name_it(&self) -> Result<(), Error> {
         self.execute("INSERT OR IGNORE INTO identity VALUES (1, lower(hex(randomblob(16))))", [])
     }
@@ -57,7 +58,8 @@ impl Catalogue {
             .at(&self.path)
     }
 
-    /// Whether an earlier state belongs to this gallery's past. If it cannot be told, it does not.
+    /// Whether `before` is an earlier state of this gallery. Returns false if its generation is no
+    /// longer remembered.
     pub(in crate::folder) fn continues(&self, before: &State) -> Result<bool, Error> {
         let now = self.state()?;
         Ok(now.id == before.id
@@ -65,7 +67,7 @@ impl Catalogue {
             && self.token(before.generation)? == before.token)
     }
 
-    /// Gives a generation its token.
+    /// Saves a new random token for a generation.
     pub(super) fn remember_change(&self, generation: i64) -> Result<(), Error> {
         self.execute("INSERT OR REPLACE INTO changes VALUES (?, random())", [generation])?;
         self.execute("DELETE FROM changes WHERE generation <= ?", params![generation - REMEMBERED])

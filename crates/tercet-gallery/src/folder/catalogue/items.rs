@@ -8,7 +8,7 @@ use crate::error::AtPath;
 use crate::{Error, Item, Thumbnail};
 
 impl Catalogue {
-    /// Key and place of the item of this id.
+    /// Key and place of the item with this id.
     pub(in crate::folder) fn find(&self, id: &str) -> Result<Option<(i64, i64)>, Error> {
         self.sql
             .prepare_cached("SELECT item, place FROM items WHERE id = ?")
@@ -44,9 +44,10 @@ impl Catalogue {
         self.execute("DELETE FROM thumbnails WHERE item = ?", [key])
     }
 
-    /// The vector of an item has moved.
+    /// Changes the place of an item whose vector was moved.
     pub(in crate::folder) fn move_item(&self, key: i64, from: i64, to: i64) -> Result<(), Error> {
-        // The place enters the checksum on its own, so that the item need not be read.
+        // The place has its own part of the checksum, combined by XOR, so the item need not be
+        // read.
         let moved = place_checksum(from) ^ place_checksum(to);
         self.execute(
             "UPDATE items SET place = ?, checksum = (checksum | ?) - (checksum & ?) WHERE item = ?",
@@ -100,7 +101,7 @@ impl Catalogue {
         }
     }
 
-    /// Keys of at most `limit` items, from `from` on.
+    /// Keys of at most `limit` items, in order, starting at `from`.
     pub(in crate::folder) fn keys(&self, from: i64, limit: usize) -> Result<Vec<i64>, Error> {
         self.rows(
             "SELECT item FROM items WHERE item >= ? ORDER BY item LIMIT ?",
@@ -109,12 +110,12 @@ impl Catalogue {
         )
     }
 
-    /// Places of the items of one of these labels, or of the attribute.
+    /// Places of the items with this label.
     pub(in crate::folder) fn places_labelled(&self, label: &str) -> Result<Vec<i64>, Error> {
         self.rows("SELECT place FROM items WHERE label = ?", [label], |row| row.get(0))
     }
 
-    /// Places of the items that have any of the values.
+    /// Places of the items that have one of the values of an attribute.
     pub(in crate::folder) fn places_with(
         &self,
         name: &str,
@@ -131,7 +132,7 @@ impl Catalogue {
         Ok(places)
     }
 
-    /// Labels and their numbers of items.
+    /// All labels, each with its number of items.
     pub(in crate::folder) fn labels(&self) -> Result<Vec<(String, u64)>, Error> {
         self.rows(
             "SELECT label, count(*) FROM items WHERE label IS NOT NULL GROUP BY label",

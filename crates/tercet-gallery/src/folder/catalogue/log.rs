@@ -1,8 +1,10 @@
-//! The write-ahead log: what was committed and is not yet copied into the catalogue's file.
+//! The write-ahead log: changes that were committed and are not yet copied into the catalogue's
+//! file.
 //!
-//! SQLite believes a log up to its first frame whose checksum is wrong and drops the rest in silence.
-//! So a damaged log is found in two ways: here, by the checksums of the frames that count, and by the
-//! [record of the last change](crate::folder::last_change), if changes that were acknowledged are gone.
+//! SQLite reads a log up to its first frame with a wrong checksum and silently drops the rest. So a
+//! damaged log is detected in two ways: here, by the checksums of the valid frames, and by the
+//! [record of the last change](crate::folder::last_change), if changes that were acknowledged are
+//! lost.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,18 +17,18 @@ use crate::error::AtPath;
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// How often a log is read before it is called damaged.
+/// How often a log is read before it is reported as damaged.
 const ATTEMPTS: usize = 5;
 
-/// A log that has grown beyond this is copied into the catalogue although readers are at work.
+/// Size in bytes beyond which a log is copied into the catalogue even though readers are active.
 pub(in crate::folder) const LARGE: u64 = 1 << 20;
 
 /// How a log is copied into the catalogue's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::folder) enum Checkpoint {
-    /// As far as readers allow.
+    /// Copies as much as readers allow.
     Passive,
-    /// And the log's file is emptied, if no reader needs it.
+    /// Also empties the log's file, if no reader needs it.
     Truncate,
 }
 
@@ -47,7 +49,7 @@ impl Catalogue {
             Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
             Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
-        // Those who wait do so themselves, in between.
+        // Do not wait for a lock here: callers wait themselves, between their attempts.
         self.sql.busy_timeout(Duration::ZERO).at(&self.path)?;
         let answer = self.sql.query_row(statement, [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
@@ -64,11 +66,12 @@ impl Catalogue {
         }
     }
 
-    /// Compares every frame of the log that counts with its checksum. Not within a transaction.
+    /// Compares every valid frame of the log with its checksum. Must not be called within a
+    /// transaction.
     pub(in crate::folder) fn check_log(&self) -> Result<(), Error> {
         for attempt in 1.. {
             match self.check_log_once() {
-                // Perhaps a writer has begun the log anew while it was read.
+                // A writer may have restarted the log while it was read.
                 Err(_) if attempt < ATTEMPTS => std::thread::sleep(Duration::from_millis(20)),
                 checked => return checked,
             }
@@ -99,7 +102,7 @@ impl Catalogue {
     }
 }
 
-/// The frames of a log, one after the other; see "WAL File Format" of SQLite.
+/// The frames of a log, in order; see "WAL File Format" of SQLite.
 struct Frames<'a> {
     rest: &'a [u8],
     page: usize,
@@ -136,7 +139,7 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// The running checksum of the log, over pairs of numbers.
+/// The cumulative checksum of the log, over pairs of 32-bit numbers.
 fn sums((mut first, mut second): (u32, u32), bytes: &[u8], big_endian: bool) -> (u32, u32) {
     let (words, _) = bytes.as_chunks::<4>();
     let number = |&word: &[u8; 4]| match big_endian {

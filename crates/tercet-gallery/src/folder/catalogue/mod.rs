@@ -1,4 +1,5 @@
-//! The catalogue: a SQLite file that says what counts. Its commit is the commit of every change.
+//! The catalogue: a SQLite file that contains all data but vectors, graph and model, and says which
+//! parts of their files are valid. Its commit is the commit of every change.
 
 mod checksum;
 mod codes;
@@ -32,17 +33,17 @@ use crate::{Error, Settings};
 
 pub(super) const FILE: &str = "catalogue.sqlite";
 
-/// `TRCT`, in the place that SQLite keeps for it.
+/// `TRCT`, SQLite's `application_id` of this format.
 const APPLICATION: i64 = 0x5452_4354;
 
-/// The format of the folder, not of SQLite.
+/// The version of the folder's format (`user_version`), not of SQLite's.
 const FORMAT: i64 = 1;
 
 /// How long a connection waits for a lock that another one holds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What later versions have added to the format. Galleries without it are opened, and get it when
-/// they are next written; versions that do not know it pass over it.
+/// Tables that later versions have added to the format. Galleries without them can be opened, and
+/// get them at the next change; versions that do not know them ignore them.
 const ADDITIONS: &str = "
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS changes (
@@ -59,7 +60,7 @@ CREATE TABLE IF NOT EXISTS identity (
 ) STRICT;
 ";
 
-/// A `place` is where an item's vector lies: number of the segment · 2³² + row.
+/// A `place` is the location of an item's vector: segment number · 2³² + row.
 const SCHEMA: &str = "
 CREATE TABLE gallery (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -98,17 +99,17 @@ CREATE TABLE model (
 
 #[derive(Debug)]
 pub(super) struct Catalogue {
-    /// Of the gallery's own file, also where a copy of it was opened.
+    /// The path of the gallery's own file, also where a copy of it was opened.
     path: PathBuf,
     sql: Connection,
     /// Whether it has the tables that were added to the format.
     additions: bool,
-    /// What the files were when they were opened, where nothing can be written.
+    /// The identity of the files when they were opened, where nothing can be written.
     read_only: Option<Stamp>,
 }
 
 impl Catalogue {
-    /// Opens the file for writing, and makes it if it is not there.
+    /// Opens the file for writing, and creates it if it does not exist.
     pub(super) fn create(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -120,7 +121,7 @@ impl Catalogue {
         if !path.is_file() {
             return Err(Error::NotAGallery { location: folder.display().to_string() });
         }
-        // Also a reader of a write-ahead log writes: its marks in the log's index.
+        // A reader of a write-ahead log writes too: its marks in the log's index.
         let opened = Self::connect(&path, &path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(
             |mut catalogue| {
                 if !write {
@@ -131,7 +132,7 @@ impl Catalogue {
             },
         );
         match opened {
-            // What kept it from being opened otherwise says more than what keeps it now.
+            // The error of the first attempt explains more than that of the second one.
             Err(error) if !write && read_only::is_cause(&error) => {
                 read_only::open(folder).map_err(|_| error)
             }
@@ -145,15 +146,15 @@ impl Catalogue {
         sql.busy_timeout(PATIENCE).at(path)?;
         sql.pragma_update(None, "synchronous", "FULL").at(path)?;
         sql.pragma_update(None, "cell_size_check", true).at(path)?;
-        // Removed pictures and names are overwritten, and a log that grew is cut when it is begun
-        // anew: it would keep them too.
+        // Removed thumbnails and names are overwritten, and a log that has grown is truncated when
+        // it is restarted, since it would retain them too.
         sql.pragma_update(None, "secure_delete", true).at(path)?;
         sql.pragma_update(None, "journal_size_limit", LARGE as i64).at(path)?;
         sql.set_prepared_statement_cache_capacity(64);
         Ok(Self { path: path.to_owned(), sql, additions: false, read_only: None })
     }
 
-    /// Looks whether the file is a catalogue, and of which kind.
+    /// Checks that the file is a catalogue, and reads its format.
     fn take_in(&mut self, folder: &Path) -> Result<(), Error> {
         self.check_format(folder)?;
         self.additions = self.has_additions()?;
@@ -169,7 +170,7 @@ impl Catalogue {
         Ok(!found.is_empty())
     }
 
-    /// Adds to a gallery of an older version what it lacks.
+    /// Adds the tables that a gallery of an older version lacks.
     pub(super) fn complete(&mut self) -> Result<(), Error> {
         if self.additions {
             return Ok(());
@@ -185,16 +186,16 @@ impl Catalogue {
             .map(|listed| super::segment::name(listed.extent.number))
             .collect();
         own.extend(self.graph()?.map(|graph| graph.file));
-        own.extend(self.model_file()?.map(|_| super::model::FILE.to_owned()));
+        own.extend(self.model_file()?.map(|_| ModelFile::NAME.to_owned()));
         self.announce(&own)
     }
 
-    /// What the files were when they were opened, if nothing can be written.
+    /// The identity of the files when they were opened, if nothing can be written.
     pub(super) fn read_only(&self) -> Option<Stamp> {
         self.read_only
     }
 
-    /// Writes the state that this connection sees to a file that is not there yet.
+    /// Writes the state that this connection sees to a file that must not exist yet.
     pub(super) fn copy_to(&self, path: &Path) -> Result<(), Error> {
         let mut copy = Connection::open(path).at(path)?;
         let steps = Backup::new(&self.sql, &mut copy).at(&self.path)?;
@@ -219,7 +220,7 @@ impl Catalogue {
         }
     }
 
-    /// Makes the file one that is to become a catalogue, in which files can be announced.
+    /// Prepares the file to become a catalogue, so that file names can be registered in it.
     pub(super) fn prepare(&mut self) -> Result<(), Error> {
         self.sql.pragma_update(None, "journal_mode", "WAL").at(&self.path)?;
         self.change(|catalogue| {
@@ -230,7 +231,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Writes the schema and the first head, at once, into a prepared file.
+    /// Writes the schema and the row of settings into a prepared file, in one transaction.
     pub(super) fn begin_gallery(
         &mut self,
         settings: &Settings,
@@ -250,8 +251,8 @@ impl Catalogue {
         })
     }
 
-    /// The files that a creation which was not finished has announced; none if this is another
-    /// application's file.
+    /// The files that an unfinished creation has registered; `None` if the file belongs to another
+    /// application.
     pub(super) fn unfinished(&self) -> Result<Option<Vec<String>>, Error> {
         let application: i64 =
             self.sql.pragma_query_value(None, "application_id", |row| row.get(0)).at(&self.path)?;
@@ -275,7 +276,8 @@ impl Catalogue {
         Ok(version != 0)
     }
 
-    /// Everything or nothing: what `steps` did is on disk when this returns without an error.
+    /// Runs `steps` as one transaction: all its changes are on disk when this returns without an
+    /// error, and none if it fails.
     pub(super) fn change<T>(
         &mut self,
         steps: impl FnOnce(&mut Self) -> Result<T, Error>,
@@ -289,18 +291,18 @@ impl Catalogue {
         done
     }
 
-    /// From here on this connection sees the catalogue as it is now.
+    /// From now on this connection sees the catalogue in its current state.
     pub(super) fn freeze(&self) -> Result<(), Error> {
         self.run("BEGIN")
     }
 
-    /// From here on this connection sees what is written.
+    /// From now on this connection sees later changes again.
     pub(super) fn unfreeze(&self) -> Result<(), Error> {
         self.run("ROLLBACK")
     }
 
-    /// Keeps all writers away until it is [unfrozen](Self::unfreeze); returns whether it could do so
-    /// at once.
+    /// Locks out all writers until [`unfreeze`](Self::unfreeze) is called; returns false, without
+    /// waiting, if another process is writing.
     pub(super) fn keep_writers_away(&self) -> Result<bool, Error> {
         self.sql.busy_timeout(Duration::ZERO).at(&self.path)?;
         let begun = self.sql.execute_batch("BEGIN IMMEDIATE");
@@ -313,7 +315,8 @@ impl Catalogue {
         }
     }
 
-    /// Writes the file anew without the room of what was removed, if there is any.
+    /// Rewrites the file without the free pages that removed data left, if there are any or if
+    /// `even_if_full`.
     pub(super) fn vacuum(&self, even_if_full: bool) -> Result<(), Error> {
         let free: i64 =
             self.sql.pragma_query_value(None, "freelist_count", |row| row.get(0)).at(&self.path)?;
@@ -324,7 +327,7 @@ impl Catalogue {
         self.sql.execute_batch(statements).at(&self.path)
     }
 
-    /// Asks SQLite whether its own structure is whole.
+    /// Runs SQLite's check of its own structure.
     pub(super) fn check_structure(&self) -> Result<(), Error> {
         let told = self.rows("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))?;
         match told.first().map(String::as_str) {
@@ -352,7 +355,7 @@ impl Catalogue {
         statement.query_map(values, read).and_then(Iterator::collect).at(&self.path)
     }
 
-    /// What must be there and is not, or is of another type, is damage.
+    /// A row that is missing, or has another type, is reported as damage.
     fn unreadable(&self, what: &str, error: rusqlite::Error) -> Error {
         use rusqlite::Error::{
             FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType,

@@ -1,15 +1,20 @@
-//! The file of the model, as far as the catalogue knows it.
+//! The size and checksum of the model's file, as saved in the catalogue.
 
 use rusqlite::params;
 
 use super::Catalogue;
 use crate::Error;
 
-/// What the file of the model must be.
+/// The expected properties of the model's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::folder) struct ModelFile {
     pub(in crate::folder) bytes: u64,
     pub(in crate::folder) checksum: u32,
+}
+
+impl ModelFile {
+    /// The name of the file in the folder.
+    pub(in crate::folder) const NAME: &str = "model.safetensors";
 }
 
 impl Catalogue {

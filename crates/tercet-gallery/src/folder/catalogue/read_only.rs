@@ -1,9 +1,9 @@
-//! Catalogues where nothing can be written: on read-only media, or in folders of other users.
+//! Opens catalogues where nothing can be written: on read-only media, or in folders of other users.
 //!
-//! A reader of a write-ahead log writes too: its marks in the log's index. Where it cannot, and there
-//! is no log, the catalogue is opened as a file that does not change. If there is a log, catalogue
-//! and log are copied to where temporary files belong; the copies lose their names at once, so that
-//! nothing of them is left when the process ends, however it ends.
+//! A reader of a write-ahead log writes too: its marks in the log's index. Where it cannot, and
+//! there is no log, the catalogue is opened as a file that does not change. If there is a log,
+//! catalogue and log are copied to the folder for temporary files; the copies are unlinked at once,
+//! so that nothing of them remains when the process ends, however it ends.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -16,10 +16,10 @@ use super::{Catalogue, FILE};
 use crate::Error;
 use crate::error::AtPath;
 
-/// Copies that are begun again because the files changed meanwhile.
+/// How often a copy is started again because the files changed in the meantime.
 const ATTEMPTS: usize = 5;
 
-/// What a file was when it was read: if it is the same, so is its content.
+/// The identity of the files when they were read: while it is the same, so is their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::folder) struct Stamp([Option<(u64, u64, i64, i64)>; 2]);
 
@@ -30,7 +30,7 @@ impl Stamp {
     }
 }
 
-/// Whether an error says that something cannot be written that a reader would write.
+/// Whether an error says that a file cannot be written that a reader writes.
 pub(super) fn is_cause(error: &Error) -> bool {
     use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly, SystemIoFailure};
     matches!(error, Error::Catalogue { source, .. } if matches!(
@@ -39,7 +39,7 @@ pub(super) fn is_cause(error: &Error) -> bool {
     ))
 }
 
-/// Opens a catalogue without writing beside it.
+/// Opens a catalogue without writing next to it.
 pub(super) fn open(folder: &Path) -> Result<Catalogue, Error> {
     let stamp = Stamp::of(folder);
     let log = folder.join(log_name());
@@ -59,7 +59,7 @@ fn log_name() -> String {
     format!("{FILE}-wal")
 }
 
-/// The path as an address that tells SQLite that the file does not change.
+/// The path as a URI that tells SQLite that the file does not change.
 fn immutable(path: &Path) -> PathBuf {
     let mut address = "file:".to_owned();
     for &byte in path.as_os_str().as_encoded_bytes() {
@@ -89,7 +89,7 @@ fn open_copy(folder: &Path) -> Result<Catalogue, Error> {
             })
             .and_then(|()| {
                 let path = place.join(FILE);
-                // The copy of a file that cannot be written cannot be written either.
+                // The copy of a file that cannot be written would be read-only too.
                 for name in [FILE.to_owned(), log_name()] {
                     let copy = place.join(name);
                     let mut permissions = copy.metadata().at(&copy)?.permissions();

@@ -1,4 +1,4 @@
-//! Which parts of the files of vectors count.
+//! The valid parts of the segments, and the places of the items in them.
 
 use rusqlite::params;
 
@@ -13,7 +13,7 @@ pub(in crate::folder) struct Listed {
     pub(in crate::folder) generation: i64,
 }
 
-/// Where a vector lies.
+/// The place of a vector: segment · 2³² + row.
 pub(in crate::folder) fn place(segment: u32, row: usize) -> i64 {
     i64::from(segment) << 32 | row as i64
 }

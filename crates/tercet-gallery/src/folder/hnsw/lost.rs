@@ -1,37 +1,37 @@
-//! Vectors that a graph holds and does not find.
+//! Finds the vectors that a graph contains but does not find.
 //!
 //! Where several threads add at once, usearch may overwrite the only links that lead to a vector
-//! (its issue 735): the vector is in the graph, but no search reaches it. So after a graph was built
-//! every vector is searched for itself. Those that are not found are added again by one thread, and
-//! what then is not found is measured beside the graph by every search.
+//! (its issue 735): the vector is in the graph, but no search reaches it. So after a graph was
+//! built, every vector is searched for. Those that are not found are added again by one thread; the
+//! distances to those that are then still not found are computed by every search in addition to the
+//! graph.
 
 use rayon::prelude::*;
 use usearch::Index as Usearch;
 
 use crate::Error;
-use crate::folder::recall::NEAREST;
 
 /// How often vectors that are not found are added again.
 const ROUNDS: usize = 3;
 
-/// A vector of the graph: its key, and where it is.
-pub(super) struct Node<'a> {
-    pub(super) key: u64,
-    pub(super) vector: &'a [f32],
+/// A node of the graph: its key and its vector.
+pub(in crate::folder) struct Node<'a> {
+    pub(in crate::folder) key: u64,
+    pub(in crate::folder) vector: &'a [f32],
 }
 
-/// Adds again what the graph does not find, and returns the keys of what it still does not find.
-/// `candidates` is how many a search keeps, and `refused` names the file in an error.
-pub(super) fn find_again(
+/// Adds the vectors again that the graph does not find, and returns the keys of those that it still
+/// does not find. `candidates` is the number of candidates of a search, and `refused` adds the file
+/// name to an error.
+pub(in crate::folder) fn find_again(
     graph: &Usearch,
     nodes: &[Node],
     candidates: usize,
     refused: impl Fn(String) -> Error + Sync,
 ) -> Result<Vec<u64>, Error> {
-    let searched = candidates.max(NEAREST);
     let missing = || -> Result<Vec<(&Node, Missing)>, Error> {
         let missing = nodes.par_iter().map(|node| {
-            let missing = search(graph, node, searched).map_err(&refused)?;
+            let missing = search(graph, node, candidates).map_err(&refused)?;
             Ok(missing.map(|missing| (node, missing)))
         });
         Ok(missing.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
@@ -47,7 +47,7 @@ pub(super) fn find_again(
             graph.remove(node.key).map_err(|error| refused(error.to_string()))?;
             graph.add(node.key, node.vector).map_err(|error| refused(error.to_string()))?;
         }
-        // Of all: new links may have taken the place of others.
+        // Check all vectors: new links may have replaced those of others.
         lost = missing()?;
     }
     Ok(lost.into_iter().map(|(node, _)| node.key).collect())
@@ -57,11 +57,11 @@ pub(super) fn find_again(
 enum Missing {
     /// No link leads to it.
     Unreached,
-    /// There are more vectors that are the same than a search keeps.
+    /// The gallery contains more copies of the vector than a search returns.
     Crowded,
 }
 
-/// How a vector is missing from what a search for it finds, if it is.
+/// Whether a search for a vector misses it, and why.
 fn search(graph: &Usearch, node: &Node, count: usize) -> Result<Option<Missing>, String> {
     let found = graph.search(node.vector, count).map_err(|error| error.to_string())?;
     if found.keys.contains(&node.key) {

@@ -1,10 +1,9 @@
-//! An HNSW graph beside the vectors: it proposes, the vectors decide.
+//! The HNSW graph: it proposes candidates, whose distances are computed from the vectors.
 
-mod build;
 mod lost;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::ArrayView2;
@@ -15,17 +14,23 @@ use super::catalogue::Graph;
 use crate::error::AtPath;
 use crate::{Error, Hnsw, Settings};
 
-pub(super) use build::build;
+pub(super) use lost::{Node, find_again};
 
 /// A graph in memory.
 pub(super) struct Loaded {
     graph: Usearch,
-    /// usearch lends its callers a fixed number of places to work in: one set of them at a time.
+    /// usearch has a fixed number of contexts for its callers, so only one batch of queries is
+    /// searched at a time.
     turn: Mutex<()>,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl Loaded {
+    /// A graph that was just written to `path`.
+    pub(super) fn new(graph: Usearch, path: PathBuf) -> Self {
+        Self { graph, turn: Mutex::new(()), path }
+    }
+
     /// Compares the file with its checksum, then loads it.
     pub(super) fn open(folder: &Path, graph: &Graph, settings: &Settings) -> Result<Self, Error> {
         let path = folder.join(&graph.file);
@@ -43,10 +48,10 @@ impl Loaded {
         }
         reserve(&empty, empty.size(), &path)?;
         empty.change_expansion_search(graph.expansion_search);
-        Ok(Self { graph: empty, turn: Mutex::new(()), path })
+        Ok(Self::new(empty, path))
     }
 
-    /// Places of up to `k` near rows that `keeps` lets pass, for each query.
+    /// Places of up to `k` near rows for each query, among the rows for which `keeps` returns true.
     pub(super) fn propose(
         &self,
         queries: ArrayView2<f32>,
@@ -69,8 +74,8 @@ impl Loaded {
     }
 }
 
-fn empty(dimensions: usize, options: Hnsw, path: &Path) -> Result<Usearch, Error> {
-    // Squared distances order the rows of every metric.
+pub(super) fn empty(dimensions: usize, options: Hnsw, path: &Path) -> Result<Usearch, Error> {
+    // Squared Euclidean distances order the rows in the same way as every metric.
     Usearch::new(&IndexOptions {
         dimensions,
         metric: MetricKind::L2sq,
@@ -83,17 +88,18 @@ fn empty(dimensions: usize, options: Hnsw, path: &Path) -> Result<Usearch, Error
     .map_err(|error| refused(path, error))
 }
 
-/// Room for the rows, and for every thread that may call: usearch grows neither by itself.
-fn reserve(graph: &Usearch, rows: usize, path: &Path) -> Result<(), Error> {
-    // The thread that asks may not be one of the pool.
+/// Reserves memory for the rows and a context for every thread that may call: usearch does not grow
+/// either by itself.
+pub(super) fn reserve(graph: &Usearch, rows: usize, path: &Path) -> Result<(), Error> {
+    // The calling thread may not belong to the pool.
     let threads = rayon::current_num_threads() + 1;
     graph.reserve_capacity_and_threads(rows.max(1), threads).map_err(|error| refused(path, error))
 }
 
-fn refused(path: &Path, error: impl std::fmt::Display) -> Error {
+pub(super) fn refused(path: &Path, error: impl std::fmt::Display) -> Error {
     Error::Index { path: path.to_owned(), what: error.to_string() }
 }
 
-fn text(path: &Path) -> Result<&str, Error> {
+pub(super) fn text(path: &Path) -> Result<&str, Error> {
     path.to_str().ok_or_else(|| refused(path, "its path must be UTF-8"))
 }

@@ -1,4 +1,4 @@
-//! What is done to one image: at most one resampling, one matrix on colours, one rectangle.
+//! The change of one image: at most one resampling, one matrix on colours, one rectangle.
 
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -6,17 +6,17 @@ use rand::rngs::ChaCha8Rng;
 use super::{Augmentation, Outside, signed};
 use crate::data::Preprocessing;
 
-/// What is done to one image.
+/// The change of one image.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change {
-    /// Where the colour of a pixel is taken from; `None`: from its own place.
+    /// The position from which the colour of a pixel is taken; `None`: its own position.
     place: Option<Place>,
     colour: Option<Colour>,
     erased: Option<Rectangle>,
 }
 
-/// From the centre of a pixel, counted from the centre of the image, to the point that it shows:
-/// (x, y) ↦ A·(x, y) + t.
+/// Maps the centre of a pixel, relative to the centre of the image, to the point that it shows: (x,
+/// y) ↦ A·(x, y) + t.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Place {
     matrix: [[f32; 2]; 2],
@@ -24,8 +24,8 @@ struct Place {
     outside: Outside,
 }
 
-/// Factors of brightness, contrast and saturation, the turn of the hue in radians, and whether light
-/// and dark change places.
+/// Factors of brightness, contrast and saturation, the rotation of the hue in radians, and whether
+/// light and dark are exchanged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Colour {
     brightness: f32,
@@ -50,8 +50,8 @@ const LUMINANCE: [f32; 3] = [0.299, 0.587, 0.114];
 impl Change {
     pub(super) fn draw(from: &Augmentation, rng: &mut ChaCha8Rng, to: &Preprocessing) -> Self {
         let size = [to.width as f32, to.height as f32];
-        // Every number is drawn whether it is used or not, so that one setting more does not change
-        // what the others do.
+        // Every number is drawn whether it is used or not, so that changing one setting does not
+        // change the others' random numbers.
         let flip = rng.random::<f32>() < from.flip;
         let scale = (1.0 + from.scale).powf(signed(rng));
         let turn = from.rotate.to_radians() * signed(rng);
@@ -63,7 +63,8 @@ impl Change {
             matrix: {
                 let (sin, cos) = turn.sin_cos();
                 let turned = [[cos, -sin], [sin, cos]];
-                // Either slant alone, so that the area stays about the same.
+                // Only the larger of the two shears is applied, so that the area stays about the
+                // same.
                 let slanted = match shear[0].abs() > shear[1].abs() {
                     true => product(turned, [[1.0, shear[0]], [0.0, 1.0]]),
                     false => product(turned, [[1.0, 0.0], [shear[1], 1.0]]),
@@ -97,15 +98,15 @@ impl Change {
         }
     }
 
-    /// Whether nothing is done.
+    /// Whether nothing is changed.
     pub(crate) fn is_none(&self) -> bool {
         *self == Self { place: None, colour: None, erased: None }
     }
 
-    /// Writes the changed image, C×H×W values standardised as `to` says.
+    /// Writes the changed image, C×H×W values standardised with the mean and deviation of `to`.
     ///
     /// # Panics
-    /// If `pixels` or `values` are not of the length that `to` says.
+    /// If `pixels` or `values` do not have the length that `to` requires.
     pub(crate) fn write(&self, pixels: &[u8], to: &Preprocessing, values: &mut [f32]) {
         assert_eq!((pixels.len(), values.len()), (to.item_len(), to.item_len()));
         let (width, height) = (to.width as usize, to.height as usize);
@@ -154,7 +155,7 @@ impl Place {
             let down = row as f32 + 0.5 - centre_y;
             for column in 0..width {
                 let right = column as f32 + 0.5 - centre_x;
-                // Pixel centres lie at whole numbers from here on.
+                // From here on, pixel centres are at whole numbers.
                 let x = xx * right + xy * down + self.offset[0] + centre_x - 0.5;
                 let y = yx * right + yy * down + self.offset[1] + centre_y - 0.5;
                 let (left, top) = (x.floor(), y.floor());
@@ -182,7 +183,7 @@ impl Place {
         }
     }
 
-    /// The index of a pixel in its plane; `None`: paper.
+    /// The index of a pixel in its plane; `None` stands for the background.
     fn index(self, x: isize, y: isize, width: usize, height: usize) -> Option<usize> {
         let inside = |at: isize, side: usize| match self.outside {
             _ if (0..side as isize).contains(&at) => Some(at as usize),
@@ -197,7 +198,7 @@ impl Place {
     }
 }
 
-/// The mean of the two middle ones of the four corners.
+/// The background: the mean of the two middle ones of the four corners' values.
 fn paper(plane: &[u8], width: usize) -> f32 {
     let end = plane.len() - 1;
     let mut corners = [plane[0], plane[width - 1], plane[end + 1 - width], plane[end]];
@@ -209,8 +210,9 @@ impl Colour {
     const OWN: Self =
         Self { brightness: 1.0, contrast: 1.0, saturation: 1.0, hue: 0.0, invert: false };
 
-    /// All of it is one matrix and one offset: brightness scales, contrast scales about the mean
-    /// luminance, saturation about each pixel's own, the hue turns in the plane of equal luminance.
+    /// Applies all changes of colour as one matrix and one offset. Brightness scales the values,
+    /// contrast scales them about the mean luminance, saturation about each pixel's own luminance,
+    /// and the hue is a rotation that does not change the luminance.
     fn apply(self, values: &mut [f32], area: usize) {
         let mut planes: Vec<&mut [f32]> = values.chunks_exact_mut(area).collect();
         let scale = self.brightness * self.contrast;
@@ -243,7 +245,7 @@ impl Colour {
         if self.invert { 255.0 - value } else { value }
     }
 
-    /// Saturation and hue: in YIQ, the chroma (I, Q) is scaled and turned.
+    /// The matrix of saturation and hue: in YIQ, the chroma (I, Q) is scaled and rotated.
     fn chroma(self) -> [[f32; 3]; 3] {
         const TO_YIQ: [[f32; 3]; 3] = [LUMINANCE, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]];
         let (sin, cos) = self.hue.sin_cos();
@@ -266,7 +268,8 @@ fn mean(values: &[f32]) -> f32 {
 }
 
 impl Rectangle {
-    /// 2 to 20 % of the area, sides at 1 to at most 3.3, cut where it does not fit.
+    /// A rectangle of 2 to 20 % of the area with an aspect ratio of at most 3.3; sides are at most
+    /// those of the image.
     fn draw(rng: &mut ChaCha8Rng, width: usize, height: usize) -> Self {
         let area = rng.random_range(0.02..=0.2) * (width * height) as f32;
         let ratio = 3.3_f32.powf(signed(rng));
@@ -325,11 +328,11 @@ mod tests {
         let flipped = [40, 30, 20, 10, 80, 70, 60, 50, 120, 110, 100, 90];
         assert_eq!(bytes(&flip, &PIXELS, &to), flipped);
 
-        // One pixel to the left is seen from the right.
+        // A pixel shows what was one pixel to its right.
         let shift = |outside| placed(STAY, [1.0, 0.0], outside);
         let mirrored = [20, 30, 40, 40, 60, 70, 80, 80, 100, 110, 120, 120];
         assert_eq!(bytes(&shift(Outside::Mirror), &PIXELS, &to), mirrored);
-        // The middle of the corners 10, 40, 90, 120 is 65.
+        // The mean of the middle two of the corners 10, 40, 90, 120 is 65.
         let paper = [20, 30, 40, 65, 60, 70, 80, 65, 100, 110, 120, 65];
         assert_eq!(bytes(&shift(Outside::Paper), &PIXELS, &to), paper);
 
@@ -376,7 +379,8 @@ mod tests {
         assert_eq!(gray, [83, 64, 83, 64, 83, 64]);
         // Their mean luminance is 73.84.
         assert_eq!(coloured(Colour { contrast: 0.0, ..Colour::OWN }), [74; 6]);
-        // A whole turn is no turn; half a turn keeps the luminance.
+        // A rotation by the whole circle changes nothing; one by half of it does not change the
+        // luminance.
         let turned = coloured(Colour { hue: std::f32::consts::TAU, ..Colour::OWN });
         for (a, b) in turned.iter().zip(pixels) {
             assert!(a.abs_diff(b) <= 1, "{turned:?}");

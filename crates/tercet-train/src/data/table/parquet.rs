@@ -1,6 +1,5 @@
-//! A Parquet file as rows of texts.
+//! The rows of a Parquet file as texts.
 
-use std::fs::File;
 use std::path::Path;
 
 use ::parquet::arrow::ProjectionMask;
@@ -12,40 +11,55 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
+use bytes::Bytes;
 use csv::StringRecord;
 
 use crate::data::DataError;
+use crate::{parquet_claims, reading};
 
-/// The names of all columns, and the rows of the `known` ones; other columns stay empty. A null is
-/// an empty text.
+/// The largest number of bytes of the texts of all rows: 1 GiB.
+const TEXT_LIMIT: usize = 1 << 30;
+
+/// The names of all columns, and the rows of the `known` ones; the cells of other columns are
+/// empty. A null is an empty text.
 pub(super) fn read(
     path: &Path,
     known: &[&str],
 ) -> Result<(StringRecord, Vec<StringRecord>), DataError> {
-    let file = File::open(path)
+    let bytes = reading::read(path)
         .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
-    rows(file, known).map_err(|reason| DataError::Refused { path: path.to_owned(), reason })
+    rows(Bytes::from(bytes), known)
+        .map_err(|reason| DataError::Refused { path: path.to_owned(), reason })
 }
 
-fn rows(file: File, known: &[&str]) -> Result<(StringRecord, Vec<StringRecord>), String> {
+fn rows(bytes: Bytes, known: &[&str]) -> Result<(StringRecord, Vec<StringRecord>), String> {
     let told = |error: ::parquet::errors::ParquetError| error.to_string();
-    // Types are Parquet's own: what writers call dictionary or large arrives as plain text.
+    // Parquet's own types are used, so that Arrow's dictionaries and large arrays are read as plain
+    // text.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(told)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)
+        .map_err(told)?;
     let header: StringRecord =
         builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
     let wanted: Vec<usize> =
         (0..header.len()).filter(|&place| known.contains(&&header[place])).collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
-    let mut rows = Vec::new();
-    for batch in builder.with_projection(mask).build().map_err(told)? {
+    let claims =
+        parquet_claims::check(&bytes, builder.metadata(), |leaf| mask.leaf_included(leaf))?;
+    let builder = builder.with_projection(mask).with_batch_size(claims.batch_size());
+    let (mut rows, mut length) = (Vec::new(), 0);
+    for batch in builder.build().map_err(told)? {
         let batch = batch.map_err(|error| error.to_string())?;
         let columns = wanted
             .iter()
             .zip(batch.columns())
             .map(|(&place, column)| Ok((place, texts(&header[place], column)?)))
             .collect::<Result<Vec<(usize, Vec<String>)>, String>>()?;
+        let texts = columns.iter().flat_map(|(_, texts)| texts);
+        length += texts.map(String::len).sum::<usize>();
+        if length > TEXT_LIMIT {
+            return Err(format!("its texts take more than {TEXT_LIMIT} bytes"));
+        }
         rows.extend((0..batch.num_rows()).map(|row| {
             let mut cells = vec![""; header.len()];
             for (place, texts) in &columns {
@@ -75,7 +89,7 @@ fn texts(name: &str, column: &ArrayRef) -> Result<Vec<String>, String> {
         DataType::UInt16 => Ok(numbers::<UInt16Type>(column)),
         DataType::UInt32 => Ok(numbers::<UInt32Type>(column)),
         DataType::UInt64 => Ok(numbers::<UInt64Type>(column)),
-        // Whole numbers with gaps come as floats from pandas, gaps as NaN; 3.0 is written 3.
+        // Pandas writes whole numbers with gaps as floats, where a gap is NaN; 3.0 becomes 3.
         DataType::Float32 => Ok(without_gaps(numbers::<Float32Type>(column))),
         DataType::Float64 => Ok(without_gaps(numbers::<Float64Type>(column))),
         DataType::Null => Ok(vec![String::new(); column.len()]),
@@ -92,10 +106,11 @@ fn without_gaps(numbers: Vec<String>) -> Vec<String> {
     numbers.into_iter().map(|number| if number == "NaN" { String::new() } else { number }).collect()
 }
 
-/// The names of the columns of a Parquet file; none if it is not one.
+/// The names of the columns of a Parquet file; empty if it is not one.
 pub(super) fn columns(path: &Path) -> Vec<String> {
-    let schema = File::open(path)
+    let schema = reading::open(path)
         .ok()
+        .map(|(file, _)| file)
         .and_then(|file| ParquetRecordBatchReaderBuilder::try_new(file).ok())
         .map(|builder| builder.schema().clone());
     let fields = schema.iter().flat_map(|schema| schema.fields());

@@ -1,10 +1,11 @@
 //! Distance-weighted sampling (Wu et al.: "Sampling Matters in Deep Embedding Learning", ICCV 2017),
 //! with the conventions of pytorch-metric-learning's `DistanceWeightedMiner`.
 //!
-//! On the unit sphere of D dimensions the distances of random pairs follow the density
-//! q(d) ∝ d^{D−2} (1 − d²/4)^{(D−3)/2}, sharply peaked near √2. A negative drawn with weight 1/q(d)
-//! comes from every distance alike. The weight is held constant below `cutoff`, against the noise
-//! of the very hard ones, and is 0 from `nonzero_loss_cutoff` on, where negatives have no gradient.
+//! On the unit sphere of D dimensions the distances of random pairs have the density
+//! q(d) ∝ d^{D−2} (1 − d²/4)^{(D−3)/2}, which has a sharp peak near √2. If negatives are drawn with
+//! weight 1/q(d), all distances are about equally likely. Below `cutoff` the weight is constant,
+//! because very hard negatives have noisy gradients; from `nonzero_loss_cutoff` on it is 0, because
+//! such negatives have no gradient.
 
 use rand::RngExt;
 

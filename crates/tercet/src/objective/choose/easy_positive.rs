@@ -3,7 +3,7 @@
 
 use crate::objective::row::AnchorRow;
 
-/// The negative is the nearest one (`EPHN` of the paper).
+/// Selects the nearest positive and the nearest negative (`EPHN` of the paper).
 pub(super) fn with_hard_negative(row: &AnchorRow, take: &mut dyn FnMut(usize, usize)) {
     let positive = row.nearest(row.positives());
     let negative = row.nearest(row.negatives());
@@ -12,7 +12,7 @@ pub(super) fn with_hard_negative(row: &AnchorRow, take: &mut dyn FnMut(usize, us
     }
 }
 
-/// The negative is the nearest one farther than the positive (`EPSHN` of the paper).
+/// Selects the nearest positive p and the nearest negative with d_an > d_ap (`EPSHN` of the paper).
 pub(super) fn with_semi_hard_negative(row: &AnchorRow, take: &mut dyn FnMut(usize, usize)) {
     let Some(positive) = row.nearest(row.positives()) else { return };
     if let Some(negative) = row.nearest_negative_above(row.distances[positive]) {

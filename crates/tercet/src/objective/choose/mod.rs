@@ -1,6 +1,6 @@
 //! The triplets that a selection takes of one anchor, listed one by one.
 //!
-//! [`triplets`] defines every selection. Selections for which a kernel computes value and gradient
+//! [`triplets`] defines every selection. A kernel that computes value and gradient of a selection
 //! without listing (see [`super::kernel`]) must take the same triplets; a test compares them.
 
 pub(super) mod distance_weighted;
@@ -19,7 +19,7 @@ use rand::rngs::ChaCha8Rng;
 use super::row::AnchorRow;
 use super::rule::Selection;
 
-/// Calls `take` with the positions of positive and negative of each triplet of an anchor.
+/// Calls `take(positive, negative)` with the positions of each selected triplet of an anchor.
 pub(super) fn triplets(selection: Selection, row: &AnchorRow, take: &mut dyn FnMut(usize, usize)) {
     match selection {
         Selection::All => {
@@ -68,8 +68,8 @@ impl AnchorRow<'_> {
 
     /// The positions of the negatives from the nearest to the farthest; ties by index in the input.
     fn negatives_by_distance(&self) -> Vec<usize> {
-        // No distance is negative, so the bits have the order of the values, and one integer orders
-        // by distance and then by index.
+        // Distances are not negative, so their bits as integers have the order of their values, and
+        // one integer sorts by distance and then by index.
         let key = |position: usize| {
             u64::from(self.distances[position].to_bits()) << 32
                 | u64::from(self.order.items[position])
@@ -80,7 +80,7 @@ impl AnchorRow<'_> {
         keyed.into_iter().map(|(_, position)| position).collect()
     }
 
-    /// The nearest of some positions; ties go to the lowest index in the input.
+    /// The nearest of the given positions; ties go to the lowest index in the input.
     fn nearest(&self, positions: impl Iterator<Item = usize>) -> Option<usize> {
         positions.min_by(|&x, &y| {
             self.distances[x]
@@ -89,7 +89,7 @@ impl AnchorRow<'_> {
         })
     }
 
-    /// The farthest of some positions; ties go to the lowest index in the input.
+    /// The farthest of the given positions; ties go to the lowest index in the input.
     fn farthest(&self, positions: impl Iterator<Item = usize>) -> Option<usize> {
         positions.min_by(|&x, &y| {
             self.distances[y]
@@ -103,22 +103,23 @@ impl AnchorRow<'_> {
         self.nearest(self.negatives().filter(|&position| self.distances[position] > above))
     }
 
-    /// A stream of random numbers of its own for this anchor and one of its positives (by position),
-    /// so that draws depend neither on threads nor on the order of work.
+    /// The random stream of this anchor and one of its positives (by position). Each pair has its
+    /// own stream, so that draws depend neither on the number of threads nor on the order of the
+    /// work.
     fn stream(&self, seed: u64, purpose: Purpose, positive: Option<usize>) -> ChaCha8Rng {
         stream(seed, purpose, self.item, positive.map(|position| self.order.items[position]))
     }
 }
 
-/// What random numbers are drawn for: each purpose has streams of its own.
+/// What random numbers are drawn for. Each purpose has its own streams.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
-    ViolatingRandom = 2, // 0 and 1 are the sampler's
+    ViolatingRandom = 2, // 0 and 1 belong to the sampler
     DistanceWeighted = 3,
     Random = 4,
 }
 
-/// The stream that belongs to an anchor and a positive, by their indices in the input.
+/// The random stream of an anchor and a positive, given by their indices in the input.
 pub(super) fn stream(
     seed: u64,
     purpose: Purpose,

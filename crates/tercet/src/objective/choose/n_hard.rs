@@ -1,5 +1,5 @@
-//! Hard triplets by rank, for data with wrong labels: the hardest triplets are often errors of the
-//! annotation, and those of the next ranks are useful.
+//! Hard triplets by rank, for data with wrong labels: the hardest triplets are often wrong labels,
+//! while those of the next ranks are useful.
 
 use crate::objective::row::AnchorRow;
 use crate::objective::rule::Ranks;

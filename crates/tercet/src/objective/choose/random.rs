@@ -1,4 +1,5 @@
-//! Some of an anchor's triplets, drawn without regard to distances: the baseline of every miner.
+//! Some of an anchor's triplets, drawn uniformly and independently of distances: the baseline of
+//! the other selections.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +18,8 @@ pub(super) fn triplets(row: &AnchorRow, count: u32, seed: u64, take: &mut dyn Fn
     }
 }
 
-/// `count` different numbers below `total`, every set of them with the same probability, in rising
-/// order; all of them if there are no more. Floyd's algorithm: one draw a number.
+/// `count` different numbers below `total` in rising order, where every set of them has the same
+/// probability, or all numbers if there are not more. Floyd's algorithm needs one draw per number.
 pub(in crate::objective) fn distinct(
     stream: &mut impl RngExt,
     total: u64,

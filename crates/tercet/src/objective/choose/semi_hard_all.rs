@@ -1,10 +1,10 @@
-//! Every triplet of the semi-hard band, 0 < d_an − d_ap ≤ margin, as `TripletMarginMiner` of type
-//! `semihard` of pytorch-metric-learning selects them.
+//! Every triplet of the semi-hard band, 0 < d_an − d_ap ≤ margin, as the `TripletMarginMiner` of
+//! type `semihard` of pytorch-metric-learning selects them.
 
 use crate::objective::row::AnchorRow;
 
-/// Whether a negative is in the band. The difference of two neighbouring floats is exact, the sum
-/// d_ap + margin is not.
+/// Whether 0 < d_an − d_ap ≤ margin. The difference of two close floats is exact, while the sum
+/// d_ap + margin would be rounded.
 #[inline(always)]
 pub(in crate::objective) fn in_band(d_ap: f32, d_an: f32, margin: f32) -> bool {
     let gap = d_an - d_ap;

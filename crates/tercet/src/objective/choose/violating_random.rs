@@ -1,5 +1,6 @@
-//! A random violator, as davidsandberg/facenet selects: for each pair (a, p) with p later than a,
-//! one of the negatives with d(a,n) − d(a,p) < margin, each with the same probability.
+//! A random violating negative, as davidsandberg/facenet selects: for each pair (a, p) where p is
+//! later in the batch than a, one of the negatives with d(a,n) − d(a,p) < margin, each with the
+//! same probability.
 
 use rand::RngExt;
 
@@ -7,7 +8,8 @@ use super::Purpose;
 use crate::objective::row::AnchorRow;
 
 pub(super) fn triplets(row: &AnchorRow, seed: u64, take: &mut dyn FnMut(usize, usize)) {
-    // An anchor that is no candidate has no earlier and no later positives: all of them count.
+    // An anchor that is not a candidate is neither before nor after its positives, so all of them
+    // are used.
     let later = |&at: &usize| row.own.is_none() || row.order.items[at] > row.item;
     let negatives = row.negatives_by_distance();
     for positive in row.positives().filter(later) {

@@ -1,14 +1,14 @@
-//! Gradients of single pairs.
+//! Accumulates the gradient pair by pair.
 //!
-//! The distance of a pair with coefficient c adds c·(x − y) to the gradient of x and the opposite to
-//! that of y.
+//! The distance of a pair (x, y) with coefficient c adds c·(x − y) to the gradient of x and
+//! c·(y − x) to that of y.
 
 use rayon::prelude::*;
 
 use crate::distance::Points;
 use crate::simd::{LANES, vectorised};
 
-/// The gradient of one distance, on its way to the candidate.
+/// The coefficient of one pair, which is still to be added to the gradient of the candidate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PairGradient {
     pub(super) anchor: u32,
@@ -32,8 +32,8 @@ impl PairGradient {
     }
 }
 
-/// Adds pairs to the gradient of their candidates. Each task owns some rows of the gradient and reads
-/// all pairs in order, so the result does not depend on the number of tasks.
+/// Adds pairs to the gradients of their candidates. Each task owns some rows of the gradient and
+/// reads all pairs in order, so the result does not depend on the number of tasks.
 pub(super) fn add_to_candidates(
     anchors: &Points,
     candidates: &Points,

@@ -1,11 +1,12 @@
 //! From the distances of anchors and candidates to value, census and gradient.
 //!
 //! Two engines share one frame. [`in_memory`] computes each symmetric quantity once, for a batch
-//! whose B×B matrices fit into memory. [`tiled`] computes rounds of anchors against all candidates, of
-//! which any may be fixed; its memory has one bound. In both, a row kernel turns the distances of an
-//! anchor into weights w = ∂(Σ φ)/∂d, the weights become coefficients c with ∂d/∂x = (c/w)·(x − y),
-//! and the coefficients are accumulated into the gradient: by matrix products where most pairs have
-//! one, pair by pair where few have.
+//! whose B×B matrices fit into memory. [`tiled`] computes rounds of anchors against all candidates,
+//! any of which may be frozen; its memory has one bound for any number of threads. In both, a row
+//! kernel turns the distances of an anchor into weights w = ∂(Σ φ)/∂d, the weights become
+//! coefficients c with ∂d/∂x = (c/w)·(x − y), and the coefficients are accumulated into the
+//! gradient: by matrix products where most pairs have a weight, and pair by pair where few have
+//! one.
 
 mod accumulate;
 mod in_memory;
@@ -20,7 +21,7 @@ use crate::watch::Steps;
 
 pub(super) use in_memory::LARGEST_BATCH as LARGEST_IN_MEMORY;
 
-/// What is evaluated: anchors against candidates, and which of them have a gradient.
+/// What is evaluated: anchors against candidates, and which candidates receive a gradient.
 pub(super) struct Problem<'a> {
     pub(super) rule: Rule,
     /// The candidates' vectors in class order.
@@ -34,10 +35,10 @@ pub(super) struct Problem<'a> {
 pub(super) enum Anchors<'a> {
     /// All candidates, in class order.
     Candidates,
-    /// A set of their own, in the order of the input.
+    /// A separate set, in the order of the input.
     Others {
         points: &'a Points,
-        /// The class of each anchor, as the candidates' classes are numbered.
+        /// The class of each anchor, in the numbering of the candidates' classes.
         classes: &'a [u32],
         /// Whether anchor i is also candidate i of the input.
         among_candidates: bool,
@@ -47,30 +48,32 @@ pub(super) enum Anchors<'a> {
 /// The candidates that receive a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moving {
-    /// All, in class order: they are the anchors.
+    /// All candidates, in class order: they are the anchors.
     Anchors,
-    /// The first so many candidates of the input, in that order: anchor i is candidate i.
+    /// The first candidates in the order of the input, as many as given: anchor i is candidate i.
     FirstAnchors(usize),
-    /// All, in the order of the input, beside the anchors.
+    /// All candidates, in the order of the input. Their gradient is separate from that of the
+    /// anchors.
     Reference,
 }
 
 /// The sums over all selected triplets, with ∂(Σ φ)/∂vectors.
 pub(super) struct Sums {
     pub(super) triplets: TripletSums,
-    /// A row for each anchor, in the order of the anchors. It contains what a moving candidate
-    /// receives, unless that is a reference.
+    /// A row for each anchor, in the order of the anchors. It includes the gradient that the anchor
+    /// receives as a candidate, unless the candidates are reference vectors.
     pub(super) anchors: Buffer,
     /// A row for each reference vector, in the order of the input.
     pub(super) reference: Option<Buffer>,
 }
 
-/// Evaluates a problem: in memory if anchors and candidates are the same and at most `in_memory`.
+/// Evaluates a problem: in memory if the anchors are the candidates and there are at most
+/// `in_memory` of them, otherwise in tiles.
 pub(super) fn evaluate(problem: &Problem, in_memory: usize, steps: &Steps) -> Sums {
     let count = problem.candidates.len();
     if matches!(problem.anchors, Anchors::Candidates) && count <= in_memory {
         let sums = in_memory::evaluate(problem);
-        // The work is done: nothing is left to interrupt.
+        // The result is complete, so a request to stop has nothing to interrupt.
         let _ = steps.done(count);
         return sums;
     }
@@ -85,7 +88,7 @@ impl Problem<'_> {
         }
     }
 
-    /// The row of an anchor, given its distances to all candidates.
+    /// The input of the kernel for an anchor, given its distances to all candidates.
     pub(super) fn row<'a>(&'a self, anchor: usize, distances: &'a [f32]) -> AnchorRow<'a> {
         let own = self.own_position(anchor);
         let (item, class) = match &self.anchors {

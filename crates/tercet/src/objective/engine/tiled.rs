@@ -1,17 +1,17 @@
 //! Anchors against candidates in rounds, for batches of any size and for candidates of which only
 //! some, or none, receive a gradient.
 //!
-//! A round takes some anchors. Its first half works on each of them by itself: distances to all
-//! candidates, the row kernel, and the gradient of the anchor. Its second half works on each
-//! candidate by itself: what the round's anchors add to its gradient. In both halves every task
-//! writes rows of its own, so there are no partial sums to keep per thread, and the gradient does not
-//! depend on the number of threads.
+//! A round takes some anchors. Its first half treats each anchor separately: distances to all
+//! candidates, the row kernel, and the gradient of the anchor. Its second half treats each
+//! candidate separately: it adds the contributions of the round's anchors to the candidate's
+//! gradient. In both halves every task writes its own rows, so there are no partial sums per
+//! thread, and the gradient does not depend on the number of threads.
 //!
 //! # Memory
 //! Besides vectors and gradient, a round holds two matrices of [`Plan::rows`] × candidates values
 //! (one for a sparse rule), together at most 8·max([`ROUND_VALUES`], candidates) bytes, which is
-//! 128 MiB up to 16 million candidates, for any number of threads. Each thread adds the scratch of a
-//! row, a few values per candidate.
+//! 128 MiB up to 16 million candidates, for any number of threads. It also holds the pairs that are
+//! accumulated one by one. Each thread adds the scratch of a row, a few values per candidate.
 
 use std::ops::Range;
 
@@ -27,35 +27,35 @@ use crate::objective::row::{RowGradient, TripletSums};
 use crate::simd::{add, sum};
 use crate::watch::Steps;
 
-/// Values that one matrix of a round may hold: 64 MiB.
+/// The largest number of values in one matrix of a round, 64 MiB, unless one row has more.
 const ROUND_VALUES: usize = 1 << 24;
 
-/// Anchors of a round: enough that the products of its second half are efficient.
+/// Anchors per round: enough that the matrix products of the second half are efficient.
 const ROUND_ROWS: usize = 512;
 
-/// Anchors of a task: enough that the products of the first half are efficient.
+/// Anchors per task: enough that the matrix products of the first half are efficient.
 const TASK_ROWS: usize = 64;
 
-/// Candidates of a task in the second half.
+/// Candidates per task in the second half.
 const TASK_COLUMNS: usize = 256;
 
 /// How the anchors are divided.
 struct Plan {
-    /// Anchors of a round. It does not depend on the number of threads.
+    /// Anchors per round. It does not depend on the number of threads.
     rows: usize,
-    /// Anchors of a task.
+    /// Anchors per task.
     task_rows: usize,
 }
 
 impl Plan {
     fn new(anchors: usize, candidates: usize, threads: usize) -> Self {
         let rows = (ROUND_VALUES / candidates.max(1)).clamp(1, ROUND_ROWS).min(anchors.max(1));
-        // Two tasks per thread leave little time in which a thread has no work.
+        // With two tasks per thread, threads are idle only for a short time at the end of a round.
         Self { rows, task_rows: rows.div_ceil(2 * threads).clamp(1, TASK_ROWS) }
     }
 }
 
-/// Anchors of one task, with the memory that it writes.
+/// The anchors of one task, with the parts of the buffers that it writes.
 struct Task<'a> {
     anchors: Range<usize>,
     distances: &'a mut [f32],
@@ -64,18 +64,18 @@ struct Task<'a> {
     gradient: &'a mut [f32],
 }
 
-/// Buffers that a thread uses for one task after the other.
+/// Buffers of a thread, which are reused from task to task.
 #[derive(Default)]
 struct Worker {
     scratch: Scratch,
-    /// One row of weights that are all 0, for a sparse rule.
+    /// One row of weights for a sparse rule, all 0 between two rows.
     weights: Vec<f32>,
     touched: Vec<u32>,
     pairs: Vec<PairGradient>,
     close: Vec<Close>,
 }
 
-/// Σ φ and its census, with ∂(Σ φ)/∂vectors.
+/// Σ φ and the counts of the census, with ∂(Σ φ)/∂vectors.
 pub(super) fn evaluate(problem: &Problem, steps: &Steps) -> Sums {
     let (count, columns) = (problem.anchor_points().len(), problem.candidates.len());
     let d = problem.candidates.dimensions();
@@ -141,8 +141,8 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// The first half: rows and gradient of some anchors. Returns what is to be added to candidates
-    /// pair by pair.
+    /// The first half: computes the rows and the gradients of some anchors. Returns their sums, and
+    /// the pairs that are to be added to the gradients of candidates.
     fn anchors(&self, task: Task, worker: &mut Worker) -> (TripletSums, Vec<PairGradient>) {
         let problem = self.problem;
         let (points, candidates) = (problem.anchor_points(), problem.candidates);
@@ -158,7 +158,8 @@ impl Round<'_> {
         for (index, anchor) in anchors.clone().enumerate() {
             let distances = &mut distances[index * columns..][..columns];
             if let Some(own) = problem.own_position(anchor) {
-                // The cosine distance of a zero vector to itself is 1, but it is no pair.
+                // The cosine distance of a zero vector to itself is 1, but an anchor and itself are
+                // not a pair.
                 distances[own] = 0.0;
             }
             let row = problem.row(anchor, distances);
@@ -193,7 +194,8 @@ impl Round<'_> {
             }
         }
         if self.dense {
-            // Pairs too close for the Gram form would cancel in the products as well.
+            // Pairs that are too close for the Gram form would cancel in the products too, so they
+            // are added one by one.
             for pair in &worker.close {
                 let index = pair.row as usize - anchors.start;
                 let at = index * columns + pair.column as usize;
@@ -217,15 +219,15 @@ impl Round<'_> {
         (triplets, later)
     }
 
-    /// The gradient of a pair, unless it is 0.
+    /// The pair of an anchor and a candidate, unless its coefficient is 0.
     fn pair(&self, anchor: usize, position: u32, coefficient: f32) -> Option<PairGradient> {
         let row = self.problem.gradient_row(position as usize).map_or(FIXED, |row| row as u32);
         let pair = PairGradient { anchor: anchor as u32, candidate: position, row, coefficient };
         (coefficient != 0.0).then_some(pair)
     }
 
-    /// The second half: what the coefficients C of some anchors X add to the candidates, which is
-    /// the column sums of C times the candidate, less Cᵀ·X.
+    /// The second half: for the coefficients C of some anchors X, adds to the gradient of the
+    /// candidates Y the matrix diag(Cᵀ1)·Y − Cᵀ·X.
     fn candidates(&self, anchors: Range<usize>, coefficients: &[f32], gradient: &mut [f32]) {
         let problem = self.problem;
         let (points, candidates) = (problem.anchor_points(), problem.candidates);
@@ -265,7 +267,7 @@ impl Round<'_> {
     }
 }
 
-/// The gradient row of candidates that have none.
+/// The value of [`PairGradient::row`] for a candidate without a gradient.
 const FIXED: u32 = u32::MAX;
 
 #[cfg(test)]

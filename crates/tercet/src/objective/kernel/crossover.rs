@@ -1,5 +1,5 @@
-//! From how many positives on sorting beats comparing one by one: the measurement of the constants in
-//! `from_positives`.
+//! Measures the constants in `from_positives`: the number of positives from which sorting is faster
+//! than comparing each positive with each negative, and similar crossovers.
 //!
 //! ```sh
 //! cargo run --release -p tercet --features reference --example crossover
@@ -18,19 +18,19 @@ use crate::objective::row::{AnchorRow, RowGradient, TripletSums};
 use crate::objective::rule::Penalty;
 use crate::{Labels, Metric};
 
-/// Negatives of the anchor.
+/// The number of negatives of the anchor.
 pub const NEGATIVES: usize = 1024;
 
-/// Two ways to one result.
+/// The measured times of two ways of computing the same row.
 #[derive(Debug)]
 pub struct Measured {
-    /// Penalty or selection, and the ways.
+    /// The penalty or selection, and the two ways.
     pub name: &'static str,
-    /// The anchor's positives.
+    /// The number of positives of the anchor.
     pub positives: usize,
-    /// ns a negative, the first way: meeting each positive.
+    /// ns per negative of the first way.
     pub each: f64,
-    /// ns a negative, the second way.
+    /// ns per negative of the second way.
     pub ranked: f64,
     /// Whether both found the same active triplets, and values equal to 1e-5.
     pub agree: bool,
@@ -40,7 +40,7 @@ pub struct Measured {
 #[derive(Debug, Clone, Copy)]
 enum Work {
     Kernel(Kernel),
-    /// A soft penalty by each positive, or by interpolation nodes.
+    /// A soft penalty, by products for each positive or by interpolation nodes.
     Soft {
         by_nodes: bool,
     },
@@ -58,7 +58,8 @@ impl Work {
     }
 }
 
-/// An anchor's distances to its own class and to [`NEGATIVES`] others, which overlap by half.
+/// An anchor's distances to its own class and to [`NEGATIVES`] other items, in two ranges that
+/// overlap.
 struct Case {
     order: ClassOrder,
     points: Points,
@@ -69,19 +70,20 @@ impl Case {
     fn new(positives: usize) -> Option<Self> {
         let labels = Labels::from_iter((0..=positives + NEGATIVES).map(|item| item > positives));
         let mut rng = ChaCha8Rng::seed_from_u64(positives as u64);
-        // Sums of uniform numbers are dense in the middle, as distances are.
+        // Sums of uniform numbers are denser in the middle of their range, as distances are.
         let mut draw =
             |centre: f32| centre + (0..4).map(|_| rng.random_range(-0.1_f32..0.1)).sum::<f32>();
         let mut distances = vec![0.0];
         distances.extend((0..positives).map(|_| draw(0.8)));
         distances.extend((0..NEGATIVES).map(|_| draw(1.0)));
-        // Vectors that no kernel measured here reads.
+        // No kernel that is measured here reads the vectors.
         let vectors = Array2::zeros((distances.len(), 1));
         let points = Points::new(vectors.view(), Metric::default()).ok()?;
         Some(Self { order: ClassOrder::new(&labels), points, distances })
     }
 
-    /// The shortest of several times of `work`, in ns per negative, and its sums.
+    /// The shortest time of several runs of `work`, in ns per negative, and the sums of the last
+    /// run.
     fn time(&self, repeats: usize, penalty: Penalty, work: Work) -> (f64, TripletSums) {
         let mut weights = vec![0.0; self.distances.len()];
         let mut scratch = Scratch::default();
@@ -109,7 +111,7 @@ impl Case {
     }
 }
 
-/// Times both ways of every kernel that has two.
+/// Measures both ways of every kernel that has two.
 pub fn measure(repeats: usize) -> Vec<Measured> {
     let hinge = Penalty::Hinge { margin: 0.2 };
     let squared = Penalty::SquaredHinge { margin: 0.2 };

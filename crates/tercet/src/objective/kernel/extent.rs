@@ -1,4 +1,4 @@
-//! The range of a row's distances, and how many pairs lie below a threshold.
+//! The range of a row's distances, and the number of its triplets below a threshold.
 
 use crate::objective::from_positives::SORTED_COUNT;
 use crate::objective::row::AnchorRow;
@@ -26,7 +26,7 @@ impl Extent {
     }
 }
 
-/// The number of an anchor's triplets with d_an below the threshold of the positive.
+/// The number of an anchor's triplets with d_an below the threshold of their positive.
 pub(super) fn count_below(
     row: &AnchorRow,
     extent: Extent,

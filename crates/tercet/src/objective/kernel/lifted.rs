@@ -1,7 +1,8 @@
 //! Generalised lifted structure: the term [log Σ_p e^{d_ap} + log Σ_n e^{m − d_an}]₊ of an anchor.
 //! Eq. 7 of "In Defense of the Triplet Loss" (arXiv 1703.07737).
 //!
-//! The slope of a positive is e^{d_ap} / Σ_p e^{d_ap}, that of a negative −e^{−d_an} / Σ_n e^{−d_an}.
+//! The weight of a positive is e^{d_ap} / Σ_p e^{d_ap}, that of a negative
+//! −e^{−d_an} / Σ_n e^{−d_an}.
 
 use super::extent::{Extent, count_violated};
 use crate::distance::multiply;
@@ -17,7 +18,8 @@ pub(super) fn compute(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut
     gradient.sums.selected += triplets;
     gradient.sums.violated += count_violated(row, extent, lookup);
 
-    // e^{d − far} and e^{near − d} do not overflow. The weights hold them until their sum is known.
+    // With far = max d_ap and near = min d_an, the terms e^{d_ap − far} and e^{near − d_an} do not
+    // overflow. The weights hold these terms until their sum is known.
     let [mut positive_sum, mut negative_sum] = [0.0; 2];
     for range in row.positive_ranges() {
         let out = &mut gradient.weights[range.clone()];
@@ -47,7 +49,7 @@ pub(super) fn compute(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut
 }
 
 vectorised! {
-    /// Writes e^{sign·(d − extreme)} for exponents that are not positive, and returns the sum.
+    /// Writes e^{sign·(d − extreme)}, where no exponent is positive, and returns the sum.
     fn exponentials(distances: &[f32], extreme: f32, sign: f32, out: &mut [f32]) -> f64 {
         for (&d, out) in distances.iter().zip(&mut *out) {
             *out = exp_below_0(sign * (d - extreme));

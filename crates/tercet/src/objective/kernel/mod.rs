@@ -1,7 +1,7 @@
-//! Row kernels: from the distances of one anchor to the slopes of its penalties.
+//! Row kernels: from the distances of one anchor to its weights ∂(Σ φ)/∂d.
 //!
-//! [`Kernel::for_class`] is the table that says which kernel computes which objective. The kernel
-//! depends on the number of positives, so it is chosen once per class.
+//! [`Kernel::for_class`] is the table of which kernel computes which objective. The kernel depends
+//! on the number of positives, so it is chosen once per class.
 
 #[cfg(any(test, feature = "reference"))]
 #[doc(hidden)]
@@ -33,7 +33,7 @@ pub(super) enum Rule {
     Lifted { margin: f32 },
 }
 
-/// Buffers of the kernels, which one row after the other uses.
+/// Buffers of the kernels, which are reused from row to row.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     /// The anchor's positives in rising order of distance.
@@ -50,19 +50,21 @@ pub(super) enum Kernel {
     PairwiseHinge,
     /// Every triplet, any penalty: each positive is compared with each negative.
     Pairwise,
-    /// Every triplet, hinge: negatives are looked up among the sorted positives.
+    /// Every triplet, hinge: negatives are looked up among the sorted thresholds of the positives.
     SortedHinge,
-    /// Every triplet, squared hinge: the same.
+    /// Every triplet, squared hinge: negatives are looked up in the same way.
     SortedSquaredHinge,
     /// Every triplet, soft penalty: products of exponentials, or interpolation nodes.
     Soft,
     /// The farthest positive and the nearest negative.
     Hardest,
-    /// For each positive the nearest negative inside the band: searched for each positive.
+    /// For each positive the nearest negative in the semi-hard band: all negatives are searched for
+    /// each positive.
     SemiHard,
-    /// The same, looked up among the sorted positives.
+    /// For each positive the nearest negative in the semi-hard band: negatives are looked up among
+    /// the sorted positives.
     SortedSemiHard,
-    /// Every triplet of the band.
+    /// Every triplet of the semi-hard band.
     SemiHardBand,
     /// The triplets that a selection lists one by one.
     Listed(Selection),
@@ -71,7 +73,7 @@ pub(super) enum Kernel {
 }
 
 impl Kernel {
-    /// The kernel for anchors with so many positives.
+    /// The kernel for anchors with this number of positives.
     pub(super) fn for_class(rule: Rule, positives: usize) -> Self {
         let Rule::Triplets { selection, penalty } = rule else { return Self::Lifted };
         match (selection, penalty) {
@@ -96,7 +98,7 @@ impl Kernel {
         }
     }
 
-    /// Computes one row. The anchor has at least one positive and one negative.
+    /// Computes one row. The anchor must have at least one positive and one negative.
     pub(super) fn compute(
         self,
         row: &AnchorRow,
@@ -126,7 +128,7 @@ impl Kernel {
 }
 
 impl Rule {
-    /// The penalty that a row's triplets are counted by.
+    /// The penalty, and the margin that thresholds are computed with.
     pub(super) fn penalty(self) -> Penalty {
         match self {
             Self::Triplets { penalty, .. } => penalty,
@@ -134,14 +136,14 @@ impl Rule {
         }
     }
 
-    /// Whether so many distances of a row have a weight that the gradient is accumulated by matrix
-    /// products. `order` holds the candidates.
+    /// Whether so many distances of a row have a weight that matrix products accumulate the
+    /// gradient. `order` is that of the candidates.
     pub(super) fn is_dense(self, order: &ClassOrder) -> bool {
         match self {
             Self::Lifted { .. } => true,
             Self::Triplets { selection, .. } => match selection {
                 Selection::All | Selection::SemiHardAll => true,
-                // One weight for each positive and for its negative.
+                // Each positive and the negative selected for it have a weight.
                 Selection::SemiHard | Selection::SemiHardFallback => {
                     let dense = from_positives::DENSE_SEMI_HARD;
                     order.ranges.iter().any(|class| class.len() > dense)

@@ -1,4 +1,4 @@
-//! The nearest negatives of an anchor beyond some limits, for all limits in one pass.
+//! The nearest negative of an anchor beyond each of several limits, for all limits in one pass.
 
 use std::ops::Range;
 
@@ -10,18 +10,19 @@ use crate::simd::{LANES, fold, vectorised};
 /// The nearest negative beyond a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Nearest {
-    /// Infinite where there is none.
+    /// Its distance, infinite if there is none.
     pub(super) distance: f32,
     /// Its position, if it is known to be the only negative at this distance.
     position: Option<u32>,
 }
 
-/// For each limit the nearest negative that is strictly farther than the limit.
+/// For each limit, the nearest negative with a distance strictly above the limit.
 pub(super) fn nearest_beyond<const N: usize>(row: &AnchorRow, limits: [f32; N]) -> [Nearest; N] {
     nearest_outside(row.distances, row.class.clone(), limits)
 }
 
-/// The position of a nearest negative; of several the one with the lowest index in the input.
+/// The position of the nearest negative. Of several, it is the one with the lowest index in the
+/// input.
 pub(super) fn position_of(row: &AnchorRow, nearest: Nearest) -> Option<usize> {
     match nearest.position {
         Some(position) => Some(position as usize),
@@ -32,7 +33,7 @@ pub(super) fn position_of(row: &AnchorRow, nearest: Nearest) -> Option<usize> {
     }
 }
 
-/// Of the distances outside a class, for each limit the smallest above it.
+/// For each limit, the smallest distance outside the class that is above the limit.
 fn nearest_outside<const N: usize>(
     distances: &[f32],
     class: Range<usize>,
@@ -40,7 +41,7 @@ fn nearest_outside<const N: usize>(
 ) -> [Nearest; N] {
     #[cfg(target_arch = "x86_64")]
     if has_avx512() {
-        // SAFETY: the machine has the instructions, as just asked.
+        // SAFETY: `has_avx512` returned true, so the machine has the instructions.
         #[allow(unsafe_code)]
         return unsafe { avx512_nearest_outside(distances, class, limits) };
     }
@@ -50,7 +51,7 @@ fn nearest_outside<const N: usize>(
 }
 
 vectorised! {
-    /// The smallest value above each limit, or infinity.
+    /// The smallest value above each limit, or infinity if there is none.
     fn smallest_above_each<const N: usize>(values: &[f32], above: [f32; N]) -> [f32; N] {
         let mut least = [[f32::INFINITY; LANES]; N];
         let (blocks, rest) = values.as_chunks::<LANES>();
@@ -63,7 +64,8 @@ vectorised! {
                 }
             }
         }
-        // Reading a value twice does not change a minimum.
+        // The last vector may contain values that were already read, which does not change a
+        // minimum.
         let mut last = [f32::INFINITY; LANES];
         match values.last_chunk::<LANES>() {
             Some(block) => last = *block,
@@ -86,8 +88,8 @@ vectorised! {
 /// The same with positions, in two passes: the first finds the smallest distance, the second its
 /// position. Distances are not negative, so their bits as integers have the order of the distances.
 /// Subtracting the bits of the limit plus one, with wrap-around, turns every distance that is not
-/// beyond the limit into a very large integer, so that one unsigned minimum per vector suffices. The
-/// compiler does not find this form by itself.
+/// beyond the limit into a very large integer, so one unsigned minimum per vector suffices. It is
+/// written with intrinsics because the compiler does not generate this form.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512_nearest_outside<const N: usize>(

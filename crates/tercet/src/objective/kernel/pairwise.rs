@@ -1,5 +1,5 @@
-//! Every triplet, by comparing each positive with each negative: O(P·N) comparisons in straight
-//! vectorised loops. This is fastest for the few positives of a P×K batch.
+//! Every triplet, by comparing each positive with each negative: O(P·N) comparisons in simple
+//! vectorised loops. This is the fastest way for the few positives of a P×K batch.
 //!
 //! Batch-all is eq. 6 of "In Defense of the Triplet Loss" (arXiv 1703.07737).
 
@@ -7,11 +7,12 @@ use crate::objective::row::{AnchorRow, RowGradient};
 use crate::objective::rule::Penalty;
 use crate::simd::{LANES, dot, vectorised};
 
-/// Positives that are compared at a time: their thresholds stay in registers.
+/// Positives that are compared at a time. Their thresholds stay in registers.
 const GROUP: usize = 4;
 
-/// φ = max(0, d_ap + m − d_an) by counting: a positive's weight is the number A_p of its active
-/// triplets, a negative's is −R_n, and Σ φ = Σ_p (d_ap + m)·A_p − Σ_n d_an·R_n.
+/// φ = max(0, d_ap + m − d_an), by counting: the weight of a positive is the number A_p of its
+/// active triplets, that of a negative is −R_n, the negative of the number of its active triplets,
+/// and Σ φ = Σ_p (d_ap + m)·A_p − Σ_n d_an·R_n.
 pub(super) fn hinge(row: &AnchorRow, gradient: &mut RowGradient) {
     gradient.clear();
     count_selected(row, gradient);
@@ -50,13 +51,13 @@ pub(super) fn hinge(row: &AnchorRow, gradient: &mut RowGradient) {
     }
 }
 
-/// Every valid triplet of the row is selected.
+/// Counts every valid triplet of the row as selected.
 fn count_selected(row: &AnchorRow, gradient: &mut RowGradient) {
     gradient.sums.selected += row.positive_count() as u64 * row.negative_count() as u64;
 }
 
 vectorised! {
-    /// Subtracts from each negative's weight the number of its active triplets, adds those of each
+    /// Subtracts the number of active triplets of each negative from its weight, adds that of each
     /// positive to `active`, and returns the number of violated triplets.
     fn count<const N: usize>(
         d_ap: [f32; N],
@@ -99,7 +100,7 @@ vectorised! {
     }
 }
 
-/// Any penalty φ(d_ap − d_an): value and slope of each triplet.
+/// Any penalty: computes φ and φ' of each triplet.
 pub(super) fn any_penalty(row: &AnchorRow, gradient: &mut RowGradient) {
     gradient.clear();
     count_selected(row, gradient);
@@ -122,7 +123,7 @@ pub(super) fn any_penalty(row: &AnchorRow, gradient: &mut RowGradient) {
     }
 }
 
-/// Sums over the triplets of one positive and a range of negatives.
+/// Sums over the triplets of one positive with a range of negatives.
 struct Sums {
     value: f64,
     /// Σ φ'.
@@ -133,19 +134,19 @@ struct Sums {
 
 vectorised! {
     fn squared_hinge(d_ap: f32, margin: f32, distances: &[f32], weights: &mut [f32]) -> Sums {
-        aslopest(d_ap, Penalty::SquaredHinge { margin }, distances, weights)
+        losses_and_slopes(d_ap, Penalty::SquaredHinge { margin }, distances, weights)
     }
 }
 
 vectorised! {
     fn soft_penalty(d_ap: f32, margin: f32, distances: &[f32], weights: &mut [f32]) -> Sums {
-        aslopest(d_ap, Penalty::Soft { margin }, distances, weights)
+        losses_and_slopes(d_ap, Penalty::Soft { margin }, distances, weights)
     }
 }
 
 #[inline(always)]
-fn aslopest(d_ap: f32, penalty: Penalty, distances: &[f32], weights: &mut [f32]) -> Sums {
-    /// Terms that a lane adds in f32 before the sum continues in f64.
+fn losses_and_slopes(d_ap: f32, penalty: Penalty, distances: &[f32], weights: &mut [f32]) -> Sums {
+    /// Terms that a lane adds in f32 before the sum continues in f64, to limit rounding errors.
     const DEPTH: usize = 4;
 
     let threshold = d_ap + penalty.margin();

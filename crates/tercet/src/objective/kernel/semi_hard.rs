@@ -5,17 +5,17 @@ use super::nearest::{nearest_beyond, position_of};
 use crate::objective::row::{AnchorRow, RowGradient};
 use crate::sorted_lookup::{CHUNK, SortedLookup, Threshold, WAYS};
 
-/// Positives that are compared with a negative at a time: their distances stay in registers.
+/// Positives that are compared with a negative at a time. Their distances stay in registers.
 const GROUP: usize = 4;
 
-/// For each position among the sorted positives, the nearest negative that belongs there, as a key
-/// of distance and index.
+/// For each position among the sorted positives, the nearest negative at this position, as a key of
+/// its distance and index.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     nearest: Vec<[u64; WAYS]>,
 }
 
-/// Searches all negatives for each positive, some positives at a time.
+/// Searches all negatives for each positive, [`GROUP`] positives at a time.
 pub(super) fn pairwise(row: &AnchorRow, gradient: &mut RowGradient) {
     gradient.clear();
     let mut positives = row.positives();
@@ -36,7 +36,8 @@ fn search<const N: usize>(row: &AnchorRow, positives: [usize; N], gradient: &mut
     let above = positives.map(|positive| row.distances[positive]);
     let nearest = nearest_beyond(row, above);
     for ((positive, above), nearest) in positives.into_iter().zip(above).zip(nearest) {
-        // Most of the negatives found are beyond the band. The position is needed only inside it.
+        // Most of the negatives found are beyond the band, and only those in the band need a
+        // position.
         if nearest.distance < above + row.penalty.margin()
             && let Some(negative) = position_of(row, nearest)
         {
@@ -46,7 +47,8 @@ fn search<const N: usize>(row: &AnchorRow, positives: [usize; N], gradient: &mut
 }
 
 /// Looks up each negative among the sorted d_ap. Of the negatives between the same two positives
-/// only the nearest can be selected, and a positive selects among those behind it.
+/// only the nearest can be selected, and a positive selects among the negatives at positions after
+/// its rank.
 pub(super) fn sorted(
     row: &AnchorRow,
     lookup: &mut SortedLookup,
@@ -68,16 +70,17 @@ pub(super) fn sorted(
             keep_nearest(found, distances, items, nearest);
         }
     }
-    // From here on nearest[k][0] is the nearest negative beyond k of the positives.
+    // From here on nearest[k][0] is the nearest negative at position k or later.
     let mut least = u64::MAX;
     for ways in nearest.iter_mut().rev() {
-        // The ways are combined first, so that only one operation depends on the next position.
+        // The ways are combined first, so that only one operation waits for the previous position.
         let [a, b, c, d] = *ways;
         least = a.min(b).min(c.min(d)).min(least);
         ways[0] = least;
     }
     for (positive, &rank) in row.positives().zip(lookup.ranks()) {
-        // No negative is found between equal positives, so any of their ranks gives the same.
+        // No negative is found between equal positives, so each of their ranks gives the same
+        // result.
         let key = nearest[rank as usize + 1][0];
         let d_an = f32::from_bits((key >> 32) as u32);
         if key < u64::MAX && d_an < row.distances[positive] + row.penalty.margin() {
@@ -87,11 +90,12 @@ pub(super) fn sorted(
     }
 }
 
-/// Keeps the smallest key at each position.
+/// Stores the smallest key at each position.
 fn keep_nearest(found: &[u32], distances: &[f32], items: &[u32], nearest: &mut [[u64; WAYS]]) {
     let mut take = |way: usize, position: u32, d: f32, item: u32| {
-        // Distances are not negative, so their bits have their order, and one integer orders by
-        // distance and then by index. The store is unconditional: a branch could not be predicted.
+        // Distances are not negative, so their bits as integers have the order of the distances,
+        // and one integer sorts by distance and then by index. The store is unconditional, because
+        // a branch could not be predicted.
         let key = u64::from(d.to_bits()) << 32 | u64::from(item);
         let least = &mut nearest[position as usize][way];
         *least = key.min(*least);

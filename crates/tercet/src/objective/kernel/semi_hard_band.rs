@@ -9,6 +9,7 @@ pub(super) fn compute(row: &AnchorRow, gradient: &mut RowGradient) {
     let margin = row.penalty.margin();
     for positive in row.positives() {
         let d_ap = row.distances[positive];
+        // No triplet of the band is violated, because d_an > d_ap.
         let threshold = d_ap + margin;
         let mut slopes = 0.0;
         for range in row.negative_ranges() {

@@ -1,14 +1,15 @@
-//! Every triplet with a soft penalty and many positives: a few interpolation nodes replace them.
+//! Every triplet with a soft penalty and many positives: a few interpolation nodes replace the
+//! positives.
 //!
 //! As a function of the threshold u = d_ap + m, the slope of a positive G(u) = Σ_n σ(u − d_an) is
 //! smooth. Its poles are at least π away from the real axis, so the error of its Chebyshev
-//! interpolation falls by a constant factor with every node, and faster where the thresholds differ
-//! less. With as many nodes as [`nodes_needed`] computes, every slope is exact to about seven digits,
-//! the precision of f32:
+//! interpolation falls by a constant factor with every node, and faster if the thresholds are
+//! closer together. With the number of nodes that [`nodes_needed`] computes, every slope is exact
+//! to about seven digits, the precision of f32:
 //!
-//! - a positive's slope is the interpolation of G at its own threshold;
-//! - a negative's is Σ_i ω_i σ(u_i − d_an), with ω_i the sum over all positives of the i-th Lagrange
-//!   polynomial;
+//! - the slope of a positive is the interpolation of G at its own threshold;
+//! - the weight of a negative is −Σ_i ω_i σ(u_i − d_an), where ω_i is the sum over all positives of
+//!   the i-th Lagrange polynomial at their thresholds;
 //! - the value Σ_p Σ_n ln(1 + e^{u_p − d_an}) follows from its value at one threshold by integrating
 //!   the interpolation, since σ is its derivative.
 
@@ -17,16 +18,18 @@ use crate::simd::{LANES, total, vectorised};
 /// The relative error that a slope may have.
 const TOLERANCE: f64 = 1e-7;
 
-/// The share of the distance π to the nearest pole for which the convergence is computed.
+/// The share of the distance π to the nearest pole that the computed convergence relies on.
 const SHARE: f64 = 0.85;
 
-/// The smallest half range of thresholds that is used.
+/// The smallest half range of thresholds that is used, so that none is 0.
 const LEAST_HALF: f64 = 1e-3;
 
 /// The number of nodes for thresholds that differ by up to `half` from their centre.
 ///
-/// With ρ the size of the ellipse on which G is bounded, the error of an interpolation with r nodes
-/// falls as ρ^{1−r}. It is relative to the largest slope, at most e^{2·half} times the smallest.
+/// Let ρ be the sum of the half axes of an ellipse with the foci −1 and 1, the ends of the scaled
+/// thresholds, in which G has no pole. Then the error of an interpolation with r nodes falls as
+/// ρ^{1−r} (Trefethen, "Approximation Theory and Approximation Practice", 2013, theorem 8.2). It is
+/// relative to the largest slope, which is at most e^{2·half} times the smallest.
 pub(super) fn nodes_needed(half: f64) -> usize {
     let axis = SHARE * std::f64::consts::PI / half.max(LEAST_HALF);
     let rate = (axis + axis.hypot(1.0)).ln();
@@ -38,7 +41,7 @@ pub(super) fn nodes_needed(half: f64) -> usize {
 pub(super) struct Nodes {
     /// The number of nodes for which the cosines were computed.
     count: usize,
-    /// T_j at node i, by rows of j and by rows of i.
+    /// The matrix of T_j at node i with a row for each j, and its transpose.
     cosines: Vec<f64>,
     turned: Vec<f64>,
     centre: f64,
@@ -55,7 +58,7 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// Places `count` nodes among the thresholds d + `margin`, which range from `low` to `high`.
+    /// Places `count` nodes in the range `low`..`high` of the thresholds d + `margin`.
     pub(super) fn place(
         &mut self,
         count: usize,
@@ -88,12 +91,12 @@ impl Nodes {
         self.moments.extend(self.lanes.iter().map(total));
     }
 
-    /// The threshold in the middle.
+    /// The centre of the range of thresholds.
     pub(super) fn centre(&self) -> f64 {
         self.centre
     }
 
-    /// u_i.
+    /// The thresholds u_i of the nodes.
     pub(super) fn thresholds(&self) -> impl Iterator<Item = f64> + '_ {
         (0..self.count).map(|i| match self.cosines.get(self.count + i) {
             Some(cosine) => self.centre + self.half * cosine,
@@ -101,7 +104,7 @@ impl Nodes {
         })
     }
 
-    /// ω_i.
+    /// The weights ω_i of the nodes.
     pub(super) fn weights(&mut self, out: &mut Vec<f32>) {
         let (count, first) = (self.count as f64, self.moments[0]);
         self.combined.resize(self.count, 0.0);
@@ -110,7 +113,7 @@ impl Nodes {
         out.extend(self.combined.iter().map(|sum| ((2.0 * sum - first) / count) as f32));
     }
 
-    /// Interpolates the values of G at the nodes.
+    /// Interpolates G, given its values at the nodes.
     pub(super) fn interpolate(&mut self, slopes: &[f64]) {
         self.series.resize(self.count, 0.0);
         combine(slopes, &self.turned, &mut self.series);
@@ -121,7 +124,7 @@ impl Nodes {
         }
     }
 
-    /// G at every threshold, in the order given.
+    /// The interpolated G at every threshold, in the order of the distances.
     pub(super) fn slopes(&self, out: &mut Vec<f64>) {
         out.resize(self.scaled.len(), 0.0);
         evaluate(&self.series, &self.scaled, out);
@@ -141,7 +144,7 @@ impl Nodes {
 }
 
 vectorised! {
-    /// Σ_k factors_k · row_k of a square matrix.
+    /// Σ_k factors_k · row_k over the rows of a square matrix.
     fn combine(factors: &[f64], rows: &[f64], out: &mut [f64]) {
         out.fill(0.0);
         for (factor, row) in factors.iter().zip(rows.chunks_exact(out.len())) {
@@ -153,7 +156,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// Σ_x T_j(x) for every j, in lanes.
+    /// Σ_x T_j(x) for every j, in separate lanes.
     fn sum_polynomials(values: &[f64], sums: &mut [[f64; LANES]]) {
         sums.fill([0.0; LANES]);
         let (blocks, rest) = values.as_chunks::<LANES>();
@@ -184,7 +187,8 @@ vectorised! {
         for (values, out) in values.chunks(LANES).zip(out.chunks_mut(LANES)) {
             let mut x = [0.0; LANES];
             x[..values.len()].copy_from_slice(values);
-            // Terms that do not depend on the previous step come first, which shortens the chain.
+            // Terms that do not depend on the previous step are computed first, which shortens the
+            // chain of dependent operations.
             let twice = x.map(|x| 2.0 * x);
             let (mut own, mut before) = ([0.0; LANES], [0.0; LANES]);
             for &coefficient in series[1..].iter().rev() {
@@ -202,9 +206,9 @@ vectorised! {
 }
 
 vectorised! {
-    /// For nodes with factors `left` and weights ω, and negatives with factors `right`: adds the
-    /// slopes z/(1 + z), where z is the product of two factors, of each node to its lanes, and replaces
-    /// the factor of each negative by the sum of its slopes weighted by ω (whole vectors of them).
+    /// With z = left_i · right_n and the slope z/(1 + z) = σ(u_i − d_an): adds the slopes of each
+    /// node i to its lanes of `slopes`, and replaces right_n by Σ_i ω_i z/(1 + z). The length of
+    /// `right` is a whole number of vectors.
     pub(super) fn slopes_of_nodes(
         left: &[f32],
         weights: &[f32],
@@ -212,7 +216,7 @@ vectorised! {
         slopes: &mut [[f32; LANES]],
     ) {
         let (blocks, _) = right.as_chunks_mut::<LANES>();
-        // Two vectors at a time: each node is loaded once for both.
+        // Two vectors at a time, so that each node is loaded once for both.
         let (pairs, last) = blocks.as_chunks_mut::<2>();
         pairs.iter_mut().for_each(|pair| multiply_nodes(left, weights, pair, slopes));
         let (last, _) = last.as_chunks_mut::<1>();
@@ -250,7 +254,8 @@ mod tests {
 
     #[test]
     fn few_nodes_replace_many_thresholds() {
-        // Thresholds that are all about the same, and thresholds as different as is allowed.
+        // Thresholds that are equal, and thresholds that differ more and more, up to the largest
+        // difference that is allowed.
         for (low, high) in [(0.9_f32, 0.9), (0.4, 0.9), (0.0, 2.0), (1.0, 5.0), (0.0, 12.0)] {
             let thresholds: Vec<f32> =
                 (0..300).map(|i| low + (high - low) * (i as f32 / 299.0).powi(2)).collect();

@@ -1,9 +1,9 @@
 //! Every triplet with a soft penalty: one exponential per item instead of one per triplet.
 //!
-//! e^{d_ap + m − d_an} is a product of a factor of the positive and one of the negative. The slope
-//! of a triplet is then z/(1 + z), where z is that product, and the sum of the values ln(1 + z) is
-//! the logarithm of one long product, of which an f64 holds the digits and an integer the exponent.
-//! With many positives a few interpolation nodes replace them: see [`super::soft_interpolated`].
+//! z = e^{d_ap + m − d_an} is the product of a factor of the positive and a factor of the negative.
+//! The slope of a triplet is z/(1 + z), and the sum of the values ln(1 + z) is the logarithm of one
+//! long product, with its digits in an f64 and its exponent in an integer. With many positives a
+//! few interpolation nodes replace them: see [`super::soft_interpolated`].
 
 use super::extent::{Extent, count_below, count_violated};
 use super::pairwise;
@@ -14,26 +14,27 @@ use crate::objective::rule::{SOFT_ACTIVE_FROM, exp_below_0};
 use crate::simd::{LANES, fold, vectorised};
 use crate::sorted_lookup::{SortedLookup, Threshold};
 
-/// The largest difference between distances of a row for which e^−20 is still seen beside 1.
+/// The largest difference between distances of a row for which products are used. It implies
+/// e^−20 ≤ z ≤ e^20, so that z still changes 1 + z in f64.
 const LARGEST_DIFFERENCE: f32 = 20.0;
 
-/// Factors up to 1 + e^20 whose product an f64 can always hold.
+/// The number of factors, each up to 1 + e^20, whose product always fits into an f64.
 const FACTORS: usize = 16;
 
-/// Negatives over which slopes are added in f32.
+/// Negatives whose slopes are added in f32 before the sum continues in f64.
 const STRETCH: usize = 64 * LANES;
 
-/// Buffers of one row, which the next row uses again.
+/// Buffers of the kernel, which are reused from row to row.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     nodes: Nodes,
     /// Factors of the positives, or of the nodes that replace them.
     left: Vec<f32>,
-    /// Factors of the negatives, then their slopes.
+    /// Factors of the negatives, which are replaced by their slopes.
     right: Vec<f32>,
     /// Weights of the nodes.
     weights: Vec<f32>,
-    /// Slopes of the nodes or of the positives, and the partial sums they are made of.
+    /// Slopes of the nodes or of the positives, and the partial sums from which they are added up.
     slopes: Vec<f64>,
     lanes: Vec<[f32; LANES]>,
 }
@@ -56,14 +57,14 @@ impl Thresholds {
         }
     }
 
-    /// How many nodes replace the thresholds.
+    /// The number of nodes that replace the thresholds.
     fn nodes(self) -> usize {
         nodes_needed(f64::from(self.high - self.low) / 2.0)
     }
 }
 
 /// Value and slopes of a row. If its distances differ too much for products of exponentials, each
-/// triplet is computed by itself.
+/// triplet is computed separately.
 pub(super) fn compute(
     row: &AnchorRow,
     lookup: &mut SortedLookup,
@@ -81,7 +82,8 @@ pub(super) fn compute(
     compute_by(row, extent, fewer.then_some(nodes), lookup, scratch, gradient);
 }
 
-/// Either way, for a row whose distances differ little enough: what `crossover` measures.
+/// Value and slopes by nodes or by positives, for a row whose distances differ little enough.
+/// `crossover` measures both.
 #[cfg(any(test, feature = "reference"))]
 pub(super) fn compute_either_way(
     row: &AnchorRow,
@@ -95,7 +97,7 @@ pub(super) fn compute_either_way(
     compute_by(row, extent, nodes, lookup, scratch, gradient);
 }
 
-/// By a number of nodes if any, otherwise by each positive.
+/// Value and slopes by the given number of nodes, or by each positive if there is none.
 fn compute_by(
     row: &AnchorRow,
     extent: Extent,
@@ -112,7 +114,7 @@ fn compute_by(
         from += distances.len();
         factors(distances, extent.nearest_negative, right);
     }
-    // Zeros, which add nothing to any sum, fill the last vector.
+    // The last vector is filled with zeros, which add nothing to any sum.
     scratch.right[from..].fill(0.0);
 
     match nodes {
@@ -133,7 +135,7 @@ fn compute_by(
 }
 
 /// Adds the value and the slopes of the positives, and replaces the factors of the negatives by
-/// their slopes. Each positive meets each negative.
+/// their slopes. Each positive is combined with each negative.
 fn by_positives(
     row: &AnchorRow,
     scratch: &mut Scratch,
@@ -158,7 +160,7 @@ fn by_positives(
     gradient.set_positives(row, slopes.iter().map(|&slope| slope as f32));
 }
 
-/// The same by interpolation nodes between the thresholds: see [`super::soft_interpolated`].
+/// The same by interpolation nodes among the thresholds: see [`super::soft_interpolated`].
 fn by_nodes(
     row: &AnchorRow,
     scratch: &mut Scratch,
@@ -187,7 +189,7 @@ fn by_nodes(
     gradient.set_positives(row, slopes.iter().map(|&slope| slope as f32));
 }
 
-/// Adds the slopes that `multiply` computes for a stretch of negatives at a time, in f64.
+/// Calls `multiply` for one stretch of negatives at a time and adds its slopes in f64.
 fn by_stretches(
     right: &mut [f32],
     lanes: &mut Vec<[f32; LANES]>,
@@ -203,7 +205,7 @@ fn by_stretches(
 }
 
 vectorised! {
-    /// Adds all lanes of each to a sum.
+    /// Adds all lanes of each element to its sum.
     fn add_lanes(lanes: &[[f32; LANES]], sums: &mut [f64]) {
         for (lanes, sum) in lanes.iter().zip(sums) {
             *sum += fold(lanes.map(f64::from), |x, y| x + y);
@@ -255,14 +257,15 @@ vectorised! {
     }
 }
 
-/// For each lane a product of factors from 1 on: `digits · 2^exponents`, with digits below 2.
+/// For each lane a product of factors ≥ 1: `digits · 2^exponents`, with 1 ≤ digits < 2.
 struct Product {
     digits: [f64; LANES],
     exponents: [i64; LANES],
 }
 
 impl Product {
-    /// Replaces the digits by larger ones, whose powers of two move into the exponents.
+    /// Replaces the digits by the given larger ones, and moves their powers of two into the
+    /// exponents.
     #[inline(always)]
     fn take(&mut self, digits: [f64; LANES]) {
         const FRACTION: u64 = (1 << 52) - 1;
@@ -281,8 +284,9 @@ impl Product {
 }
 
 vectorised! {
-    /// Multiplies all 1 + z into `product`, adds the slopes of each positive to its lanes, and
-    /// replaces the factor of each negative by its slope (whole vectors of them).
+    /// With z = left_p · right_n: multiplies all 1 + z into `product`, adds the slopes z/(1 + z) of
+    /// each positive to its lanes, and replaces right_n by the sum of the slopes of the negative.
+    /// The length of `right` is a whole number of vectors.
     fn multiply(left: &[f32], right: &mut [f32], slopes: &mut [[f32; LANES]], product: &mut Product) {
         let (blocks, _) = right.as_chunks_mut::<LANES>();
         for block in blocks {
@@ -318,7 +322,7 @@ mod tests {
             let factors: Vec<f32> =
                 (0..3 * LANES).map(|n| (-(n as f32) / 48.0 * spread).exp()).collect();
             let mut right = factors.clone();
-            right[LANES + 3] = 0.0; // as after the last negative
+            right[LANES + 3] = 0.0; // as in the padding after the last negative
             let mut slopes = vec![[0.0; LANES]; left.len()];
             let mut product = Product { digits: [1.0; LANES], exponents: [0; LANES] };
             multiply(&left, &mut right, &mut slopes, &mut product);

@@ -1,29 +1,31 @@
 //! Every triplet with a hinge and many positives: O(N log P) instead of O(N·P) for a row.
 //!
-//! Let t_p = d_ap + m be the threshold of a positive. A triplet is active where t_p > d_an. Among the
-//! thresholds in rising order, a negative is found at position k if k of them are ≤ d_an: its active
-//! triplets are those with the thresholds from k on, and the active triplets of a positive of rank r
-//! are those with the negatives found at positions up to r. So the number of negatives at each
-//! position, and prefix sums over positions, give value, counts and both gradients without computing
-//! a single triplet. The method is that of Joachims (2006) and Airola et al. (2011) for pairwise
-//! hinge losses.
+//! Let t_p = d_ap + m be the threshold of a positive. A triplet is active where t_p > d_an. A
+//! negative has position k among the sorted thresholds if k of them are ≤ d_an. The active triplets
+//! of this negative are those with the thresholds from rank k on, and the active triplets of a
+//! positive of rank r are those with the negatives at positions up to r. So the number of negatives
+//! at each position, and prefix sums over positions, give value, counts and all weights without
+//! computing a single triplet. The method is that of Joachims (2006) and Airola et al. (2011) for
+//! pairwise hinge losses.
 
 use crate::objective::row::{AnchorRow, RowGradient};
 use crate::simd::{LANES, total, vectorised};
 use crate::sorted_lookup::{CHUNK, SortedLookup, Threshold, WAYS};
 
-/// Sums over the negatives at each position among the sorted thresholds, in [`WAYS`] separate
-/// counters, since neighbours are often found at the same position and would wait for each other.
+/// Sums over the negatives at each position among the sorted thresholds. There are [`WAYS`]
+/// separate counters for each position, because neighbouring negatives often have the same
+/// position, and additions to one counter would wait for each other.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     counts: Vec<[u32; WAYS]>,
     sums: Vec<[Sum; WAYS]>,
-    /// For each position the sum of the thresholds from there on; then the slopes of the positives.
+    /// For each position the sum of the thresholds from this rank on; later the slopes of the
+    /// positives.
     thresholds_from: Vec<f64>,
 }
 
-/// Negatives at one position. The count is an f64, so that one addition of two numbers adds a
-/// negative.
+/// The number of negatives at one position and the sum of their distances. The number is an f64, so
+/// that one SIMD addition of two values adds a negative.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     count: f64,
@@ -37,7 +39,8 @@ impl Sum {
     }
 }
 
-/// φ = max(0, t_p − d_an), with Σ φ = Σ_p t_p·A_p − Σ_n d_an·R_n over the counts of active triplets.
+/// φ = max(0, t_p − d_an), with Σ φ = Σ_p t_p·A_p − Σ_n d_an·R_n, where A_p and R_n are the numbers
+/// of active triplets of a positive and of a negative.
 pub(super) fn hinge(
     row: &AnchorRow,
     lookup: &mut SortedLookup,
@@ -78,7 +81,7 @@ pub(super) fn hinge(
     finish(row, lookup, gradient, value);
 }
 
-/// Counts that do not depend on the penalty.
+/// Adds the value and the counts that do not depend on the penalty.
 fn finish(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut RowGradient, value: f64) {
     gradient.clear_own(row);
     gradient.sums.value += value;
@@ -87,7 +90,7 @@ fn finish(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut RowGradient
     gradient.sums.violated += lookup.count_pairs_below(row.negative_distances());
 }
 
-/// Counts how often each position was found.
+/// Counts the values at each position.
 fn count_positions(found: &[u32], counts: &mut [[u32; WAYS]]) {
     let (groups, rest) = found.as_chunks::<WAYS>();
     for group in groups {
@@ -101,8 +104,8 @@ fn count_positions(found: &[u32], counts: &mut [[u32; WAYS]]) {
 }
 
 vectorised! {
-    /// Writes the weight w of each negative, minus the number of thresholds from its position on, and
-    /// adds d·w to sums that [`total`] adds up.
+    /// Writes the weight w of each negative, which is minus the number of thresholds from its
+    /// position on, and adds d·w to the sums, which [`total`] adds up.
     fn weigh_negatives(
         distances: &[f32],
         positions: &[u32],
@@ -131,7 +134,8 @@ vectorised! {
     }
 }
 
-/// φ = max(0, t_p − d_an)². With f64 slopes w = ∂Σφ/∂d, 2 Σ φ = Σ_p t_p·w_p + Σ_n d_an·w_n.
+/// φ = max(0, t_p − d_an)². With the weights w = ∂(Σ φ)/∂d in f64,
+/// 2 Σ φ = Σ_p t_p·w_p + Σ_n d_an·w_n.
 pub(super) fn squared_hinge(
     row: &AnchorRow,
     lookup: &mut SortedLookup,
@@ -183,8 +187,8 @@ pub(super) fn squared_hinge(
 }
 
 vectorised! {
-    /// Adds each negative to the others at its position, and writes the sum of the thresholds from
-    /// there on.
+    /// Adds each negative to the sums at its position, and writes the sum of the thresholds from
+    /// this position on to `rest`.
     fn add_negatives(
         found: &[u32],
         distances: &[f32],
@@ -214,8 +218,9 @@ vectorised! {
 }
 
 vectorised! {
-    /// Writes the slope w = −2 Σ (t_p − d) of each negative over the thresholds from its position on,
-    /// whose sum is `rest`, and adds d·w to sums that [`total`] adds up.
+    /// Writes the weight w = −2 Σ (t_p − d) of each negative, a sum over the thresholds from its
+    /// position on, where `rest` is the sum of these thresholds. Adds d·w to the sums, which
+    /// [`total`] adds up.
     fn write_slopes(
         distances: &[f32],
         positions: &[u32],

@@ -1,13 +1,13 @@
-//! What an objective counted in a batch.
+//! Exact counts of the triplets and anchors of a batch.
 
 use serde::Serialize;
 
-/// What an objective counted in a batch. Counts are exact integers.
+/// The triplets and anchors of one evaluation, counted exactly, and the mean distances.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Census {
     /// Valid triplets: Σ over classes of n(n−1)(N−n).
     pub triplets: u64,
-    /// Triplets that the selection took.
+    /// Triplets that the selection takes.
     pub selected: u64,
     /// Selected triplets that have a gradient: φ > 0 for a hinge, φ > 1e-5 for a soft penalty.
     pub active: u64,
@@ -17,7 +17,7 @@ pub struct Census {
     pub anchors: u64,
     /// Anchors that are alone in their class.
     pub anchors_without_positive: u64,
-    /// Anchors without an item of another class: all anchors of a batch, or none.
+    /// Anchors without an item of another class: either all anchors of a batch or none.
     pub anchors_without_negative: u64,
     /// Mean of d over ordered pairs of one class, 0 if there are none.
     pub mean_positive_distance: f64,

@@ -1,4 +1,4 @@
-//! Generalised lifted structure.
+//! The generalised lifted structure loss.
 
 use std::fmt;
 
@@ -8,7 +8,8 @@ use super::Reduction;
 use crate::{Error, Metric};
 
 /// The generalised lifted structure loss L_LG of "In Defense of the Triplet Loss" (arXiv
-/// 1703.07737, eq. 7), which weighs all pairs of an anchor smoothly instead of selecting some:
+/// 1703.07737, eq. 7), which takes all pairs of an anchor into account with smooth weights instead
+/// of selecting some:
 ///
 /// ```text
 /// Σ_a [ log Σ_p e^{d(a,p)} + log Σ_n e^{margin − d(a,n)} ]₊
@@ -17,7 +18,7 @@ use crate::{Error, Metric};
 /// over the anchors a with at least one positive p and one negative n, computed without overflow.
 ///
 /// # Census
-/// Every triplet takes part: `selected` equals `triplets`. `active` counts the triplets of the
+/// Every triplet is selected: `selected` equals `triplets`. `active` counts the triplets of the
 /// anchors whose term is above 0, `violated` those with d(a,n) ≤ d(a,p).
 ///
 /// ```
@@ -67,7 +68,7 @@ impl Lifted {
         Self { margin, ..self }
     }
 
-    /// Whether a network can be trained on this objective.
+    /// Checks that a network can be trained on this objective.
     ///
     /// # Errors
     /// A margin that is not finite.
@@ -75,10 +76,6 @@ impl Lifted {
         if self.margin.is_finite() {
             return Ok(());
         }
-        Err(Error::Parameter {
-            parameter: "margin",
-            got: self.margin.to_string(),
-            expected: "a finite number",
-        })
+        Err(Error::parameter("margin", self.margin.to_string(), "a finite number"))
     }
 }

@@ -1,4 +1,5 @@
-//! The words of an objective: which triplets count, what they cost, how the costs become one number.
+//! The parts of an objective: which triplets are selected, what they cost, and how the costs become
+//! one number.
 
 mod census;
 mod lifted;

@@ -1,4 +1,4 @@
-//! Any objective.
+//! Any objective: a triplet loss or the lifted structure loss.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{Lifted, TripletLoss};
 use crate::{Error, Metric};
 
-/// Any objective: a product of choices, or one that no product expresses.
+/// Any objective: a product of distance, selection, penalty and reduction, or the lifted structure
+/// loss, which is not such a product.
 ///
 /// ```
 /// use ndarray::array;
@@ -90,10 +91,10 @@ impl Objective {
         }
     }
 
-    /// Whether a network can be trained on this objective.
+    /// Checks that a network can be trained on this objective.
     ///
     /// # Errors
-    /// Parameters out of range, or with which nothing is ever selected.
+    /// Parameters that are out of range, or with which nothing is ever selected.
     pub fn check_trainable(&self) -> Result<(), Error> {
         match self {
             Self::Triplet(loss) => loss.check_trainable(),

@@ -1,4 +1,4 @@
-//! What a triplet costs.
+//! The penalty of a triplet.
 
 use std::fmt;
 
@@ -6,28 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// What a triplet costs, as a function φ of x = d(a,p) − d(a,n).
+/// The penalty φ(x) of a triplet, with x = d(a,p) − d(a,n).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Penalty {
-    /// max(0, x + margin), with slope 0 at the kink. FaceNet, eq. 3.
+    /// max(0, x + margin), with derivative 0 at x = −margin. FaceNet (arXiv 1503.03832), eq. 3.
     Hinge {
         /// How much closer the positive must be.
         margin: f32,
     },
-    /// ln(1 + e^{x + margin}), computed without overflow. "In Defense", section 2; its margin is 0.
+    /// ln(1 + e^{x + margin}), computed without overflow: the soft margin of "In Defense of the
+    /// Triplet Loss" (arXiv 1703.07737, section 2), where the margin is 0.
     Soft {
         /// Shifts the curve; 0 by default.
         margin: f32,
     },
-    /// max(0, x + margin)².
+    /// max(0, x + margin)²: the squared hinge of ranking support vector machines (Chapelle and
+    /// Keerthi: "Efficient algorithms for ranking with SVMs", 2010), applied to distances.
     SquaredHinge {
         /// How much closer the positive must be.
         margin: f32,
     },
 }
 
-/// A soft penalty counts as active above this value, as in "In Defense": it never reaches 0.
+/// A triplet with a soft penalty counts as active if φ is above this value, as in "In Defense",
+/// because a soft penalty never reaches 0.
 const SOFT_ACTIVE: f32 = 1e-5;
 
 /// The x at which ln(1 + e^x) reaches [`SOFT_ACTIVE`].
@@ -52,10 +55,10 @@ impl Penalty {
     /// The names used on the command line and in files.
     pub const NAMES: [&'static str; 3] = ["hinge", "soft", "squared-hinge"];
 
-    /// The penalty of that name.
+    /// The penalty with this name and this margin.
     ///
     /// # Errors
-    /// A name that is none of [`Penalty::NAMES`].
+    /// A name that is not one of [`Penalty::NAMES`].
     pub fn from_name(name: &str, margin: f32) -> Result<Self, Error> {
         match name {
             "hinge" => Ok(Self::Hinge { margin }),
@@ -96,7 +99,7 @@ impl Penalty {
         }
     }
 
-    /// φ and φ' at x = `excess` − margin. The margin is already added by the caller, which needs
+    /// φ and φ' at x = `excess` − margin. The caller adds the margin, because it needs
     /// d(a,p) + margin only once for many negatives.
     #[inline(always)]
     pub(in crate::objective) fn of(self, excess: f32) -> (f32, f32) {
@@ -129,20 +132,21 @@ impl Penalty {
         if valid {
             return Ok(());
         }
-        Err(Error::Parameter {
-            parameter: "margin",
-            got: margin.to_string(),
-            expected: "a finite number, not negative for a hinge",
-        })
+        Err(Error::parameter(
+            "margin",
+            margin.to_string(),
+            "a finite number, not negative for a hinge",
+        ))
     }
 }
 
-/// ln(1 + e^x), and e^−|x|. Plain arithmetic without branches, so that loops around it vectorise;
-/// relative error below 3e-7, where e^x is at least the smallest normal number.
+/// ln(1 + e^x) and e^−|x|, with a relative error below 3e-7 where e^x is at least the smallest
+/// normal number. The arithmetic has no branches, so that loops around it vectorise.
 #[inline(always)]
 fn softplus(x: f32) -> (f32, f32) {
     let small = exp_below_0(-x.abs());
-    // ln(1 + s) = 2 artanh(z) with z = s/(2 + s) ≤ 1/3: relatively exact also for small s.
+    // ln(1 + s) = 2 artanh(z) with z = s/(2 + s) ≤ 1/3, which has a small relative error for small
+    // s too.
     let z = small / (2.0 + small);
     let square = z * z;
     let mut series = 1.0 / 15.0;
@@ -153,12 +157,13 @@ fn softplus(x: f32) -> (f32, f32) {
     (if x > 0.0 { x + ln_1p } else { ln_1p }, small)
 }
 
-/// e^x for x ≤ 0; 0 where that is no normal number.
+/// e^x for x ≤ 0, or 0 where e^x is below the smallest normal number.
 #[inline(always)]
 pub(in crate::objective) fn exp_below_0(x: f32) -> f32 {
-    /// Adding it rounds to an integer, which is left in the lowest bits.
+    /// Adding 1.5·2^23 rounds to an integer, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts, the first short enough that its products are exact.
+    // ln 2 in two parts. The first has so few digits that its products with small integers are
+    // exact.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
 

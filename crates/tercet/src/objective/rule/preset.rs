@@ -1,12 +1,12 @@
-//! Products of choices that papers made known.
+//! The objectives of well-known papers.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Lifted, Objective, Penalty, Reduction, Selection, TripletLoss};
-use crate::named::named;
+use crate::named;
 use crate::{Distance, Metric};
 
-/// The products that papers made known.
+/// The objectives of well-known papers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
@@ -24,25 +24,20 @@ pub enum Preset {
     Lifted,
 }
 
-named!(Preset, "objective");
+named!(
+    Preset,
+    "objective",
+    [
+        Facenet = "facenet",
+        BatchHard = "batch-hard",
+        BatchAll = "batch-all",
+        BatchAllNonzero = "batch-all-nonzero",
+        Lifted = "lifted",
+    ]
+);
 
 impl Preset {
-    /// Every preset.
-    pub const ALL: [Self; 5] =
-        [Self::Facenet, Self::BatchHard, Self::BatchAll, Self::BatchAllNonzero, Self::Lifted];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Facenet => "facenet",
-            Self::BatchHard => "batch-hard",
-            Self::BatchAll => "batch-all",
-            Self::BatchAllNonzero => "batch-all-nonzero",
-            Self::Lifted => "lifted",
-        }
-    }
-
-    /// The objective that carries this name.
+    /// The objective with this name.
     pub fn loss(self) -> Objective {
         match self {
             Self::Facenet => TripletLoss::facenet().into(),
@@ -64,7 +59,7 @@ impl TripletLoss {
         }
     }
 
-    /// All triplets, mean over them: [`Preset::BatchAll`].
+    /// All triplets with a hinge, mean over them: [`Preset::BatchAll`].
     pub fn batch_all() -> Self {
         Self {
             metric: Metric::from(Distance::Euclidean),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Ranks from the hardest (0) on, the end excluded; written `1..3`.
+/// The ranks `from`, …, `to` − 1, where rank 0 is the hardest. As text: `1..3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ranks {
     /// The first rank taken.
@@ -33,10 +33,12 @@ impl FromStr for Ranks {
     fn from_str(text: &str) -> Result<Self, crate::Error> {
         text.split_once("..")
             .and_then(|(from, to)| Some(Self { from: from.parse().ok()?, to: to.parse().ok()? }))
-            .ok_or_else(|| crate::Error::Parameter {
-                parameter: "ranks",
-                got: format!("`{text}`"),
-                expected: "FROM..TO counted from 0, the end excluded, such as 1..3",
+            .ok_or_else(|| {
+                crate::Error::parameter(
+                    "ranks",
+                    format!("`{text}`"),
+                    "FROM..TO counted from 0, the end excluded, such as 1..3",
+                )
             })
     }
 }

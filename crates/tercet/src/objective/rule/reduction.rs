@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Census, Penalty};
-use crate::named::named;
+use crate::named;
 
 /// How the penalties of the selected triplets become one number. A mean over nothing is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -12,8 +12,8 @@ pub enum Reduction {
     /// Their sum divided by the number of selected triplets.
     #[default]
     Mean,
-    /// Their sum divided by the number of positive penalties ("≠0" in "In Defense"). A soft penalty
-    /// is always positive, so there it equals [`Reduction::Mean`].
+    /// Their sum divided by the number of positive penalties ("≠0" in "In Defense of the Triplet
+    /// Loss"). A soft penalty is always positive, so with it this equals [`Reduction::Mean`].
     MeanActive,
     /// Their sum divided by the number of anchors that have a valid triplet.
     MeanAnchors,
@@ -21,22 +21,14 @@ pub enum Reduction {
     Sum,
 }
 
-named!(Reduction, "reduction");
+named!(
+    Reduction,
+    "reduction",
+    [Mean = "mean", MeanActive = "mean-active", MeanAnchors = "mean-anchors", Sum = "sum",]
+);
 
 impl Reduction {
-    /// Every reduction.
-    pub const ALL: [Self; 4] = [Self::Mean, Self::MeanActive, Self::MeanAnchors, Self::Sum];
-
-    /// The name used on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::MeanActive => "mean-active",
-            Self::MeanAnchors => "mean-anchors",
-            Self::Sum => "sum",
-        }
-    }
-
+    /// The number by which Σ φ is divided.
     pub(in crate::objective) fn divisor(self, penalty: Penalty, census: &Census) -> u64 {
         match (self, penalty) {
             (Self::Mean, _) | (Self::MeanActive, Penalty::Soft { .. }) => census.selected,

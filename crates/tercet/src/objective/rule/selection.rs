@@ -1,4 +1,4 @@
-//! Which triplets of a batch count.
+//! Which triplets of a batch are selected.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,34 +8,38 @@ use serde::{Deserialize, Serialize};
 use super::Ranks;
 use crate::{Error, Metric};
 
-/// Which triplets of a batch count. Whether training succeeds depends on this choice more than on any
-/// other.
+/// Which triplets of a batch are selected. Whether training succeeds depends on this choice more
+/// than on any other.
 ///
-/// d is the chosen distance, and margin the [`Penalty`](super::Penalty)'s. Ties go to the lowest
-/// index, ranks count from the hardest (0).
+/// Below, d is the distance of the metric and margin that of the [`Penalty`](super::Penalty). Of
+/// several items at the same distance, the one with the lowest index is selected. Ranks count from
+/// the hardest (0).
 ///
-/// As text a selection is its name, followed by the parameters that differ from their defaults:
+/// As text, a selection is its name, followed by the parameters that differ from their defaults:
 /// `semi-hard`, `random:triplets=4`, `n-hard:positives=0..2,negatives=1..5`.
 ///
-/// Seeded selections draw from streams keyed by seed, anchor and positive: draws depend neither on
-/// threads nor on the order of work. Give each training step a seed of its own by
-/// [`with_seed`](Self::with_seed), or the same places of the batch are drawn every time.
+/// Seeded selections use one random stream for each seed and anchor (and positive, except
+/// `random`), so their draws depend neither on the number of threads nor on the order of the work.
+/// Give each training step a seed of its own with [`with_seed`](Self::with_seed); otherwise every
+/// step draws the same positions of the batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Selection {
-    /// `all`: every valid triplet.
+    /// `all`: every valid triplet ("In Defense of the Triplet Loss", arXiv 1703.07737, eq. 6).
     All,
-    /// `hard`: for each anchor its farthest positive and its nearest negative.
+    /// `hard`: for each anchor its farthest positive and its nearest negative ("In Defense", eq.
+    /// 5).
     #[default]
     Hard,
     /// `semi-hard`: for each anchor and positive the nearest negative with
-    /// d(a,p) < d(a,n) < d(a,p) + margin; a pair without one is dropped (FaceNet, eq. 4).
+    /// d(a,p) < d(a,n) < d(a,p) + margin (FaceNet, arXiv 1503.03832, eq. 4). A pair without such a
+    /// negative is dropped.
     SemiHard,
-    /// `semi-hard-all`: every triplet with 0 < d(a,n) − d(a,p) ≤ margin
-    /// (pytorch-metric-learning's miner of type `semihard`).
+    /// `semi-hard-all`: every triplet with 0 < d(a,n) − d(a,p) ≤ margin (the miner of type
+    /// `semihard` of pytorch-metric-learning).
     SemiHardAll,
-    /// `semi-hard-fallback`: for each anchor and positive the nearest negative with
-    /// d(a,n) > d(a,p), whatever the margin; without one the farthest negative (TensorFlow Addons,
+    /// `semi-hard-fallback`: for each anchor and positive the nearest negative with d(a,n) >
+    /// d(a,p), whatever the margin, or the farthest negative if there is none (TensorFlow Addons,
     /// sentence-transformers).
     SemiHardFallback,
     /// `violating-random`: for each anchor and each positive later in the batch, one negative drawn
@@ -44,41 +48,43 @@ pub enum Selection {
         /// Seed of the draws; 0 by default.
         seed: u64,
     },
-    /// `easy-positive`: for each anchor its nearest positive and its nearest negative (Xuan et al.
-    /// 2020, `EPHN`).
+    /// `easy-positive`: for each anchor its nearest positive and its nearest negative (`EPHN` of
+    /// Xuan et al.: "Improved Embeddings with Easy Positive Triplet Mining", WACV 2020).
     EasyPositive,
     /// `easy-positive-semi-hard`: for each anchor its nearest positive p and the nearest negative
-    /// with d(a,n) > d(a,p), whatever the margin; an anchor without one is dropped (Xuan et al.
-    /// 2020, `EPSHN`).
+    /// with d(a,n) > d(a,p), whatever the margin (`EPSHN` of Xuan et al.). An anchor without such a
+    /// negative is dropped.
     EasyPositiveSemiHard,
     /// `distance-weighted`: for each anchor and positive one negative, drawn with a weight inverse
-    /// to the density of distances on the unit sphere (Wu et al. 2017; conventions of
-    /// pytorch-metric-learning). Needs normalised vectors or the cosine distance. An anchor without
-    /// a negative nearer than `nonzero_loss_cutoff` is dropped.
+    /// to the density of distances on the unit sphere (Wu et al.: "Sampling Matters in Deep
+    /// Embedding Learning", ICCV 2017; conventions of pytorch-metric-learning). It needs normalised
+    /// vectors or the cosine distance. An anchor without a negative nearer than
+    /// `nonzero_loss_cutoff` is dropped.
     DistanceWeighted {
-        /// Euclidean distance between unit vectors below which the weight grows no more; 0.5 by
+        /// Euclidean distance between unit vectors below which the weight is constant; 0.5 by
         /// default.
         cutoff: f32,
-        /// Euclidean distance between unit vectors from which on negatives are left out; 1.4 by
-        /// default, at most 2.
+        /// Euclidean distance between unit vectors from which on the weight is 0; 1.4 by default,
+        /// at most 2.
         nonzero_loss_cutoff: f32,
         /// Seed of the draws; 0 by default.
         seed: u64,
     },
     /// `n-hard`: for each anchor every pair of a positive and a negative of the given ranks, where
-    /// rank 0 is the farthest positive and the nearest negative. Made for wrong labels: by default
-    /// the hardest ones are skipped, and the second hardest count. Ranks that an anchor does not
-    /// have are left out: with K = 2 items a class, rank 1 selects nothing.
+    /// rank 0 is the farthest positive and the nearest negative. It is meant for data with wrong
+    /// labels: by default rank 0 is skipped and rank 1 is selected. Ranks that an anchor does not
+    /// have are left out, so with K = 2 items per class rank 1 selects nothing.
     NHard {
         /// Ranks of the positives, 1..2 by default.
         positives: Ranks,
         /// Ranks of the negatives, 1..2 by default.
         negatives: Ranks,
     },
-    /// `random`: for each anchor so many different ones of its triplets, or all if there are no
-    /// more, uniformly.
+    /// `random`: for each anchor as many different triplets as given, drawn uniformly from its
+    /// valid ones, or all of them if there are not more. It is the baseline of the other
+    /// selections.
     Random {
-        /// Triplets an anchor; 1 by default.
+        /// Triplets per anchor; 1 by default.
         triplets: u32,
         /// Seed of the draws; 0 by default.
         seed: u64,
@@ -118,7 +124,7 @@ impl Selection {
         }
     }
 
-    /// The same selection with another seed; selections that draw nothing stay as they are.
+    /// The same selection with another seed. A selection without random draws does not change.
     pub fn with_seed(mut self, new: u64) -> Self {
         if let Self::ViolatingRandom { seed }
         | Self::DistanceWeighted { seed, .. }
@@ -129,16 +135,16 @@ impl Selection {
         self
     }
 
-    /// Whether nothing can be selected with this margin, because the band of the selection is
-    /// empty.
+    /// Whether no triplet can be selected with this margin, because the semi-hard band is empty.
     pub fn is_empty_at(self, margin: f32) -> bool {
         matches!(self, Self::SemiHard | Self::SemiHardAll) && margin <= 0.0
     }
 
-    /// Refuses parameters out of range, and distances that the selection is not made for.
+    /// Refuses parameters that are out of range, and distances with which the selection is not
+    /// defined.
     pub(in crate::objective) fn check(self, metric: Metric) -> Result<(), Error> {
         let refuse =
-            |parameter, got: String, expected| Err(Error::Parameter { parameter, got, expected });
+            |parameter, got: String, expected| Err(Error::parameter(parameter, got, expected));
         match self {
             Self::DistanceWeighted { cutoff, nonzero_loss_cutoff, .. } => {
                 if !(cutoff > 0.0 && cutoff < nonzero_loss_cutoff && nonzero_loss_cutoff <= 2.0) {
@@ -194,17 +200,14 @@ impl Selection {
         }
     }
 
+    /// Sets a parameter, given as text.
     fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
         fn parsed<T: FromStr>(
             parameter: &'static str,
             value: &str,
             expected: &'static str,
         ) -> Result<T, Error> {
-            value.parse().map_err(|_| Error::Parameter {
-                parameter,
-                got: format!("`{value}`"),
-                expected,
-            })
+            value.parse().map_err(|_| Error::parameter(parameter, format!("`{value}`"), expected))
         }
         let known = self.parameters();
         match (self, key) {

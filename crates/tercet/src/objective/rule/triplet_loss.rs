@@ -5,17 +5,18 @@ use serde::{Deserialize, Serialize};
 use super::{Penalty, Reduction, Selection};
 use crate::{Error, Metric};
 
-/// A triplet objective. `Default` is [`TripletLoss::batch_hard`].
+/// A triplet objective: the [`Reduction`] of φ(d(a,p) − d(a,n)) over the selected triplets.
+/// `Default` is [`TripletLoss::batch_hard`].
 ///
 /// # Degenerate input
 /// Anchors without a positive or without a negative contribute nothing and are counted in the
-/// [`Census`](super::Census). Without any selected triplet (an empty batch, one class only, one item
-/// per class…) the value is 0 and so is the gradient. The gradient of a Euclidean distance at 0 is 0.
+/// [`Census`](super::Census). If no triplet is selected (an empty batch, one class only, one item
+/// per class…), value and gradient are 0. The gradient of a Euclidean distance at 0 is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct TripletLoss {
     /// How distances are measured.
     pub metric: Metric,
-    /// Which triplets count.
+    /// Which triplets are selected.
     pub selection: Selection,
     /// What a triplet costs.
     pub penalty: Penalty,
@@ -54,24 +55,24 @@ impl TripletLoss {
         Self { selection: self.selection.with_seed(seed), ..self }
     }
 
-    /// Whether a network can be trained on this objective.
+    /// Checks that a network can be trained on this objective.
     ///
     /// # Errors
-    /// A margin that is not finite or is negative for a hinge; a semi-hard band that is empty
-    /// because the margin is not above 0; parameters of the selection out of range.
+    /// A margin that is not finite, or is negative for a hinge; a semi-hard band that is empty
+    /// because the margin is not above 0; parameters of the selection that are out of range.
     pub fn check_trainable(&self) -> Result<(), Error> {
         self.check()?;
         if self.selection.is_empty_at(self.penalty.margin()) {
-            return Err(Error::Parameter {
-                parameter: "margin",
-                got: self.penalty.margin().to_string(),
-                expected: "a number above 0, since the semi-hard band d_ap < d_an < d_ap + margin is empty otherwise",
-            });
+            return Err(Error::parameter(
+                "margin",
+                self.penalty.margin().to_string(),
+                "a number above 0, since the semi-hard band d_ap < d_an < d_ap + margin is empty otherwise",
+            ));
         }
         Ok(())
     }
 
-    /// Refuses parameters out of range.
+    /// Refuses parameters that are out of range.
     pub(in crate::objective) fn check(&self) -> Result<(), Error> {
         self.penalty.check()?;
         self.selection.check(self.metric)

@@ -1,4 +1,4 @@
-//! What the fuzzer started from and found stays as it is now.
+//! The fuzzer's corpus: the inputs from which it started and those that it found.
 
 use std::fs;
 

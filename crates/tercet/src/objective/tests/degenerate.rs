@@ -65,7 +65,7 @@ fn the_gradient_survives_an_offset_and_near_duplicates() {
         for (x, y) in here.gradient.iter().zip(&there.gradient) {
             assert!((x - y).abs() < 1e-5, "{x} {y}");
         }
-        // Every direction is a sum of forces between pairs: they cancel over the batch.
+        // The gradient is a sum of contributions of pairs, which cancel over the batch.
         for total in here.gradient.sum_axis(Axis(0)) {
             assert!(total.abs() < 1e-5, "{total}");
         }
@@ -106,7 +106,10 @@ fn bad_input_is_refused() {
     let error = TripletLoss::default().evaluate(broken.view(), &labels).unwrap_err();
     assert!(matches!(error, Error::NotFinite { row: 3, column: 0, .. }));
     let error = TripletLoss::batch_all().with_margin(-1.0).evaluate(vectors.view(), &labels);
-    assert!(matches!(error, Err(Error::Parameter { parameter: "margin", .. })));
+    assert!(matches!(
+        error,
+        Err(Error::Parameter(crate::ParameterError { parameter: "margin", .. }))
+    ));
     assert!(TripletLoss::facenet().with_margin(0.0).check_trainable().is_err());
     assert!(TripletLoss::facenet().check_trainable().is_ok());
 }
@@ -131,7 +134,7 @@ fn parameters_out_of_range_are_refused() {
     ] {
         let loss = TripletLoss { metric, selection, ..TripletLoss::batch_all() };
         let error = loss.evaluate(vectors.view(), &labels).unwrap_err();
-        assert!(matches!(error, Error::Parameter { .. }), "{error}");
+        assert!(matches!(error, Error::Parameter(_)), "{error}");
         assert!(loss.check_trainable().is_err());
         assert!(selection.triplets(vectors.view(), &labels, metric, 0.2).is_err());
     }

@@ -21,8 +21,8 @@ fn tiled(objective: Objective, vectors: &Array2<f32>, labels: &Labels) -> Outcom
     objective.evaluation(vectors.view(), labels).in_memory(0).run().unwrap()
 }
 
-/// The last rows frozen, but anchors all the same: everything is computed as for the whole batch, with
-/// anchors and candidates kept apart.
+/// The last rows are frozen but still anchors, so everything is computed as for the whole batch,
+/// with separate anchors and candidates.
 fn partly_frozen(
     objective: Objective,
     vectors: &Array2<f32>,
@@ -135,7 +135,7 @@ fn a_batch_and_its_rest_as_frozen_candidates_add_up() {
     let items: Vec<u32> = (0..60).collect();
     let (first, second) = (labels.select(&items[..25]), labels.select(&items[25..]));
     let (left, right) = (vectors.slice(s![..25, ..]), vectors.slice(s![25.., ..]));
-    // Draws depend on the index of an item, which is another one in the second half.
+    // Draws depend on the index of an item, which is a different one in the second half.
     let drawn = |loss: &TripletLoss| loss.with_seed(1) != loss.with_seed(2);
     for loss in every_loss().filter(|loss| loss.reduction == Reduction::Sum && !drawn(loss)) {
         let whole = loss.evaluate(vectors.view(), &labels).unwrap();

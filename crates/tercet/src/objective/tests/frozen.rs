@@ -39,8 +39,8 @@ fn frozen_candidates_agree_with_the_reference_and_its_finite_differences() {
 
 #[test]
 fn harmonic_triplets_pull_towards_the_old_space() {
-    // The new model's only vector sits far from its old class mate: with the old space frozen it is
-    // drawn there, and the old vectors do not move.
+    // The only vector of the new model is far from the old vector of its class. With the old space
+    // frozen it moves towards that vector, and the old vectors do not move.
     let new = array![[4.0_f32, 0.0]];
     let old = array![[0.0_f32, 0.0], [3.0, 3.0]];
     let outcome = TripletLoss::batch_hard()

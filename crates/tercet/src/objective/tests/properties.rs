@@ -39,7 +39,7 @@ proptest! {
         let other = vectors.select(Axis(0), &turned);
         let labels = Labels::from_iter(&classes);
         let other_labels = Labels::from_iter(turned.iter().map(|&i| classes[i]));
-        // What is drawn goes by the places in the batch.
+        // Draws depend on the positions in the batch.
         let objectives = hinges(Reduction::Mean)
             .filter(|loss| !draws(loss.selection))
             .flat_map(|loss| [loss, TripletLoss { penalty: Penalty::Soft { margin: 0.0 }, ..loss }])
@@ -55,8 +55,9 @@ proptest! {
         }
     }
 
-    /// With the margin, a hinge grows like the distance: d(s·x) = s·d(x), s²·d(x), or d(x) on the
-    /// sphere. A power of two scales without rounding, so that even draws stay the same.
+    /// If the margin is scaled too, a hinge scales like the distance: d(s·x) = s·d(x), s²·d(x), or
+    /// d(x) on the sphere. A power of two scales without rounding, so that draws do not change
+    /// either.
     #[test]
     fn hinges_are_homogeneous(seed: u64, exponent in -6_i32..7) {
         let scale = 2.0_f32.powi(exponent);
@@ -83,7 +84,8 @@ proptest! {
         }
     }
 
-    /// A class far outside the margin costs nothing, moves nothing and is not moved.
+    /// A class that is farther than the margin has no penalty, no gradient, and no effect on the
+    /// others.
     #[test]
     fn an_irrelevant_class_changes_nothing(seed: u64, added in 1_usize..5) {
         let mut vectors = random(seed, 16, 4);
@@ -99,8 +101,8 @@ proptest! {
                 let squared = Penalty::SquaredHinge { margin: 0.25 };
                 [loss, TripletLoss { penalty: squared, ..loss }]
             })
-            // By definition these two take what is far: in place of the farthest negative, or by
-            // chance.
+            // By definition these two select far negatives: the farthest one as a fallback, or at
+            // random.
             .filter(|loss| {
                 !matches!(loss.selection, Selection::SemiHardFallback | Selection::Random { .. })
             })
@@ -136,7 +138,7 @@ proptest! {
         };
         for loss in hinges(Reduction::Mean).filter(|loss| !draws(loss.selection)) {
             let loss = loss.with_penalty(Penalty::Soft { margin: 0.0 });
-            // Triplets at the edge of a band or of a tie may change sides by rounding.
+            // By rounding, triplets at the edge of a band or of a tie may be selected or not.
             if !matches!(loss.selection, Selection::All | Selection::Hard | Selection::EasyPositive) {
                 continue;
             }
@@ -153,8 +155,9 @@ proptest! {
         }
     }
 
-    /// Every distance pulls its two vectors in opposite directions, so without normalisation the rows
-    /// of the gradient add up to 0. A sum is a mean times the number of its terms.
+    /// The gradients of a distance with respect to its two vectors are opposite, so without
+    /// normalisation the rows of the gradient add up to 0. A sum is a mean times the number of its
+    /// terms.
     #[test]
     fn rows_of_the_gradient_cancel_and_sums_are_means_times_counts(seed: u64) {
         let vectors = random(seed, 26, 5);

@@ -33,7 +33,7 @@ fn every_objective_agrees_with_the_reference_and_its_finite_differences() {
 
 #[test]
 fn many_positives_agree_with_the_reference() {
-    // Two classes of 75: every hinge and semi-hard rank instead of comparing.
+    // Two classes of 75, so that every hinge and semi-hard kernel sorts instead of comparing.
     let classes: Vec<u32> = (0..150).map(|i| (i * 7 % 2) as u32).collect();
     let labels = Labels::from_iter(&classes);
     for dimensions in [2, 5] {
@@ -57,7 +57,7 @@ fn many_positives_agree_with_the_reference() {
                         .collect()
                 };
                 let at = |step| reference::evaluate(&loss, &moved(step), &classes).value;
-                // So small that no triplet changes its side.
+                // The step is so small that no triplet becomes active or inactive.
                 let expected = (at(1e-7) - at(-1e-7)) / 2e-7;
                 let slope: f64 = got
                     .gradient
@@ -122,8 +122,8 @@ proptest! {
         let values = grid[..count * dimensions].iter().map(|&x| f32::from(x)).collect();
         let vectors = Array2::from_shape_vec((count, dimensions), values).unwrap();
         for selection in selections() {
-            // Its weights are no exact numbers, so that f32 and f64 may draw differently; and a
-            // grid on a sphere has no exact ties.
+            // Its weights are rounded, so that f32 and f64 may draw differently; and a grid on a
+            // sphere has no exact ties.
             if matches!(selection, Selection::DistanceWeighted { .. }) {
                 continue;
             }

@@ -38,7 +38,7 @@ fn selected_triplets_are_those_of_the_reference_and_of_evaluate() {
         assert_eq!(given.census.selected, whole.census.selected);
         assert_eq!(given.census.active, whole.census.active, "{loss:?}");
         assert_eq!(given.census.violated, whole.census.violated);
-        // The number of anchors is another one where the selection leaves some without triplets.
+        // The number of anchors differs where the selection leaves some anchors without triplets.
         if loss.reduction != Reduction::MeanAnchors {
             let close = |x: f64, y: f64| (x - y).abs() <= 1e-5 * x.abs() + 1e-6;
             assert!(close(given.value, whole.value), "{loss:?}: {} {}", given.value, whole.value);

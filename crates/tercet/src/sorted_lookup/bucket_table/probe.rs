@@ -1,4 +1,4 @@
-//! The positions of values among the numbers of a table.
+//! The positions of values among the numbers of a bucket table.
 
 use super::super::{CHUNK, Threshold};
 use super::{BucketTable, KeyScale};
@@ -6,8 +6,8 @@ use crate::simd::LANES;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::has_avx512;
 
-/// The largest error in the difference of two keys, if a margin was added to one of the numbers: each key
-/// is rounded twice to 24 of 30 bits, and truncated.
+/// The largest error in the difference of two keys if a margin was added to one of the numbers:
+/// each key is rounded twice from 30 to 24 bits, and truncated.
 const ROUNDING: f32 = 260.0;
 
 /// How values are compared with the numbers.
@@ -17,14 +17,14 @@ pub(super) struct Comparison {
     /// The thresholds of the first and of the last number.
     first: f32,
     last: f32,
-    /// Keys within a bucket that differ by no more than this do not decide.
+    /// Keys within a bucket do not decide if they differ by no more than this.
     tolerance: u32,
-    /// Whether the table decides nothing.
+    /// Whether the table decides no position, so that the sorted numbers are searched instead.
     useless: bool,
 }
 
-/// The entries of the buckets of sixteen values, and the bits of their keys within the buckets. It begins
-/// at a cache line, since vectors that cross two lines take two loads.
+/// The entries of the buckets of sixteen values, and the bits of the values' keys within the
+/// buckets. It is aligned to a cache line, because a vector that crosses two lines takes two loads.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(align(64))]
 pub(super) struct Probe {
@@ -37,7 +37,7 @@ impl Comparison {
         let [first, last] = [sorted.first(), sorted.last()]
             .map(|number| number.map_or(f32::INFINITY, |&number| threshold.of(number)));
         let error = match (threshold, sorted.last()) {
-            // Without a margin nothing was added to either number.
+            // Without a margin nothing is added to a number, so there is no rounding error.
             (Threshold::Itself, _) | (_, None) => 0.0,
             (Threshold::Plus(margin), Some(last)) => {
                 ROUNDING + (last.abs() + margin.abs()) * f32::EPSILON * scale.factor
@@ -51,9 +51,9 @@ impl Comparison {
 }
 
 impl BucketTable {
-    /// Chooses the thresholds that values are compared with. Returns whether the table is useless for
-    /// them: it is crowded, or the margin is so large beside the range of the numbers that its rounding
-    /// error exceeds half a bucket.
+    /// Sets the thresholds that values are compared with. Returns whether the table is useless for
+    /// them: either it is crowded, or the margin is so large compared with the range of the numbers
+    /// that its rounding error exceeds half a bucket.
     pub(in super::super) fn set_thresholds(
         &mut self,
         sorted: &[f32],
@@ -65,12 +65,12 @@ impl BucketTable {
         self.comparison.useless
     }
 
-    /// For each value how many thresholds of the sorted numbers are ≤ it.
+    /// For each value, how many thresholds of the sorted numbers are ≤ it.
     pub(in super::super) fn find(&mut self, sorted: &[f32], values: &[f32], positions: &mut [u32]) {
         #[cfg(target_arch = "x86_64")]
         if has_avx512() && !self.comparison.useless {
             for (values, positions) in values.chunks(CHUNK).zip(positions.chunks_mut(CHUNK)) {
-                // SAFETY: the machine has the instructions, as just asked.
+                // SAFETY: the machine has the instructions, as just checked.
                 #[allow(unsafe_code)]
                 unsafe {
                     self.avx512_find(sorted, values, positions);
@@ -81,7 +81,7 @@ impl BucketTable {
         self.find_one_by_one(sorted, values, positions);
     }
 
-    /// The reference, one number at a time.
+    /// [`find`](Self::find) for one value at a time: the reference for tests.
     pub(super) fn find_one_by_one(&self, sorted: &[f32], values: &[f32], positions: &mut [u32]) {
         for (&value, position) in values.iter().zip(positions) {
             *position = if value < self.comparison.first {
@@ -94,7 +94,7 @@ impl BucketTable {
         }
     }
 
-    /// The position of a value between the first and the last threshold.
+    /// The position of a value that is between the first and the last threshold.
     fn position_among(&self, sorted: &[f32], value: f32) -> u32 {
         let Self { scale, entries, comparison, .. } = self;
         let at_most = |&number: &f32| comparison.threshold.of(number) <= value;
@@ -102,14 +102,14 @@ impl BucketTable {
             return sorted.partition_point(at_most) as u32;
         }
         let bucket = scale.bucket(scale.key(value - comparison.threshold.margin()));
-        // The numbers of this bucket and of its neighbours.
+        // Only the numbers of this bucket and of its neighbours are compared.
         let start = scale.lower(entries[bucket.saturating_sub(1)]);
         let end = entries.get(bucket + 2).map_or(sorted.len(), |&entry| scale.lower(entry));
         (start + sorted[start..end].partition_point(at_most)) as u32
     }
 
-    /// [`find_one_by_one`](Self::find_one_by_one) for up to [`CHUNK`] numbers, sixteen at a time. Those
-    /// that the table does not decide are compared at the end.
+    /// [`find_one_by_one`](Self::find_one_by_one) for up to [`CHUNK`] values, sixteen at a time.
+    /// Values that the table does not decide are compared at the end.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
     fn avx512_find(&mut self, sorted: &[f32], values: &[f32], positions: &mut [u32]) {
@@ -120,7 +120,7 @@ impl BucketTable {
         }
     }
 
-    /// Reads the entries of up to [`CHUNK`] values.
+    /// Reads the entries of the buckets of up to [`CHUNK`] values.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
     fn read_entries(&mut self, values: &[f32]) {
@@ -152,7 +152,7 @@ impl BucketTable {
                 _mm512_storeu_si512(probe.within.as_mut_ptr().cast(), within);
             }
         }
-        // One by one: a gather instruction takes longer.
+        // The entries are read one by one, because a gather instruction takes longer.
         for probe in probes {
             for entry in &mut probe.entries {
                 *entry = self.entries[*entry as usize];
@@ -160,8 +160,8 @@ impl BucketTable {
         }
     }
 
-    /// The positions that the entries decide. Lists the values that they do not decide, and returns their
-    /// number.
+    /// Writes the positions that the entries decide. Lists the values that they do not decide, and
+    /// returns the number of these.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
     fn decide(&mut self, count: usize, values: &[f32], positions: &mut [u32]) -> usize {
@@ -184,7 +184,8 @@ impl BucketTable {
         let mut listed = 0;
         for (probe, (values, positions)) in self.probes.iter().zip(blocks) {
             let own: __mmask16 = u16::MAX >> (LANES - values.len());
-            // SAFETY: the arrays hold the 16 numbers that are read; of the slice only its own are.
+            // SAFETY: the arrays hold the 16 numbers that are read; of the slice, only the numbers
+            // in the mask `own` are read.
             #[allow(unsafe_code)]
             let (numbers, entry, within) = unsafe {
                 let Probe { entries, within } = probe;
@@ -208,7 +209,8 @@ impl BucketTable {
             unsafe {
                 _mm512_mask_storeu_epi32(positions.as_mut_ptr().cast(), own, position);
             }
-            // Too close to a number of the bucket, or to a neighbouring bucket.
+            // Undecided are values too close to a number of the bucket or to a neighbouring bucket,
+            // and those in crowded buckets.
             let above_tolerance = _mm512_add_epi32(within, tolerance);
             let near_first =
                 _mm512_cmple_epu32_mask(_mm512_sub_epi32(above_tolerance, first), twice);

@@ -1,4 +1,4 @@
-//! The command that continues one that was stopped.
+//! The command that continues one that was interrupted.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tercet_train::data::DataError;
 use super::{Conflict, Filling};
 use crate::exit::Interrupted;
 
-/// `tercet gallery add` with everything that was given to the command that it continues.
+/// `tercet gallery add` with all arguments of the command that it continues.
 #[derive(Debug, Clone)]
 pub(crate) struct Again {
     words: Vec<String>,
@@ -20,11 +20,14 @@ impl Again {
     pub(crate) fn new(location: &str, filling: &Filling) -> Self {
         let start = ["tercet", "gallery", "add"].map(str::to_owned);
         let mut again = Self { words: start.into(), skips_bad: filling.skip_bad };
-        // Without a password, which is not to be shown: an address is then to be completed by hand.
+        // A password must not be shown: the user has to complete the address.
         again.words.push(tercet_gallery::shown(location));
         again.words.push(filling.source.clone());
         if let Some(labels) = &filling.labels {
             again.path("--labels", labels);
+        }
+        if let Some(label_from) = &filling.label_from {
+            again.option("--label-from", label_from);
         }
         if !filling.prefix.is_empty() {
             again.option("--prefix", &filling.prefix);
@@ -50,8 +53,8 @@ impl Again {
         self.words.push(name.to_owned());
     }
 
-    /// An error in the middle of long work says that the work so far is not lost, and how to
-    /// continue.
+    /// Adds to an error in the middle of long work that the items added so far are saved, and how
+    /// to continue.
     pub(crate) fn advise<T>(&self, done: anyhow::Result<T>) -> anyhow::Result<T> {
         let error = match done {
             Err(error) if !error.is::<Interrupted>() && !error.is::<Conflict>() => error,
@@ -79,7 +82,7 @@ impl fmt::Display for Again {
     }
 }
 
-/// A word as a shell takes it for one.
+/// A word, quoted for a shell if necessary.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+:,=@%".contains(c);
     match !word.is_empty() && word.chars().all(plain) {

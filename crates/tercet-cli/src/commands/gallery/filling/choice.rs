@@ -1,4 +1,4 @@
-//! Which items of a source are added, chosen before anything is written.
+//! Chooses the items of a source to add, before anything is written.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,12 +12,12 @@ use tercet_train::embeddings::Embeddings;
 
 use super::{Contents, Filled, Filling};
 
-/// The items that are added, and those that are not.
+/// The items that are added, and counts of the others.
 #[derive(Debug, Default)]
 pub(crate) struct Choice {
-    /// Numbers of the items in the source.
+    /// Indices of the items in the source.
     pub(super) items: Vec<usize>,
-    /// Items that the gallery holds already.
+    /// Number of items that the gallery already contains.
     kept: usize,
     /// Items that cannot be used.
     skipped: Vec<BadItem>,
@@ -29,7 +29,7 @@ impl From<&Choice> for Filled {
     }
 }
 
-/// An id that two items have, or that no item can have. Nothing was added.
+/// Two items have the same id, or an id is invalid. Nothing was added.
 #[derive(Debug)]
 pub(crate) struct Conflict(String);
 
@@ -42,8 +42,8 @@ impl fmt::Display for Conflict {
 impl std::error::Error for Conflict {}
 
 impl Filling {
-    /// Chooses the items of a source that can be used and that the gallery, as it was `before`, does
-    /// not hold.
+    /// Chooses the items of a source that are valid and that the gallery, in its state `before`,
+    /// does not contain.
     pub(crate) fn choose(
         &self,
         contents: &Contents,
@@ -112,12 +112,13 @@ pub(super) fn catalogue_label(catalogue: &Catalogue, item: usize) -> Option<Stri
     catalogue.labelled.then(|| catalogue.labels.name(class).to_owned())
 }
 
-/// The id of a row: its own, or its number in the file.
+/// The id of a row, or else its number in the file.
 pub(super) fn row_id(embeddings: &Embeddings, row: usize) -> String {
     embeddings.ids.as_ref().map_or_else(|| row.to_string(), |ids| ids[row].clone())
 }
 
-/// Rows that no distance can be taken to, counted over the whole file from 0.
+/// Rows for which no distance can be computed, with their numbers in the whole file, counted from
+/// 0.
 fn unusable(path: &Path, embeddings: &Embeddings, metric: Metric) -> Vec<(usize, BadItem)> {
     let rows = embeddings.vectors.outer_iter().enumerate();
     let bad = rows.filter_map(|(row, vector)| {
@@ -142,8 +143,8 @@ fn why_unusable(vector: ArrayView1<f32>, metric: Metric) -> Option<String> {
     }
 }
 
-/// Whether the gallery holds the item already. The same id under another label, or with another
-/// vector, is another item, which the gallery cannot hold beside it.
+/// Whether the gallery already contains the item. An item of the same id with another label or
+/// another vector is a conflict: the gallery cannot contain both.
 fn is_held(
     before: &dyn ReadGallery,
     id: &str,
@@ -168,7 +169,7 @@ fn is_held(
     Err(Conflict(format!("the gallery holds `{id}` {difference}: {advice}")).into())
 }
 
-/// Whether the gallery's vector of this id is this one, up to rounding.
+/// Whether the gallery's vector of this id equals this one, up to rounding.
 fn is_same(
     before: &dyn ReadGallery,
     id: &str,
@@ -177,7 +178,7 @@ fn is_same(
 ) -> anyhow::Result<bool> {
     let held = before.vectors(&[id])?;
     if held.ncols() != vector.len() {
-        return Ok(true); // Refused with the lengths when it is added.
+        return Ok(true); // a wrong length is refused when the vectors are added
     }
     let own = metric.rows(vector.insert_axis(Axis(0)))?;
     let largest = own.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));

@@ -1,4 +1,4 @@
-//! The gallery that is filled.
+//! The gallery to which items are added.
 
 use ndarray::ArrayView2;
 use tercet_gallery::{Duplicates, Item, Vectors, WriteGallery};
@@ -7,11 +7,11 @@ use super::{Again, Filled};
 use crate::exit::Interrupted;
 use crate::table::count;
 
-/// The gallery that is filled.
+/// The gallery to which items are added.
 pub(crate) struct Into<'a> {
     pub(crate) writer: &'a mut dyn WriteGallery,
     pub(crate) duplicates: Duplicates,
-    /// The command that continues if this one is stopped.
+    /// The command that continues if this one is interrupted.
     pub(crate) again: &'a Again,
 }
 

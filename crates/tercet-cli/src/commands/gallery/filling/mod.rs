@@ -1,4 +1,5 @@
-//! From a source into a gallery, in pieces: each is on disk before the next one is begun.
+//! Adds the items of a source to a gallery in batches: each batch is on disk before the next one
+//! starts.
 
 mod again;
 mod choice;
@@ -11,17 +12,18 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
-use tercet_train::data::{BadItem, Catalogue, DataError, Source};
-use tercet_train::embeddings::{Embeddings, Format};
+use tercet_train::data::{BadItem, Catalogue, LabelFrom, Source};
+use tercet_train::embeddings::{Embeddings, Format, labels_beside};
 use tercet_train::model::Model;
 
+use crate::commands;
 use crate::exit::Usage;
 
 pub(super) use again::Again;
 pub(super) use choice::{Choice, Conflict};
 pub(super) use into::Into;
 
-/// Longest side of a thumbnail, unless another one is given.
+/// The default of the longest side of a thumbnail.
 const THUMBNAILS: u32 = 128;
 
 /// What goes into a gallery, and how.
@@ -30,9 +32,13 @@ pub(super) struct Filling {
     /// `kind:PATH`, or a path whose kind is recognised; or embeddings (`.safetensors`, `.parquet`,
     /// `.npy`).
     pub(super) source: String,
-    /// For embeddings without labels: `.npy` of integers, or text with one label a line.
+    /// For embeddings without labels: `.npy` of integers, or text with one label on each line.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Take the class from the names of the files in a folder: a regular expression with one group,
+    /// such as '^(\d+)_'. With a `/` in it, it is matched with the path in the folder.
+    #[arg(long, value_name = "REGEX")]
+    label_from: Option<LabelFrom>,
     /// Put before the id of every item, to keep several sources apart.
     #[arg(long, value_name = "TEXT", default_value = "")]
     prefix: String,
@@ -47,22 +53,22 @@ pub(super) struct Filling {
     pub(super) threads: usize,
 }
 
-/// What a source holds.
+/// The contents of a source.
 pub(super) enum Contents {
-    /// Pictures, which a model turns into vectors.
+    /// Pictures, whose vectors a model computes.
     Pictures { source: Source, catalogue: Catalogue },
-    /// Vectors of a file.
+    /// The vectors of a file.
     Vectors { path: PathBuf, embeddings: Embeddings },
 }
 
-/// What filling did.
+/// The result of adding items.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Filled {
-    /// Items that are new.
+    /// Number of new items.
     pub(super) added: usize,
-    /// Items that took the place of one of their id.
+    /// Number of items that replaced one of the same id.
     pub(super) replaced: usize,
-    /// Items that were there already.
+    /// Number of items that the gallery already contained.
     pub(super) kept: usize,
     /// Items that could not be read.
     pub(super) skipped: Vec<BadItem>,
@@ -78,7 +84,21 @@ impl Contents {
 }
 
 impl Filling {
-    /// Finds what the source holds, without decoding anything.
+    /// A source of pictures, with thumbnails of the default size.
+    #[cfg(feature = "serve")]
+    pub(super) fn of(source: &str, label_from: Option<LabelFrom>, skip_bad: bool) -> Self {
+        Self {
+            source: source.to_owned(),
+            labels: None,
+            label_from,
+            prefix: String::new(),
+            thumbnails: THUMBNAILS,
+            skip_bad,
+            threads: 0,
+        }
+    }
+
+    /// Lists the contents of the source, without decoding anything.
     pub(super) fn contents(&self) -> anyhow::Result<Contents> {
         let path = Path::new(self.source.strip_prefix("features:").unwrap_or(&self.source));
         if Format::of(path).is_ok() {
@@ -88,8 +108,14 @@ impl Filling {
                     path.display()
                 )));
             }
-            let mut embeddings = Embeddings::load(path)?;
-            if let Some(labels) = &self.labels {
+            // All rows are loaded here; those that cannot be used are left out later.
+            let (mut embeddings, _) = Embeddings::load_all(path)?;
+            let labels = match &self.labels {
+                Some(labels) => Some(labels.clone()),
+                None if embeddings.labels.is_some() => None,
+                None => labels_beside(path),
+            };
+            if let Some(labels) = &labels {
                 embeddings = embeddings.with_labels_from(labels)?;
             }
             return Ok(Contents::Vectors { path: path.to_owned(), embeddings });
@@ -97,12 +123,9 @@ impl Filling {
         if self.labels.is_some() {
             bail!(Usage("--labels is for embeddings: other sources have their own".to_owned()));
         }
-        let source: Source = self.source.parse()?;
+        let source = commands::source(&self.source, None, self.label_from.as_ref())?;
         let catalogue = source.catalogue()?;
-        if let (Some(first), false) = (catalogue.bad.first(), self.skip_bad) {
-            let more = catalogue.bad.len() - 1;
-            return Err(DataError::BadItems { first: first.clone(), more }.into());
-        }
+        catalogue.needs_good(self.skip_bad)?;
         Ok(Contents::Pictures { source, catalogue })
     }
 

@@ -1,4 +1,4 @@
-//! Pictures into a gallery.
+//! Adds pictures to a gallery.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use super::choice::catalogue_label;
 use super::{Choice, Filled, Filling, Into};
 use crate::{General, interrupt, progress};
 
-/// The least and the most pictures that are added at once.
+/// The smallest and the largest number of pictures in a batch.
 const PICTURES: [usize; 2] = [16, 1024];
 
-/// A piece of pictures should take about so long, whatever the encoder.
+/// The time that a batch of pictures should take, whatever the encoder.
 const PIECE: Duration = Duration::from_secs(1);
 
 impl Filling {
-    /// Adds pictures, each decoded once: for the model, and for its thumbnail.
+    /// Adds pictures. Each is decoded once, for the model and for its thumbnail.
     pub(crate) fn add_pictures(
         &self,
         general: &General,
@@ -82,7 +82,7 @@ impl Filling {
     }
 }
 
-/// What else the source says of an item, by name.
+/// The attributes that the source has for an item, by name.
 fn attributes(catalogue: &Catalogue, item: u32) -> std::collections::BTreeMap<String, String> {
     let known = &catalogue.items[item as usize].attributes;
     let parts: Vec<&str> = known.parts.iter().map(|part| part.name()).collect();

@@ -1,4 +1,4 @@
-//! Vectors into a gallery.
+//! Adds vectors to a gallery.
 
 use anyhow::Context;
 use ndarray::{Array2, s};
@@ -9,11 +9,11 @@ use super::choice::row_id;
 use super::{Choice, Filled, Filling, Into};
 use crate::{General, interrupt, progress};
 
-/// Vectors that are added at once.
+/// Number of vectors in a batch.
 const VECTORS: usize = 8192;
 
 impl Filling {
-    /// Adds vectors as they are; `model` is the fingerprint of what made them.
+    /// Adds vectors without change; `model` is the fingerprint of the model that computed them.
     pub(crate) fn add_vectors(
         &self,
         general: &General,

@@ -1,4 +1,5 @@
-//! The gradient of a batch in which most pairs have a coefficient: one product with S = C + Cᵀ.
+//! The gradient of a batch in which most pairs have a coefficient: diag(S·1)·X − S·X with
+//! S = C + Cᵀ, which is one matrix product.
 
 use std::ops::Range;
 
@@ -9,10 +10,10 @@ use crate::matrix::{Operand, product};
 use crate::objective::engine::accumulate::add_pair;
 use crate::simd::{LANES, Strided, sum, transpose};
 
-/// Columns of S that are assembled at a time, so that they stay in a near cache.
+/// Columns of S that are assembled at a time, few enough to stay in a fast level of cache.
 const COLUMNS: usize = 256;
 
-/// Their stride.
+/// The stride of the rows of these columns.
 const WIDTH: usize = COLUMNS + LANES;
 
 /// Writes the gradient of a band of points: the row sums of S times the points, minus S·X.
@@ -27,7 +28,8 @@ pub(super) fn gradient<'a>(
     let stride = padded(batch);
     let mut sums = Buffer::pooled(rows.len() * WIDTH);
     let mut totals = vec![0.0; rows.len()];
-    // Pairs too close for the Gram form would cancel in the product as well, and are added one by one.
+    // Pairs that are too close for the Gram form would cancel in the product too, so they are added
+    // one by one.
     let mut singles = vec![Vec::new(); batch.div_ceil(COLUMNS)];
     for pair in close {
         for (point, other) in [(pair.row, pair.column), (pair.column, pair.row)] {
@@ -42,8 +44,8 @@ pub(super) fn gradient<'a>(
         let along = Strided { values: &coefficients[rows.start * stride + start..], stride };
         transpose(across, block.len(), rows.len(), Some(along), &mut sums, WIDTH);
         for (point, other, coefficient) in singles {
-            // In the square on a strip's diagonal both (x, y) and (y, x) are listed; the second time
-            // the coefficient is 0 already.
+            // In the square on the diagonal of a strip both (x, y) and (y, x) are listed. The
+            // second time the coefficient is already 0.
             let sum = &mut sums[(*point - rows.start) * WIDTH + *other - start];
             *coefficient = std::mem::take(sum);
         }

@@ -1,10 +1,11 @@
-//! Batches whose B×B matrices fit into memory: what is symmetric is computed once.
+//! Batches whose B×B matrices fit into memory: symmetric quantities are computed once.
 //!
-//! Distances are symmetric, so only the [upper triangle](upper_triangle) is computed; the other half
-//! of a row is read down the columns. And the gradient needs the coefficients C only as S = C + Cᵀ:
-//! the gradient of x is Σ_y S(x,y)·(x − y), which is [one product](dense) instead of two. Where few
-//! pairs have a coefficient, they are added one by one. Every part is divided into bands that write
-//! rows of their own, so the result does not depend on which thread computes which band.
+//! Distances are symmetric, so only the [upper triangle](upper_triangle) is computed; the other
+//! half of a row is read from the columns. The gradient needs the coefficients C only as
+//! S = C + Cᵀ: the gradient of x is Σ_y S(x,y)·(x − y), which takes [one product](dense) instead of
+//! two. Where few pairs have a coefficient, they are added one by one. Every part of the work is
+//! divided into bands that write their own rows, so the result does not depend on which thread
+//! computes which band.
 //!
 //! # Memory
 //! Distances and, for a dense rule, coefficients take 6·B² bytes, 96 MiB for [`LARGEST_BATCH`].
@@ -22,17 +23,18 @@ use crate::objective::row::{RowGradient, TripletSums};
 use crate::simd::LANES;
 use upper_triangle::{UpperTriangle, strip_rows};
 
-/// The largest batch that is computed in memory: its matrices are little larger than caches.
+/// The largest batch that is computed in memory. Its matrices are not much larger than the caches.
 pub(in crate::objective) const LARGEST_BATCH: usize = 4096;
 
-/// Rows of coefficients or of gradient that one task computes.
+/// Rows of coefficients or of the gradient that one task computes.
 const BAND: usize = 64;
 
-/// Rows that are assembled at a time, so that they stay in a near cache; divides [`BAND`]. It is two
-/// cache lines of each row that is read across: with one, half as much would be read per page.
+/// Rows that are assembled at a time, few enough to stay in a fast level of cache; a divisor of
+/// [`BAND`]. Where the upper triangle is read by columns, these are two cache lines of each of its
+/// rows; with one, half as much would be read per memory page.
 const GROUP: usize = 2 * LANES;
 
-/// Σ φ and its census, with ∂(Σ φ)/∂vectors in class order.
+/// Σ φ and the counts of the census, with ∂(Σ φ)/∂vectors in class order.
 pub(super) fn evaluate(problem: &Problem) -> Sums {
     let upper = UpperTriangle::compute(problem.candidates, problem.order);
     let batch = Batch { problem, kernels: problem.kernels(), upper: &upper };
@@ -50,20 +52,20 @@ struct Batch<'a> {
     upper: &'a UpperTriangle,
 }
 
-/// Buffers that one thread uses for one band after the other.
+/// Buffers of a thread, which are reused from band to band.
 #[derive(Default)]
 struct Worker {
     /// [`GROUP`] rows of distances.
     distances: Buffer,
     scratch: Scratch,
-    /// One row of weights that are all 0, for a sparse rule.
+    /// One row of weights for a sparse rule, all 0 between two rows.
     weights: Vec<f32>,
     touched: Vec<u32>,
     pairs: Vec<PairGradient>,
 }
 
 impl Batch<'_> {
-    /// For rules by which most pairs have a weight.
+    /// Evaluates a rule with which most pairs have a weight.
     fn dense(&self) -> (TripletSums, Buffer) {
         let points = self.problem.candidates;
         let (batch, d) = (points.len(), points.dimensions());
@@ -84,7 +86,7 @@ impl Batch<'_> {
         (TripletSums::total(&sums), gradient)
     }
 
-    /// The coefficients of a band of rows from `start` on.
+    /// Writes the coefficients of a band of rows, the first of which is `start`.
     fn coefficients(&self, start: usize, lines: &mut [f32], worker: &mut Worker) -> TripletSums {
         let problem = self.problem;
         let batch = problem.candidates.len();
@@ -106,7 +108,7 @@ impl Batch<'_> {
         sums
     }
 
-    /// For rules by which few pairs have a weight.
+    /// Evaluates a rule with which few pairs have a weight.
     fn sparse(&self) -> (TripletSums, Buffer) {
         let points = self.problem.candidates;
         let d = points.dimensions();
@@ -121,8 +123,8 @@ impl Batch<'_> {
         (TripletSums::total(&sums), gradient)
     }
 
-    /// The gradient of a band of anchors from `start` on, with what they add to candidates of the
-    /// band. Returns what they add to other candidates.
+    /// Computes the gradient of a band of anchors, the first of which is `start`, with the
+    /// contributions to candidates of the same band. Returns the contributions to other candidates.
     fn pairs(
         &self,
         start: usize,
@@ -166,8 +168,8 @@ impl Batch<'_> {
     }
 }
 
-/// The stride of rows: whole vectors, and one vector off a power of two, at which the lines of a
-/// column would share a cache set.
+/// The stride of rows: a whole number of SIMD vectors, plus one. Without the additional vector, a
+/// stride that is a power of two would map all values of a column to the same set of the cache.
 fn padded(columns: usize) -> usize {
     columns.next_multiple_of(LANES) + LANES
 }

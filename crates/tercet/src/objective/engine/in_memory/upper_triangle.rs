@@ -12,7 +12,7 @@ use crate::labels::ClassOrder;
 use crate::matrix::Operand;
 use crate::simd::{LANES, Strided, add_to_lanes, total, transpose};
 
-/// Distances of points to themselves and all later points, in strips of rows.
+/// Distances of each point to itself and to all later points, in strips of rows.
 pub(super) struct UpperTriangle {
     batch: usize,
     values: Buffer,
@@ -21,10 +21,10 @@ pub(super) struct UpperTriangle {
 
 struct Strip {
     rows: Range<usize>,
-    /// The index of its first value; each row has the columns from `rows.start` on.
+    /// The index of its first value. Each row holds the columns from `rows.start` on.
     from: usize,
     close: Vec<Close>,
-    /// Σ d over its pairs of one class and over all its pairs, in both directions.
+    /// Σ d over its pairs of one class, and over all its pairs, in both directions.
     within: f64,
     total: f64,
 }
@@ -45,8 +45,8 @@ impl UpperTriangle {
             strips.push_back((from, rows, own));
             (from, free) = (end, rest);
         }
-        // The first strip is the longest and the last the shortest. Pairs from both ends are equal
-        // amounts of work.
+        // The first strip is the longest and the last the shortest. A task that takes one from each
+        // end has about the same amount of work as any other.
         let mut pairs = Vec::with_capacity(strips.len().div_ceil(2));
         while let Some(long) = strips.pop_front() {
             pairs.push([Some(long), strips.pop_back()]);
@@ -63,8 +63,8 @@ impl UpperTriangle {
         Self { batch, values, strips }
     }
 
-    /// Calls `visit` with each of some rows of distances to the whole batch. `lines` is a buffer for
-    /// a few of them.
+    /// Calls `visit` with each of the given rows: the distances of a point to the whole batch.
+    /// `lines` is a buffer for [`GROUP`] rows.
     pub(super) fn each_row(
         &self,
         rows: Range<usize>,
@@ -84,7 +84,7 @@ impl UpperTriangle {
         }
     }
 
-    /// Assembles whole rows: columns of earlier strips, then a row of their own strip.
+    /// Assembles whole rows: from columns of the earlier strips, and from rows of their own strip.
     fn assemble(&self, rows: Range<usize>, out: &mut [f32]) {
         let batch = self.batch;
         let own = rows.start / strip_rows(batch);
@@ -131,7 +131,8 @@ impl Strip {
         let mut close = Vec::new();
         points.part(rows.clone(), points, others, columns, values, stride, Some(&mut close));
 
-        // The square on the diagonal holds its pairs in both directions, the rest in one.
+        // The square on the diagonal holds its pairs in both directions. The rest holds them in one
+        // direction and is counted twice.
         let mut sums = [[[0.0; LANES]; 2]; 2];
         for (row, line) in rows.clone().zip(values.chunks(stride)) {
             for (columns, sums) in [order.positives_of(row), start..batch].iter().zip(&mut sums) {
@@ -146,8 +147,8 @@ impl Strip {
     }
 }
 
-/// Rows of one product. With fewer rows fewer distances are computed twice; with more rows the product
-/// uses its second operand better.
+/// Rows per strip, which is one matrix product. With fewer rows, fewer distances are computed
+/// twice; with more rows, the product reuses its second operand more often.
 pub(super) fn strip_rows(batch: usize) -> usize {
     if batch <= 1024 { BAND } else { 2 * BAND }
 }

@@ -1,0 +1,144 @@
+//! What follows the last step: the final evaluation, the model file and the report.
+
+use serde::Serialize;
+use tercet::OpenSet;
+
+use super::findings::{Before, Collapse};
+use super::outcome::Trained;
+use super::verdict::{Findings, Verdict};
+use crate::judgement::{Judgement, open_set};
+use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
+use crate::sharing::hide_folders;
+use crate::trainer::counts::Count;
+use crate::trainer::{TrainConfig, TrainError, Trainer};
+
+impl Trainer<'_> {
+    pub(in crate::trainer) fn finish(self, before: Before) -> Result<Trained, TrainError> {
+        let (encoder, kept_step) = self.chosen(&before)?;
+        let mut after = None;
+        if self.has_holdout() {
+            let embeddings = self.embed_items(&encoder, &self.setup.prepared.split.holdout)?;
+            let judged = Judgement::new(
+                embeddings.view(),
+                &self.setup.holdout,
+                self.setup.metric,
+                self.setup.config.seed,
+            )?;
+            after = Some((judged, embeddings));
+        }
+        let collapse = Collapse {
+            condition: self.state.watch.condition(),
+            longest_wait: self.state.watch.longest(),
+            softened: self.state.softened.clone(),
+        };
+
+        let verdict = Verdict::of(&Findings {
+            config: self.setup.config,
+            before: &before,
+            after: after.as_ref().map(|(judged, _)| &judged.retrieval),
+            labels: &self.setup.holdout,
+            collapse: &collapse,
+            kept_step,
+            classes: self.setup.prepared.examples.catalogue().labels.class_count(),
+        })?;
+
+        let results = serde_json::json!({
+            "before": json(&before)?,
+            "after": json(&after.as_ref().map(|(judged, _)| judged))?,
+            "kept_step": kept_step,
+            "collapse": json(&collapse)?,
+        });
+        let open_set = match &after {
+            Some((_, embeddings)) => open_set(
+                embeddings.view(),
+                &self.setup.holdout,
+                self.setup.metric,
+                self.setup.config.seed,
+            )?,
+            None => None,
+        };
+        let card = self.card(results, after.as_ref().map(|(judged, _)| judged), open_set)?;
+        Model::save(&card, &encoder, &self.setup.folder.model_file())?;
+        if let Some(out) = &self.setup.config.out {
+            Model::save(&card, &encoder, out)?;
+        }
+        let mut trained = Trained {
+            model: self.setup.config.out.clone().unwrap_or_else(|| self.setup.folder.model_file()),
+            run: self.setup.folder.path().to_owned(),
+            source: self.setup.prepared.examples.catalogue().source.clone(),
+            steps: self.state.step,
+            stopped_early: self.state.step < self.setup.config.steps,
+            kept_step,
+            best: self.state.best,
+            monitor: self.setup.config.monitor,
+            collapse,
+            seconds: self.setup.began.elapsed().as_secs_f64(),
+            seed: self.setup.config.seed,
+            objective: self.setup.config.objective_name(),
+            encoder: self.setup.config.encoder.clone(),
+            parameters: self.learned.encoder.parameters(),
+            train: Count::of(&self.setup.prepared.labels(&self.setup.prepared.split.train)),
+            validation: Count::of(
+                &self.setup.prepared.labels(&self.setup.prepared.split.validation),
+            ),
+            holdout: Count::of(&self.setup.holdout),
+            before,
+            after: None,
+            verdict,
+            chunk: self.state.chunk,
+            work: self.state.work,
+            skipped: self.setup.prepared.skipped.clone(),
+        };
+        let (judged, embeddings) = after.unzip();
+        trained.after = judged;
+        self.write_report(&trained, embeddings)?;
+        trained.seconds = self.setup.began.elapsed().as_secs_f64();
+        Ok(trained)
+    }
+
+    /// The metadata of the model file. It contains nothing about this machine or the time, so that
+    /// equal runs write equal bytes.
+    fn card(
+        &self,
+        results: serde_json::Value,
+        after: Option<&Judgement>,
+        open_set: Option<OpenSet>,
+    ) -> Result<ModelCard, TrainError> {
+        let mut config = json(&TrainConfig {
+            out: None,
+            threads: 0,
+            cache_limit: TrainConfig::default().cache_limit,
+            augment: Some(self.setup.config.augmentation()?),
+            ..self.setup.config.clone()
+        })?;
+        hide_folders(&mut config);
+        let verification = after.and_then(|after| after.verification.as_ref());
+        Ok(ModelCard {
+            format: FORMAT,
+            encoder: self.setup.config.encoder_config()?,
+            preprocessing: self.setup.prepared.examples.input(),
+            distance: self.setup.metric.distance,
+            normalized: self.setup.metric.normalize,
+            threshold: verification.map(|judged| f64::from(judged.threshold)),
+            thresholds: after
+                .map(|after| {
+                    after.thresholds().map(|(far, t)| (far.to_owned(), f64::from(t))).collect()
+                })
+                .unwrap_or_default(),
+            calibration: after.and_then(Judgement::calibration),
+            open_set,
+            provenance: Provenance {
+                tercet: env!("CARGO_PKG_VERSION").to_owned(),
+                config,
+                seed: self.setup.config.seed,
+                held_out: self.setup.prepared.held_out(),
+                data: self.setup.prepared.fingerprint.clone(),
+                results,
+            },
+        })
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<serde_json::Value, TrainError> {
+    serde_json::to_value(value).map_err(|error| ModelError::Collect(error.to_string()).into())
+}

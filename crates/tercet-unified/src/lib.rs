@@ -1,0 +1,1 @@
+//! No code: the manifest enables features in libraries that all builds of the workspace share.
