@@ -12,6 +12,9 @@ const GAP: usize = 2;
 /// The smallest width in columns to which a text is shortened when a table is too wide.
 const LEAST_TEXT: usize = 12;
 
+/// The least width of a first column that is repeated beside a wide one.
+const LEAST_FIRST: usize = 4;
+
 /// How the cells of a column are aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
@@ -61,7 +64,10 @@ impl Table {
         let others = widths[1..].iter().copied().max().unwrap_or(0);
         if self.columns[0] == Column::Text && others > 0 {
             let beside = limit.saturating_sub(GAP + others);
-            widths[0] = widths[0].min(beside.max(1));
+            // A column that is too wide by itself must not make the first one unreadable.
+            if beside >= LEAST_FIRST {
+                widths[0] = widths[0].min(beside);
+            }
         }
         let mut blocks = Vec::new();
         let mut from = 0;
@@ -266,5 +272,13 @@ mod tests {
         assert_eq!(blocks.len(), 2, "{text}");
         assert!(blocks.iter().all(|block| block.contains("…ng name")), "{text}");
         assert!(blocks[1].ends_with("1.000"), "{text}");
+    }
+
+    #[test]
+    fn a_column_wider_than_the_terminal_leaves_the_first_one_readable() {
+        let mut table = Table::new([Column::Text, Column::Left]);
+        table.row(["name", "reason"]);
+        table.row(["photo.png", &"x".repeat(100)]);
+        assert!(table.fitting(Some(40)).contains("photo.png"));
     }
 }
