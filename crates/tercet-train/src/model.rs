@@ -51,6 +51,10 @@ pub struct ModelCard {
     pub distance: Distance,
     /// Whether embeddings are L2-normalised.
     pub normalized: bool,
+    /// The numbers of components for which prefixes of the embeddings were trained too (Matryoshka
+    /// representation learning), without the whole length; empty if they were not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matryoshka: Vec<usize>,
     /// The distance below which two images count as the same: the threshold with the highest
     /// accuracy on held-out classes.
     pub threshold: Option<f64>,
@@ -442,6 +446,36 @@ pub(crate) fn images(
 /// The values of a tensor, row by row.
 pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
     tensor.try_into_vec_as::<f32>().map_err(|error| ModelError::Embed(format!("{error:?}")))
+}
+
+/// The first components of embeddings, normalised by themselves if `normalize` is set. A model whose
+/// card lists this number in [`ModelCard::matryoshka`] was trained for it.
+///
+/// # Shapes
+/// - embeddings: N×D, result: N×dimensions
+///
+/// # Errors
+/// No dimension, or more than the embeddings have.
+pub fn prefix(
+    mut embeddings: Array2<f32>,
+    dimensions: usize,
+    normalize: bool,
+) -> Result<Array2<f32>, ParameterError> {
+    let all = embeddings.ncols();
+    if dimensions == 0 || dimensions > all {
+        return Err(ParameterError {
+            parameter: "dimensions",
+            got: dimensions.to_string(),
+            expected: format!("from 1 to {all}, the length of the embeddings"),
+        });
+    }
+    if dimensions < all {
+        embeddings = embeddings.slice(ndarray::s![.., ..dimensions]).to_owned();
+        if normalize {
+            normalize_rows(&mut embeddings);
+        }
+    }
+    Ok(embeddings)
 }
 
 /// Scales rows to length 1; rows of length 0 are unchanged.

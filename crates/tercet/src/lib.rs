@@ -85,8 +85,8 @@ pub use distance::{Distance, Metric};
 pub use error::{Error, FULL_BUILD};
 pub use labels::Labels;
 pub use objective::{
-    Census, Evaluation, Lifted, Memory, Objective, Outcome, Penalty, Preset, Ranks, Reduction,
-    Selection, Triplet, TripletLoss,
+    Census, Evaluation, FalseNegatives, Lifted, Memory, MultiSimilarity, Objective, Outcome,
+    Penalty, Preset, Ranks, Reduction, Selection, SupervisedContrastive, Triplet, TripletLoss,
 };
 pub use one_shot::OneShot;
 pub use open_set::OpenSet;

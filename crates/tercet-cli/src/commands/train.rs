@@ -165,7 +165,8 @@ struct Settings {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_start: Option<u64>,
-    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted [default: facenet].
+    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted, multi-similarity,
+    /// supervised-contrastive [default: facenet].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<Preset>,
@@ -195,6 +196,20 @@ struct Settings {
     #[arg(long, value_name = "M|soft", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     margin: Option<Margin>,
+    /// The temperature of supervised-contrastive [default: 0.1].
+    #[arg(long, value_name = "T")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    /// Ignore negatives that are more similar to the anchor than this share of the positive's
+    /// similarity: they are probably false, as with wrong labels [default: none are ignored].
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "0.95")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    false_negatives: Option<f32>,
+    /// Also train the first components of the embeddings to be embeddings by themselves, such as
+    /// 16,32 [default: none].
+    #[arg(long, value_name = "D,…", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    matryoshka: Vec<usize>,
     /// Stages before the run's own objective and batch, such as
     /// 400:batch-all:8x4,800:batch-hard:16x4 [default: none].
     #[arg(long, value_name = "UNTIL:OBJECTIVE:PxK,…")]
@@ -490,7 +505,7 @@ pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
 }
 
 /// The settings that define an objective.
-const OBJECTIVE_KEYS: [&str; 8] = [
+const OBJECTIVE_KEYS: [&str; 9] = [
     "objective",
     "distance",
     "normalize",
@@ -498,6 +513,7 @@ const OBJECTIVE_KEYS: [&str; 8] = [
     "penalty",
     "margin",
     "reduction",
+    "temperature",
     "curriculum",
 ];
 

@@ -38,6 +38,7 @@ fn card(open_set: Option<OpenSet>) -> ModelCard {
         preprocessing: Input::Images(Preprocessing::new(24, 24, 1)),
         distance: Distance::Euclidean,
         normalized: false,
+        matryoshka: Vec::new(),
         threshold: Some(4.0),
         thresholds: BTreeMap::new(),
         calibration: None,

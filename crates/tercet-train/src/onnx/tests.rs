@@ -51,6 +51,7 @@ fn model_of(encoder: EncoderConfig, channels: u32, normalized: bool) -> Model {
         preprocessing,
         distance: Distance::Euclidean,
         normalized,
+        matryoshka: Vec::new(),
         threshold: Some(0.7),
         calibration: None,
         open_set: None,

@@ -47,6 +47,8 @@ impl<'a> Setup<'a> {
         began: Instant,
     ) -> Result<Self, TrainError> {
         let plain_device = Device::flex();
+        let shape = prepared.examples.input().shape();
+        config.check_matryoshka(config.encoder_config()?.embedding_dim(shape))?;
         Ok(Self {
             config,
             folder,
@@ -62,6 +64,18 @@ impl<'a> Setup<'a> {
 
     pub(super) fn report(&self, event: Event) {
         (self.surroundings.watch)(event);
+    }
+
+    /// The lengths of the prefixes on which the objective is evaluated, the last of which is the
+    /// whole length; none if it is only evaluated on whole embeddings.
+    pub(super) fn prefixes(&self) -> Result<Vec<usize>, TrainError> {
+        let mut prefixes = self.config.matryoshka.clone();
+        if !prefixes.is_empty() {
+            let shape = self.prepared.examples.input().shape();
+            prefixes.push(self.config.encoder_config()?.embedding_dim(shape));
+            prefixes.dedup();
+        }
+        Ok(prefixes)
     }
 
     /// The network before its first step.

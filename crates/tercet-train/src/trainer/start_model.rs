@@ -80,7 +80,16 @@ const DECIDED: [&str; 12] = [
 /// Groups of keys that belong together. If none of a group is given, all of them are taken from the
 /// training of the model.
 const TOGETHER: [&[&str]; 2] = [
-    &["objective", "distance", "normalize", "selection", "penalty", "margin", "reduction"],
+    &[
+        "objective",
+        "distance",
+        "normalize",
+        "selection",
+        "penalty",
+        "margin",
+        "reduction",
+        "temperature",
+    ],
     &["seed", "holdout", "holdout-by", "holdout-classes", "validation"],
 ];
 

@@ -1,11 +1,16 @@
 //! The evaluation of an objective over a batch: inputs → engine → outcome.
 
+mod prefix;
+
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
 use super::engine::{self, Anchors, LARGEST_IN_MEMORY, Moving, Problem, Sums};
-use super::kernel::Rule;
-use super::rule::{Census, Lifted, Objective, Reduction, TripletLoss};
+use super::kernel::{Rule, Term};
+use super::rule::{
+    Census, FalseNegatives, Lifted, MultiSimilarity, Objective, Reduction, SupervisedContrastive,
+    TripletLoss,
+};
 use crate::distance::{Points, multiply};
 use crate::labels::ClassOrder;
 use crate::watch::{Steps, Watch};
@@ -49,6 +54,8 @@ pub struct Evaluation<'a> {
     labels: &'a Labels,
     others: Others<'a>,
     frozen_anchors: bool,
+    false_negatives: Option<FalseNegatives>,
+    prefixes: &'a [usize],
     progress: Option<Watch<'a>>,
     in_memory: usize,
 }
@@ -69,6 +76,8 @@ impl<'a> Evaluation<'a> {
             labels,
             others: Others::None,
             frozen_anchors: false,
+            false_negatives: None,
+            prefixes: &[],
             progress: None,
             in_memory: LARGEST_IN_MEMORY,
         }
@@ -94,6 +103,20 @@ impl<'a> Evaluation<'a> {
     /// anchors, and both receive a gradient. This is `ref_emb` of pytorch-metric-learning.
     pub fn reference(self, vectors: ArrayView2<'a, f32>, labels: &'a Labels) -> Self {
         Self { others: Others::Reference(vectors, labels), ..self }
+    }
+
+    /// Ignores negatives that are probably false, for any selection of triplets: the selection
+    /// chooses among the others. Distances must be those of unit vectors.
+    pub fn without_false_negatives(self, false_negatives: FalseNegatives) -> Self {
+        Self { false_negatives: Some(false_negatives), ..self }
+    }
+
+    /// Evaluates the objective on the first d components of all vectors, for each d of `prefixes`,
+    /// and adds the values and gradients: Matryoshka representation learning (arXiv 2205.13147, eq.
+    /// 1 with weights of 1). A prefix is normalised by itself where the objective normalises. The
+    /// census is that of the last prefix. No prefixes, the default: the whole vectors.
+    pub fn prefixes(self, prefixes: &'a [usize]) -> Self {
+        Self { prefixes, ..self }
     }
 
     /// Reports to `watch` how many of the anchors are done; `watch` can stop the evaluation. A
@@ -123,6 +146,8 @@ impl<'a> Evaluation<'a> {
     /// their squared distances leave the range of f32; dimensions that differ from those of the
     /// embeddings; a margin or a parameter of the selection that is out of range; distance-weighted
     /// selection between vectors that are not normalised; frozen anchors without frozen vectors;
+    /// false negatives of vectors that are not normalised, or of an objective without selection;
+    /// prefixes of no component or of more than the vectors have;
     /// [`Error::Interrupted`] when `progress` stops the evaluation.
     pub fn run(self) -> Result<Outcome, Error> {
         let mut gradient = vec![0.0; self.embeddings.len()];
@@ -151,7 +176,17 @@ impl<'a> Evaluation<'a> {
     }
 
     fn compute(self, gradient: &mut [f32]) -> Result<(f64, Option<Array2<f32>>, Census), Error> {
-        let rule = rule(self.objective)?;
+        match self.prefixes {
+            [] => self.compute_whole(gradient),
+            prefixes => prefix::compute(self, prefixes, gradient),
+        }
+    }
+
+    fn compute_whole(
+        self,
+        gradient: &mut [f32],
+    ) -> Result<(f64, Option<Array2<f32>>, Census), Error> {
+        let rule = rule(self.objective, self.false_negatives)?;
         if self.frozen_anchors && !matches!(self.others, Others::Frozen(..)) {
             return Err(Error::parameter(
                 "frozen_anchors",
@@ -178,28 +213,40 @@ impl<'a> Evaluation<'a> {
 }
 
 /// Checks an objective and returns its rule.
-fn rule(objective: Objective) -> Result<Rule, Error> {
-    match objective {
+fn rule(objective: Objective, false_negatives: Option<FalseNegatives>) -> Result<Rule, Error> {
+    if let Some(false_negatives) = false_negatives {
+        false_negatives.check(&objective)?;
+    }
+    let term = match objective {
         Objective::Triplet(loss) => {
             loss.check()?;
-            Ok(Rule::Triplets { selection: loss.selection, penalty: loss.penalty })
+            let TripletLoss { selection, penalty, .. } = loss;
+            return Ok(Rule::Triplets { selection, penalty, false_negatives });
         }
-        Objective::Lifted(loss) => {
-            loss.check_trainable()?;
-            Ok(Rule::Lifted { margin: loss.margin })
+        Objective::Lifted(loss) => Term::Lifted { margin: loss.margin },
+        Objective::MultiSimilarity(MultiSimilarity { alpha, beta, base, .. }) => {
+            Term::MultiSimilarity { alpha, beta, base }
         }
-    }
+        Objective::SupervisedContrastive(loss) => {
+            Term::SupervisedContrastive { temperature: loss.temperature }
+        }
+    };
+    objective.check_trainable()?;
+    Ok(Rule::Term(term))
 }
 
 /// The number of terms by which the sum is divided.
 fn terms(objective: Objective, census: &Census, sums: &Sums) -> u64 {
-    match objective {
-        Objective::Triplet(loss) => loss.reduction.divisor(loss.penalty, census),
-        Objective::Lifted(loss) => match loss.reduction {
-            Reduction::Mean | Reduction::MeanAnchors => census.anchors,
-            Reduction::MeanActive => sums.triplets.active_anchors,
-            Reduction::Sum => 1,
-        },
+    let reduction = match objective {
+        Objective::Triplet(loss) => return loss.reduction.divisor(loss.penalty, census),
+        Objective::Lifted(loss) => loss.reduction,
+        Objective::MultiSimilarity(loss) => loss.reduction,
+        Objective::SupervisedContrastive(loss) => loss.reduction,
+    };
+    match reduction {
+        Reduction::Mean | Reduction::MeanAnchors => census.anchors,
+        Reduction::MeanActive => sums.triplets.active_anchors,
+        Reduction::Sum => 1,
     }
 }
 
@@ -299,6 +346,7 @@ impl Inputs {
             selected: sums.triplets.selected,
             active: sums.triplets.active,
             violated: sums.triplets.violated,
+            filtered: sums.triplets.filtered,
             ..Census::default()
         };
         let (mut positive_pairs, mut negative_pairs) = (0_u64, 0_u64);
@@ -426,52 +474,40 @@ impl Objective {
 
     /// Whether so many pairs have a weight that matrix products accumulate the gradient.
     pub(crate) fn is_dense(&self, labels: &Labels) -> bool {
-        rule(*self).is_ok_and(|rule| rule.is_dense(&ClassOrder::new(labels)))
+        rule(*self, None).is_ok_and(|rule| rule.is_dense(&ClassOrder::new(labels)))
     }
 }
 
-impl TripletLoss {
-    /// An evaluation over a batch, to which options can be added; see [`Objective::evaluation`].
-    pub fn evaluation<'a>(
-        &self,
-        embeddings: ArrayView2<'a, f32>,
-        labels: &'a Labels,
-    ) -> Evaluation<'a> {
-        Evaluation::new((*self).into(), embeddings, labels)
-    }
+macro_rules! evaluates {
+    ($($loss:ident),*) => {$(
+        impl $loss {
+            /// An evaluation over a batch, to which options can be added; see
+            /// [`Objective::evaluation`].
+            pub fn evaluation<'a>(
+                &self,
+                embeddings: ArrayView2<'a, f32>,
+                labels: &'a Labels,
+            ) -> Evaluation<'a> {
+                Evaluation::new((*self).into(), embeddings, labels)
+            }
 
-    /// Value, gradient and census of a batch.
-    ///
-    /// # Shapes
-    /// - `embeddings`: B×D, `labels`: B
-    /// - gradient: B×D
-    ///
-    /// # Errors
-    /// The errors of [`Evaluation::run`].
-    pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
-        self.evaluation(embeddings, labels).run()
-    }
+            /// Value, gradient and census of a batch.
+            ///
+            /// # Shapes
+            /// - `embeddings`: B×D, `labels`: B
+            /// - gradient: B×D
+            ///
+            /// # Errors
+            /// The errors of [`Evaluation::run`].
+            pub fn evaluate(
+                &self,
+                embeddings: ArrayView2<f32>,
+                labels: &Labels,
+            ) -> Result<Outcome, Error> {
+                self.evaluation(embeddings, labels).run()
+            }
+        }
+    )*};
 }
 
-impl Lifted {
-    /// An evaluation over a batch, to which options can be added; see [`Objective::evaluation`].
-    pub fn evaluation<'a>(
-        &self,
-        embeddings: ArrayView2<'a, f32>,
-        labels: &'a Labels,
-    ) -> Evaluation<'a> {
-        Evaluation::new((*self).into(), embeddings, labels)
-    }
-
-    /// Value, gradient and census of a batch.
-    ///
-    /// # Shapes
-    /// - `embeddings`: B×D, `labels`: B
-    /// - gradient: B×D
-    ///
-    /// # Errors
-    /// The errors of [`Evaluation::run`].
-    pub fn evaluate(&self, embeddings: ArrayView2<f32>, labels: &Labels) -> Result<Outcome, Error> {
-        self.evaluation(embeddings, labels).run()
-    }
-}
+evaluates!(TripletLoss, Lifted, MultiSimilarity, SupervisedContrastive);

@@ -11,9 +11,10 @@
 //! the [`Penalty`] and d the [`Metric`](crate::Metric). A [`Preset`] is the objective of a
 //! well-known paper.
 //!
-//! [`Lifted`] structure is not such a product, but has the same interface; [`Objective`] is either
-//! of them. [`Evaluation`] adds frozen or reference vectors, and [`Memory`] is a bank of past
-//! embeddings. For a loss of your own, [`Selection::triplets`] lists the triplets;
+//! [`Lifted`] structure, [`MultiSimilarity`] and [`SupervisedContrastive`] are not such products, but
+//! have the same interface; [`Objective`] is any of them. [`Evaluation`] adds frozen or reference
+//! vectors, ignores probable [false negatives](FalseNegatives), and evaluates prefixes of the
+//! embeddings; [`Memory`] is a bank of past embeddings. For a loss of your own, [`Selection::triplets`] lists the triplets;
 //! [`TripletLoss::evaluate_triplets`] evaluates triplets that were chosen elsewhere.
 //!
 //! # How it is computed
@@ -43,7 +44,8 @@ pub use evaluation::{Evaluation, Outcome};
 pub use kernel::crossover;
 pub use memory::Memory;
 pub use rule::{
-    Census, Lifted, Objective, Penalty, Preset, Ranks, Reduction, Selection, TripletLoss,
+    Census, FalseNegatives, Lifted, MultiSimilarity, Objective, Penalty, Preset, Ranks, Reduction,
+    Selection, SupervisedContrastive, TripletLoss,
 };
 pub use triplets::{TRIPLET_LIMIT, Triplet};
 

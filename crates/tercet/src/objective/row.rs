@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Penalty;
+use super::rule::{FalseNegatives, Penalty};
 use crate::distance::Points;
 use crate::labels::ClassOrder;
 use crate::simd::each_equal;
@@ -26,6 +26,8 @@ pub(super) struct AnchorRow<'a> {
     /// The candidates' vectors.
     pub(super) points: &'a Points,
     pub(super) penalty: Penalty,
+    /// Which negatives are ignored as probably false.
+    pub(super) false_negatives: Option<FalseNegatives>,
 }
 
 impl AnchorRow<'_> {
@@ -160,6 +162,8 @@ pub(super) struct TripletSums {
     pub(super) selected: u64,
     pub(super) active: u64,
     pub(super) violated: u64,
+    /// Valid triplets whose negative is ignored as probably false.
+    pub(super) filtered: u64,
     /// Anchors whose term is above 0, for an objective with one term per anchor.
     pub(super) active_anchors: u64,
     /// Σ d(a,p) and Σ d(a,n) over all pairs, whether they are selected or not.
@@ -181,6 +185,7 @@ impl TripletSums {
         self.selected += other.selected;
         self.active += other.active;
         self.violated += other.violated;
+        self.filtered += other.filtered;
         self.active_anchors += other.active_anchors;
         self.positive_distances += other.positive_distances;
         self.negative_distances += other.negative_distances;

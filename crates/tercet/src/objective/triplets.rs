@@ -144,7 +144,11 @@ impl Selection {
         visit: &mut dyn FnMut(Triplet),
     ) {
         // A selection depends on the margin of the penalty, but not on its kind.
-        let rule = Rule::Triplets { selection: self, penalty: Penalty::Hinge { margin } };
+        let rule = Rule::Triplets {
+            selection: self,
+            penalty: Penalty::Hinge { margin },
+            false_negatives: None,
+        };
         let problem = inputs.problem(rule);
         let row = problem.row(position, distances);
         if row.has_triplets() {

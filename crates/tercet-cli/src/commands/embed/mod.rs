@@ -12,12 +12,12 @@ use serde_json::json;
 use tercet_train::Views;
 use tercet_train::data::LabelFrom;
 use tercet_train::embeddings::{Embeddings, Format};
-use tercet_train::model::Model;
+use tercet_train::model::{Model, prefix};
 
-use crate::General;
 use crate::exit::Usage;
 use crate::outputs::Outputs;
 use crate::table::count;
+use crate::{General, progress};
 use network::Network;
 
 const USAGE: &str = "tercet embed [OPTIONS] --out <OUT> <MODEL> <SOURCE>\n       \
@@ -46,6 +46,10 @@ pub(crate) struct Embed {
     /// views).
     #[arg(long, default_value_t)]
     views: Views,
+    /// Write only the first D components, normalised by themselves where the model normalises: for
+    /// models of `train --matryoshka` [default: all].
+    #[arg(long, value_name = "D")]
+    dimensions: Option<usize>,
     /// Leave unreadable items out instead of failing.
     #[arg(long)]
     skip_bad: bool,
@@ -76,6 +80,14 @@ impl Embed {
         let vectors = super::with_bar(general, &items, |progress| {
             network.embed(&examples, &items, self.views, progress)
         })?;
+
+        let vectors = match self.dimensions {
+            Some(dimensions) => prefix(vectors, dimensions, network.is_normalized())?,
+            None => vectors,
+        };
+        if let Some(warning) = self.dimensions.and_then(|d| network.untrained_prefix(d)) {
+            progress::remark(general, format!("warning: {warning}"));
+        }
 
         let catalogue = examples.catalogue();
         let labels = &catalogue.labels;

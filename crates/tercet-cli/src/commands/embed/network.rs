@@ -36,6 +36,24 @@ impl Network {
         }
     }
 
+    /// A warning if the first `dimensions` components were not trained to be embeddings.
+    pub(super) fn untrained_prefix(&self, dimensions: usize) -> Option<String> {
+        let Self::Model(model) = self else { return None };
+        let trained = &model.card.matryoshka;
+        let shape = model.card.preprocessing.shape();
+        let all = model.card.encoder.embedding_dim(shape);
+        let known = trained.contains(&dimensions) || dimensions == all;
+        (!known).then(|| match &trained[..] {
+            [] => format!(
+                "the model was trained for all of its {all} dimensions only: train --matryoshka {dimensions} trains the first {dimensions} too"
+            ),
+            trained => format!(
+                "the model was trained for {} of its {all} dimensions, not for {dimensions}",
+                trained.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+            ),
+        })
+    }
+
     pub(super) fn embed(
         &self,
         examples: &Examples,

@@ -7,12 +7,17 @@ use tercet::expansion::Expansion;
 use tercet::quantisation::{Quantisation, Quantiser};
 use tercet::reranking::KReciprocal;
 use tercet::whitening::Pca;
+use tercet_train::model::prefix;
 
 use super::system::{Reranking, System};
 
 /// Steps after embedding, in the order in which they are applied.
 #[derive(Debug, Args)]
 pub(super) struct Processing {
+    /// Also evaluate the first D components of the vectors, normalised by themselves where the
+    /// distance is of normalised vectors: for models of `train --matryoshka`.
+    #[arg(long, value_name = "D")]
+    dimensions: Option<usize>,
     /// Also evaluate the vectors on their first D principal components, fitted on the gallery (or on
     /// all items) without labels.
     #[arg(long, value_name = "D")]
@@ -51,6 +56,9 @@ impl Processing {
     #[allow(clippy::type_complexity)]
     fn steps(&self) -> Vec<Box<dyn Fn(&System) -> anyhow::Result<System> + '_>> {
         let mut steps: Vec<Box<dyn Fn(&System) -> anyhow::Result<System> + '_>> = Vec::new();
+        if let Some(components) = self.dimensions {
+            steps.push(Box::new(move |system| shorten(system, components)));
+        }
         if let Some(components) = self.pca {
             steps.push(Box::new(move |system| project(system, components, false)));
         }
@@ -76,6 +84,11 @@ fn stored(system: &System) -> Array2<f32> {
         Some(search) => system.rows(&search.gallery).vectors,
         None => system.vectors.clone(),
     }
+}
+
+fn shorten(system: &System, components: usize) -> anyhow::Result<System> {
+    let vectors = prefix(system.vectors.clone(), components, system.metric.normalize)?;
+    Ok(system.processed(format!("dimensions {components}"), vectors))
 }
 
 fn project(system: &System, components: usize, whiten: bool) -> anyhow::Result<System> {

@@ -12,11 +12,13 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use tercet::{Census, Distance, Labels, Objective, Penalty, Percentiles, Preset, Reduction};
+use tercet::{
+    Census, Distance, FalseNegatives, Labels, Objective, Penalty, Percentiles, Preset, Reduction,
+};
 use tercet_train::embeddings::Embeddings;
 use tercet_train::trainer::{Margin, Parts};
 
-use self::task::{Choice, Task};
+use self::task::{Choice, Rule, Task};
 use crate::exit::Usage;
 use crate::outputs::Outputs;
 use crate::table::{Column, Table, count, counted, number};
@@ -29,8 +31,8 @@ pub(crate) struct Loss {
     /// `.npy` of integers, or text with one label on each line [default: those beside the vectors].
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted. Without one, the parts below
-    /// start from those of batch-hard.
+    /// facenet, batch-hard, batch-all, batch-all-nonzero, lifted, multi-similarity,
+    /// supervised-contrastive. Without one, the parts below start from those of batch-hard.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["distance", "normalize", "selection", "penalty", "reduction"])]
     preset: Option<Preset>,
     /// euclidean, squared-euclidean, cosine [default: euclidean].
@@ -58,6 +60,17 @@ pub(crate) struct Loss {
     /// mean, mean-active, mean-anchors, sum [default: mean].
     #[arg(long)]
     reduction: Option<Reduction>,
+    /// The temperature of supervised-contrastive [default: 0.1].
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    temperature: Option<f32>,
+    /// Ignore negatives that are more similar to the anchor than this share of the positive's
+    /// similarity: they are probably false [default: none are ignored].
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "0.95", conflicts_with = "triplets")]
+    false_negatives: Option<f32>,
+    /// Add up the loss of the first D components, for each D, each normalised by itself [default:
+    /// the whole vectors].
+    #[arg(long, value_name = "D,…", value_delimiter = ',', conflicts_with = "triplets")]
+    matryoshka: Vec<usize>,
     /// Seed of selections that draw.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -177,7 +190,12 @@ impl Loss {
             (Some(path), Objective::Triplet(loss), _) => {
                 Ok(Task::Given(loss, embeddings.triplets_from(path)?))
             }
-            (_, objective, Some(labels)) => Ok(Task::Rule(objective, labels)),
+            (_, objective, Some(labels)) => Ok(Task::Rule(Rule {
+                objective,
+                labels,
+                false_negatives: self.false_negatives.map(|share| FalseNegatives { share }),
+                prefixes: self.matryoshka.clone(),
+            })),
             _ => bail!("{} has no labels: name a file with --labels", self.embeddings.display()),
         }
     }
@@ -193,6 +211,7 @@ impl Loss {
             penalty: self.penalty,
             margin: self.margin,
             reduction: self.reduction,
+            temperature: self.temperature,
         };
         Ok(parts.of(self.preset.unwrap_or_default())?)
     }
@@ -228,6 +247,10 @@ impl Loss {
             whole(census.active),
             whole(census.violated)
         );
+        if census.filtered > 0 {
+            let ignored = whole(census.filtered);
+            let _ = writeln!(text, "ignored    {ignored} with a negative that is probably false");
+        }
         let _ = writeln!(
             text,
             "anchors    {}; {} without a positive, {} without a negative\n",
@@ -274,7 +297,7 @@ fn warnings(task: &Task, census: &Census) -> Vec<String> {
         if triplets.is_empty() {
             warnings.push("the file of triplets is empty".to_owned());
         }
-    } else if let Task::Rule(Objective::Triplet(loss), _) = task
+    } else if let Task::Rule(Rule { objective: Objective::Triplet(loss), .. }) = task
         && loss.selection.is_empty_at(loss.penalty.margin())
     {
         warnings.push(format!(

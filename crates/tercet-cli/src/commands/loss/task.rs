@@ -5,7 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use ndarray::ArrayView2;
-use tercet::{Error, Labels, Metric, Objective, Outcome, Selection, Triplet, TripletLoss, Watch};
+use tercet::{
+    Error, FalseNegatives, Labels, Metric, Objective, Outcome, Selection, Triplet, TripletLoss,
+    Watch,
+};
 
 /// The name that selects the triplets of a file.
 const EXPLICIT: &str = "explicit";
@@ -35,9 +38,18 @@ impl FromStr for Choice {
     }
 }
 
+/// An objective over items with labels.
+pub(super) struct Rule {
+    pub(super) objective: Objective,
+    pub(super) labels: Labels,
+    pub(super) false_negatives: Option<FalseNegatives>,
+    /// The lengths of the prefixes that are evaluated; none for the whole vectors.
+    pub(super) prefixes: Vec<usize>,
+}
+
 pub(super) enum Task {
-    /// All triplets that the objective selects among items with these labels.
-    Rule(Objective, Labels),
+    /// All triplets that the objective selects.
+    Rule(Rule),
     /// These triplets, whatever the labels.
     Given(TripletLoss, Vec<Triplet>),
 }
@@ -45,7 +57,7 @@ pub(super) enum Task {
 impl Task {
     pub(super) fn metric(&self) -> Metric {
         match self {
-            Self::Rule(objective, _) => objective.metric(),
+            Self::Rule(rule) => rule.objective.metric(),
             Self::Given(loss, _) => loss.metric,
         }
     }
@@ -56,8 +68,13 @@ impl Task {
         watch: Watch,
     ) -> Result<Outcome, Error> {
         match self {
-            Self::Rule(objective, labels) => {
-                objective.evaluation(vectors, labels).progress(watch).run()
+            Self::Rule(Rule { objective, labels, false_negatives, prefixes }) => {
+                let evaluation = objective.evaluation(vectors, labels).progress(watch);
+                let evaluation = match false_negatives {
+                    Some(rule) => evaluation.without_false_negatives(*rule),
+                    None => evaluation,
+                };
+                evaluation.prefixes(prefixes).run()
             }
             Self::Given(loss, triplets) => {
                 let outcome = loss.evaluate_triplets(vectors, triplets)?;
@@ -72,7 +89,7 @@ impl Task {
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rule(objective, _) => objective.fmt(f),
+            Self::Rule(rule) => rule.objective.fmt(f),
             Self::Given(loss, _) => write!(f, "{EXPLICIT}, {}, {}", loss.penalty, loss.reduction),
         }
     }

@@ -201,12 +201,9 @@ impl CollapseWatch {
 /// selections take no triplet there, but the triplets that they take just before have a penalty
 /// close to φ(0).
 pub(super) fn collapse_value(objective: &Objective, labels: &Labels, census: &Census) -> f64 {
-    let loss = match objective {
-        Objective::Triplet(loss) => loss,
-        Objective::Lifted(_) => {
-            let equal = Array2::zeros((labels.len(), 1));
-            return objective.evaluate(equal.view(), labels).map_or(0.0, |outcome| outcome.value);
-        }
+    let Objective::Triplet(loss) = objective else {
+        let equal = Array2::ones((labels.len(), 1));
+        return objective.evaluate(equal.view(), labels).map_or(0.0, |outcome| outcome.value);
     };
     let cost = match loss.penalty {
         Penalty::Hinge { margin } => f64::from(margin),

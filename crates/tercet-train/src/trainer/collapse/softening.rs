@@ -39,10 +39,8 @@ impl Easing {
     /// eased.
     pub(in crate::trainer) fn next(objective: &Objective, softened: &[Softening]) -> Option<Self> {
         let is_left = |easing| softened.iter().all(|softening| softening.easing != easing);
-        let picks = match objective {
-            Objective::Triplet(loss) => loss.selection != Selection::All,
-            Objective::Lifted(_) => false,
-        };
+        let picks =
+            matches!(objective, Objective::Triplet(loss) if loss.selection != Selection::All);
         [(Self::AllTriplets, picks), (Self::TenthOfTheRate, true)]
             .into_iter()
             .find_map(|(easing, applies)| (applies && is_left(easing)).then_some(easing))

@@ -1,7 +1,10 @@
 //! What follows the last step: the final evaluation, the model file and the report.
 
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, s};
 use serde::Serialize;
-use tercet::OpenSet;
+use tercet::{OpenSet, Retrieval};
 
 use super::findings::{Before, Collapse};
 use super::outcome::Trained;
@@ -10,6 +13,7 @@ use crate::judgement::{Judgement, open_set};
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
 use crate::sharing::hide_folders;
 use crate::trainer::counts::Count;
+use crate::trainer::setup::Setup;
 use crate::trainer::{TrainConfig, TrainError, Trainer};
 
 impl Trainer<'_> {
@@ -26,6 +30,10 @@ impl Trainer<'_> {
             )?;
             after = Some((judged, embeddings));
         }
+        let after_by_dimensions = match &after {
+            Some((_, embeddings)) => self.by_dimensions(embeddings)?,
+            None => BTreeMap::new(),
+        };
         let collapse = Collapse {
             condition: self.state.watch.condition(),
             longest_wait: self.state.watch.longest(),
@@ -45,6 +53,7 @@ impl Trainer<'_> {
         let results = serde_json::json!({
             "before": json(&before)?,
             "after": json(&after.as_ref().map(|(judged, _)| judged))?,
+            "after_by_dimensions": json(&after_by_dimensions)?,
             "kept_step": kept_step,
             "collapse": json(&collapse)?,
         });
@@ -84,6 +93,7 @@ impl Trainer<'_> {
             holdout: Count::of(&self.setup.holdout),
             before,
             after: None,
+            after_by_dimensions,
             verdict,
             chunk: self.state.chunk,
             work: self.state.work,
@@ -94,6 +104,21 @@ impl Trainer<'_> {
         self.write_report(&trained, embeddings)?;
         trained.seconds = self.setup.began.elapsed().as_secs_f64();
         Ok(trained)
+    }
+
+    /// Retrieval with each prefix of the embeddings that was trained too.
+    fn by_dimensions(
+        &self,
+        embeddings: &Array2<f32>,
+    ) -> Result<BTreeMap<usize, Retrieval>, TrainError> {
+        let Setup { config, holdout, metric, .. } = &self.setup;
+        let prefixes = config.matryoshka.iter();
+        prefixes
+            .map(|&prefix| {
+                let part = embeddings.slice(s![.., ..prefix]);
+                Ok((prefix, Retrieval::leave_one_out(part, holdout, *metric)?))
+            })
+            .collect()
     }
 
     /// The metadata of the model file. It contains nothing about this machine or the time, so that
@@ -119,6 +144,7 @@ impl Trainer<'_> {
             preprocessing: self.setup.prepared.examples.input(),
             distance: self.setup.metric.distance,
             normalized: self.setup.metric.normalize,
+            matryoshka: self.setup.config.matryoshka.clone(),
             threshold: verification.map(|judged| f64::from(judged.threshold)),
             thresholds: after
                 .map(|after| {

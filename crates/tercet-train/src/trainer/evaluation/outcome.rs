@@ -1,8 +1,10 @@
 //! The result of a run, as `tercet train --json` prints it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use tercet::Retrieval;
 
 use super::findings::{Before, Collapse};
 use super::verdict::Verdict;
@@ -53,6 +55,10 @@ pub struct Trained {
     pub before: Before,
     /// The trained network on the held-out classes; none if no classes were held out.
     pub after: Option<Judgement>,
+    /// Retrieval on the held-out classes with the first components alone, by their number, for a
+    /// run with `matryoshka`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub after_by_dimensions: BTreeMap<usize, Retrieval>,
     /// How the result compares with the raw input and the untrained network, in a sentence.
     pub verdict: Verdict,
     /// Items that went through the network at once; none if a whole batch did.

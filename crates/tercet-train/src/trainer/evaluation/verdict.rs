@@ -193,10 +193,10 @@ fn certainty(
 /// The flag that is the most likely cause, with a better value.
 fn remedy(config: &TrainConfig, collapsed: bool) -> String {
     let default = TrainConfig::default();
-    let picks_hard = config.loss().is_ok_and(|loss| match loss {
-        tercet::Objective::Triplet(loss) => loss.selection == Selection::Hard,
-        tercet::Objective::Lifted(_) => false,
-    });
+    let picks_hard = matches!(
+        config.loss(),
+        Ok(tercet::Objective::Triplet(loss)) if loss.selection == Selection::Hard
+    );
     if config.learning_rate > HIGH_RATE {
         format!("--learning-rate {}", default.learning_rate)
     } else if collapsed && picks_hard {

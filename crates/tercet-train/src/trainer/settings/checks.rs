@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tercet::{Objective, ParameterError};
+use tercet::{FalseNegatives, Objective, ParameterError};
 
 use super::{Curriculum, Keep, ScheduleKind, TrainConfig};
 use crate::encoder::EncoderConfig;
@@ -45,15 +45,51 @@ impl TrainConfig {
         self.check_fine_tuning(&self.encoder_config()?)?;
         for phase in self.phases()? {
             self.check_trainable(&phase.objective)?;
+            self.check_false_negatives(&phase.objective)?;
         }
         Ok(())
+    }
+
+    fn check_false_negatives(&self, objective: &Objective) -> Result<(), ParameterError> {
+        match self.false_negatives {
+            Some(share) => match (FalseNegatives { share }).check(objective) {
+                Ok(()) => Ok(()),
+                Err(tercet::Error::Parameter(error)) => {
+                    Err(ParameterError { parameter: "false-negatives", ..error })
+                }
+                Err(error) => refuse("false-negatives", &share, &error.to_string()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the prefixes of embeddings with this many components.
+    ///
+    /// # Errors
+    /// Prefixes that do not rise, or are not shorter than the embeddings.
+    pub(in crate::trainer) fn check_matryoshka(
+        &self,
+        components: usize,
+    ) -> Result<(), ParameterError> {
+        let rising = self.matryoshka.is_sorted_by(|one, next| one < next);
+        let inside = self.matryoshka.iter().all(|prefix| (1..=components).contains(prefix));
+        match rising && inside {
+            true => Ok(()),
+            false => refuse(
+                "matryoshka",
+                &self.matryoshka.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+                &format!(
+                    "rising numbers of components from 1 to {components}, the length of the embeddings (--embedding-dim)"
+                ),
+            ),
+        }
     }
 
     fn check_trainable(&self, objective: &Objective) -> Result<(), ParameterError> {
         objective.check_trainable().map_err(|error| {
             let key = match &error {
                 tercet::Error::Parameter(ParameterError {
-                    parameter: key @ ("margin" | "distance"),
+                    parameter: key @ ("margin" | "distance" | "temperature"),
                     ..
                 }) => key,
                 _ => "selection",
@@ -61,6 +97,7 @@ impl TrainConfig {
             let got = match key {
                 "margin" => self.margin.map(|margin| margin.to_string()),
                 "distance" => self.distance.map(|distance| distance.to_string()),
+                "temperature" => self.temperature.map(|temperature| temperature.to_string()),
                 _ => self.selection.map(|selection| selection.to_string()),
             };
             let got = got.unwrap_or_else(|| "unset".to_owned());

@@ -106,6 +106,18 @@ pub struct TrainConfig {
     /// The margin: a number (hinge) or `soft`; the objective's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<Margin>,
+    /// The temperature of the objective `supervised-contrastive`. Default 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Negatives whose similarity to the anchor is above this share of the positive's are ignored
+    /// as probably false ([`tercet::FalseNegatives`]). Default: none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_negatives: Option<f32>,
+    /// Numbers of components: the objective is evaluated on prefixes of the embeddings with these
+    /// lengths, and on the whole embeddings (Matryoshka representation learning). Default: on the
+    /// whole embeddings only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matryoshka: Vec<usize>,
     /// Stages with other objectives and batches, before the run's own. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curriculum: Option<Curriculum>,
@@ -226,6 +238,9 @@ impl Default for TrainConfig {
             memory: 0,
             memory_start: None,
             objective: Preset::Facenet,
+            temperature: None,
+            false_negatives: None,
+            matryoshka: Vec::new(),
             distance: None,
             normalize: false,
             selection: None,

@@ -37,19 +37,23 @@ pub struct Parts<'a> {
     pub margin: Option<Margin>,
     /// How the penalties become one number.
     pub reduction: Option<Reduction>,
+    /// The temperature of `supervised-contrastive`.
+    pub temperature: Option<f32>,
 }
 
 impl Parts<'_> {
     /// The preset with these parts replaced. A hinge without a margin gets 0.2, a soft penalty 0.
     ///
     /// # Errors
-    /// A penalty that does not exist or contradicts its margin; parts other than a margin for
-    /// `lifted`, which is not a product of parts.
+    /// A penalty that does not exist or contradicts its margin; parts of a product for an objective
+    /// that is not one: `lifted` only has a margin, `supervised-contrastive` a temperature,
+    /// `multi-similarity` neither.
     pub fn of(self, preset: Preset) -> Result<Objective, ParameterError> {
         let base = match preset.loss() {
             Objective::Triplet(loss) => loss,
-            lifted => return self.of_lifted(lifted),
+            objective => return self.of_terms(preset, objective),
         };
+        self.refuse_temperature(preset)?;
         let metric = Metric {
             distance: self.distance.unwrap_or(base.metric.distance),
             normalize: self.normalize || base.metric.normalize,
@@ -63,9 +67,10 @@ impl Parts<'_> {
         .into())
     }
 
-    /// Whether no part other than the margin is replaced.
+    /// Whether no part other than the margin and the temperature is replaced.
     pub fn is_plain(self) -> bool {
-        self == Self { margin: self.margin, ..Self::default() }
+        let Self { margin, temperature, .. } = self;
+        self == Self { margin, temperature, ..Self::default() }
     }
 
     fn penalty_over(self, base: Penalty) -> Result<Penalty, ParameterError> {
@@ -90,25 +95,52 @@ impl Parts<'_> {
         })
     }
 
-    fn of_lifted(self, lifted: Objective) -> Result<Objective, ParameterError> {
-        let refuse = |key, got: String, expected: &str| {
-            Err(ParameterError { parameter: key, got, expected: expected.to_owned() })
+    /// An objective with one term for each anchor.
+    fn of_terms(self, preset: Preset, objective: Objective) -> Result<Objective, ParameterError> {
+        let refuse = |key, got: String, expected: String| {
+            Err(ParameterError { parameter: key, got, expected })
         };
         if !self.is_plain() {
-            return refuse(
-                "objective",
-                Preset::Lifted.to_string(),
-                "a product of distance, selection, penalty and reduction, since there are parts for it: batch-hard, say",
-            );
+            let expected = "a product of distance, selection, penalty and reduction, since there are parts for it: batch-hard, say";
+            return refuse("objective", preset.to_string(), expected.to_owned());
         }
-        match self.margin {
-            None => Ok(lifted),
-            Some(Margin::Hinge(margin)) => Ok(lifted.with_margin(margin)),
-            Some(Margin::Soft) => refuse(
+        let objective = match (objective, self.temperature) {
+            (Objective::SupervisedContrastive(loss), Some(temperature)) => {
+                loss.with_temperature(temperature).into()
+            }
+            (objective, _) => {
+                self.refuse_temperature(preset)?;
+                objective
+            }
+        };
+        match (objective, self.margin) {
+            (objective, None) => Ok(objective),
+            (Objective::Lifted(_), Some(Margin::Hinge(margin))) => {
+                Ok(objective.with_margin(margin))
+            }
+            (Objective::Lifted(_), Some(Margin::Soft)) => refuse(
                 "margin",
                 Margin::Soft.to_string(),
-                "a number, since lifted has no soft margin",
+                "a number, since lifted has no soft margin".to_owned(),
             ),
+            (_, Some(margin)) => refuse(
+                "margin",
+                margin.to_string(),
+                format!("nothing, since {preset} has no margin: leave it out"),
+            ),
+        }
+    }
+
+    fn refuse_temperature(self, preset: Preset) -> Result<(), ParameterError> {
+        match self.temperature {
+            Some(temperature) if preset != Preset::SupervisedContrastive => Err(ParameterError {
+                parameter: "temperature",
+                got: temperature.to_string(),
+                expected: format!(
+                    "nothing, since {preset} has no temperature: --objective supervised-contrastive has one"
+                ),
+            }),
+            _ => Ok(()),
         }
     }
 }
@@ -165,6 +197,12 @@ mod tests {
         expect(Parts::default(), Preset::BatchHard, "euclidean: hard, soft margin, mean");
         expect(margin(Margin::Hinge(0.5)), Preset::BatchHard, "euclidean: hard, hinge 0.5, mean");
         expect(margin(Margin::Soft), Preset::BatchAll, "euclidean: all, soft margin, mean");
+        let temperature = |value| Parts { temperature: Some(value), ..Parts::default() };
+        expect(
+            temperature(0.05),
+            Preset::SupervisedContrastive,
+            "cosine of normalised embeddings: every pair, temperature 0.05, mean",
+        );
         let random = Some("random:triplets=3".parse().unwrap());
         expect(
             Parts {
@@ -194,6 +232,9 @@ mod tests {
                 "objective is lifted",
             ),
             (margin(Margin::Soft), Preset::Lifted, "margin is soft"),
+            (margin(Margin::Hinge(0.1)), Preset::MultiSimilarity, "margin is 0.1"),
+            (temperature(0.2), Preset::MultiSimilarity, "temperature is 0.2"),
+            (temperature(0.2), Preset::Facenet, "temperature is 0.2"),
         ] {
             let error = parts(given, preset).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -41,6 +41,7 @@ impl TrainConfig {
             penalty: self.penalty.as_deref(),
             margin: self.margin,
             reduction: self.reduction,
+            temperature: self.temperature,
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use burn::optim::GradientsParams;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
-use tercet::{Labels, Outcome, Percentiles};
+use tercet::{FalseNegatives, Labels, Outcome, Percentiles};
 
 use super::counts::Work;
 use super::{StepLine, TrainError, Trainer};
@@ -54,18 +54,20 @@ impl Trainer<'_> {
         let rows = Rows { values: &values, shape, device: &self.setup.learning_device, seed };
         // Selections that draw at random get another seed in each step.
         let objective = self.phase.objective.with_seed(seed);
+        let prefixes = self.setup.prefixes()?;
         let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
             if has_diverged(embeddings) {
                 return Err(TrainError::Diverged { step: self.state.step + 1, learning_rate });
             }
             let labels = self.setup.prepared.labels(items);
-            Ok(match frozen {
-                None => objective.evaluate(embeddings, &labels)?,
-                Some(Frozen { vectors, labels: frozen }) => {
-                    let evaluation = objective.evaluation(embeddings, &labels);
-                    evaluation.frozen(vectors.view(), frozen).run()?
-                }
-            })
+            let mut evaluation = objective.evaluation(embeddings, &labels).prefixes(&prefixes);
+            if let Some(share) = self.setup.config.false_negatives {
+                evaluation = evaluation.without_false_negatives(FalseNegatives { share });
+            }
+            if let Some(Frozen { vectors, labels: frozen }) = frozen {
+                evaluation = evaluation.frozen(vectors.view(), frozen);
+            }
+            Ok(evaluation.run()?)
         };
 
         let frozen = self.remembered(&items);

@@ -26,21 +26,35 @@ pub(super) fn triplets(
     seed: u64,
     take: &mut dyn FnMut(usize, usize),
 ) {
-    let (cutoff, limit) = (f64::from(cutoff), f64::from(nonzero_loss_cutoff));
-    let euclidean = |position: usize| {
-        let d = f64::from(row.distances[position]);
-        match row.points.distance() {
-            Distance::Euclidean => d,
-            Distance::SquaredEuclidean => d.sqrt(),
-            Distance::Cosine => (2.0 * d).sqrt(),
-        }
-    };
     let mut eligible = row.negatives_by_item();
-    eligible.retain(|&position| euclidean(position) < limit);
+    let limit = f64::from(nonzero_loss_cutoff);
+    eligible.retain(|&position| euclidean(row, position) < limit);
+    draw(row, &eligible, f64::from(cutoff), seed, row.positives(), take);
+}
+
+/// The Euclidean distance of the anchor to a candidate, both of length 1.
+pub(super) fn euclidean(row: &AnchorRow, position: usize) -> f64 {
+    let d = f64::from(row.distances[position]);
+    match row.points.distance() {
+        Distance::Euclidean => d,
+        Distance::SquaredEuclidean => d.sqrt(),
+        Distance::Cosine => (2.0 * d).sqrt(),
+    }
+}
+
+/// Draws one of the eligible negatives for each of the positives.
+pub(super) fn draw(
+    row: &AnchorRow,
+    eligible: &[usize],
+    cutoff: f64,
+    seed: u64,
+    positives: impl IntoIterator<Item = usize>,
+    take: &mut dyn FnMut(usize, usize),
+) {
     let dimensions = row.points.dimensions() as f64;
     let logs: Vec<f64> = eligible
         .iter()
-        .map(|&position| log_weight(euclidean(position), dimensions, cutoff))
+        .map(|&position| log_weight(euclidean(row, position), dimensions, cutoff))
         .collect();
     let highest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut total = 0.0;
@@ -52,7 +66,7 @@ pub(super) fn triplets(
         })
         .collect();
     let Some(last) = eligible.len().checked_sub(1) else { return };
-    for positive in row.positives() {
+    for positive in positives {
         let mut stream = row.stream(seed, Purpose::DistanceWeighted, Some(positive));
         let drawn = stream.random::<f64>() * total;
         let negative = sums.partition_point(|&sum| sum <= drawn).min(last);

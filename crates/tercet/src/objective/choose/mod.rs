@@ -5,6 +5,7 @@
 
 pub(super) mod distance_weighted;
 mod easy_positive;
+mod filtered;
 mod n_hard;
 pub(super) mod random;
 mod semi_hard_all;
@@ -21,6 +22,9 @@ use super::rule::Selection;
 
 /// Calls `take(positive, negative)` with the positions of each selected triplet of an anchor.
 pub(super) fn triplets(selection: Selection, row: &AnchorRow, take: &mut dyn FnMut(usize, usize)) {
+    if let Some(rule) = row.false_negatives {
+        return filtered::triplets(selection, row, rule, take);
+    }
     match selection {
         Selection::All => {
             for positive in row.positives() {
@@ -56,6 +60,11 @@ pub(super) fn triplets(selection: Selection, row: &AnchorRow, take: &mut dyn FnM
         }
         Selection::Random { triplets, seed } => random::triplets(row, triplets, seed, take),
     }
+}
+
+/// The number of valid triplets of an anchor whose negative is ignored as probably false.
+pub(super) fn false_negatives(row: &AnchorRow) -> u64 {
+    row.false_negatives.map_or(0, |rule| filtered::ignored(row, rule))
 }
 
 impl AnchorRow<'_> {

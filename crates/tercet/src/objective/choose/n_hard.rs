@@ -10,15 +10,26 @@ pub(super) fn triplets(
     negatives: Ranks,
     take: &mut dyn FnMut(usize, usize),
 ) {
-    let (d, items) = (row.distances, &row.order.items);
-    let nearer =
-        |&x: &usize, &y: &usize| d[x].total_cmp(&d[y]).then_with(|| items[x].cmp(&items[y]));
-    let farther =
-        |&x: &usize, &y: &usize| d[y].total_cmp(&d[x]).then_with(|| items[x].cmp(&items[y]));
-    let negatives = of_ranks(negatives, row.negatives().collect(), nearer);
-    for positive in of_ranks(positives, row.positives().collect(), farther) {
+    let negatives = nearest(row, negatives, row.negatives().collect());
+    for positive in farthest(row, positives) {
         negatives.iter().for_each(|&negative| take(positive, negative));
     }
+}
+
+/// The positives of these ranks, the farthest first.
+pub(super) fn farthest(row: &AnchorRow, ranks: Ranks) -> Vec<usize> {
+    let (d, items) = (row.distances, &row.order.items);
+    of_ranks(ranks, row.positives().collect(), |&x: &usize, &y: &usize| {
+        d[y].total_cmp(&d[x]).then_with(|| items[x].cmp(&items[y]))
+    })
+}
+
+/// Of the given negatives those of these ranks, the nearest first.
+pub(super) fn nearest(row: &AnchorRow, ranks: Ranks, negatives: Vec<usize>) -> Vec<usize> {
+    let (d, items) = (row.distances, &row.order.items);
+    of_ranks(ranks, negatives, |&x: &usize, &y: &usize| {
+        d[x].total_cmp(&d[y]).then_with(|| items[x].cmp(&items[y]))
+    })
 }
 
 /// The positions of these ranks after sorting by `order`, without ranks beyond the last.

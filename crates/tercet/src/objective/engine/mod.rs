@@ -103,6 +103,7 @@ impl Problem<'_> {
             order: self.order,
             points: self.candidates,
             penalty: self.rule.penalty(),
+            false_negatives: self.rule.false_negatives(),
         }
     }
 

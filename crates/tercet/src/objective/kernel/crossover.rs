@@ -100,6 +100,7 @@ impl Case {
                 order: &self.order,
                 points: &self.points,
                 penalty,
+                false_negatives: None,
             };
             let mut gradient =
                 RowGradient { weights: &mut weights, touched: None, sums: &mut sums };

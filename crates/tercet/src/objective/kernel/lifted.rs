@@ -4,11 +4,10 @@
 //! The weight of a positive is e^{d_ap} / Σ_p e^{d_ap}, that of a negative
 //! −e^{−d_an} / Σ_n e^{−d_an}.
 
+use super::exponentials::exponentials;
 use super::extent::{Extent, count_violated};
 use crate::distance::multiply;
 use crate::objective::row::{AnchorRow, RowGradient};
-use crate::objective::rule::exp_below_0;
-use crate::simd::{sum, vectorised};
 use crate::sorted_lookup::SortedLookup;
 
 pub(super) fn compute(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut RowGradient) {
@@ -45,15 +44,5 @@ pub(super) fn compute(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut
         }
     } else {
         gradient.weights.fill(0.0);
-    }
-}
-
-vectorised! {
-    /// Writes e^{sign·(d − extreme)}, where no exponent is positive, and returns the sum.
-    fn exponentials(distances: &[f32], extreme: f32, sign: f32, out: &mut [f32]) -> f64 {
-        for (&d, out) in distances.iter().zip(&mut *out) {
-            *out = exp_below_0(sign * (d - extreme));
-        }
-        sum(out)
     }
 }

@@ -6,9 +6,11 @@
 #[cfg(any(test, feature = "reference"))]
 #[doc(hidden)]
 pub mod crossover;
+mod exponentials;
 mod extent;
 mod hardest;
 mod lifted;
+mod multi_similarity;
 mod nearest;
 mod pairwise;
 mod semi_hard;
@@ -16,11 +18,12 @@ mod semi_hard_band;
 mod soft_interpolated;
 mod soft_product;
 mod sorted_hinge;
+mod supervised_contrastive;
 
 use super::choose;
 use super::from_positives;
 use super::row::{AnchorRow, RowGradient};
-use super::rule::{Penalty, Selection};
+use super::rule::{FalseNegatives, Penalty, Selection};
 use crate::labels::ClassOrder;
 use crate::sorted_lookup::SortedLookup;
 
@@ -28,9 +31,20 @@ use crate::sorted_lookup::SortedLookup;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Rule {
     /// The penalty of each selected triplet.
-    Triplets { selection: Selection, penalty: Penalty },
-    /// One term per anchor: generalised lifted structure with this margin.
+    Triplets { selection: Selection, penalty: Penalty, false_negatives: Option<FalseNegatives> },
+    /// One term per anchor, over all of its pairs.
+    Term(Term),
+}
+
+/// The term of an anchor, of an objective that is not made of triplets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Term {
+    /// Generalised lifted structure.
     Lifted { margin: f32 },
+    /// Multi-similarity.
+    MultiSimilarity { alpha: f32, beta: f32, base: f32 },
+    /// Supervised contrastive.
+    SupervisedContrastive { temperature: f32 },
 }
 
 /// Buffers of the kernels, which are reused from row to row.
@@ -68,14 +82,21 @@ pub(super) enum Kernel {
     SemiHardBand,
     /// The triplets that a selection lists one by one.
     Listed(Selection),
-    /// Generalised lifted structure.
-    Lifted,
+    /// The term of an anchor over all of its pairs.
+    Term(Term),
 }
 
 impl Kernel {
     /// The kernel for anchors with this number of positives.
     pub(super) fn for_class(rule: Rule, positives: usize) -> Self {
-        let Rule::Triplets { selection, penalty } = rule else { return Self::Lifted };
+        let (selection, penalty) = match rule {
+            Rule::Term(term) => return Self::Term(term),
+            // The negatives that are left depend on the positive.
+            Rule::Triplets { selection, false_negatives: Some(_), .. } => {
+                return Self::Listed(selection);
+            }
+            Rule::Triplets { selection, penalty, false_negatives: None } => (selection, penalty),
+        };
         match (selection, penalty) {
             (Selection::All, Penalty::Hinge { .. }) if positives < from_positives::SORTED_HINGE => {
                 Self::PairwiseHinge
@@ -118,11 +139,18 @@ impl Kernel {
             Self::SemiHardBand => semi_hard_band::compute(row, gradient),
             Self::Listed(selection) => {
                 gradient.clear();
+                gradient.sums.filtered += choose::false_negatives(row);
                 choose::triplets(selection, row, &mut |positive, negative| {
                     gradient.select(row, positive, negative);
                 });
             }
-            Self::Lifted => lifted::compute(row, lookup, gradient),
+            Self::Term(Term::Lifted { .. }) => lifted::compute(row, lookup, gradient),
+            Self::Term(Term::MultiSimilarity { alpha, beta, base }) => {
+                multi_similarity::compute(row, [alpha, beta, base], lookup, gradient);
+            }
+            Self::Term(Term::SupervisedContrastive { temperature }) => {
+                supervised_contrastive::compute(row, temperature, lookup, gradient);
+            }
         }
     }
 }
@@ -132,7 +160,16 @@ impl Rule {
     pub(super) fn penalty(self) -> Penalty {
         match self {
             Self::Triplets { penalty, .. } => penalty,
-            Self::Lifted { margin } => Penalty::Hinge { margin },
+            Self::Term(Term::Lifted { margin }) => Penalty::Hinge { margin },
+            Self::Term(_) => Penalty::Hinge { margin: 0.0 },
+        }
+    }
+
+    /// Which negatives are ignored as probably false.
+    pub(super) fn false_negatives(self) -> Option<FalseNegatives> {
+        match self {
+            Self::Triplets { false_negatives, .. } => false_negatives,
+            Self::Term(_) => None,
         }
     }
 
@@ -140,7 +177,7 @@ impl Rule {
     /// gradient. `order` is that of the candidates.
     pub(super) fn is_dense(self, order: &ClassOrder) -> bool {
         match self {
-            Self::Lifted { .. } => true,
+            Self::Term(_) => true,
             Self::Triplets { selection, .. } => match selection {
                 Selection::All | Selection::SemiHardAll => true,
                 // Each positive and the negative selected for it have a weight.

@@ -13,6 +13,9 @@ pub struct Census {
     pub active: u64,
     /// Selected triplets in the wrong order: d(a,n) ≤ d(a,p).
     pub violated: u64,
+    /// Valid triplets whose negative was ignored as probably false
+    /// ([`FalseNegatives`](crate::FalseNegatives)).
+    pub filtered: u64,
     /// Anchors that are part of a valid triplet.
     pub anchors: u64,
     /// Anchors that are alone in their class.

@@ -1,14 +1,14 @@
-//! Any objective: a triplet loss or the lifted structure loss.
+//! Any objective: a triplet loss, or one with a term for each anchor over all of its pairs.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lifted, TripletLoss};
+use super::{Lifted, MultiSimilarity, SupervisedContrastive, TripletLoss};
 use crate::{Error, Metric};
 
-/// Any objective: a product of distance, selection, penalty and reduction, or the lifted structure
-/// loss, which is not such a product.
+/// Any objective: a product of distance, selection, penalty and reduction, or one of the losses that
+/// are not such a product, but have one term for each anchor over all of its pairs.
 ///
 /// ```
 /// use ndarray::array;
@@ -26,6 +26,10 @@ pub enum Objective {
     Triplet(TripletLoss),
     /// Generalised lifted structure.
     Lifted(Lifted),
+    /// Multi-similarity.
+    MultiSimilarity(MultiSimilarity),
+    /// Supervised contrastive.
+    SupervisedContrastive(SupervisedContrastive),
 }
 
 impl Default for Objective {
@@ -46,6 +50,18 @@ impl From<Lifted> for Objective {
     }
 }
 
+impl From<MultiSimilarity> for Objective {
+    fn from(loss: MultiSimilarity) -> Self {
+        Self::MultiSimilarity(loss)
+    }
+}
+
+impl From<SupervisedContrastive> for Objective {
+    fn from(loss: SupervisedContrastive) -> Self {
+        Self::SupervisedContrastive(loss)
+    }
+}
+
 /// Selection, penalty and reduction, without the distance: `hard, soft margin, mean`.
 impl fmt::Display for Objective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,6 +70,8 @@ impl fmt::Display for Objective {
                 write!(f, "{}, {}, {}", loss.selection, loss.penalty, loss.reduction)
             }
             Self::Lifted(loss) => loss.fmt(f),
+            Self::MultiSimilarity(loss) => loss.fmt(f),
+            Self::SupervisedContrastive(loss) => loss.fmt(f),
         }
     }
 }
@@ -64,22 +82,26 @@ impl Objective {
         match self {
             Self::Triplet(loss) => loss.metric,
             Self::Lifted(loss) => loss.metric,
+            Self::MultiSimilarity(loss) => loss.metric,
+            Self::SupervisedContrastive(loss) => loss.metric,
         }
     }
 
-    /// The margin.
+    /// The margin; 0 for an objective that has none.
     pub fn margin(&self) -> f32 {
         match self {
             Self::Triplet(loss) => loss.penalty.margin(),
             Self::Lifted(loss) => loss.margin,
+            Self::MultiSimilarity(_) | Self::SupervisedContrastive(_) => 0.0,
         }
     }
 
-    /// The same objective with another margin.
+    /// The same objective with another margin; without a margin nothing changes.
     pub fn with_margin(self, margin: f32) -> Self {
         match self {
             Self::Triplet(loss) => loss.with_margin(margin).into(),
             Self::Lifted(loss) => loss.with_margin(margin).into(),
+            Self::MultiSimilarity(_) | Self::SupervisedContrastive(_) => self,
         }
     }
 
@@ -87,7 +109,7 @@ impl Objective {
     pub fn with_seed(self, seed: u64) -> Self {
         match self {
             Self::Triplet(loss) => loss.with_seed(seed).into(),
-            Self::Lifted(_) => self,
+            Self::Lifted(_) | Self::MultiSimilarity(_) | Self::SupervisedContrastive(_) => self,
         }
     }
 
@@ -99,6 +121,8 @@ impl Objective {
         match self {
             Self::Triplet(loss) => loss.check_trainable(),
             Self::Lifted(loss) => loss.check_trainable(),
+            Self::MultiSimilarity(loss) => loss.check_trainable(),
+            Self::SupervisedContrastive(loss) => loss.check_trainable(),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lifted, Objective, Penalty, Reduction, Selection, TripletLoss};
+use super::{
+    Lifted, MultiSimilarity, Objective, Penalty, Reduction, Selection, SupervisedContrastive,
+    TripletLoss,
+};
 use crate::named;
 use crate::{Distance, Metric};
 
@@ -22,6 +25,11 @@ pub enum Preset {
     BatchAllNonzero,
     /// "In Defense", eq. 7, averaged over the anchors: Euclidean, margin 1.
     Lifted,
+    /// Multi-similarity (arXiv 1904.06627): cosine, α 2, β 50, λ 0.5, averaged over the anchors.
+    MultiSimilarity,
+    /// Supervised contrastive (arXiv 2004.11362): cosine, temperature 0.1, averaged over the
+    /// anchors.
+    SupervisedContrastive,
 }
 
 named!(
@@ -33,6 +41,8 @@ named!(
         BatchAll = "batch-all",
         BatchAllNonzero = "batch-all-nonzero",
         Lifted = "lifted",
+        MultiSimilarity = "multi-similarity",
+        SupervisedContrastive = "supervised-contrastive",
     ]
 );
 
@@ -45,6 +55,8 @@ impl Preset {
             Self::BatchAll => TripletLoss::batch_all().into(),
             Self::BatchAllNonzero => TripletLoss::batch_all_nonzero().into(),
             Self::Lifted => Lifted::default().into(),
+            Self::MultiSimilarity => MultiSimilarity::default().into(),
+            Self::SupervisedContrastive => SupervisedContrastive::default().into(),
         }
     }
 }

@@ -174,9 +174,7 @@ fn selections_go_there_and_back_as_text() {
         let error = text.parse::<Selection>().unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    for preset in
-        triplet_presets().map(Objective::from).into_iter().chain([Lifted::default().into()])
-    {
+    for preset in triplet_presets().map(Objective::from).into_iter().chain(term_objectives()) {
         let json = serde_json::to_string(&preset).unwrap();
         assert_eq!(serde_json::from_str::<Objective>(&json).unwrap(), preset);
     }

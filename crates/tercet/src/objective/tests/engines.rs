@@ -13,8 +13,14 @@ use crate::{Error, Percentiles};
 /// Every objective with its mean; other reductions differ only in a division.
 fn every_objective() -> impl Iterator<Item = Objective> {
     let losses = every_loss().filter(|loss| loss.reduction == Reduction::Mean);
-    let lifted = metrics().map(|metric| Lifted { metric, ..Lifted::default() });
-    losses.map(Objective::from).chain(lifted.map(Objective::from))
+    let terms = metrics().flat_map(|metric| {
+        [
+            Objective::from(Lifted::default().with_metric(metric)),
+            MultiSimilarity::default().with_metric(metric).into(),
+            SupervisedContrastive::default().with_metric(metric).into(),
+        ]
+    });
+    losses.map(Objective::from).chain(terms)
 }
 
 fn tiled(objective: Objective, vectors: &Array2<f32>, labels: &Labels) -> Outcome {
@@ -110,7 +116,9 @@ fn engines_agree_on_many_positives() {
             assert_engines_agree(loss.into(), &vectors, &labels);
         }
     }
-    assert_engines_agree(Lifted::default().into(), &vectors, &labels);
+    for objective in term_objectives() {
+        assert_engines_agree(objective, &vectors, &labels);
+    }
 }
 
 #[test]
@@ -261,7 +269,7 @@ fn progress_is_reported_and_can_stop_the_work() {
     let count = LARGEST_IN_MEMORY + 200;
     let vectors = random(13, count, 2);
     let labels = Labels::from_iter((0..count).map(|i| i / 3));
-    for objective in [Objective::from(TripletLoss::batch_hard()), Lifted::default().into()] {
+    for objective in [TripletLoss::batch_hard().into()].into_iter().chain(term_objectives()) {
         let reports = Mutex::new(Vec::new());
         let report = |done, total| {
             reports.lock().unwrap().push((done, total));

@@ -147,7 +147,7 @@ proptest! {
             check_outcome(&got, &expected, &loss);
             let triplets =
                 selection.triplets(vectors.view(), &labels, loss.metric, f32::from(margin)).unwrap();
-            let expected = reference::select(&loss, &rows(&vectors), &classes, 16);
+            let expected = reference::select(&loss, &rows(&vectors), &classes, 16, None);
             prop_assert_eq!(names(&triplets), expected, "{}", selection);
         }
         let loss = Lifted::default().with_margin(f32::from(margin) - 3.0);

@@ -60,6 +60,40 @@ fn every_lifted() -> impl Iterator<Item = Lifted> {
     })
 }
 
+fn every_multi_similarity() -> impl Iterator<Item = MultiSimilarity> {
+    metrics().flat_map(|metric| {
+        [
+            (2.0, 50.0, 0.5, Reduction::Mean),
+            (30.0, 3.0, 0.1, Reduction::MeanActive),
+            (0.5, 1.5, -1.0, Reduction::Sum),
+        ]
+        .map(|(alpha, beta, base, reduction)| MultiSimilarity {
+            metric,
+            alpha,
+            beta,
+            base,
+            reduction,
+        })
+    })
+}
+
+fn every_supervised_contrastive() -> impl Iterator<Item = SupervisedContrastive> {
+    metrics().flat_map(|metric| {
+        [(0.1, Reduction::Mean), (0.02, Reduction::MeanAnchors), (2.0, Reduction::Sum)].map(
+            |(temperature, reduction)| SupervisedContrastive { metric, temperature, reduction },
+        )
+    })
+}
+
+/// The objectives with one term for each anchor.
+fn term_objectives() -> [Objective; 3] {
+    [
+        Lifted::default().into(),
+        MultiSimilarity::default().into(),
+        SupervisedContrastive::default().into(),
+    ]
+}
+
 /// Every selection, with further parameters where it has any.
 fn selections() -> Vec<Selection> {
     let mut selections = Selection::ALL.to_vec();
@@ -104,6 +138,7 @@ fn check_outcome(got: &Outcome, expected: &Reference, loss: &impl std::fmt::Debu
     assert_eq!(got.census.selected, expected.selected, "selected of {loss:?}");
     assert_eq!(got.census.active, expected.active, "active of {loss:?}");
     assert_eq!(got.census.violated, expected.violated, "violated of {loss:?}");
+    assert_eq!(got.census.filtered, expected.filtered, "filtered of {loss:?}");
     assert!(
         (got.value - expected.value).abs() <= 1e-5 * expected.value.abs() + 1e-7,
         "value of {loss:?}: {} instead of {}",

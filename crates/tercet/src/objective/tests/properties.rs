@@ -44,7 +44,7 @@ proptest! {
             .filter(|loss| !draws(loss.selection))
             .flat_map(|loss| [loss, TripletLoss { penalty: Penalty::Soft { margin: 0.0 }, ..loss }])
             .map(Objective::from)
-            .chain([Lifted::default().into()]);
+            .chain(term_objectives());
         for objective in objectives {
             let here = objective.evaluate(vectors.view(), &labels).unwrap();
             let there = objective.evaluate(other.view(), &other_labels).unwrap();

@@ -139,3 +139,154 @@ proptest! {
         }
     }
 }
+
+/// Values, counts and gradients of an objective against its definition `value`.
+fn check(
+    objective: Objective,
+    vectors: &Array2<f32>,
+    classes: &[u32],
+    value: impl Fn(&[Vec<f64>]) -> Reference,
+) {
+    let got = objective.evaluate(vectors.view(), &Labels::from_iter(classes)).unwrap();
+    check_outcome(&got, &value(&rows(vectors)), &objective);
+    let count = classes.len();
+    let expected = reference::differences(&rows(vectors), count, |moved| value(moved).value);
+    check_gradient(&got.gradient, &expected, &objective);
+}
+
+#[test]
+fn multi_similarity_and_supervised_contrastive_agree_with_the_reference() {
+    let vectors = random(16, 14, 3);
+    for loss in every_multi_similarity() {
+        check(loss.into(), &vectors, &CLASSES, |v| {
+            reference::evaluate_multi_similarity(&loss, v, &CLASSES, 14)
+        });
+    }
+    for loss in every_supervised_contrastive() {
+        check(loss.into(), &vectors, &CLASSES, |v| {
+            reference::evaluate_supervised_contrastive(&loss, v, &CLASSES, 14)
+        });
+    }
+}
+
+#[test]
+fn exponents_do_not_overflow() {
+    let vectors = random(17, 14, 3) * 1e4;
+    let labels = Labels::from_iter(CLASSES);
+    let metric = Metric::from(Distance::SquaredEuclidean);
+    let objectives: [Objective; 2] = [
+        MultiSimilarity::default().with_metric(metric).into(),
+        SupervisedContrastive::default().with_metric(metric).with_temperature(1e-3).into(),
+    ];
+    for objective in objectives {
+        let got = objective.evaluate(vectors.view(), &labels).unwrap();
+        assert!(got.value.is_finite() && got.value > 1e6, "{objective}: {}", got.value);
+        assert!(got.gradient.iter().all(|g| g.is_finite()), "{objective}");
+    }
+}
+
+#[test]
+fn false_negatives_are_ignored_as_the_reference_does() {
+    let vectors = random(18, 14, 3);
+    let labels = Labels::from_iter(CLASSES);
+    let mut ignored = 0;
+    for share in [0.95, 0.5] {
+        let rule = FalseNegatives { share };
+        for loss in every_loss().filter(|loss| loss.metric.on_sphere()) {
+            let evaluation = loss.evaluation(vectors.view(), &labels);
+            let got = evaluation.without_false_negatives(rule).run().unwrap();
+            let value = |v: &[Vec<f64>]| {
+                reference::evaluate_filtered(&loss, v, &CLASSES, 14, Some(share.into()))
+            };
+            check_outcome(&got, &value(&rows(&vectors)), &(loss, share));
+            ignored += got.census.filtered;
+            // The draws of some selections change with the smallest change of a vector.
+            if matches!(loss.selection, Selection::All | Selection::Hard | Selection::SemiHard) {
+                let at = rows(&vectors);
+                let expected = reference::differences(&at, 14, |moved| value(moved).value);
+                check_gradient(&got.gradient, &expected, &(loss, share));
+            }
+        }
+    }
+    assert!(ignored > 0);
+}
+
+#[test]
+fn where_nothing_is_ignored_the_filter_changes_nothing() {
+    // Classes are far apart on the sphere: every negative is less similar than half a positive.
+    let vectors = Array2::from_shape_fn((14, 7), |(item, component)| {
+        f32::from(u8::from(CLASSES[item] as usize % 7 == component))
+            + 0.01 * (item * 7 + component) as f32 / 100.0
+    });
+    let labels = Labels::from_iter(CLASSES);
+    for loss in every_loss().filter(|loss| loss.metric.on_sphere()) {
+        let plain = loss.evaluate(vectors.view(), &labels).unwrap();
+        let rule = FalseNegatives { share: 0.9 };
+        let evaluation = loss.evaluation(vectors.view(), &labels);
+        let filtered = evaluation.without_false_negatives(rule).run().unwrap();
+        assert_eq!(filtered.census, plain.census, "{loss:?}");
+        assert!((filtered.value - plain.value).abs() <= 1e-6 * plain.value + 1e-9, "{loss:?}");
+    }
+}
+
+#[test]
+fn a_filter_that_cannot_be_used_is_refused() {
+    let vectors = random(19, 14, 3);
+    let labels = Labels::from_iter(CLASSES);
+    let refused = |objective: Objective, share| {
+        let evaluation = objective.evaluation(vectors.view(), &labels);
+        let error = evaluation.without_false_negatives(FalseNegatives { share }).run();
+        error.unwrap_err().to_string()
+    };
+    for share in [0.0, -1.0, 1.1, f32::NAN] {
+        let error = refused(TripletLoss::facenet().into(), share);
+        assert!(error.contains("a share of the similarity in (0, 1]"), "{error}");
+    }
+    let error = refused(TripletLoss::batch_hard().into(), 0.95);
+    assert!(error.contains("normalised embeddings"), "{error}");
+    let error = refused(Lifted::default().into(), 0.95);
+    assert!(error.contains("an objective that selects triplets"), "{error}");
+}
+
+#[test]
+fn prefixes_add_up() {
+    let (vectors, others) = (random(20, 14, 5), random(21, 9, 5));
+    let labels = Labels::from_iter(CLASSES);
+    let other_labels = Labels::from_iter((0..9).map(|item| item % 4));
+    let cut = |vectors: &Array2<f32>, to: usize| vectors.slice(ndarray::s![.., ..to]).to_owned();
+    for objective in [TripletLoss::facenet().into()].into_iter().chain(term_objectives()) {
+        let of = |prefixes: &[usize]| {
+            let evaluation = objective.evaluation(vectors.view(), &labels);
+            let evaluation = evaluation.reference(others.view(), &other_labels);
+            evaluation.prefixes(prefixes).run().unwrap()
+        };
+        let got = of(&[2, 5]);
+        let (mut value, mut gradient) = (0.0, Array2::<f32>::zeros((14, 5)));
+        let mut reference_gradient = Array2::<f32>::zeros((9, 5));
+        for to in [2, 5] {
+            let (part, other) = (cut(&vectors, to), cut(&others, to));
+            let part = objective
+                .evaluation(part.view(), &labels)
+                .reference(other.view(), &other_labels)
+                .run()
+                .unwrap();
+            value += part.value;
+            let mut sum = gradient.slice_mut(ndarray::s![.., ..to]);
+            sum += &part.gradient;
+            let mut sum = reference_gradient.slice_mut(ndarray::s![.., ..to]);
+            sum += &part.reference_gradient.unwrap();
+            if to == 5 {
+                assert_eq!(got.census, part.census);
+            }
+        }
+        assert!((got.value - value).abs() < 1e-9);
+        assert_eq!(got.gradient, gradient);
+        assert_eq!(got.reference_gradient, Some(reference_gradient));
+        assert_eq!(of(&[5]).gradient, of(&[]).gradient);
+    }
+    for prefix in [0, 6] {
+        let evaluation = TripletLoss::facenet().evaluation(vectors.view(), &labels);
+        let error = evaluation.prefixes(&[2, prefix]).run().unwrap_err().to_string();
+        assert!(error.contains(&format!("prefixes is {prefix}")), "{error}");
+    }
+}

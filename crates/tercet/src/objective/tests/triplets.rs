@@ -23,7 +23,7 @@ fn selected_triplets_are_those_of_the_reference_and_of_evaluate() {
         let margin = loss.penalty.margin();
         let triplets =
             loss.selection.triplets(vectors.view(), &labels, loss.metric, margin).unwrap();
-        let expected = reference::select(&loss, &rows(&vectors), &CLASSES, 14);
+        let expected = reference::select(&loss, &rows(&vectors), &CLASSES, 14, None);
         assert_eq!(names(&triplets), expected, "{loss:?}");
 
         let mut visited = Vec::new();
@@ -189,7 +189,7 @@ fn classes_of_many_positives_agree_with_the_reference() {
         }
         let loss = TripletLoss { selection, ..TripletLoss::batch_all() }.with_margin(1.0);
         let triplets = selection.triplets(vectors.view(), &labels, Metric::default(), 1.0).unwrap();
-        let expected = reference::select(&loss, &rows(&vectors), &classes, 45);
+        let expected = reference::select(&loss, &rows(&vectors), &classes, 45, None);
         assert_eq!(names(&triplets), expected, "{selection}");
     }
 }
