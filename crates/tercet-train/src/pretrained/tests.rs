@@ -2,6 +2,7 @@
 //! torchvision computes of images.
 
 use std::fs;
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -127,4 +128,31 @@ fn weights_that_are_no_numbers_are_refused() {
     fs::write(&path, bytes).unwrap();
     let message = refused(&path, "resnet18", 4);
     assert!(message.contains("weights that are not finite"), "{message}");
+}
+
+#[test]
+fn a_shape_with_more_numbers_than_the_file_has_bytes_is_refused_before_it_is_allocated() {
+    let whole = fs::read(file("resnet18.pth")).unwrap();
+    let mut archive = zip::ZipArchive::new(Cursor::new(whole)).unwrap();
+    let mut changed = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let name = entry.name().to_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        if name.ends_with("data.pkl") {
+            let shape = b"(K\x04K\x03K\x07K\x07t"; // 4×3×7×7
+            let at = content.windows(shape.len()).position(|bytes| bytes == shape).unwrap();
+            (content[at + 6], content[at + 8]) = (255, 255);
+        }
+        let stored = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
+        changed.start_file(name, stored).unwrap();
+        changed.write_all(&content).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.pth");
+    fs::write(&path, changed.finish().unwrap().into_inner()).unwrap();
+    let message = refused(&path, "resnet18", 4);
+    assert!(message.contains("`conv1.weight` has the shape [4, 3, 255, 255]"), "{message}");
 }

@@ -59,9 +59,11 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Yields the batches of the steps `start..end` in order; [`DataError::Interrupted`] if a stop is
 /// requested while a batch is not ready. Thread i of n prepares the steps `start + i`,
-/// `start + i + n` and so on, so that the result does not depend on timing.
+/// `start + i + n` and so on, so that the result does not depend on timing. Where the system refuses
+/// a thread, its batches are prepared when they are asked for.
 pub(in crate::trainer) struct Loader<'a> {
-    threads: Vec<Receiver<Result<Batch, DataError>>>,
+    recipe: Arc<Recipe>,
+    threads: Vec<Option<Receiver<Result<Batch, DataError>>>>,
     next: u64,
     start: u64,
     end: u64,
@@ -76,12 +78,24 @@ impl<'a> Loader<'a> {
         stop: &'a AtomicBool,
     ) -> Self {
         let count = threads(&recipe.examples, &recipe.augmentation);
+        Self::on(count, thread::Builder::new, recipe, start, end, stop)
+    }
+
+    /// Asks for `count` threads, each with a `builder` of its own.
+    fn on(
+        count: usize,
+        builder: impl Fn() -> thread::Builder,
+        recipe: Recipe,
+        start: u64,
+        end: u64,
+        stop: &'a AtomicBool,
+    ) -> Self {
         let recipe = Arc::new(recipe);
         let threads = (0..count as u64)
             .map(|thread| {
                 let (send, receive) = sync_channel(AHEAD);
                 let recipe = recipe.clone();
-                thread::spawn(move || {
+                let prepare = move || {
                     for step in (start + thread..end).step_by(count) {
                         let batch = recipe.batch(step);
                         let failed = batch.is_err();
@@ -90,11 +104,11 @@ impl<'a> Loader<'a> {
                             return;
                         }
                     }
-                });
-                receive
+                };
+                builder().spawn(prepare).ok().map(|_| receive)
             })
             .collect();
-        Self { threads, next: start, start, end, stop }
+        Self { recipe, threads, next: start, start, end, stop }
     }
 }
 
@@ -105,10 +119,14 @@ impl Iterator for Loader<'_> {
         if self.next == self.end {
             return None;
         }
-        let thread = (self.next - self.start) as usize % self.threads.len();
+        let step = self.next;
         self.next += 1;
+        let thread = (step - self.start) as usize % self.threads.len();
+        let Some(receive) = &self.threads[thread] else {
+            return Some(self.recipe.batch(step));
+        };
         loop {
-            match self.threads[thread].recv_timeout(INTERVAL) {
+            match receive.recv_timeout(INTERVAL) {
                 Ok(batch) => return Some(batch),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) if self.stop.load(Ordering::Relaxed) => {
@@ -116,6 +134,62 @@ impl Iterator for Loader<'_> {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use ndarray::Array2;
+    use tercet::Labels;
+
+    use super::*;
+    use crate::data::{Source, Standardization, Vectors};
+    use crate::embeddings::Embeddings;
+
+    /// Eight vectors of two classes; the components of each are its index.
+    fn recipe() -> Recipe {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vectors.safetensors");
+        let labels: Vec<String> = (0..8).map(|item| format!("class {}", item / 4)).collect();
+        let vectors = Array2::from_shape_fn((8, 2), |(item, _)| item as f32);
+        Embeddings { vectors, labels: Some(labels.clone()), ids: None, model: None }
+            .save(&path)
+            .unwrap();
+        let catalogue = Source::Features { path, labels: None }.catalogue().unwrap();
+        let (vectors, _) = Vectors::prepare(catalogue, &Standardization::none(2), false).unwrap();
+        Recipe {
+            examples: Arc::new(Examples::Vectors(vectors)),
+            sampler: Arc::new(PkSampler::new(&Labels::from_iter(labels), 2, 2, 7).unwrap()),
+            train: (0..8).collect(),
+            augmentation: Augmentation::NONE,
+            seed: 7,
+        }
+    }
+
+    #[test]
+    fn batches_are_the_same_where_the_system_refuses_threads() {
+        let stop = AtomicBool::new(false);
+        let items = |loader: Loader| -> Vec<Vec<u32>> {
+            loader.map(|batch| batch.unwrap().items).collect()
+        };
+        let expected = items(Loader::on(1, thread::Builder::new, recipe(), 3, 10, &stop));
+        assert_eq!(expected.len(), 7);
+        for refused in [0b000, 0b010, 0b101, 0b111] {
+            let asked = Cell::new(0);
+            let builder = || {
+                let thread = asked.replace(asked.get() + 1);
+                match refused >> thread & 1 {
+                    1 => thread::Builder::new().stack_size(1 << 60), // more than there is
+                    _ => thread::Builder::new(),
+                }
+            };
+            let loader = Loader::on(3, builder, recipe(), 3, 10, &stop);
+            let started = loader.threads.iter().filter(|thread| thread.is_some()).count();
+            assert_eq!(started as u32, 3 - i32::count_ones(refused));
+            assert_eq!(items(loader), expected);
         }
     }
 }
