@@ -8,7 +8,7 @@ use tercet::open_set::GallerySize;
 use tercet::scan::Quantization;
 use tercet::{Metric, ParameterError};
 
-use crate::{Carried, CarriedItems, Error, Filter, Origin};
+use crate::{CarriedItems, Error, Filter, Origin};
 
 /// The settings of a gallery; fixed when it is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,7 +187,7 @@ pub struct Hit {
     #[serde(flatten)]
     pub item: Item,
     /// Its distance from the query, by the gallery's metric; for a vector that was carried over, the
-    /// [comparable](Carried::comparable) distance.
+    /// [comparable](crate::Carried::comparable) distance.
     pub distance: f32,
     /// Where its vector comes from, if the gallery's model did not compute it.
     #[serde(skip_serializing_if = "Option::is_none")]

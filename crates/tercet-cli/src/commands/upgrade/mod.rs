@@ -196,7 +196,7 @@ impl Upgrade {
                 plan
             }
         };
-        let work = Work { general, upgrade: &self, reader, new, pictures: &pictures, plan: &plan };
+        let work = Work { general, upgrade: self, reader, new, pictures: &pictures, plan: &plan };
         let applied = work.apply(staging)?;
         let mut document = json!({
             "gallery": self.gallery,

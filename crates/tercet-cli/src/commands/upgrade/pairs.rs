@@ -26,6 +26,9 @@ const PAGE: usize = 1000;
 /// Classes that models have held out are used if there are at least so many of them.
 const LEAST_CLASSES: usize = 2;
 
+/// Id and label of an item.
+type Named = (String, Option<String>);
+
 /// Items with their vectors by both models.
 pub(super) struct Pairs {
     pub(super) labels: Vec<Option<String>>,
@@ -82,8 +85,7 @@ impl Pairs {
         new: &Model,
         first: &BTreeSet<String>,
     ) -> anyhow::Result<Self> {
-        let mut classes: BTreeMap<(bool, u64, String), Vec<(String, Option<String>)>> =
-            BTreeMap::new();
+        let mut classes: BTreeMap<(bool, u64, String), Vec<Named>> = BTreeMap::new();
         let mut from = None;
         loop {
             let page = reader.items(from, PAGE)?;
