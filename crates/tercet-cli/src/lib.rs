@@ -96,6 +96,12 @@ enum Command {
         command(about = "Serve a gallery over HTTP, with a page (not in this build)")
     )]
     Serve(commands::serve::Serve),
+    /// Replace the model of a gallery, and keep its vectors or compute them again.
+    #[cfg_attr(
+        not(feature = "gallery"),
+        command(about = "Replace the model of a gallery (not in this build)")
+    )]
+    Upgrade(commands::upgrade::Upgrade),
     /// Measure the speed of the objectives against their matrix products.
     Bench(commands::bench::Bench),
     /// List, inspect and preview sources of data.
@@ -152,6 +158,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Gallery(gallery) => gallery.run(&general),
         Command::Loss(loss) => loss.run(&general),
         Command::Serve(serve) => serve.run(&general),
+        Command::Upgrade(upgrade) => upgrade.run(&general),
         Command::Bench(bench) => bench.run(&general),
         Command::Data(data) => data.run(&general),
         Command::Doctor(doctor) => doctor.run(&general),

@@ -24,9 +24,11 @@ fn refuses(built: bool, arguments: &[&str], what: &str) {
 #[test]
 fn every_command_is_listed_in_every_build() {
     let help = succeed(&["--help"]);
-    for (command, built) in
-        [("gallery", cfg!(feature = "gallery")), ("serve", cfg!(feature = "serve"))]
-    {
+    for (command, built) in [
+        ("gallery", cfg!(feature = "gallery")),
+        ("serve", cfg!(feature = "serve")),
+        ("upgrade", cfg!(feature = "gallery")),
+    ] {
         let mut lines = help.lines().map(str::trim_start);
         let line = lines.find(|line| line.starts_with(&format!("{command} "))).unwrap();
         assert_eq!(line.contains("not in this build"), !built, "{line}");
@@ -39,6 +41,8 @@ fn missing_commands_say_how_to_get_them() {
     refuses(cfg!(feature = "gallery"), &["gallery"], "`tercet gallery`");
     let create = ["gallery", "create", "faces", "photos", "--model", "m", "--skip-bad"];
     refuses(cfg!(feature = "gallery"), &create, "`tercet gallery`");
+    let upgrade = ["upgrade", "faces", "--model", "new.safetensors"];
+    refuses(cfg!(feature = "gallery"), &upgrade, "`tercet upgrade`");
     refuses(cfg!(feature = "serve"), &["serve"], "`tercet serve`");
     refuses(cfg!(feature = "serve"), &["serve", "faces", "--port", "0"], "`tercet serve`");
 }

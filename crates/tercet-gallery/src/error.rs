@@ -87,6 +87,41 @@ pub enum Error {
         /// Folder or address.
         location: String,
     },
+    /// The version before the last upgrade is still there.
+    #[error(
+        "{location} still holds its version before the last upgrade: end that with `tercet upgrade {location} --finish`, or undo it with `tercet upgrade {location} --rollback`"
+    )]
+    HasPrevious {
+        /// The folder.
+        location: String,
+    },
+    /// There is no earlier version.
+    #[error("{location} holds no version before an upgrade: nothing was changed")]
+    NoPrevious {
+        /// The folder.
+        location: String,
+    },
+    /// Items without vectors in the previous version; nothing was changed.
+    #[error(
+        "{items} items of {location} were added after the upgrade and have no vectors of the version before (the first is `{first}`): remove them first, or keep the upgrade; nothing was changed"
+    )]
+    NewerItems {
+        /// The folder.
+        location: String,
+        /// Their number.
+        items: u64,
+        /// The first of their ids.
+        first: String,
+    },
+    /// An item without a new vector, or with one for an earlier state of the item; nothing was
+    /// changed.
+    #[error(
+        "items of {location} were changed while their new vectors were computed: start the upgrade again, it continues; nothing was changed"
+    )]
+    NotStaged {
+        /// The folder.
+        location: String,
+    },
     /// The vectors have another number of dimensions than the gallery.
     #[error("the gallery holds vectors of {expected} dimensions, got {got}")]
     Dimensions {

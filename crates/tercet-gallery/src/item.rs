@@ -8,7 +8,7 @@ use tercet::open_set::GallerySize;
 use tercet::scan::Quantization;
 use tercet::{Metric, ParameterError};
 
-use crate::{Error, Filter};
+use crate::{CarriedItems, Error, Filter, Origin};
 
 /// The settings of a gallery; fixed when it is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,8 +186,12 @@ pub struct Hit {
     /// The item, without its thumbnail.
     #[serde(flatten)]
     pub item: Item,
-    /// Its distance from the query, by the gallery's metric.
+    /// Its distance from the query, by the gallery's metric; for a vector that was carried over, the
+    /// [comparable](crate::Carried::comparable) distance.
     pub distance: f32,
+    /// Where its vector comes from, if the gallery's model did not compute it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// How an answer was found.
@@ -210,6 +214,9 @@ pub struct Answer {
     pub hits: Vec<Vec<Hit>>,
     /// How they were found.
     pub method: Method,
+    /// The vectors that the gallery's model did not compute, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried: Option<CarriedItems>,
 }
 
 /// Some of a gallery's items, in the order in which they were added.
@@ -310,6 +317,12 @@ pub struct Info {
     pub version: String,
     /// The number of changes.
     pub generation: i64,
+    /// The items whose vectors its model did not compute, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried: Option<CarriedItems>,
+    /// Fingerprint of the model before the last upgrade, until that is finished or rolled back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_model: Option<String>,
     /// Its HNSW graph, if it has one.
     pub index: Option<Index>,
     /// The recall of its codes, if it is quantised and this was measured.

@@ -56,7 +56,6 @@
 //!   distances; [`Answer::method`] says which method was used, and [`Search::exact`] switches both
 //!   off. The share of the nearest neighbours that they find is measured ([`Info::codes`],
 //!   [`Info::index`]).
-//!   nearest they find is measured ([`Info::codes`], [`Info::index`]).
 //! - **Safe**: a change whose call has returned survives a kill at any moment and a loss of power,
 //!   and a gallery can always be opened. A change whose call has not returned is there as a whole
 //!   or not at all.
@@ -67,6 +66,8 @@
 //!   [refused](Error::Locked).
 //! - **Identified**: a gallery has a random [id](Info::id). A reader whose gallery is deleted and
 //!   created again, or restored from a copy, uses the new one after it is refreshed.
+//! - **Versioned**: a gallery can be [switched](WriteGallery::switch) to the vectors of another model
+//!   as a whole, and back. Vectors that an older model computed are marked in every answer.
 //! - **Erasing**: removed items cannot be recovered from the gallery's files after
 //!   [`WriteGallery::compact`].
 //!
@@ -85,7 +86,9 @@ mod item;
 #[cfg(feature = "postgres")]
 mod postgresql;
 pub mod sample;
+mod staged;
 mod store;
+mod version;
 
 pub use error::Error;
 pub use filter::{Filter, Values};
@@ -96,8 +99,10 @@ pub use item::{
 };
 #[cfg(feature = "postgres")]
 pub use postgresql::{PostgresReader, PostgresWriter};
+pub use staged::Staged;
 pub use store::{ReadGallery, WriteGallery};
 pub use tercet::scan::Quantization;
+pub use version::{Carried, CarriedItems, Origin, Switched};
 
 /// Whether a location is the address of a database, and not a folder.
 pub fn is_database(location: &str) -> bool {

@@ -5,9 +5,12 @@ use std::path::Path;
 use ndarray::Array2;
 
 use crate::{
-    Added, Answer, BackedUp, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Info, Item,
-    Page, Search, Settings, Vectors, Verified,
+    Added, Answer, BackedUp, Carried, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Info,
+    Item, Page, Search, Settings, Switched, Vectors, Verified,
 };
+
+/// The error of stores without versions.
+const NO_VERSIONS: Error = Error::Missing { what: "an upgrade", needs: "a gallery in a folder" };
 
 /// Answers queries about a gallery, from many threads at once.
 pub trait ReadGallery: Send + Sync {
@@ -59,6 +62,15 @@ pub trait ReadGallery: Send + Sync {
     /// # Errors
     /// The store cannot be read, or the file differs from what was written.
     fn model(&self) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The texts that were [noted](WriteGallery::note_source) about the sources of the items; none in
+    /// a kind of store that does not note them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn sources(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Reads everything and compares it with its checksums.
     ///
@@ -115,6 +127,52 @@ pub trait WriteGallery: Send {
     /// # Errors
     /// The store cannot be written.
     fn keep_model(&mut self, file: &[u8]) -> Result<(), Error>;
+
+    /// Notes a text about a source of the items, such as where their pictures are. Does nothing in a
+    /// kind of store that does not note them.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn note_source(&mut self, _source: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Replaces the vectors of all items by those of the gallery `staged`, whose items are
+    /// [`Staged::item`](crate::Staged::item)s, and the model by that of the staged vectors: as a
+    /// whole or not at all. The previous version is kept until
+    /// [`finish_upgrade`](Self::finish_upgrade) or [`roll_back`](Self::roll_back). `carried` says how
+    /// staged vectors with an [`Origin`](crate::Origin) are compared; it is needed if there are any.
+    /// A graph is dropped, and codes have to be measured again.
+    ///
+    /// # Errors
+    /// An item without a staged vector, or with one of an earlier vector; a gallery that still
+    /// contains a previous version; a kind of store without versions; the store cannot be read or
+    /// written.
+    fn switch(
+        &mut self,
+        _staged: &dyn ReadGallery,
+        _model: &[u8],
+        _carried: Option<&Carried>,
+    ) -> Result<Switched, Error> {
+        Err(NO_VERSIONS)
+    }
+
+    /// Makes the version before the last [`switch`](Self::switch) the current one again.
+    ///
+    /// # Errors
+    /// There is no previous version; items that were added after the switch, which have no vectors in
+    /// it; a kind of store without versions; the store cannot be read or written.
+    fn roll_back(&mut self) -> Result<Switched, Error> {
+        Err(NO_VERSIONS)
+    }
+
+    /// Removes the version before the last [`switch`](Self::switch).
+    ///
+    /// # Errors
+    /// There is no previous version; a kind of store without versions; the store cannot be written.
+    fn finish_upgrade(&mut self) -> Result<(), Error> {
+        Err(NO_VERSIONS)
+    }
 
     /// Measures the recall of the codes of a quantised gallery, and sets how many candidates searches
     /// use, so that they find nearly all of the nearest; does nothing where there are no codes. Call

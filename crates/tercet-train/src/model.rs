@@ -71,6 +71,10 @@ pub struct ModelCard {
     /// such classes, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_set: Option<OpenSet>,
+    /// The older model in whose galleries queries of this model can be searched, if it was trained
+    /// for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatible: Option<CompatibleWith>,
     /// The origin of the weights.
     pub provenance: Provenance,
 }
@@ -130,6 +134,15 @@ impl ModelCard {
 
 fn without_card() -> String {
     format!("it has no metadata `{KEY}`; expected a file written by `tercet train`")
+}
+
+/// The older model with which a model is compatible.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompatibleWith {
+    /// Fingerprint of the older model.
+    pub fingerprint: String,
+    /// Weight of the triplets with its vectors.
+    pub weight: f64,
 }
 
 /// The origin of weights.

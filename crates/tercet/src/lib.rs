@@ -38,18 +38,22 @@
 //! around each figure. [`comparison`] tests whether two systems differ, [`calibration`] turns
 //! distances into probabilities, and [`open_set`] chooses thresholds for searches in which almost
 //! no item is of the query's class. [`reranking`], [`expansion`], [`whitening`] and
-//! [`quantisation`] change the embeddings or distances before they are evaluated.
+//! [`quantisation`] change the embeddings or distances before they are evaluated. Where a model is
+//! replaced, [`cross_model`] evaluates queries of one in a gallery of the other, and an [`adapter`]
+//! maps the vectors of one into the space of the other.
 
 // The code of the fuzzer uses this crate by its name, as other crates do.
 #[cfg(test)]
 extern crate self as tercet;
 
+pub mod adapter;
 pub mod bench;
 pub mod bootstrap;
 mod buffer_pool;
 pub mod calibration;
 pub mod clustering;
 pub mod comparison;
+pub mod cross_model;
 pub mod distance;
 mod eigen;
 mod error;
@@ -75,12 +79,15 @@ pub mod sampler;
 pub mod scan;
 mod simd;
 mod sorted_lookup;
+mod svd;
 pub mod verification;
 mod watch;
 pub mod whitening;
 
+pub use adapter::Adapter;
 pub use calibration::Calibration;
 pub use clustering::Clustering;
+pub use cross_model::CrossModel;
 pub use distance::{Distance, Metric};
 pub use error::{Error, FULL_BUILD};
 pub use labels::Labels;

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod cross_model;
 pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod embed;
@@ -19,6 +20,8 @@ pub(crate) mod runs;
 pub(crate) mod serve;
 pub(crate) mod threshold;
 pub(crate) mod train;
+#[cfg_attr(not(feature = "gallery"), path = "missing/upgrade.rs")]
+pub(crate) mod upgrade;
 
 use std::borrow::Cow;
 use std::io::Write;

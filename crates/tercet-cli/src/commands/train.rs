@@ -27,6 +27,7 @@ use tercet_train::trainer::{
 use tercet_train::trainer::{Event, Left};
 use tercet_train::{model::ModelCard, shell};
 
+use super::cross_model;
 use super::loss::penalty_name;
 use crate::General;
 use crate::exit::{self, Usage};
@@ -249,6 +250,15 @@ struct Settings {
     #[arg(long, value_name = "MODEL", conflicts_with = "pretrained")]
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<PathBuf>,
+    /// An older model whose galleries queries of the new one can search: its vectors of the training
+    /// items are further positives, negatives and anchors that do not move.
+    #[arg(long, value_name = "MODEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatible: Option<PathBuf>,
+    /// Weight of the triplets with vectors of the older model; 0 trains without them [default: 1].
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatible_weight: Option<f64>,
     /// Parts of the body that do not learn: the first N of stem, layer1 … layer4, or some by name.
     #[arg(long, value_name = "N|STAGE,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -433,7 +443,8 @@ impl Train {
     /// Refuses to write the model over a file that the run reads.
     fn check_out(&self, out: &Path, config: &TrainConfig) -> anyhow::Result<()> {
         let outputs = Outputs::default().file("--out", Some(out), &["safetensors"])?;
-        let files = [&self.config, &config.labels, &config.pretrained, &config.from];
+        let files =
+            [&self.config, &config.labels, &config.pretrained, &config.from, &config.compatible];
         outputs.differ_from(files.into_iter().filter_map(Option::as_deref))?;
         let source: Source = config.source.parse()?;
         outputs.differ_from_source(&source)?;
@@ -579,6 +590,12 @@ fn summary(trained: &Trained, run: &RunFolder, from_model: bool) -> String {
         );
         if let Some(judged) = &after.verification {
             text += &format!("\nverification  {}\n", table::verification(judged));
+        }
+        if let Some(measured) = trained.compatible.as_ref().and_then(|it| it.measured.as_ref()) {
+            text += &format!(
+                "\nqueries of the old and the new model in galleries of both, same classes\n\n{}\n",
+                cross_model::text(measured)
+            );
         }
         text += "\n";
     }

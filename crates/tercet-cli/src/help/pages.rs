@@ -100,6 +100,14 @@ pub(super) const PAGES: &[Page] = &[
         examples: "  tercet gallery search faces query.jpg",
     },
     Page {
+        command: "upgrade",
+        short: &["model", "apply", "pictures", "measure", "rollback", "finish"],
+        headings: &[],
+        examples: "  tercet upgrade faces --model new.safetensors                   is the new model worth it?
+  tercet upgrade faces --model new.safetensors --apply backfill
+  tercet upgrade faces --rollback",
+    },
+    Page {
         command: "serve",
         short: &[],
         headings: &[],

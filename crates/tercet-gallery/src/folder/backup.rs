@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::catalogue::{self, Catalogue};
 use super::newest::newest;
+use super::segment::Segment;
 use super::snapshot::Snapshot;
 use super::{last_change, model};
 use crate::error::AtPath;
@@ -58,7 +59,12 @@ fn copy(folder: &Path, snapshot: &Snapshot, to: &Path) -> Result<BackedUp, Copyi
     names
         .extend(snapshot.parts.iter().map(|part| super::segment::name(part.segment.extent.number)));
     names.extend(snapshot.graph.iter().map(|graph| graph.file.clone()));
-    names.extend(model_file.map(|_| model::FILE.to_owned()));
+    names.extend(model_file.iter().map(|file| file.name.clone()));
+    let previous = snapshot.catalogue().previous()?;
+    if let Some(previous) = &previous {
+        names.extend(previous.segments.iter().map(|of| super::segment::name(of.number)));
+        names.extend(previous.model_file.iter().map(|file| file.name.clone()));
+    }
     write(to, UNFINISHED, names.join("\n").as_bytes())?;
 
     let mut bytes = 0;
@@ -75,9 +81,15 @@ fn copy(folder: &Path, snapshot: &Snapshot, to: &Path) -> Result<BackedUp, Copyi
         write(to, &graph.file, &file)?;
         bytes += file.len() as u64;
     }
-    if let Some(expected) = model_file {
+    for extent in previous.iter().flat_map(|previous| &previous.segments) {
+        let dimensions = previous.as_ref().map_or(1, |previous| previous.dimensions);
+        let segment = Segment::open(folder, *extent, dimensions, None);
+        bytes += segment.map_err(Copying::Replaced)?.copy_to(to)?;
+    }
+    let before = previous.as_ref().and_then(|previous| previous.model_file.as_ref());
+    for expected in model_file.iter().chain(before) {
         let file = model::read(folder, expected).map_err(Copying::Replaced)?;
-        write(to, model::FILE, &file)?;
+        write(to, &expected.name, &file)?;
         bytes += file.len() as u64;
     }
     last_change::write(to, &snapshot.state);

@@ -4,11 +4,11 @@
 use super::build_index;
 use super::catalogue::{Checkpoint, at};
 use super::writer::Writer;
-use super::{codes, compact, model};
+use super::{codes, compact, model, switch};
 use crate::item::{check, distinct};
 use crate::{
-    Added, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Item, Settings, Vectors,
-    WriteGallery,
+    Added, Carried, CodeRecall, Compacted, Duplicates, Error, Hnsw, Index, Item, ReadGallery,
+    Settings, Switched, Vectors, WriteGallery,
 };
 
 impl WriteGallery for Writer {
@@ -92,18 +92,24 @@ impl WriteGallery for Writer {
 
     fn keep_model(&mut self, file: &[u8]) -> Result<(), Error> {
         let own = self.catalogue.own_files()?;
-        for name in model::names() {
-            let path = self.folder.join(&name);
-            if !own.contains(&name) && path.symlink_metadata().is_ok() {
+        // The usual name may be that of the previous version's model.
+        let name = match self.catalogue.previous()? {
+            Some(_) => model::name_of(file),
+            None => model::FILE.to_owned(),
+        };
+        let names = model::names_of(&name);
+        for name in &names {
+            let path = self.folder.join(name);
+            if !own.contains(name) && path.symlink_metadata().is_ok() {
                 return Err(Error::ForeignFile { path });
             }
         }
-        self.catalogue.announce(&model::names())?;
+        self.catalogue.announce(&names)?;
         let folder = self.folder.clone();
         self.change(|catalogue| {
             let mut head = catalogue.head()?;
             head.generation += 1;
-            catalogue.set_model_file(model::write(&folder, file)?)?;
+            catalogue.set_model_file(&model::write(&folder, &name, file)?)?;
             catalogue.set_head(&head)
         })
     }
@@ -113,7 +119,34 @@ impl WriteGallery for Writer {
     }
 
     fn compact(&mut self) -> Result<Compacted, Error> {
+        if self.catalogue.previous()?.is_some() {
+            return Err(Error::HasPrevious { location: self.folder.display().to_string() });
+        }
         compact::compact(self)
+    }
+
+    fn note_source(&mut self, source: &str) -> Result<(), Error> {
+        if self.catalogue.sources()?.iter().any(|known| known == source) {
+            return Ok(());
+        }
+        self.change(|catalogue| catalogue.note_source(source))
+    }
+
+    fn switch(
+        &mut self,
+        staged: &dyn ReadGallery,
+        model: &[u8],
+        carried: Option<&Carried>,
+    ) -> Result<Switched, Error> {
+        switch::switch(self, staged, model, carried)
+    }
+
+    fn roll_back(&mut self) -> Result<Switched, Error> {
+        switch::roll_back(self)
+    }
+
+    fn finish_upgrade(&mut self) -> Result<(), Error> {
+        switch::finish(self)
     }
 
     fn empty_log(&mut self) -> Result<bool, Error> {

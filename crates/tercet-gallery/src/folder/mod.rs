@@ -5,7 +5,8 @@
 //!   catalogue.sqlite     settings, valid extents of the segments, items, labels, thumbnails
 //!   vectors-000000.f32   a segment: 64 bytes of header, rows of f32; only ever appended to
 //!   index-000012.hnsw    an HNSW graph, if one was built
-//!   model.safetensors    the model that computes the vectors, if it was stored
+//!   model.safetensors    the model that computes the vectors, if it was stored; after an upgrade
+//!                        model-CHECKSUM.safetensors
 //!   last-change          the last change, which shows whether an acknowledged one was lost
 //!   writer.lock          locked by the one writer
 //! ```
@@ -18,6 +19,7 @@
 mod backup;
 #[cfg(feature = "hnsw")]
 mod build_index;
+mod carried;
 mod catalogue;
 mod changes;
 mod codes;
@@ -34,6 +36,7 @@ mod recall;
 mod segment;
 mod settle;
 mod snapshot;
+mod switch;
 mod verify;
 mod writer;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use tercet::Metric;
 use tercet::scan::Found;
 
 use super::backup;
@@ -19,8 +20,8 @@ use super::verify;
 use crate::error::AtPath;
 use crate::item::at_least_one;
 use crate::{
-    Answer, BackedUp, Error, Hit, Info, Item, Method, Page, ReadGallery, Search, Settings, Vectors,
-    Verified,
+    Answer, BackedUp, Error, Hit, Info, Item, Method, Origin, Page, ReadGallery, Search, Settings,
+    Vectors, Verified,
 };
 
 /// Reads a gallery in a folder, from any number of threads and processes.
@@ -125,6 +126,40 @@ impl View {
     }
 }
 
+/// A row that a search has found.
+struct Ranked {
+    part: usize,
+    row: usize,
+    /// Its distance, or the comparable one if its vector was carried over from an older model.
+    distance: f32,
+    origin: Option<Origin>,
+}
+
+/// The `k` nearest rows by comparable distance.
+fn ranked(found: Vec<Found>, snapshot: &Snapshot, metric: Metric, k: usize) -> Vec<Ranked> {
+    let mut rows: Vec<Ranked> = found
+        .into_iter()
+        .map(|found| {
+            let (part, row) = (found.block as usize, found.row as usize);
+            let distance = metric.from_squared(found.distance);
+            match &snapshot.carried {
+                Some(carried) if carried.contains(part, row) => {
+                    let by = &carried.items.by;
+                    let (distance, origin) = (by.comparable(distance), Some(by.origin));
+                    Ranked { part, row, distance, origin }
+                }
+                _ => Ranked { part, row, distance, origin: None },
+            }
+        })
+        .collect();
+    if snapshot.carried.is_some() {
+        // The sort is stable: of equal distances, that of the gallery's model comes first.
+        rows.sort_by(|x, y| x.distance.total_cmp(&y.distance));
+        rows.truncate(k);
+    }
+    rows
+}
+
 impl ReadGallery for Reader {
     fn info(&self) -> Result<Info, Error> {
         let view = self.view();
@@ -140,7 +175,15 @@ impl ReadGallery for Reader {
             bytes += self.folder.join(&graph.file).metadata().map_or(0, |file| file.len());
         }
         let model_file = catalogue.model_file()?;
-        bytes += model_file.map_or(0, |file| file.bytes);
+        bytes += model_file.as_ref().map_or(0, |file| file.bytes);
+        let previous = catalogue.previous()?;
+        if let Some(previous) = &previous {
+            let extents = previous.segments.iter();
+            bytes += extents
+                .map(|extent| segment::length(previous.dimensions, extent.rows))
+                .chain(previous.model_file.iter().map(|file| file.bytes))
+                .sum::<u64>();
+        }
         let items = snapshot.head.items as u64;
         Ok(Info {
             location: self.folder.display().to_string(),
@@ -154,6 +197,8 @@ impl ReadGallery for Reader {
             id: snapshot.state.id.clone(),
             version: snapshot.state.version(),
             generation: snapshot.head.generation,
+            carried: snapshot.carried.as_ref().map(|carried| carried.items.clone()),
+            previous_model: previous.map(|previous| previous.model),
             index: snapshot.graph.as_ref().map(|graph| graph.index.clone()),
             codes: snapshot.codes.as_ref().map(|codes| codes.recall.clone()),
         })
@@ -199,13 +244,17 @@ impl ReadGallery for Reader {
             .map_err(|error| Arc::try_unwrap(error).unwrap_or_else(Error::Shared))?;
         let parts = &view.snapshot.parts;
         let catalogue = view.snapshot.catalogue();
-        let hit = |found: Found| {
-            let key = parts[found.block as usize].live.keys[found.row as usize];
-            let distance = self.settings.metric.from_squared(found.distance);
-            Ok(Hit { item: catalogue.item(key)?, distance })
-        };
-        let hits = found.into_iter().map(|found| found.into_iter().map(hit).collect());
-        Ok(Answer { hits: hits.collect::<Result<_, Error>>()?, method })
+        let carried = view.snapshot.carried.as_ref().map(|carried| carried.items.clone());
+        let hits = found.into_iter().map(|found| {
+            ranked(found, &view.snapshot, self.settings.metric, search.k)
+                .into_iter()
+                .map(|Ranked { part, row, distance, origin }| {
+                    let item = catalogue.item(parts[part].live.keys[row])?;
+                    Ok(Hit { item, distance, origin })
+                })
+                .collect()
+        });
+        Ok(Answer { hits: hits.collect::<Result<_, Error>>()?, method, carried })
     }
 
     fn item(&self, id: &str) -> Result<Option<Item>, Error> {
@@ -241,7 +290,11 @@ impl ReadGallery for Reader {
 
     fn model(&self) -> Result<Option<Vec<u8>>, Error> {
         let expected = self.view().snapshot.catalogue().model_file()?;
-        expected.map(|expected| model::read(&self.folder, expected)).transpose()
+        expected.map(|expected| model::read(&self.folder, &expected)).transpose()
+    }
+
+    fn sources(&self) -> Result<Vec<String>, Error> {
+        self.view().snapshot.catalogue().sources()
     }
 
     fn verify(&self) -> Result<Verified, Error> {

@@ -8,10 +8,11 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use tercet::scan::{self, Block, CodedBlock, Codes, Found, Quantizer};
 
+use super::carried::{Among, CarriedRows};
 use super::catalogue::{Catalogue, Graph, Head, Listed, MeasuredCodes, Stamp, State, at};
 use super::last_change;
 use super::segment::Segment;
-use crate::{Error, Filter, Method, Search};
+use crate::{CarriedItems, Error, Filter, Method, Search};
 
 /// Rows on which a quantizer is trained, spread over the gallery.
 const SAMPLE: usize = 4096;
@@ -27,6 +28,8 @@ pub(super) struct Snapshot {
     quantizer: Option<Arc<Learned>>,
     pub(super) codes: Option<MeasuredCodes>,
     pub(super) graph: Option<Graph>,
+    /// The vectors that the gallery's model did not compute, if there are any.
+    pub(super) carried: Option<CarriedRows>,
     #[cfg(feature = "hnsw")]
     loaded: Option<Arc<super::hnsw::Loaded>>,
     /// For each part, the rows whose distances are computed in addition to the graph: it contains
@@ -91,9 +94,14 @@ impl Snapshot {
         let head = catalogue.head()?;
         let state = catalogue.state()?;
         last_change::check(folder, last.as_ref(), &state)?;
-        // Nothing is reused from another gallery, or from another continuation of a backup.
+        // Nothing is reused from another gallery or version, or from another continuation of a backup.
         let before = match before {
-            Some(before) if catalogue.continues(&before.state)? => Some(before),
+            Some(before)
+                if before.head.settings == head.settings
+                    && catalogue.continues(&before.state)? =>
+            {
+                Some(before)
+            }
             _ => None,
         };
         let dimensions = head.settings.dimensions;
@@ -129,6 +137,10 @@ impl Snapshot {
             let what = format!("{living} items have a vector, expected {}", head.items);
             return Err(Error::damaged(catalogue.path(), what));
         }
+        let carried = match catalogue.carried_by()? {
+            Some(by) => Some((by, catalogue.carried_places()?)),
+            None => None,
+        };
         let graph = catalogue.graph()?;
         #[cfg(feature = "hnsw")]
         let loaded = match (&graph, before) {
@@ -151,6 +163,7 @@ impl Snapshot {
             catalogue: Mutex::new(catalogue),
             quantizer: before.and_then(|before| before.quantizer.clone()),
             graph,
+            carried: None,
             #[cfg(feature = "hnsw")]
             loaded,
             #[cfg(feature = "hnsw")]
@@ -158,6 +171,12 @@ impl Snapshot {
         };
         #[cfg(feature = "hnsw")]
         snapshot.set_beside(&beside);
+        snapshot.carried =
+            carried.filter(|(_, places)| !places.is_empty()).map(|(by, places)| CarriedRows {
+                are_mixed: (places.len() as i64) < snapshot.head.items,
+                items: CarriedItems { items: places.len() as u64, by },
+                bits: snapshot.bits_of(&places),
+            });
         snapshot.encode();
         Ok(snapshot)
     }
@@ -199,13 +218,33 @@ impl Snapshot {
         self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The nearest rows of each query, by squared distance, and the method that found them.
+    /// The nearest rows of each query, by squared distance, and the method that found them. If some
+    /// vectors were carried over from an older model, the nearest of these follow those of the others:
+    /// their distances must be made comparable before the two are merged.
     pub(super) fn nearest(
         &self,
         queries: ArrayView2<f32>,
         search: &Search,
     ) -> Result<(Vec<Vec<Found>>, Method), Error> {
-        let kept = self.kept(&search.filter)?;
+        if !self.carried.as_ref().is_some_and(|carried| carried.are_mixed) {
+            return self.nearest_among(queries, search, Among::All);
+        }
+        let (mut found, method) = self.nearest_among(queries, search, Among::Computed)?;
+        let (carried, _) = self.nearest_among(queries, search, Among::Carried)?;
+        found.iter_mut().zip(carried).for_each(|(found, carried)| found.extend(carried));
+        Ok((found, method))
+    }
+
+    fn nearest_among(
+        &self,
+        queries: ArrayView2<f32>,
+        search: &Search,
+        among: Among,
+    ) -> Result<(Vec<Vec<Found>>, Method), Error> {
+        let mut kept = self.kept(&search.filter)?;
+        if let Some(carried) = &self.carried {
+            carried.keep(&mut kept, among);
+        }
         let blocks = self.blocks(&kept)?;
         #[cfg(feature = "hnsw")]
         if let (false, Some(loaded), Some(graph)) = (search.exact, &self.loaded, &self.graph)
@@ -389,12 +428,17 @@ impl Snapshot {
         Ok(kept)
     }
 
-    fn keep_only(&self, kept: &mut [Option<Vec<u64>>], places: &[i64]) {
-        let mut wanted: Vec<Vec<u64>> =
-            self.parts.iter().map(|part| vec![0; part.words()]).collect();
+    /// For each part, the bits of the rows at these places.
+    fn bits_of(&self, places: &[i64]) -> Vec<Vec<u64>> {
+        let mut bits: Vec<Vec<u64>> = self.parts.iter().map(|part| vec![0; part.words()]).collect();
         for (part, row) in places.iter().filter_map(|&place| self.row_at(place)) {
-            wanted[part][row / 64] |= 1 << (row % 64);
+            bits[part][row / 64] |= 1 << (row % 64);
         }
+        bits
+    }
+
+    fn keep_only(&self, kept: &mut [Option<Vec<u64>>], places: &[i64]) {
+        let wanted = self.bits_of(places);
         for (kept, mut wanted) in kept.iter_mut().zip(wanted) {
             if let Some(kept) = kept {
                 wanted.iter_mut().zip(kept).for_each(|(wanted, kept)| *wanted &= *kept);

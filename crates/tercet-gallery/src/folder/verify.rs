@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::catalogue::Catalogue;
 use super::newest::newest;
+use super::segment::Segment;
 use super::{last_change, model};
 use crate::Error;
 use crate::Verified;
 
 /// Reads the newest state of a gallery from its files: every vector, item and thumbnail, the graph,
-/// the model, SQLite's own structure, and the write-ahead log.
+/// the model, those of the previous version, SQLite's own structure, and the write-ahead log.
 pub(super) fn verify(folder: &Path) -> Result<Verified, Error> {
     last_change::check_record(folder)?;
     Catalogue::open(folder, false)?.check_log()?;
@@ -24,7 +25,15 @@ pub(super) fn verify(folder: &Path) -> Result<Verified, Error> {
         }
     }
     if let Some(expected) = catalogue.model_file()? {
-        model::read(folder, expected)?;
+        model::read(folder, &expected)?;
+    }
+    if let Some(previous) = catalogue.previous()? {
+        for &extent in &previous.segments {
+            Segment::open(folder, extent, previous.dimensions, None)?;
+        }
+        if let Some(expected) = &previous.model_file {
+            model::read(folder, expected)?;
+        }
     }
     let rows = snapshot.rows() as u64;
     let bytes = rows * 4 * snapshot.head.settings.dimensions as u64;

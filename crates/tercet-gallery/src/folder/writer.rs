@@ -79,8 +79,8 @@ impl Writer {
         catalogue.prepare()?;
         let model = model
             .map(|model| {
-                catalogue.announce(&model::names())?;
-                model::write(folder, model)
+                catalogue.announce(&model::names_of(model::FILE))?;
+                model::write(folder, model::FILE, model)
             })
             .transpose()?;
         catalogue.begin_gallery(&settings, model)?;
@@ -142,7 +142,11 @@ impl Writer {
             .map(|listed| segment::name(listed.extent.number))
             .collect();
         counts.extend(self.catalogue.graph()?.map(|graph| graph.file));
-        counts.extend(self.catalogue.model_file()?.map(|_| model::FILE.to_owned()));
+        counts.extend(self.catalogue.model_file()?.map(|file| file.name));
+        if let Some(previous) = self.catalogue.previous()? {
+            counts.extend(previous.segments.iter().map(|extent| segment::name(extent.number)));
+            counts.extend(previous.model_file.map(|file| file.name));
+        }
         let own = self.catalogue.own_files()?;
         let leftovers: Vec<&String> = own.difference(&counts).collect();
         if leftovers.is_empty() {
@@ -166,7 +170,17 @@ impl Writer {
         rows: usize,
         last: Option<Extent>,
     ) -> Result<Vec<u32>, Error> {
-        let capacity = segment::capacity(self.settings.dimensions);
+        self.new_segments_of(rows, last, self.settings.dimensions)
+    }
+
+    /// [`new_segments`](Self::new_segments) for rows of other dimensions.
+    pub(super) fn new_segments_of(
+        &mut self,
+        rows: usize,
+        last: Option<Extent>,
+        dimensions: usize,
+    ) -> Result<Vec<u32>, Error> {
+        let capacity = segment::capacity(dimensions);
         let room = last.map_or(0, |last| capacity.saturating_sub(last.rows));
         let needed = rows.saturating_sub(room).div_ceil(capacity);
         if needed == 0 {

@@ -66,6 +66,8 @@ impl ReadGallery for PostgresReader {
                 version: id.version(generation),
                 id: Some(id.gallery),
                 generation,
+                carried: None,
+                previous_model: None,
                 index: index(client)?.map(|(index, _)| index),
                 codes: None,
             })
@@ -104,11 +106,11 @@ impl ReadGallery for PostgresReader {
                 let hit = |row: &Row| {
                     let distance: f64 = row.try_get(3)?;
                     let distance = self.settings.metric.from_squared((distance * distance) as f32);
-                    Ok(Hit { item: item(row)?, distance })
+                    Ok(Hit { item: item(row)?, distance, origin: None })
                 };
                 hits.push(rows.iter().map(hit).collect::<Result<_, Error>>()?);
             }
-            Ok(Answer { hits, method })
+            Ok(Answer { hits, method, carried: None })
         })
     }
 

@@ -18,4 +18,5 @@ mod refusals;
 mod replaced_files;
 mod searching;
 mod snapshots;
+mod upgrade;
 mod world;

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use ndarray::Axis;
 use serde::Serialize;
-use tercet_gallery::{Filter, Hit, Method, Search, Vectors};
+use tercet_gallery::{Filter, Hit, Method, Origin, Search, Vectors};
 use tercet_train::decision::Basis;
 use utoipa::ToSchema;
 
@@ -61,6 +61,10 @@ struct FoundItem {
     attributes: BTreeMap<String, String>,
     #[serde(flatten)]
     verdict: Verdict,
+    /// `adapted` or `kept` if the vector is not one that the gallery's model computed; left out
+    /// otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'static str>,
     /// Whether its label differs from that of the query; left out unless both are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     other_class: Option<bool>,
@@ -126,7 +130,15 @@ pub(super) async fn search(
         })
         .await?;
     let decision = service.decision(asked).await?;
-    let found = |Hit { item, distance }| FoundItem {
+    let note = answer.carried.as_ref().map(|carried| {
+        let announced = carried.announcement(service.gallery.info().items);
+        match &decision.note {
+            Some(note) => format!("{note}; {announced}"),
+            None => announced,
+        }
+    });
+    let found = |Hit { item, distance, origin }| FoundItem {
+        origin: origin.map(Origin::name),
         other_class: class.as_ref().zip(item.label.as_ref()).map(|(own, of)| own != of),
         id: item.id,
         label: item.label,
@@ -154,7 +166,7 @@ pub(super) async fn search(
         false_matches_per_query: decision.false_matches_per_query,
         expected_known_found: decision.expected_known_found,
         basis: decision.basis,
-        note: decision.note,
+        note: note.or(decision.note),
         seconds: start.elapsed().as_secs_f64(),
     }))
 }

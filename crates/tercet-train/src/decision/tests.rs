@@ -43,6 +43,7 @@ fn card(open_set: Option<OpenSet>) -> ModelCard {
         thresholds: BTreeMap::new(),
         calibration: None,
         open_set,
+        compatible: None,
         provenance: Provenance {
             tercet: String::new(),
             config: serde_json::Value::Null,

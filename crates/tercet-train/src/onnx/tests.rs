@@ -55,6 +55,7 @@ fn model_of(encoder: EncoderConfig, channels: u32, normalized: bool) -> Model {
         threshold: Some(0.7),
         calibration: None,
         open_set: None,
+        compatible: None,
         thresholds: BTreeMap::new(),
         provenance: Provenance {
             held_out: Vec::new(),

@@ -152,7 +152,7 @@ fn from_pytorch(path: &Path) -> Result<BTreeMap<String, Weights>, PretrainedErro
                 DType::F64 => Kind::F64,
                 _ => Kind::Whole,
             };
-            must_fit(&name, &tensor.shape().to_vec(), length).map_err(|error| refuse(&error))?;
+            must_fit(&name, tensor.shape(), length).map_err(|error| refuse(&error))?;
             let bytes = tensor.read().map_err(|error| refuse(&error))?;
             Ok((name, Weights { shape: tensor.shape().to_vec(), kind, bytes }))
         })

@@ -107,6 +107,9 @@ pub enum TrainError {
     /// The model file that the run started from has changed.
     #[error("the model {path} changed since this run started from it: restore the file, or start a new run", path = .0.display())]
     StartChanged(PathBuf),
+    /// The older model with which the run stays compatible has changed.
+    #[error("the model {path} of --compatible changed since this run began: restore the file, or start a new run", path = .0.display())]
+    CompatibleChanged(PathBuf),
     /// Too few classes to train on, however many are held out.
     #[error(
         "cannot train on {source_text}: {pairs} of its {classes} classes have two items or more, and a triplet needs two such classes: add classes or items"
@@ -178,6 +181,7 @@ impl TrainError {
             self,
             Self::DataChanged(_)
                 | Self::StartChanged(_)
+                | Self::CompatibleChanged(_)
                 | Self::ConfigChanged { .. }
                 | Self::NothingToAdd { .. }
         )

@@ -4,6 +4,7 @@
 //! - `prepared`, `start_model`, `setup`: what a run reads before its first step and does not
 //!   change.
 //! - `step`: one step, from a batch to new weights, and the estimate of the memory that it needs.
+//! - `compatible`: the older model with which the new one stays compatible.
 //! - `learned`, `state`, `best`, `counts`: what a step changes, and what a checkpoint stores.
 //! - `collapse`: how a collapse is noticed, and how the task is made easier after one.
 //! - `control`: what follows a step: evaluation, collapse, checkpoints; and how long work is
@@ -15,6 +16,7 @@
 
 mod best;
 mod collapse;
+mod compatible;
 mod control;
 mod counts;
 mod error;
@@ -34,6 +36,7 @@ mod step;
 pub use best::Best;
 pub use collapse::softening::{Easing, Softening};
 pub use collapse::{Condition, REMEDY};
+pub use compatible::Compatibility;
 pub use counts::{Count, Work};
 pub use error::TrainError;
 pub use evaluation::{Before, Collapse, Ended, Notation, Trained, Verdict};

@@ -7,6 +7,7 @@ use tercet::whitening::Pca;
 use tercet::{Labels, ParameterError, PkSampler, Sampling};
 
 use super::TrainError;
+use super::compatible::{Compatible, OldModel};
 use super::events::{Event, Surroundings};
 use super::settings::{BatchShape, TrainConfig};
 use super::start_model::Start;
@@ -27,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) pretrained: Option<StateDict>,
     /// The model file that the encoder starts from.
     pub(super) start: Option<Start>,
+    /// The older model with which the new one stays compatible.
+    pub(super) compatible: Option<Compatible>,
     /// The principal components of the training vectors, D×D', from which a head with D' < D
     /// components starts.
     pub(super) principal: Option<Array2<f32>>,
@@ -46,6 +49,7 @@ impl Prepared {
             source = source.with_label_from(label_from.clone())?;
         }
         let start = Start::of(config)?;
+        let old = OldModel::of(config)?;
         let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
         let catalogue = training(source.catalogue()?)?;
         catalogue.needs_good(config.skip_bad)?;
@@ -96,12 +100,27 @@ impl Prepared {
             Some(_) => None,
             None => principal(config, &examples, &split.train)?,
         };
-        let prepared = Self { examples, split, skipped, fingerprint, pretrained, start, principal };
-        let seen = prepared
-            .start
-            .as_ref()
-            .and_then(|start| start.seen_before(&prepared.fingerprint, &prepared.held_out()));
-        if let Some(note) = seen {
+        let compatible = match old {
+            None => None,
+            Some(old) => match old.with_vectors(config, &examples, around)? {
+                None => return Ok(None),
+                with_vectors => with_vectors,
+            },
+        };
+        let prepared = Self {
+            examples,
+            split,
+            skipped,
+            fingerprint,
+            pretrained,
+            start,
+            compatible,
+            principal,
+        };
+        let (data, held_out) = (&prepared.fingerprint, prepared.held_out());
+        let start = prepared.start.as_ref().and_then(|start| start.seen_before(data, &held_out));
+        let old = prepared.compatible.as_ref().and_then(|old| old.seen_before(data, &held_out));
+        for note in [start, old].into_iter().flatten() {
             (around.watch)(Event::Warning(note));
         }
         Ok(Some(prepared))

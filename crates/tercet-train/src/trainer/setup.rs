@@ -128,6 +128,7 @@ impl<'a> Setup<'a> {
             softened: Vec::new(),
             good: None,
             start: prepared.start.as_ref().map(|start| start.fingerprint.clone()),
+            compatible: prepared.compatible.as_ref().map(|old| old.with.fingerprint.clone()),
             collapsed: false,
             unfinished: false,
         }

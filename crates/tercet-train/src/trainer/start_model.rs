@@ -45,20 +45,30 @@ impl Start {
 
     /// A warning if classes are held out now that the model was trained on.
     pub(super) fn seen_before(&self, data: &str, held_out: &[String]) -> Option<String> {
-        let provenance = &self.card.provenance;
-        if provenance.data != data || held_out.is_empty() {
-            return None; // nothing is known about other data
-        }
-        let before: BTreeSet<&String> = provenance.held_out.iter().collect();
-        let seen = held_out.iter().filter(|class| !before.contains(class)).count();
-        (seen > 0).then(|| {
-            format!(
-                "{seen} of the {} held-out classes were trained on by {}, so the figures on them are too good: leave --seed and --holdout out to keep the same classes apart as that model did",
-                held_out.len(),
-                self.path.display()
-            )
-        })
+        seen_before(&self.card, &self.path, data, held_out)
     }
+}
+
+/// A warning if classes are held out now that the model of `card` was trained on.
+pub(super) fn seen_before(
+    card: &ModelCard,
+    path: &Path,
+    data: &str,
+    held_out: &[String],
+) -> Option<String> {
+    let provenance = &card.provenance;
+    if provenance.data != data || held_out.is_empty() {
+        return None; // nothing is known about other data
+    }
+    let before: BTreeSet<&String> = provenance.held_out.iter().collect();
+    let seen = held_out.iter().filter(|class| !before.contains(class)).count();
+    (seen > 0).then(|| {
+        format!(
+            "{seen} of the {} held-out classes were trained on by {}, so the figures on them are too good: leave --seed and --holdout out to keep the same classes apart as that model did",
+            held_out.len(),
+            path.display()
+        )
+    })
 }
 
 /// Keys whose values the model file determines.

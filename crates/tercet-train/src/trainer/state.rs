@@ -36,6 +36,9 @@ pub(super) struct State {
     /// Fingerprint of the model file that the run started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) start: Option<String>,
+    /// Fingerprint of the older model with which the run stays compatible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) compatible: Option<String>,
     /// Whether the last step revealed a collapse to which the run has not yet reacted.
     #[serde(default)]
     pub(super) collapsed: bool,

@@ -61,6 +61,17 @@ fn text(info: &tercet_gallery::Info, verified: Option<Verified>) -> String {
     line("vectors", format!("{} dimensions, {}", settings.dimensions, settings.metric));
     let kept = if info.has_model { "kept in the gallery" } else { "not kept in the gallery" };
     line("model", format!("{}, {kept}", settings.model));
+    if let Some(carried) = &info.carried {
+        line("", carried.announcement(info.items));
+    }
+    if let Some(previous) = &info.previous_model {
+        line(
+            "before",
+            format!(
+                "the version of model {previous} is kept: tercet upgrade --finish or --rollback"
+            ),
+        );
+    }
     if let Some(kind) = settings.quantization {
         let found = match &info.codes {
             Some(codes) => Measured::of(codes.clone()).to_string(),

@@ -10,7 +10,7 @@ use tercet_gallery::{Error, WriteGallery};
 use crate::{General, interrupt, progress};
 
 #[derive(Debug, Args)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     /// How long to wait while another process writes the gallery; 0 fails at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     wait: u64,
@@ -18,7 +18,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Opens a gallery for writing, as soon as no other process is writing it.
-    pub(super) fn writer(
+    pub(crate) fn writer(
         &self,
         general: &General,
         location: &str,

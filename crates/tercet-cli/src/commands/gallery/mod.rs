@@ -8,8 +8,9 @@ mod create;
 mod filling;
 mod index;
 mod info;
-mod lock;
-mod model;
+pub(crate) mod lock;
+pub(crate) mod model;
+pub(crate) mod noted;
 mod remove;
 mod search;
 #[cfg(feature = "serve")]

@@ -14,13 +14,13 @@ use crate::commands::runs;
 use crate::exit::Usage;
 
 /// A model and the bytes of its file, to be stored in the gallery.
-pub(super) struct Chosen {
-    pub(super) model: Model,
-    pub(super) file: Vec<u8>,
+pub(crate) struct Chosen {
+    pub(crate) model: Model,
+    pub(crate) file: Vec<u8>,
 }
 
 impl Chosen {
-    pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let file =
             fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?;
         Ok(Self { model: Model::from_bytes(file.clone(), path)?, file })

@@ -68,9 +68,10 @@ impl Search {
         let card = model.as_ref().map(|model| &model.card);
         let given = self.deciding.given(card)?;
         let decision = self.decide(&*reader, card, given)?;
-        let (mut found, mut method) = (Vec::new(), Method::Exact);
+        let (mut found, mut method, mut carried) = (Vec::new(), Method::Exact, None);
         let mut take = |queries: Vec<(String, Option<String>)>, answer: Answer| {
             method = answer.method;
+            carried = answer.carried;
             found.extend(
                 queries
                     .into_iter()
@@ -91,7 +92,9 @@ impl Search {
             let answer = self.search(&*reader, made_by, own.view(), vec![id.clone()])?;
             take(vec![(id.clone(), class)], answer);
         }
-        let document = serde_json::json!({
+        let all = reader.info()?.items;
+        let announced = carried.as_ref().map(|carried| carried.announcement(all));
+        let mut document = serde_json::json!({
             "gallery": tercet_gallery::shown(&self.gallery),
             "method": method,
             "threshold": decision.threshold,
@@ -102,6 +105,10 @@ impl Search {
             "note": decision.note,
             "queries": found,
         });
+        if let (Some(carried), Some(document)) = (&carried, document.as_object_mut()) {
+            document.insert("carried".to_owned(), serde_json::json!(carried));
+            document.insert("versions".to_owned(), serde_json::json!(announced));
+        }
         super::super::print(general, &document, || {
             let mut text: Vec<String> = found.iter().map(Found::text).collect();
             let threshold = match (given, decision.threshold) {
@@ -111,6 +118,7 @@ impl Search {
             };
             let other_class = found.iter().any(Found::has_other_class);
             text.push(legend(&decision, &threshold, other_class));
+            text.extend(announced.map(|announced| format!("note: {announced}.")));
             text.join("\n\n")
         })?;
         Ok(ExitCode::SUCCESS)

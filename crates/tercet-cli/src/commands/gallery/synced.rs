@@ -69,6 +69,7 @@ pub(crate) fn gallery_of(
     reader.refresh()?;
     let choice = filling.choose(&contents, chosen.model.metric(), Some(&*reader))?;
     let again = Again::new(&location, &filling);
+    filling.note_source(&contents, &mut *writer)?;
     let mut into = Into { writer: &mut *writer, duplicates: Duplicates::Refuse, again: &again };
     let filled = filling.add_pictures(general, &mut into, &chosen.model, catalogue, choice);
     let filled = filled.map_err(|error| match error.is::<Interrupted>() {

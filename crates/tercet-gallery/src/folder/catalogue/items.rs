@@ -41,6 +41,7 @@ impl Catalogue {
     pub(in crate::folder) fn delete(&self, key: i64) -> Result<(), Error> {
         self.execute("DELETE FROM items WHERE item = ?", [key])?;
         self.execute("DELETE FROM attributes WHERE item = ?", [key])?;
+        self.forget_versions(key)?;
         self.execute("DELETE FROM thumbnails WHERE item = ?", [key])
     }
 

@@ -12,6 +12,8 @@ mod log;
 mod model;
 mod read_only;
 mod segments;
+mod sources;
+mod version;
 
 pub(super) use codes::MeasuredCodes;
 pub(super) use graph::Graph;
@@ -162,9 +164,13 @@ impl Catalogue {
     }
 
     fn has_additions(&self) -> Result<bool, Error> {
+        self.has_table("identity")
+    }
+
+    fn has_table(&self, name: &str) -> Result<bool, Error> {
         let found = self.rows(
-            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'identity'",
-            [],
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+            [name],
             |_| Ok(()),
         )?;
         Ok(!found.is_empty())
@@ -186,7 +192,7 @@ impl Catalogue {
             .map(|listed| super::segment::name(listed.extent.number))
             .collect();
         own.extend(self.graph()?.map(|graph| graph.file));
-        own.extend(self.model_file()?.map(|_| ModelFile::NAME.to_owned()));
+        own.extend(self.model_file()?.map(|file| file.name));
         self.announce(&own)
     }
 
@@ -241,7 +247,7 @@ impl Catalogue {
             catalogue.run(SCHEMA)?;
             catalogue.name_it()?;
             catalogue.sql.pragma_update(None, "user_version", FORMAT).at(&catalogue.path)?;
-            model.map_or(Ok(()), |file| catalogue.set_model_file(file))?;
+            model.map_or(Ok(()), |file| catalogue.set_model_file(&file))?;
             catalogue.set_head(&Head {
                 settings: settings.clone(),
                 generation: 1,

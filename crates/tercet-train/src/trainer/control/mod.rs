@@ -215,7 +215,8 @@ impl Trainer<'_> {
         Ok(Restored { state, learned })
     }
 
-    /// Unpacks a checkpoint, after checking that it fits the data and the start model.
+    /// Unpacks a checkpoint, after checking that it fits the data, the start model and
+    /// the older model.
     pub(super) fn restored(&self, mut checkpoint: Checkpoint) -> Result<Restored, TrainError> {
         let state = checkpoint.state.clone();
         if state.data != self.state.data || state.statistics != self.state.statistics {
@@ -225,6 +226,15 @@ impl Trainer<'_> {
             self.setup.prepared.start.as_ref().filter(|_| state.start != self.state.start)
         {
             return Err(TrainError::StartChanged(start.path().to_owned()));
+        }
+        if let Some(old) = self
+            .setup
+            .prepared
+            .compatible
+            .as_ref()
+            .filter(|_| state.compatible != self.state.compatible)
+        {
+            return Err(TrainError::CompatibleChanged(old.path().to_owned()));
         }
         let (then, now) = (state.threads, rayon::current_num_threads());
         if then != now {

@@ -12,6 +12,7 @@ use super::verdict::{Findings, Verdict};
 use crate::judgement::{Judgement, open_set};
 use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
 use crate::sharing::hide_folders;
+use crate::trainer::compatible::Compatibility;
 use crate::trainer::counts::Count;
 use crate::trainer::setup::Setup;
 use crate::trainer::{TrainConfig, TrainError, Trainer};
@@ -50,13 +51,32 @@ impl Trainer<'_> {
             classes: self.setup.prepared.examples.catalogue().labels.class_count(),
         })?;
 
-        let results = serde_json::json!({
+        let mut compatible = None;
+        if let Some(old) = &self.setup.prepared.compatible {
+            let measured = match &after {
+                None => None,
+                Some((_, new)) => Some(old.measure(
+                    new.view(),
+                    &self.setup.prepared.split.holdout,
+                    &self.setup.holdout,
+                    self.setup.metric,
+                    self.setup.config.seed,
+                )?),
+            };
+            let (model, with) = (old.path().to_owned(), old.with.clone());
+            compatible = Some(Compatibility { model, with, measured });
+        }
+
+        let mut results = serde_json::json!({
             "before": json(&before)?,
             "after": json(&after.as_ref().map(|(judged, _)| judged))?,
             "after_by_dimensions": json(&after_by_dimensions)?,
             "kept_step": kept_step,
             "collapse": json(&collapse)?,
         });
+        if let (Some(compatible), Some(results)) = (&compatible, results.as_object_mut()) {
+            results.insert("compatible".to_owned(), json(&compatible.measured)?);
+        }
         let open_set = match &after {
             Some((_, embeddings)) => open_set(
                 embeddings.view(),
@@ -94,6 +114,7 @@ impl Trainer<'_> {
             before,
             after: None,
             after_by_dimensions,
+            compatible,
             verdict,
             chunk: self.state.chunk,
             work: self.state.work,
@@ -153,6 +174,7 @@ impl Trainer<'_> {
                 .unwrap_or_default(),
             calibration: after.and_then(Judgement::calibration),
             open_set,
+            compatible: self.setup.prepared.compatible.as_ref().map(|old| old.with.clone()),
             provenance: Provenance {
                 tercet: env!("CARGO_PKG_VERSION").to_owned(),
                 config,

@@ -11,6 +11,7 @@ use super::verdict::Verdict;
 use crate::data::BadItem;
 use crate::judgement::Judgement;
 use crate::trainer::best::Best;
+use crate::trainer::compatible::Compatibility;
 use crate::trainer::counts::{Count, Work};
 use crate::trainer::settings::Monitor;
 
@@ -59,6 +60,10 @@ pub struct Trained {
     /// run with `matryoshka`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub after_by_dimensions: BTreeMap<usize, Retrieval>,
+    /// Old and new queries in galleries of old and new vectors, if the run stays compatible with a
+    /// model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compatible: Option<Compatibility>,
     /// How the result compares with the raw input and the untrained network, in a sentence.
     pub verdict: Verdict,
     /// Items that went through the network at once; none if a whole batch did.

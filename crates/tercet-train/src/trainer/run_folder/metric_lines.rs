@@ -26,6 +26,10 @@ pub struct StepLine {
     pub step: u64,
     /// Value of the objective on this step's batch.
     pub loss: f64,
+    /// Value of the objective on this batch together with the older model's vectors of it; none
+    /// without `compatible`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatible_loss: Option<f64>,
     /// Share of the selected triplets that have a gradient.
     pub active: f64,
     /// Number of triplets that the selection took.

@@ -39,6 +39,15 @@ impl TrainConfig {
         if let Some(start) = self.memory_start.filter(|_| self.memory == 0) {
             return refuse("memory-start", &start, "a --memory that starts there");
         }
+        if let Some(weight) = self.compatible_weight {
+            if self.compatible.is_none() {
+                let expected = "a --compatible MODEL whose weight it is";
+                return refuse("compatible-weight", &weight, expected);
+            }
+            if !(weight >= 0.0 && weight.is_finite()) {
+                return refuse("compatible-weight", &weight, "a number of at least 0");
+            }
+        }
         if self.device != "cpu" {
             return refuse("device", &self.device, "cpu, the device compiled into this build");
         }

@@ -145,6 +145,13 @@ pub struct TrainConfig {
     /// A model file from which the run takes weights, architecture and preprocessing. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// A model file whose vectors of the training items are further frozen positives, negatives and
+    /// anchors, so that new queries can be searched among its vectors. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compatible: Option<PathBuf>,
+    /// Weight of the triplets with vectors of `compatible`, 0 or above. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compatible_weight: Option<f64>,
     /// Stages of the body whose weights are not trained. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
@@ -256,6 +263,8 @@ impl Default for TrainConfig {
             embedding_dim: None,
             pretrained: None,
             from: None,
+            compatible: None,
+            compatible_weight: None,
             freeze: None,
             backbone_learning_rate: None,
             learning_rate: 1e-3,

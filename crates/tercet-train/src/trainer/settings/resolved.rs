@@ -10,10 +10,19 @@ use crate::data::{
 };
 use crate::encoder::{EncoderConfig, EncoderOptions, Takes};
 
+/// The default weight of the triplets with vectors of an older model; the measurement is in
+/// docs/book/src/how-to/upgrade.md.
+const COMPATIBLE_WEIGHT: f64 = 1.0;
+
 impl TrainConfig {
     /// Steps before the memory is filled and used.
     pub(in crate::trainer) fn memory_start(&self) -> u64 {
         self.memory_start.unwrap_or(self.steps / 10)
+    }
+
+    /// Weight of the triplets with vectors of the older model.
+    pub(in crate::trainer) fn compatible_weight(&self) -> f64 {
+        self.compatible_weight.unwrap_or(COMPATIBLE_WEIGHT)
     }
 
     /// The run's own objective, which is used after all stages of a curriculum: the preset with the

@@ -8,6 +8,7 @@ pub(super) mod memory_estimate;
 pub(super) mod optimizer;
 pub(super) mod passes;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use burn::optim::GradientsParams;
@@ -29,6 +30,9 @@ pub(super) struct Seen {
     /// The items of these rows.
     pub(super) items: Vec<u32>,
     pub(super) work: Work,
+    /// The value of the objective on the candidates and the older model's vectors of them, if the run
+    /// stays compatible with a model.
+    pub(super) compatible_loss: Option<f64>,
 }
 
 /// Embeddings that serve as positives and negatives but receive no gradient.
@@ -55,6 +59,7 @@ impl Trainer<'_> {
         // Selections that draw at random get another seed in each step.
         let objective = self.phase.objective.with_seed(seed);
         let prefixes = self.setup.prefixes()?;
+        let compatible_loss = Cell::new(None);
         let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
             if has_diverged(embeddings) {
                 return Err(TrainError::Diverged { step: self.state.step + 1, learning_rate });
@@ -67,7 +72,13 @@ impl Trainer<'_> {
             if let Some(Frozen { vectors, labels: frozen }) = frozen {
                 evaluation = evaluation.frozen(vectors.view(), frozen);
             }
-            Ok(evaluation.run()?)
+            let mut outcome = evaluation.run()?;
+            if let Some(old) = &self.setup.prepared.compatible {
+                let mixed = old.add_to(&mut outcome, &objective, embeddings, items, &labels)?;
+                // With a pool, the first evaluation is that of all candidates.
+                compatible_loss.set(compatible_loss.get().or(mixed));
+            }
+            Ok(outcome)
         };
 
         let frozen = self.remembered(&items);
@@ -77,7 +88,10 @@ impl Trainer<'_> {
             })?;
             let work = Work::new(items.len(), passed.backward);
             let Passed { embeddings, outcome, gradients, .. } = passed;
-            return Ok((gradients, Seen { outcome, embeddings, items, work }));
+            return Ok((
+                gradients,
+                Seen { outcome, embeddings, items, work, compatible_loss: compatible_loss.get() },
+            ));
         };
 
         let all: Vec<usize> = (0..items.len()).collect();
@@ -87,7 +101,10 @@ impl Trainer<'_> {
         let hardest = hardest(outcome.gradient.view(), most);
         if hardest.is_empty() {
             let (gradients, work) = (GradientsParams::new(), Work::new(items.len(), 0));
-            return Ok((gradients, Seen { outcome, embeddings, items, work }));
+            return Ok((
+                gradients,
+                Seen { outcome, embeddings, items, work, compatible_loss: compatible_loss.get() },
+            ));
         }
         let chosen: Vec<u32> = hardest.iter().map(|&row| items[row]).collect();
         let others = self.others(embeddings.view(), &items, &chosen, frozen);
@@ -99,7 +116,10 @@ impl Trainer<'_> {
             &|embeddings| evaluate(embeddings, &chosen, Some(&others)),
         )?;
         let work = Work::new(items.len(), passed.backward);
-        Ok((passed.gradients, Seen { outcome, embeddings, items, work }))
+        Ok((
+            passed.gradients,
+            Seen { outcome, embeddings, items, work, compatible_loss: compatible_loss.get() },
+        ))
     }
 
     /// Forward and backward pass: at once if that fits into memory, otherwise by gradient caching.
@@ -145,6 +165,7 @@ impl Trainer<'_> {
         Ok(StepLine {
             step: self.state.step,
             loss: outcome.value,
+            compatible_loss: seen.compatible_loss,
             active: census.active_share(),
             selected: census.selected,
             violated: census.violated as f64 / census.selected.max(1) as f64,

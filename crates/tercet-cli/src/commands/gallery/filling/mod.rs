@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
+use tercet_gallery::WriteGallery;
 use tercet_train::data::{BadItem, Catalogue, LabelFrom, Source};
 use tercet_train::embeddings::{Embeddings, Format, labels_beside};
 use tercet_train::model::Model;
 
+use super::noted::Noted;
 use crate::commands;
 use crate::exit::Usage;
 
@@ -127,6 +129,20 @@ impl Filling {
         let catalogue = source.catalogue()?;
         catalogue.needs_good(self.skip_bad)?;
         Ok(Contents::Pictures { source, catalogue })
+    }
+
+    /// Notes in the gallery where the pictures are, so that they can be found again.
+    pub(super) fn note_source(
+        &self,
+        contents: &Contents,
+        writer: &mut dyn WriteGallery,
+    ) -> anyhow::Result<()> {
+        match contents {
+            Contents::Pictures { source, .. } => {
+                Noted::of(source, &self.prefix, self.label_from.as_ref()).write(writer)
+            }
+            Contents::Vectors { .. } => Ok(()),
+        }
     }
 
     fn id(&self, id: &str) -> String {
