@@ -137,7 +137,7 @@ fn a_shape_with_more_numbers_than_the_file_has_bytes_is_refused_before_it_is_all
     let mut changed = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).unwrap();
-        let name = entry.name().to_owned();
+        let name = entry.name().unwrap().into_owned();
         let mut content = Vec::new();
         entry.read_to_end(&mut content).unwrap();
         if name.ends_with("data.pkl") {

@@ -207,6 +207,7 @@ mod tests {
             preprocessing: Input::Vectors(Standardization::none(2)),
             distance: Distance::Euclidean,
             normalized: false,
+            matryoshka: Vec::new(),
             threshold: None,
             thresholds: BTreeMap::new(),
             calibration: None,
