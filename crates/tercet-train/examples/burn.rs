@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let gradient = tensor(&outcome.gradient, &embedded.device());
         let gradients = (embedded * gradient).sum().backward();
         let gradients = GradientsParams::from_grads(gradients, &network);
-        network = optimizer.step(RATE.into(), network, gradients);
+        network = optimizer.step(RATE, network, gradients);
         if step % 50 == 0 {
             println!("step {step}: loss {:.4}", outcome.value);
         }
