@@ -8,7 +8,7 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use tercet::{Error, Evaluation, Labels, Objective, Selection, Triplet};
+use tercet::{Error, Evaluation, FalseNegatives, Labels, Objective, Preset, Selection, Triplet};
 
 use crate::arrays::Vectors;
 use crate::given::given;
@@ -62,6 +62,8 @@ type Indices<'py> =
 /// reduction : str, optional
 ///     ``"mean"`` over the selected triplets, ``"mean-active"`` over those with a positive penalty,
 ///     ``"mean-anchors"``, ``"sum"``.
+/// temperature : float, optional
+///     Of ``"supervised-contrastive"``, 0.1 by default.
 ///
 /// Raises
 /// ------
@@ -83,7 +85,7 @@ pub(crate) struct TripletLoss {
 #[pymethods]
 impl TripletLoss {
     #[new]
-    #[pyo3(signature = (preset=None, *, margin=None, soft=None, distance=None, metric=None, normalize=None, selection=None, penalty=None, reduction=None))]
+    #[pyo3(signature = (preset=None, *, margin=None, soft=None, distance=None, metric=None, normalize=None, selection=None, penalty=None, reduction=None, temperature=None))]
     #[allow(clippy::too_many_arguments)] // the keywords of the Python class
     fn new(
         preset: Option<&str>,
@@ -95,6 +97,7 @@ impl TripletLoss {
         selection: Option<&str>,
         mut penalty: Option<&str>,
         reduction: Option<&str>,
+        temperature: Option<f32>,
     ) -> PyResult<Self> {
         if distance.is_some() && metric.is_some() {
             return Err(PyTypeError::new_err("distance and metric are the same: give one of them"));
@@ -114,7 +117,8 @@ impl TripletLoss {
             }
         }
         let distance = distance.or(metric);
-        let parts = Parts { distance, normalize, selection, penalty, margin, reduction };
+        let parts =
+            Parts { distance, normalize, selection, penalty, margin, reduction, temperature };
         Ok(Self { objective: parts.of(preset)? })
     }
 
@@ -134,6 +138,13 @@ impl TripletLoss {
     ///     Further positives and negatives without a gradient, such as a memory of past batches.
     /// frozen_anchors : bool
     ///     Makes the frozen vectors anchors too.
+    /// false_negatives : float, optional
+    ///     Negatives whose cosine similarity to the anchor is above this share of the positive's, such
+    ///     as 0.95, are ignored as probably false (NV-Retriever, arXiv 2407.15831). Needs normalised
+    ///     vectors or the cosine distance, and an objective that selects triplets.
+    /// matryoshka : sequence of int, optional
+    ///     Adds up the objective over the first d components, for each d of this sequence; each prefix
+    ///     is normalised by itself where the objective normalises (arXiv 2205.13147).
     /// seed : int, optional
     ///     Seed of a selection that draws: give each training step its own.
     ///
@@ -151,7 +162,7 @@ impl TripletLoss {
     ///     Shapes that do not fit together, NaN or infinity, vectors too long for float32.
     /// KeyboardInterrupt
     ///     Ctrl-C during the computation.
-    #[pyo3(signature = (embeddings, labels, *, reference=None, frozen=None, frozen_anchors=false, seed=None))]
+    #[pyo3(signature = (embeddings, labels, *, reference=None, frozen=None, frozen_anchors=false, false_negatives=None, matryoshka=None, seed=None))]
     #[allow(clippy::too_many_arguments)] // the keywords of the Python method
     fn __call__(
         &self,
@@ -161,6 +172,8 @@ impl TripletLoss {
         reference: Option<&Bound<'_, PyAny>>,
         frozen: Option<&Bound<'_, PyAny>>,
         frozen_anchors: bool,
+        false_negatives: Option<f32>,
+        matryoshka: Option<Vec<usize>>,
         seed: Option<u64>,
     ) -> PyResult<Outcome> {
         let embeddings = Vectors::read(embeddings, "embeddings")?;
@@ -178,7 +191,13 @@ impl TripletLoss {
         let objective = self.seeded(seed);
         let view = embeddings.view();
         let others = others.as_ref().map(|others| (others.vectors.view(), &others.labels));
-        let options = (reference.is_some(), frozen_anchors);
+        let prefixes = matryoshka.unwrap_or_default();
+        let options = Options {
+            is_reference: reference.is_some(),
+            frozen_anchors,
+            false_negatives: false_negatives.map(|share| FalseNegatives { share }),
+            prefixes: &prefixes,
+        };
         let labels = &labels.labels;
         let candidates = view.nrows() + others.map_or(0, |(vectors, _)| vectors.nrows());
         let outcome = match view.nrows() * candidates * view.ncols() <= BRIEF {
@@ -209,7 +228,7 @@ impl TripletLoss {
     /// Raises
     /// ------
     /// ValueError
-    ///     As for the call; more than 2^28 triplets; the lifted objective, which selects none.
+    ///     As for the call; more than 2^28 triplets; an objective over all pairs, which selects none.
     #[pyo3(signature = (embeddings, labels, *, seed=None))]
     fn triplets<'py>(
         &self,
@@ -295,25 +314,34 @@ impl TripletLoss {
         self.objective.metric().normalize
     }
 
-    /// The selection with its parameters; ``"lifted"`` for the lifted objective.
+    /// The selection with its parameters; the name of an objective that takes all pairs.
     #[getter]
     fn selection(&self) -> String {
         match self.objective {
             Objective::Triplet(loss) => loss.selection.to_string(),
-            Objective::Lifted(_) => "lifted".to_owned(),
+            objective => preset_name(objective).to_owned(),
         }
     }
 
-    /// ``"hinge"``, ``"soft"`` or ``"squared-hinge"``; ``"lifted"`` for the lifted objective.
+    /// ``"hinge"``, ``"soft"`` or ``"squared-hinge"``; the name of an objective that takes all pairs.
     #[getter]
     fn penalty(&self) -> &'static str {
         match self.objective {
             Objective::Triplet(loss) => loss.penalty.name(),
-            Objective::Lifted(_) => "lifted",
+            objective => preset_name(objective),
         }
     }
 
-    /// The margin, in the unit of the distance.
+    /// The temperature of ``"supervised-contrastive"``, otherwise None.
+    #[getter]
+    fn temperature(&self) -> Option<f64> {
+        match self.objective {
+            Objective::SupervisedContrastive(loss) => Some(shortest(loss.temperature)),
+            _ => None,
+        }
+    }
+
+    /// The margin, in the unit of the distance; 0 for an objective without one.
     #[getter]
     fn margin(&self) -> f64 {
         shortest(self.objective.margin())
@@ -325,6 +353,8 @@ impl TripletLoss {
         match self.objective {
             Objective::Triplet(loss) => loss.reduction.name(),
             Objective::Lifted(loss) => loss.reduction.name(),
+            Objective::MultiSimilarity(loss) => loss.reduction.name(),
+            Objective::SupervisedContrastive(loss) => loss.reduction.name(),
         }
     }
 
@@ -336,10 +366,22 @@ impl TripletLoss {
         let keywords = PyDict::new(py);
         keywords.set_item("distance", self.distance())?;
         keywords.set_item("normalize", self.normalize())?;
-        keywords.set_item("margin", self.margin())?;
+        match self.objective {
+            Objective::Triplet(_) | Objective::Lifted(_) => {
+                keywords.set_item("margin", self.margin())?;
+            }
+            Objective::SupervisedContrastive(_) => {
+                keywords.set_item("temperature", self.temperature())?;
+            }
+            Objective::MultiSimilarity(_) => {}
+        }
         keywords.set_item("reduction", self.reduction())?;
         let positional = match self.objective {
-            Objective::Lifted(_) => PyTuple::new(py, ["lifted"])?,
+            Objective::Lifted(_)
+            | Objective::MultiSimilarity(_)
+            | Objective::SupervisedContrastive(_) => {
+                PyTuple::new(py, [preset_name(self.objective)])?
+            }
             Objective::Triplet(_) => {
                 keywords.set_item("selection", self.selection())?;
                 keywords.set_item("penalty", self.penalty())?;
@@ -390,32 +432,57 @@ impl TripletLoss {
     fn product(&self, seed: Option<u64>) -> PyResult<tercet::TripletLoss> {
         match self.seeded(seed) {
             Objective::Triplet(loss) => Ok(loss),
-            Objective::Lifted(_) => Err(PyValueError::new_err(
-                "objective is lifted: expected one that selects triplets, since lifted weighs all pairs",
-            )),
+            objective => Err(PyValueError::new_err(format!(
+                "objective is {name}: expected one that selects triplets, since {name} weighs all pairs",
+                name = preset_name(objective)
+            ))),
         }
+    }
+}
+
+/// The name of an objective that takes all pairs.
+fn preset_name(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Triplet(_) => "triplets",
+        Objective::Lifted(_) => Preset::Lifted.name(),
+        Objective::MultiSimilarity(_) => Preset::MultiSimilarity.name(),
+        Objective::SupervisedContrastive(_) => Preset::SupervisedContrastive.name(),
     }
 }
 
 /// Vectors and their labels.
 type Labelled<'a> = (ArrayView2<'a, f32>, &'a Labels);
 
-/// An evaluation with other vectors, which are reference vectors or frozen, and may be anchors.
+/// Options of an evaluation.
+#[derive(Clone, Copy)]
+struct Options<'a> {
+    /// Whether the other vectors are reference vectors; otherwise they are frozen.
+    is_reference: bool,
+    frozen_anchors: bool,
+    false_negatives: Option<FalseNegatives>,
+    /// The lengths of the prefixes that are evaluated; none for the whole vectors.
+    prefixes: &'a [usize],
+}
+
+/// An evaluation with other vectors.
 fn evaluation<'a>(
     objective: Objective,
     embeddings: ArrayView2<'a, f32>,
     labels: &'a Labels,
     others: Option<Labelled<'a>>,
-    (is_reference, frozen_anchors): (bool, bool),
+    options: Options<'a>,
 ) -> Evaluation<'a> {
-    let mut evaluation = objective.evaluation(embeddings, labels);
+    let mut evaluation = objective.evaluation(embeddings, labels).prefixes(options.prefixes);
+    if let Some(rule) = options.false_negatives {
+        evaluation = evaluation.without_false_negatives(rule);
+    }
     if let Some((vectors, labels)) = others {
-        evaluation = match is_reference {
+        evaluation = match options.is_reference {
             true => evaluation.reference(vectors, labels),
             false => evaluation.frozen(vectors, labels),
         };
     }
-    match frozen_anchors {
+    match options.frozen_anchors {
         true => evaluation.frozen_anchors(),
         false => evaluation,
     }

@@ -84,6 +84,8 @@ impl Outcome {
 ///     penalty.
 /// violated : int
 ///     Selected triplets in the wrong order: d(a,n) ≤ d(a,p).
+/// filtered : int
+///     Valid triplets whose negative was ignored as probably false.
 /// anchors : int
 ///     Anchors that are part of a valid triplet.
 /// anchors_without_positive : int
@@ -117,6 +119,10 @@ impl Census {
     #[getter]
     fn violated(&self) -> u64 {
         self.census.violated
+    }
+    #[getter]
+    fn filtered(&self) -> u64 {
+        self.census.filtered
     }
     #[getter]
     fn anchors(&self) -> u64 {

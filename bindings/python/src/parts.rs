@@ -19,6 +19,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) penalty: Option<&'a str>,
     pub(crate) margin: Option<Margin>,
     pub(crate) reduction: Option<&'a str>,
+    pub(crate) temperature: Option<f32>,
 }
 
 /// `margin=` and `soft=`.
@@ -55,8 +56,9 @@ impl Parts<'_> {
         let preset: Preset = preset.map_or(Ok(Preset::default()), str::parse).or_raise()?;
         let base = match preset.loss() {
             Objective::Triplet(loss) => loss,
-            lifted => return self.of_lifted(lifted),
+            objective => return self.of_terms(preset, objective),
         };
+        self.refuse_temperature(preset)?;
         let distance: Option<Distance> = parsed(self.distance)?;
         let selection: Option<Selection> = parsed(self.selection)?;
         let reduction: Option<Reduction> = parsed(self.reduction)?;
@@ -89,30 +91,73 @@ impl Parts<'_> {
         Penalty::from_name(name, margin).or_raise()
     }
 
-    /// `lifted` is no product; it has a metric, a margin and a reduction.
-    fn of_lifted(self, lifted: Objective) -> PyResult<Objective> {
-        let Objective::Lifted(mut loss) = lifted else { return Ok(lifted) };
+    /// Objectives over all pairs are no products; they have a metric, a reduction, and `lifted` a
+    /// margin, `supervised-contrastive` a temperature.
+    fn of_terms(self, preset: Preset, objective: Objective) -> PyResult<Objective> {
         if self.selection.is_some() || self.penalty.is_some() {
-            return Err(PyValueError::new_err(
-                "objective is lifted: expected a product of distance, selection, penalty and reduction, since there are parts for it: batch-hard, say",
-            ));
+            return Err(PyValueError::new_err(format!(
+                "objective is {preset}: expected a product of distance, selection, penalty and reduction, since there are parts for it: batch-hard, say",
+            )));
         }
-        match self.margin {
-            Some(Margin::Number(margin)) => loss = loss.with_margin(margin),
-            Some(Margin::Soft) => {
-                return Err(PyValueError::new_err(
-                    "margin is soft: expected a number, since lifted has no soft margin",
-                ));
+        let of = |metric: Metric| -> PyResult<Metric> {
+            Ok(Metric {
+                distance: parsed(self.distance)?.unwrap_or(metric.distance),
+                normalize: self.normalize.unwrap_or(metric.normalize),
+            })
+        };
+        let reduction =
+            |own: Reduction| -> PyResult<Reduction> { Ok(parsed(self.reduction)?.unwrap_or(own)) };
+        let objective = match objective {
+            Objective::Triplet(loss) => loss.into(),
+            Objective::Lifted(mut loss) => {
+                self.refuse_temperature(preset)?;
+                match self.margin {
+                    Some(Margin::Number(margin)) => loss = loss.with_margin(margin),
+                    Some(Margin::Soft) => {
+                        return Err(PyValueError::new_err(
+                            "margin is soft: expected a number, since lifted has no soft margin",
+                        ));
+                    }
+                    None => {}
+                }
+                (loss.metric, loss.reduction) = (of(loss.metric)?, reduction(loss.reduction)?);
+                loss.into()
             }
-            None => {}
+            Objective::MultiSimilarity(mut loss) => {
+                self.refuse_temperature(preset)?;
+                self.refuse_margin(preset)?;
+                (loss.metric, loss.reduction) = (of(loss.metric)?, reduction(loss.reduction)?);
+                loss.into()
+            }
+            Objective::SupervisedContrastive(mut loss) => {
+                self.refuse_margin(preset)?;
+                loss.temperature = self.temperature.unwrap_or(loss.temperature);
+                (loss.metric, loss.reduction) = (of(loss.metric)?, reduction(loss.reduction)?);
+                Objective::from(loss)
+            }
+        };
+        objective.check_trainable().or_raise()?;
+        Ok(objective)
+    }
+
+    fn refuse_margin(self, preset: Preset) -> PyResult<()> {
+        match self.margin {
+            Some(_) => Err(PyValueError::new_err(format!(
+                "margin is given: expected nothing, since {preset} has no margin: leave it out"
+            ))),
+            None => Ok(()),
         }
-        if let Some(distance) = parsed(self.distance)? {
-            loss.metric.distance = distance;
+    }
+
+    fn refuse_temperature(self, preset: Preset) -> PyResult<()> {
+        match self.temperature {
+            Some(temperature) if preset != Preset::SupervisedContrastive => {
+                Err(PyValueError::new_err(format!(
+                    "temperature is {temperature}: expected nothing, since {preset} has no temperature: supervised-contrastive has one"
+                )))
+            }
+            _ => Ok(()),
         }
-        loss.metric.normalize = self.normalize.unwrap_or(loss.metric.normalize);
-        loss.reduction = parsed(self.reduction)?.unwrap_or(loss.reduction);
-        loss.check_trainable().or_raise()?;
-        Ok(loss.into())
     }
 }
 

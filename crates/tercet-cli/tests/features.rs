@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{fail, json, pictures, succeed};
+use common::{fail, json, pictures, stderr, succeed};
 use npyz::WriterBuilder;
 
 const CLASSES: usize = 40;
@@ -331,4 +331,52 @@ fn lists_of_classes_are_read_by_one_reader() {
             assert!(error.contains(word), "{command:?}: `{word}` in {error}");
         }
     }
+}
+
+#[test]
+fn prefixes_are_trained_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let source = format!("features:{}", vectors(folder.path(), "train", 1).display());
+    let (run, model) = (path("run"), path("model.safetensors"));
+    let train = ["train", &source, "--steps", "40", "--quiet", "--run", &run, "--out", &model];
+    let options = ["--matryoshka", "2,4", "--false-negatives", "--batch", "16x4", "--json"];
+    let trained = json(&[&train[..], &options].concat());
+    let by_dimensions = &trained["after_by_dimensions"];
+    for dimensions in ["2", "4"] {
+        assert!(by_dimensions[dimensions]["map_at_r"].as_f64().unwrap() > 0.0, "{by_dimensions}");
+    }
+    let embed = |dimensions: &str| {
+        let out = path("embedded.npy");
+        let arguments = ["embed", &model, &source, "--out", &out, "--dimensions", dimensions];
+        json(&[&arguments[..], &["--json"]].concat())["dimensions"].clone()
+    };
+    assert_eq!(embed("4"), 4);
+    let out = path("other.npy");
+    let other = ["embed", &model, &source, "--out", &out, "--dimensions"];
+    let told = stderr(&common::run(&[&other[..], &["3"]].concat()));
+    assert!(told.contains("trained for 2, 4 of its 16 dimensions, not for 3"), "{told}");
+    let error = fail(&[&other[..], &["17"]].concat(), 1);
+    assert!(error.contains("dimensions is 17: expected from 1 to 16"), "{error}");
+
+    let held_out = json(&["eval", &model, &source, "--dimensions", "4", "--json"]);
+    let rows = held_out["systems"].as_array().or(held_out["results"].as_array());
+    assert!(rows.is_none_or(|rows| rows.len() == 2), "{held_out}");
+
+    for (flags, expected) in [
+        (["--matryoshka", "17"], "rising numbers of components from 1 to 16"),
+        (["--matryoshka", "4,2"], "rising numbers of components"),
+        (["--false-negatives", "1.5"], "a share of the similarity in (0, 1]"),
+        (["--temperature", "0.2"], "facenet has no temperature"),
+    ] {
+        let run = path("refused");
+        let train = ["train", &source, "--steps", "2", "--run", &run];
+        let error = fail(&[&train[..], &flags].concat(), 2);
+        assert!(error.contains(expected), "{flags:?}: {error}");
+    }
+    let run = path("contrastive");
+    let train = ["train", &source, "--steps", "5", "--quiet", "--run", &run, "--json"];
+    let options = ["--objective", "supervised-contrastive", "--temperature", "0.05"];
+    let trained = json(&[&train[..], &options].concat());
+    assert_eq!(trained["objective"], "supervised-contrastive");
 }

@@ -269,7 +269,15 @@ fn every_selection_penalty_reduction_and_preset_has_its_name() {
         assert!(got["selected"].as_u64().unwrap() > 0, "{selection}: {got}");
         assert!(got["objective"].as_str().unwrap().starts_with(selection), "{got}");
     }
-    for preset in ["facenet", "batch-hard", "batch-all", "batch-all-nonzero", "lifted"] {
+    for preset in [
+        "facenet",
+        "batch-hard",
+        "batch-all",
+        "batch-all-nonzero",
+        "lifted",
+        "multi-similarity",
+        "supervised-contrastive",
+    ] {
         let got = bench.json(&format!("e.npy --labels l.npy --preset {preset} --threads 1"));
         assert_eq!(got["triplets"], 16 * 3 * 12, "{preset}");
     }
@@ -279,6 +287,41 @@ fn every_selection_penalty_reduction_and_preset_has_its_name() {
     };
     assert_eq!(draw(1), draw(1));
     assert_ne!(draw(1), draw(2));
+}
+
+#[test]
+fn false_negatives_are_ignored_and_prefixes_add_up() {
+    let bench = Bench::new();
+    // The third vector lies between the first two, but is of another class.
+    let values: [f32; 8] = [1.0, 0.0, 0.6, 0.8, 0.8, 0.6, -1.0, 0.0];
+    bench.npy("e.npy", &[4, 2], &values).npy("l.npy", &[4], &[0, 0, 1, 1]);
+    let facenet = "e.npy --labels l.npy --preset facenet";
+    let (all, left) = (bench.json(facenet), bench.json(&format!("{facenet} --false-negatives")));
+    assert_eq!((&all["filtered"], &all["triplets"]), (&0.into(), &8.into()));
+    // Anchors 0 and 1 lose the negative 2. With anchor 2 the positive has the similarity −0.8, that
+    // of both negatives is above; with anchor 3 the positive has −0.8, the negatives have −1 and −0.6.
+    assert_eq!(left["filtered"], 2 + 2 + 1);
+    let text = bench.run(&format!("{facenet} --false-negatives 0.9"));
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("with a negative that is probably false"), "{text}");
+    let (_, error) = bench.fails("e.npy --labels l.npy --preset batch-hard --false-negatives");
+    assert!(error.contains("normalised embeddings"), "{error}");
+
+    let hinge = "e.npy --labels l.npy --normalize --selection all --penalty hinge --margin 0.3";
+    let whole = bench.json(hinge)["value"].as_f64().unwrap();
+    let both = bench.json(&format!("{hinge} --matryoshka 1,2"))["value"].as_f64().unwrap();
+    // On the first component alone, three vectors become 1 and one −1. Anchors 0 and 1: positive at
+    // 0, negatives at 0 and 2. Anchor 2: positive at 2, negatives at 0. Anchor 3: all at 2.
+    let first = (2.0 * 0.3 + 2.0 * 2.3 + 2.0 * 0.3) / 8.0;
+    assert!((both - whole - first).abs() < 1e-6, "{both} {whole} {first}");
+    let (_, error) = bench.fails("e.npy --labels l.npy --matryoshka 3");
+    assert!(error.contains("prefixes is 3: expected from 1 to 2"), "{error}");
+
+    let warm = bench.json("e.npy --labels l.npy --preset supervised-contrastive --temperature 1");
+    let cold = bench.json("e.npy --labels l.npy --preset supervised-contrastive");
+    assert!(warm["value"].as_f64().unwrap() < cold["value"].as_f64().unwrap());
+    let (_, error) = bench.fails("e.npy --labels l.npy --preset facenet --temperature 1");
+    assert!(error.contains("facenet has no temperature"), "{error}");
 }
 
 #[test]

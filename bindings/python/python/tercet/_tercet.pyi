@@ -28,6 +28,7 @@ class TripletLoss:
         selection: str | None = None,
         penalty: str | None = None,
         reduction: str | None = None,
+        temperature: float | None = None,
     ) -> TripletLoss: ...
     def __call__(
         self,
@@ -37,6 +38,8 @@ class TripletLoss:
         reference: tuple[ArrayLike, ArrayLike] | None = None,
         frozen: tuple[ArrayLike, ArrayLike] | None = None,
         frozen_anchors: bool = False,
+        false_negatives: float | None = None,
+        matryoshka: Sequence[int] | None = None,
         seed: int | None = None,
     ) -> Outcome: ...
     def triplets(
@@ -56,6 +59,8 @@ class TripletLoss:
     def selection(self) -> str: ...
     @property
     def penalty(self) -> str: ...
+    @property
+    def temperature(self) -> float | None: ...
     @property
     def margin(self) -> float: ...
     @property
@@ -83,6 +88,8 @@ class Census:
     def active(self) -> int: ...
     @property
     def violated(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
     @property
     def anchors(self) -> int: ...
     @property
