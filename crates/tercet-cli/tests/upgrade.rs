@@ -96,7 +96,7 @@ fn training_reports_the_compatibility_and_the_model_records_it() {
     let old = World::get().text("model.safetensors");
     assert_eq!(compatible["model"], old.as_str());
     assert_eq!(compatible["fingerprint"], fingerprint(&old).as_str());
-    assert_eq!(compatible["weight"], 1.0);
+    assert_eq!(compatible["weight"], 5.0);
     for case in ["old_old", "new_old", "old_new", "new_new"] {
         let found = &compatible["table"][case];
         assert_eq!(found["queries"], trained["after"]["queries"], "{case}");

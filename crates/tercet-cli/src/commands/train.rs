@@ -255,7 +255,7 @@ struct Settings {
     #[arg(long, value_name = "MODEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     compatible: Option<PathBuf>,
-    /// Weight of the triplets with vectors of the older model; 0 trains without them [default: 1].
+    /// Weight of the triplets with vectors of the older model; 0 trains without them [default: 5].
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     compatible_weight: Option<f64>,

@@ -149,7 +149,7 @@ pub struct TrainConfig {
     /// anchors, so that new queries can be searched among its vectors. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compatible: Option<PathBuf>,
-    /// Weight of the triplets with vectors of `compatible`, 0 or above. Default 1.
+    /// Weight of the triplets with vectors of `compatible`, 0 or above. Default 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compatible_weight: Option<f64>,
     /// Stages of the body whose weights are not trained. Default none.

@@ -12,7 +12,7 @@ use crate::encoder::{EncoderConfig, EncoderOptions, Takes};
 
 /// The default weight of the triplets with vectors of an older model; the measurement is in
 /// docs/book/src/how-to/upgrade.md.
-const COMPATIBLE_WEIGHT: f64 = 1.0;
+const COMPATIBLE_WEIGHT: f64 = 5.0;
 
 impl TrainConfig {
     /// Steps before the memory is filled and used.
