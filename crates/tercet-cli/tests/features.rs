@@ -356,7 +356,7 @@ fn prefixes_are_trained_and_used() {
     let other = ["embed", &model, &source, "--out", &out, "--dimensions"];
     let told = stderr(&common::run(&[&other[..], &["3"]].concat()));
     assert!(told.contains("trained for 2, 4 of its 16 dimensions, not for 3"), "{told}");
-    let error = fail(&[&other[..], &["17"]].concat(), 1);
+    let error = fail(&[&other[..], &["17"]].concat(), 2);
     assert!(error.contains("dimensions is 17: expected from 1 to 16"), "{error}");
 
     let held_out = json(&["eval", &model, &source, "--dimensions", "4", "--json"]);

@@ -239,6 +239,27 @@ const SOURCES: [&str; 9] = [
 /// A part of each message that names a flag or a command, and the test that follows it: the file
 /// (here or below the crates) and the name of the test.
 const FOLLOWED: &[(&str, &str, &str)] = &[
+    ("has no temperature", "tercet-cli/tests/features.rs", "prefixes_are_trained_and_used"),
+    (
+        "a --compatible MODEL whose weight it is",
+        "tercet-cli/tests/upgrade.rs",
+        "models_that_cannot_be_compatible_are_refused",
+    ),
+    (
+        "of --compatible changed since this run began",
+        "tercet-cli/tests/upgrade.rs",
+        "a_killed_compatible_run_resumes_to_the_same_bytes",
+    ),
+    (
+        "--distance {}",
+        "tercet-cli/tests/upgrade.rs",
+        "models_that_cannot_be_compatible_are_refused",
+    ),
+    (
+        "give --embedding-dim {old}",
+        "tercet-cli/tests/upgrade.rs",
+        "models_that_cannot_be_compatible_are_refused",
+    ),
     ("holds a run already", "", "a_taken_folder"),
     ("a run would overwrite", "", "a_taken_folder"),
     (

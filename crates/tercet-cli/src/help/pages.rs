@@ -50,7 +50,7 @@ pub(super) const PAGES: &[Page] = &[
         command: "embed",
         short: &["out", "labels", "views", "skip-bad", "onnx", "threads"],
         headings: &[
-            ("Input and output", &["out", "labels", "label-from", "skip-bad", "views"]),
+            ("Input and output", &["out", "labels", "label-from", "skip-bad", "views", "dimensions"]),
             (
                 "Encoders of other programs",
                 &["onnx", "size", "fit", "mean", "std", "layout", "output", "normalize"],

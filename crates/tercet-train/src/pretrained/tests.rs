@@ -131,7 +131,7 @@ fn weights_that_are_no_numbers_are_refused() {
 }
 
 #[test]
-fn a_shape_with_more_numbers_than_the_file_has_bytes_is_refused_before_it_is_allocated() {
+fn a_shape_with_more_numbers_than_the_file_has_is_refused() {
     let whole = fs::read(file("resnet18.pth")).unwrap();
     let mut archive = zip::ZipArchive::new(Cursor::new(whole)).unwrap();
     let mut changed = zip::ZipWriter::new(Cursor::new(Vec::new()));
@@ -154,5 +154,5 @@ fn a_shape_with_more_numbers_than_the_file_has_bytes_is_refused_before_it_is_all
     let path = folder.path().join("weights.pth");
     fs::write(&path, changed.finish().unwrap().into_inner()).unwrap();
     let message = refused(&path, "resnet18", 4);
-    assert!(message.contains("`conv1.weight` has the shape [4, 3, 255, 255]"), "{message}");
+    assert!(message.contains("[4, 3, 255, 255]") && message.contains("but storage"), "{message}");
 }

@@ -45,7 +45,7 @@ impl Network {
         let known = trained.contains(&dimensions) || dimensions == all;
         (!known).then(|| match &trained[..] {
             [] => format!(
-                "the model was trained for all of its {all} dimensions only: train --matryoshka {dimensions} trains the first {dimensions} too"
+                "the model was trained for all of its {all} dimensions, not for the first {dimensions}"
             ),
             trained => format!(
                 "the model was trained for {} of its {all} dimensions, not for {dimensions}",

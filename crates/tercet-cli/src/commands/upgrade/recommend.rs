@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(action(&[none, ("new_old", 0.2)], 1.0), Action::Refuse);
         assert_eq!(action(&[("new_new", -0.2)], 1.0), Action::Refuse);
         assert_eq!(action(&[whole, ("new_old", 0.19), ("new_adapted", 0.2)], 1.0), Action::Keep);
-        assert_eq!(action(&[whole, ("new_old", 0.1), ("new_adapted", 0.18)], 1.0), Action::Adapter);
+        assert_eq!(action(&[whole, ("new_old", 0.1), ("new_adapted", 0.19)], 1.0), Action::Adapter);
         assert_eq!(action(&[whole, ("new_old", 0.1), ("new_adapted", 0.1)], 1.0), Action::Backfill);
         assert_eq!(action(&[whole], 0.6), Action::Backfill);
         // Without most of the pictures.

@@ -88,7 +88,7 @@ impl TrainConfig {
                 "matryoshka",
                 &self.matryoshka.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
                 &format!(
-                    "rising numbers of components from 1 to {components}, the length of the embeddings (--embedding-dim)"
+                    "rising numbers of components from 1 to {components}, the length of the embeddings"
                 ),
             ),
         }

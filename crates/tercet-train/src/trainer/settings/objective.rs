@@ -201,7 +201,7 @@ mod tests {
         expect(
             temperature(0.05),
             Preset::SupervisedContrastive,
-            "cosine of normalised embeddings: every pair, temperature 0.05, mean",
+            "normalised cosine: every pair, temperature 0.05, mean",
         );
         let random = Some("random:triplets=3".parse().unwrap());
         expect(
