@@ -140,7 +140,7 @@ impl Parts<'_> {
         Ok(objective)
     }
 
-    fn refuse_margin(self, preset: Preset) -> PyResult<()> {
+    fn refuse_margin(&self, preset: Preset) -> PyResult<()> {
         match self.margin {
             Some(_) => Err(PyValueError::new_err(format!(
                 "margin is given: expected nothing, since {preset} has no margin: leave it out"
@@ -149,7 +149,7 @@ impl Parts<'_> {
         }
     }
 
-    fn refuse_temperature(self, preset: Preset) -> PyResult<()> {
+    fn refuse_temperature(&self, preset: Preset) -> PyResult<()> {
         match self.temperature {
             Some(temperature) if preset != Preset::SupervisedContrastive => {
                 Err(PyValueError::new_err(format!(
