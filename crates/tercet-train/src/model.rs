@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tercet::calibration::Calibration;
 use tercet::{Distance, Metric, OpenSet, ParameterError};
 
-use crate::data::{DataError, Examples, Input};
+use crate::data::{DataError, Examples, Input, Texts};
 use crate::encoder::{Encoder, EncoderConfig, InputShape};
 use crate::files::{At, FileError, write_atomically};
 use crate::fingerprint::Fingerprint;
@@ -296,6 +296,16 @@ impl Model {
         let prepare = |image| preprocessing.apply(image);
         let prepared: Vec<Vec<u8>> = images.par_iter().map(prepare).collect::<Result<_, _>>()?;
         self.embed_prepared(&prepared)
+    }
+
+    /// Embeds texts that are no items of a source, in the given order.
+    ///
+    /// # Errors
+    /// The model takes no texts; an empty text, with its number; embeddings that are not finite.
+    pub fn embed_texts(&self, texts: &[&str]) -> Result<Array2<f32>, ModelError> {
+        let examples = Examples::Texts(Texts::of(texts, self.card.preprocessing.texts()?)?);
+        let items: Vec<u32> = (0..texts.len() as u32).collect();
+        self.embed(&examples, &items, Views::Single, &|_| ControlFlow::Continue(()))
     }
 
     /// Embeds pictures that the card's [`Preprocessing::apply`](crate::data::Preprocessing::apply)

@@ -82,6 +82,9 @@ impl Vectors {
         }
         let Some(values) = catalogue.vectors() else {
             return Err(match (catalogue.is_empty(), bad.first()) {
+                _ if catalogue.has_texts() => {
+                    DataError::Texts { text: catalogue.source, expected: "vectors" }
+                }
                 (false, _) => DataError::Images { text: catalogue.source },
                 (true, None) => DataError::NoItems { what: "training" },
                 (true, Some(first)) => DataError::AllBad { first: first.clone(), items: bad.len() },

@@ -151,6 +151,7 @@ impl TrainConfig {
                 config.filter = images.filter;
             }
             crate::data::Input::Vectors(vectors) => config.standardize = !vectors.mean.is_empty(),
+            crate::data::Input::Texts(_) => {}
         }
         config
     }

@@ -207,7 +207,8 @@ impl Reading {
             pairs,
             runs,
             threshold: model.card.threshold,
-            pictures: catalogue.dimensions().is_none().then_some(catalogue),
+            pictures: (catalogue.dimensions().is_none() && !catalogue.has_texts())
+                .then_some(catalogue),
             skipped,
             steps: Vec::new(),
             reranking: None,
