@@ -4,6 +4,9 @@
 //! preprocessing of its items, and embeds them. Files of `tercet export` contain the preprocessing;
 //! for other files it is derived from the shape of the input and the [`OnnxOptions`].
 //!
+//! Encoders of texts are loaded from a folder of sentence-transformers, or from a graph with its
+//! `tokenizer.json` beside it; they need the feature `texts`.
+//!
 //! The feature `tract` (default) runs the networks. Without it [`OnnxEncoder::load`] refuses every
 //! file and says how to get a build that has it.
 
@@ -20,6 +23,8 @@ mod options;
 #[cfg(feature = "tract")]
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tract")]
+mod texts;
 
 #[cfg(not(feature = "tract"))]
 pub use absent::OnnxEncoder;

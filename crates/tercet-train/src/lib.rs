@@ -10,6 +10,7 @@
 //!
 //! This is the only crate of Tercet that depends on Burn.
 
+pub mod backbone;
 pub mod confusion;
 pub mod data;
 pub mod decision;

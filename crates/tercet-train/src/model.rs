@@ -8,18 +8,21 @@ use std::collections::BTreeMap;
 use std::io::Seek;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, Tensor, TensorData};
 use image::DynamicImage;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
-use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use tercet::calibration::Calibration;
 use tercet::{Distance, Metric, OpenSet, ParameterError};
 
+use crate::backbone::{self, Backbone, BackboneCard, Files};
 use crate::data::{DataError, Examples, Input, Texts};
 use crate::encoder::{Encoder, EncoderConfig, InputShape};
 use crate::files::{At, FileError, write_atomically};
@@ -30,10 +33,19 @@ use crate::views::Views;
 use crate::{reading, safetensors_head};
 
 /// The version of the file format that this build writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+
+/// The version of files without a backbone, which earlier versions read as well.
+const WITHOUT_BACKBONE: u32 = 1;
+
+/// The start of the names of tensors that are files of a backbone.
+const BACKBONE: &str = "backbone/";
 
 /// The metadata key of the card.
 const KEY: &str = "tercet";
+
+/// Number of vectors of a backbone that are embedded at once.
+const VECTORS: usize = 4096;
 
 /// Number of images that are embedded at once.
 const CHUNK: usize = 64;
@@ -41,12 +53,16 @@ const CHUNK: usize = 64;
 /// The metadata of a model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    /// Version of the file format: [`FORMAT`].
+    /// Version of the file format: [`FORMAT`], or 1 for a file without a backbone.
     pub format: u32,
     /// The architecture and its options.
     pub encoder: EncoderConfig,
-    /// The preprocessing of an item into the encoder's input.
+    /// The preprocessing of an item into the input of the encoder, or of the backbone in front of
+    /// it.
     pub preprocessing: Input,
+    /// The frozen encoder whose vectors the encoder takes; by default it takes the items themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneCard>,
     /// The distance with which the embeddings are compared.
     pub distance: Distance,
     /// Whether embeddings are L2-normalised.
@@ -117,6 +133,24 @@ impl ModelCard {
         Ok(card)
     }
 
+    /// The version of the file format of a model with or without a backbone.
+    pub(crate) fn format(backbone: bool) -> u32 {
+        if backbone { FORMAT } else { WITHOUT_BACKBONE }
+    }
+
+    /// The input of the encoder: items, or the vectors of the backbone.
+    pub fn encoder_input(&self) -> InputShape {
+        match &self.backbone {
+            Some(backbone) => InputShape::vectors(backbone.vectors.dimensions),
+            None => self.preprocessing.shape(),
+        }
+    }
+
+    /// The number of components of an embedding.
+    pub fn dimensions(&self) -> usize {
+        self.encoder.embedding_dim(self.encoder_input())
+    }
+
     /// The probability that two items at this distance are the same, if the prior probability is
     /// 1/2.
     pub fn probability(&self, distance: f32) -> Option<f64> {
@@ -163,6 +197,14 @@ pub enum ModelError {
     /// The options in the file do not describe a valid network.
     #[error(transparent)]
     Encoder(#[from] ParameterError),
+    /// A backbone that cannot be used.
+    #[error("the backbone of {} cannot be used: {reason}", printable_path(path))]
+    Backbone {
+        /// The path of the backbone, or of the model file that contains it.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// The items to embed could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -182,6 +224,7 @@ pub struct Model {
     /// A hash of the file's bytes. Embeddings store it, so that they are compared only with
     /// embeddings of the same model.
     pub fingerprint: String,
+    backbone: Option<Arc<dyn Backbone>>,
     encoder: Encoder,
     device: Device,
 }
@@ -212,9 +255,18 @@ impl Model {
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
         card.preprocessing.check()?;
-        let encoder = card.encoder.init(card.preprocessing.shape(), &device)?;
+        let (backbone, bytes) = match &card.backbone {
+            None => (None, bytes),
+            Some(of) => {
+                let (files, weights) = apart(&bytes, path)?;
+                of.vectors.check()?;
+                let input = card.preprocessing.texts()?;
+                (Some(backbone::reopen(&files, input, path)?), weights)
+            }
+        };
+        let encoder = card.encoder.init(card.encoder_input(), &device)?;
         let encoder = encoder.with_weights(bytes, path)?;
-        Ok(Self { card, fingerprint, encoder: encoder.valid(), device })
+        Ok(Self { card, fingerprint, backbone, encoder: encoder.valid(), device })
     }
 
     /// Whether a file is a model of Tercet, not another safetensors file.
@@ -227,12 +279,23 @@ impl Model {
         Ok(metadata.is_ok_and(|metadata| metadata.contains_key(KEY)))
     }
 
-    /// Writes a model file, completely or not at all. The same card and weights give the same
-    /// bytes.
+    /// Writes a model file without a backbone, completely or not at all. The same card and weights
+    /// give the same bytes.
     ///
     /// # Errors
     /// A path that cannot be written.
     pub fn save(card: &ModelCard, encoder: &Encoder, path: &Path) -> Result<(), ModelError> {
+        Self::save_with(card, encoder, None, path)
+    }
+
+    /// Like [`save`](Self::save), with the files of a backbone: tensors of bytes whose names start
+    /// with `backbone/`.
+    pub(crate) fn save_with(
+        card: &ModelCard,
+        encoder: &Encoder,
+        files: Option<&Files>,
+        path: &Path,
+    ) -> Result<(), ModelError> {
         let json =
             serde_json::to_string(card).map_err(|error| ModelError::Collect(error.to_string()))?;
         let mut store = SafetensorsStore::from_bytes(None)
@@ -243,7 +306,10 @@ impl Model {
         let collect =
             |error: burn::store::SafetensorsStoreError| ModelError::Collect(error.to_string());
         encoder.valid().save_into(&mut store).map_err(collect)?;
-        let bytes = store.get_bytes().map_err(collect)?;
+        let mut bytes = store.get_bytes().map_err(collect)?;
+        if let Some(files) = files {
+            bytes = together(&bytes, files).map_err(ModelError::Collect)?;
+        }
         Ok(write_atomically(path, &bytes)?)
     }
 
@@ -278,12 +344,44 @@ impl Model {
         views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
+        if let Some(backbone) = &self.backbone {
+            let Some(texts) = examples.texts() else {
+                let source = examples.catalogue().source.clone();
+                return Err(DataError::NotTexts { text: source, found: "no texts" }.into());
+            };
+            let texts: Vec<&str> = items.iter().map(|&item| texts.text(item)).collect();
+            return self.embed_vectors(backbone.embed(&texts, progress)?);
+        }
         let shape = self.card.preprocessing.shape();
         let device = &self.device;
         let forward =
             |inputs, count| values(self.encoder.forward(images(inputs, count, shape, device)));
         let normalize = self.card.normalized;
         embed_with(&forward, shape, examples, items, views, normalize, progress)
+    }
+
+    /// The embeddings of vectors of the backbone.
+    fn embed_vectors(&self, vectors: Array2<f32>) -> Result<Array2<f32>, ModelError> {
+        let Some(BackboneCard { vectors: of, .. }) = &self.card.backbone else { return Ok(vectors) };
+        if vectors.ncols() != of.dimensions {
+            let (got, expected) = (vectors.ncols(), of.dimensions);
+            return Err(ModelError::Embed(format!(
+                "the backbone gives {got} components, expected {expected}"
+            )));
+        }
+        let shape = self.card.encoder_input();
+        let mut rows = Vec::new();
+        for some in vectors.axis_chunks_iter(Axis(0), VECTORS) {
+            let values = some.outer_iter().flat_map(|row| of.apply(row)).collect();
+            rows.extend(self::values(
+                self.encoder.forward(images(values, some.nrows(), shape, &self.device)),
+            )?);
+        }
+        let mut embeddings = matrix(rows, vectors.nrows())?;
+        if self.card.normalized {
+            normalize_rows(&mut embeddings);
+        }
+        Ok(embeddings)
     }
 
     /// Embeds pictures as [`decode_file`](crate::data::decode_file) and
@@ -355,6 +453,37 @@ impl Encoder {
         loaded.map_err(|error| refuse(error.to_string()))?;
         Ok(self)
     }
+}
+
+/// The content of a safetensors file with the files of a backbone as further tensors.
+fn together(bytes: &[u8], files: &Files) -> Result<Vec<u8>, String> {
+    let told = |error: safetensors::SafeTensorError| error.to_string();
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(told)?;
+    let own = SafeTensors::deserialize(bytes).map_err(told)?;
+    let mut tensors = own.tensors();
+    for (name, content) in files {
+        let view = TensorView::new(Dtype::U8, vec![content.len()], content).map_err(told)?;
+        tensors.push((format!("{BACKBONE}{name}"), view));
+    }
+    safetensors::serialize(tensors, header.metadata().clone()).map_err(told)
+}
+
+/// The files of the backbone in a model file, and the content of a file without them.
+fn apart(bytes: &[u8], path: &Path) -> Result<(Files, Vec<u8>), ModelError> {
+    let refuse = |error: safetensors::SafeTensorError| ModelError::NotAModel {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(refuse)?;
+    let all = SafeTensors::deserialize(bytes).map_err(refuse)?;
+    let is_file = |name: &str| name.starts_with(BACKBONE);
+    let (files, weights): (Vec<_>, Vec<_>) =
+        all.tensors().into_iter().partition(|(name, _)| is_file(name));
+    let content = |(name, view): (String, TensorView<'_>)| {
+        (name[BACKBONE.len()..].to_owned(), view.data().to_vec())
+    };
+    let weights = safetensors::serialize(weights, header.metadata().clone()).map_err(refuse)?;
+    Ok((files.into_iter().map(content).collect(), weights))
 }
 
 /// Embeds items with an encoder in inference mode; see [`embed_with`].

@@ -1,6 +1,8 @@
 //! The data of a run and the weights that it starts from, read and checked before the first step.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ndarray::{Array2, ArrayView2};
 use tercet::whitening::Pca;
@@ -13,6 +15,7 @@ use super::start_model::Start;
 use crate::data::{
     BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
 };
+use crate::backbone::{self, Opened};
 use crate::encoder::InputShape;
 use crate::model::ModelError;
 use crate::pretrained::{self, StateDict};
@@ -27,6 +30,8 @@ pub(super) struct Prepared {
     pub(super) pretrained: Option<StateDict>,
     /// The model file that the encoder starts from.
     pub(super) start: Option<Start>,
+    /// The frozen encoder that computed the vectors of the examples.
+    pub(super) backbone: Option<Opened>,
     /// The principal components of the training vectors, D×D', from which a head with D' < D
     /// components starts.
     pub(super) principal: Option<Array2<f32>>,
@@ -47,6 +52,7 @@ impl Prepared {
         }
         let start = Start::of(config)?;
         let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
+        let backbone = config.backbone.as_deref().map(backbone::open).transpose()?;
         let catalogue = training(source.catalogue()?)?;
         catalogue.needs_good(config.skip_bad)?;
         refuse_untrainable(&catalogue)?;
@@ -58,12 +64,29 @@ impl Prepared {
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
         }
+        let progress = |done, total| (around.watch)(Event::Preparing { done, total });
+        let catalogue = match &backbone {
+            None => catalogue,
+            Some(opened) => {
+                let total = catalogue.len();
+                let watched = |done| {
+                    progress(done, total);
+                    match around.stop.load(Ordering::Relaxed) {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    }
+                };
+                match backbone::embedded(catalogue, &*opened.backbone, &watched) {
+                    Err(ModelError::Data(DataError::Interrupted)) => return Ok(None),
+                    embedded => embedded?,
+                }
+            }
+        };
         let options = PrepareOptions {
             skip_bad: config.skip_bad,
             interrupted: Some(around.stop),
             cache_limit_bytes: config.cache_limit.0,
         };
-        let progress = |done, total| (around.watch)(Event::Preparing { done, total });
         let input = config.input(&source, &catalogue)?;
         // A model must receive the same input in further training as in its first training.
         let input = start.as_ref().map_or(input, |start| start.card.preprocessing.clone());
@@ -96,7 +119,8 @@ impl Prepared {
             Some(_) => None,
             None => principal(config, &examples, &split.train)?,
         };
-        let prepared = Self { examples, split, skipped, fingerprint, pretrained, start, principal };
+        let prepared =
+            Self { examples, split, skipped, fingerprint, pretrained, start, backbone, principal };
         let seen = prepared
             .start
             .as_ref()

@@ -27,6 +27,14 @@ impl Start {
         let Some(path) = &config.from else { return Ok(None) };
         let bytes = fs::read(path).at("read the model", path).map_err(ModelError::from)?;
         let card = ModelCard::of(&bytes, path)?;
+        if card.backbone.is_some() {
+            return Err(ParameterError {
+                parameter: "from",
+                got: path.display().to_string(),
+                expected: "a model without a backbone: train a new head with --backbone".to_owned(),
+            }
+            .into());
+        }
         config.check_start(&card, path)?;
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);

@@ -130,6 +130,10 @@ pub struct TrainConfig {
     /// are then standardised with the statistics of ImageNet. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
+    /// A frozen encoder of texts, whose vectors the head is trained on: a folder of
+    /// sentence-transformers, or a graph with its `tokenizer.json` beside it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<PathBuf>,
     /// A model file from which the run takes weights, architecture and preprocessing. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
@@ -240,6 +244,7 @@ impl Default for TrainConfig {
             pooling: None,
             embedding_dim: None,
             pretrained: None,
+            backbone: None,
             from: None,
             freeze: None,
             backbone_learning_rate: None,
@@ -270,12 +275,12 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The defaults for a source: those of [`TrainConfig::default`], and for vectors a head that is
+    /// The defaults for a source: those of [`TrainConfig::default`], and for vectors and texts a head that is
     /// initialised as the identity; docs/book/src/how-to/features.md has the measurements.
     pub fn suited_to(source: &Source) -> Self {
         let config = Self { source: source.to_string(), ..Self::default() };
         match source {
-            Source::Features { .. } => {
+            Source::Features { .. } | Source::Texts(_) => {
                 Self { encoder: LinearHeadConfig::NAME.to_owned(), ..config }
             }
             _ => config,
