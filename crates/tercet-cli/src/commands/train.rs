@@ -1,5 +1,6 @@
 //! `tercet train`: trains an encoder and evaluates it on held-out classes.
 
+mod configuration;
 mod foreign;
 mod next;
 mod plan;
@@ -14,7 +15,7 @@ use std::sync::Mutex;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
-use tercet::{Distance, Preset, Reduction, Sampling, Selection};
+use tercet::{Distance, Preset, Reduction, Retrieval, Sampling, Selection};
 use tercet_train::data::{
     Augmentation, DataError, Filter, Fit, HoldoutBy, LabelFrom, Source, named_classes,
 };
@@ -25,7 +26,6 @@ use tercet_train::trainer::{
     train,
 };
 use tercet_train::trainer::{Event, Left};
-use tercet_train::{model::ModelCard, shell};
 
 use super::cross_model;
 use super::loss::penalty_name;
@@ -35,6 +35,8 @@ use crate::interrupt;
 use crate::outputs::Outputs;
 use crate::progress::{TrainingDisplay, remark};
 use crate::table::{self, count};
+
+pub use configuration::configuration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Train {
@@ -487,58 +489,6 @@ impl Train {
     }
 }
 
-/// The configuration of a run: the keys that were given, over the defaults that suit their source and
-/// the model that it continues from.
-///
-/// # Errors
-/// Unknown keys, invalid values, a model that cannot be read or comes without a source.
-pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
-    // An invalid source is reported when it is read.
-    let source = given.get("source").and_then(toml::Value::as_str);
-    let mut defaults = source
-        .and_then(|source| source.parse().ok())
-        .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
-    if let Some(path) = given.get("from").and_then(toml::Value::as_str).map(PathBuf::from) {
-        let card = ModelCard::load(&path)?;
-        if source.is_none() {
-            bail!(Usage(without_source(&card, &path)));
-        }
-        defaults = defaults.continuing(&card, &path, &given)?;
-    }
-    let mut merged = toml::Table::try_from(defaults)?;
-    if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {
-        // An objective that the user has chosen must not be replaced by an easier one without
-        // their request.
-        merged.insert("on-collapse".to_owned(), OnCollapse::Warn.to_string().into());
-    }
-    merged.extend(given);
-    Ok(merged.try_into()?)
-}
-
-/// The settings that define an objective.
-const OBJECTIVE_KEYS: [&str; 9] = [
-    "objective",
-    "distance",
-    "normalize",
-    "selection",
-    "penalty",
-    "margin",
-    "reduction",
-    "temperature",
-    "curriculum",
-];
-
-/// The error message if `--from` is given without a source. The model file contains the name of the
-/// folder on which it was trained, but not its location.
-fn without_source(card: &ModelCard, path: &Path) -> String {
-    let trained = card.provenance.config.get("source").and_then(serde_json::Value::as_str);
-    format!(
-        "--from needs a SOURCE to train on (the model was trained on {}): tercet train SOURCE --from {}",
-        trained.unwrap_or("an unknown one"),
-        shell::word(path)
-    )
-}
-
 fn class_names(path: &str) -> Result<BTreeSet<String>, DataError> {
     named_classes(Path::new(path))
 }
@@ -575,12 +525,18 @@ fn summary(trained: &Trained, run: &RunFolder, from_model: bool) -> String {
     if let Some(after) = &trained.after {
         let before = if from_model { "start" } else { "untrained" };
         let untrained = trained.before.untrained.as_ref().map(|judged| (before, judged));
+        let prefixes: Vec<(String, &Retrieval)> = trained
+            .after_by_dimensions
+            .iter()
+            .map(|(dimensions, judged)| (format!("first {dimensions}"), judged))
+            .collect();
         let rows: Vec<_> = trained
             .before
             .raw()
             .into_iter()
             .chain(untrained)
             .chain([("trained", &after.retrieval)])
+            .chain(prefixes.iter().map(|(name, judged)| (name.as_str(), *judged)))
             .collect();
         text += &format!(
             "{} classes never seen in training, {} items, leave-one-out\n\n{}\n",

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::Serialize;
 use tercet::cross_model::Case;
-use tercet::{CrossModel, Labels, Metric, Objective, Outcome, ParameterError};
+use tercet::{CrossModel, FalseNegatives, Labels, Metric, Objective, Outcome, ParameterError};
 
 use super::events::{Event, Surroundings};
 use super::settings::TrainConfig;
@@ -128,12 +128,14 @@ impl Compatible {
         start_model::seen_before(&self.card, &self.path, data, held_out)
     }
 
-    /// Adds w·L(E ∪ F) and its gradient to the outcome of L(E); returns L(E ∪ F). With w = 0 nothing
-    /// is computed.
+    /// Adds w·L(E ∪ F) and its gradient to the outcome of L(E); returns L(E ∪ F). It is evaluated on
+    /// whole embeddings, since galleries contain whole old vectors and not prefixes of them. With w = 0
+    /// nothing is computed.
     pub(super) fn add_to(
         &self,
         outcome: &mut Outcome,
         objective: &Objective,
+        false_negatives: Option<FalseNegatives>,
         embeddings: ArrayView2<f32>,
         items: &[u32],
         labels: &Labels,
@@ -143,11 +145,11 @@ impl Compatible {
             return Ok(None);
         }
         let old = self.vectors_of(items);
-        let mixed = objective
-            .evaluation(embeddings, labels)
-            .frozen(old.view(), labels)
-            .frozen_anchors()
-            .run()?;
+        let mut mixed = objective.evaluation(embeddings, labels);
+        if let Some(rule) = false_negatives {
+            mixed = mixed.without_false_negatives(rule);
+        }
+        let mixed = mixed.frozen(old.view(), labels).frozen_anchors().run()?;
         outcome.gradient.scaled_add(weight as f32, &mixed.gradient);
         Ok(Some(mixed.value))
     }
@@ -192,7 +194,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use ndarray::array;
-    use tercet::{Distance, TripletLoss};
+    use tercet::{Distance, Selection, TripletLoss};
 
     use super::*;
     use crate::data::{Input, Standardization};
@@ -240,7 +242,7 @@ mod tests {
         for weight in [0.0, 0.5, 2.0] {
             let mut outcome = own.clone();
             let mixed = compatible(weight)
-                .add_to(&mut outcome, &objective, new.view(), &items, &labels)
+                .add_to(&mut outcome, &objective, None, new.view(), &items, &labels)
                 .unwrap();
             assert_eq!(mixed.is_some(), weight > 0.0);
             if let Some(mixed) = mixed {
@@ -253,5 +255,25 @@ mod tests {
             }
             assert_eq!((outcome.value, outcome.census), (own.value, own.census));
         }
+    }
+
+    #[test]
+    fn false_negatives_are_ignored_among_old_vectors_too() {
+        let new = array![[0.1_f32, 0.0], [0.9, 0.3], [0.2, 0.8], [1.7, 1.9]];
+        let (items, labels) = ([1, 2, 3, 4], Labels::from_iter([0, 0, 1, 1]));
+        let objective: Objective = TripletLoss::facenet().with_selection(Selection::All).into();
+        let rule = Some(FalseNegatives::default());
+        let mut outcome = objective.evaluate(new.view(), &labels).unwrap();
+        let got = compatible(1.0)
+            .add_to(&mut outcome, &objective, rule, new.view(), &items, &labels)
+            .unwrap()
+            .unwrap();
+        let all = ndarray::concatenate![Axis(0), new, compatible(0.0).vectors_of(&items)];
+        let joint = labels.chain(&labels);
+        let expected = objective.evaluation(all.view(), &joint);
+        let unfiltered = expected.run().unwrap();
+        let expected = expected.without_false_negatives(FalseNegatives::default()).run().unwrap();
+        assert!(expected.census.filtered > 0 && unfiltered.value != expected.value);
+        assert!((got - expected.value).abs() < 1e-6, "{got} {}", expected.value);
     }
 }

@@ -30,6 +30,9 @@ pub(super) struct Setup<'a> {
     pub(super) holdout: Labels,
     /// The metric of the objective, with which embeddings are evaluated.
     pub(super) metric: Metric,
+    /// The lengths of the prefixes of embeddings on which the objective is evaluated, the last of
+    /// which is the whole length; none if it is only evaluated on whole embeddings.
+    pub(super) prefixes: Vec<usize>,
     /// The device of networks that are trained, with automatic differentiation.
     pub(super) learning_device: Device,
     /// The device of networks that only embed.
@@ -48,13 +51,14 @@ impl<'a> Setup<'a> {
     ) -> Result<Self, TrainError> {
         let plain_device = Device::flex();
         let shape = prepared.examples.input().shape();
-        config.check_matryoshka(config.encoder_config()?.embedding_dim(shape))?;
+        let prefixes = config.prefixes(config.encoder_config()?.embedding_dim(shape))?;
         Ok(Self {
             config,
             folder,
             surroundings,
             holdout: prepared.labels(&prepared.split.holdout),
             metric: config.loss()?.metric(),
+            prefixes,
             learning_device: plain_device.clone().autodiff(),
             plain_device,
             began,
@@ -64,18 +68,6 @@ impl<'a> Setup<'a> {
 
     pub(super) fn report(&self, event: Event) {
         (self.surroundings.watch)(event);
-    }
-
-    /// The lengths of the prefixes on which the objective is evaluated, the last of which is the
-    /// whole length; none if it is only evaluated on whole embeddings.
-    pub(super) fn prefixes(&self) -> Result<Vec<usize>, TrainError> {
-        let mut prefixes = self.config.matryoshka.clone();
-        if !prefixes.is_empty() {
-            let shape = self.prepared.examples.input().shape();
-            prefixes.push(self.config.encoder_config()?.embedding_dim(shape));
-            prefixes.dedup();
-        }
-        Ok(prefixes)
     }
 
     /// The network before its first step.

@@ -72,26 +72,28 @@ impl TrainConfig {
         }
     }
 
-    /// Checks the prefixes of embeddings with this many components.
+    /// The lengths of the prefixes on which the objective is evaluated, for embeddings with this many
+    /// components, which are the last of them; none if it is only evaluated on whole embeddings.
     ///
     /// # Errors
-    /// Prefixes that do not rise, or are not shorter than the embeddings.
-    pub(in crate::trainer) fn check_matryoshka(
+    /// Prefixes that do not rise, or are longer than the embeddings.
+    pub(in crate::trainer) fn prefixes(
         &self,
         components: usize,
-    ) -> Result<(), ParameterError> {
-        let rising = self.matryoshka.is_sorted_by(|one, next| one < next);
-        let inside = self.matryoshka.iter().all(|prefix| (1..=components).contains(prefix));
-        match rising && inside {
-            true => Ok(()),
-            false => refuse(
-                "matryoshka",
-                &self.matryoshka.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
-                &format!(
-                    "rising numbers of components from 1 to {components}, the length of the embeddings"
-                ),
-            ),
+    ) -> Result<Vec<usize>, ParameterError> {
+        let mut prefixes = self.matryoshka.clone();
+        let rising = prefixes.is_sorted_by(|one, next| one < next);
+        if !rising || prefixes.iter().any(|prefix| !(1..=components).contains(prefix)) {
+            let got: Vec<_> = prefixes.iter().map(usize::to_string).collect();
+            let expected = format!(
+                "rising numbers of components from 1 to {components}, the length of the embeddings"
+            );
+            refuse("matryoshka", &got.join(","), &expected)?;
         }
+        if prefixes.last().is_some_and(|&last| last < components) {
+            prefixes.push(components);
+        }
+        Ok(prefixes)
     }
 
     fn check_trainable(&self, objective: &Objective) -> Result<(), ParameterError> {

@@ -58,23 +58,32 @@ impl Trainer<'_> {
         let rows = Rows { values: &values, shape, device: &self.setup.learning_device, seed };
         // Selections that draw at random get another seed in each step.
         let objective = self.phase.objective.with_seed(seed);
-        let prefixes = self.setup.prefixes()?;
+        let share = self.setup.config.false_negatives;
+        let false_negatives = share.map(|share| FalseNegatives { share });
         let compatible_loss = Cell::new(None);
         let evaluate = |embeddings: ArrayView2<f32>, items: &[u32], frozen: Option<&Frozen>| {
             if has_diverged(embeddings) {
                 return Err(TrainError::Diverged { step: self.state.step + 1, learning_rate });
             }
             let labels = self.setup.prepared.labels(items);
-            let mut evaluation = objective.evaluation(embeddings, &labels).prefixes(&prefixes);
-            if let Some(share) = self.setup.config.false_negatives {
-                evaluation = evaluation.without_false_negatives(FalseNegatives { share });
+            let mut evaluation =
+                objective.evaluation(embeddings, &labels).prefixes(&self.setup.prefixes);
+            if let Some(rule) = false_negatives {
+                evaluation = evaluation.without_false_negatives(rule);
             }
             if let Some(Frozen { vectors, labels: frozen }) = frozen {
                 evaluation = evaluation.frozen(vectors.view(), frozen);
             }
             let mut outcome = evaluation.run()?;
             if let Some(old) = &self.setup.prepared.compatible {
-                let mixed = old.add_to(&mut outcome, &objective, embeddings, items, &labels)?;
+                let mixed = old.add_to(
+                    &mut outcome,
+                    &objective,
+                    false_negatives,
+                    embeddings,
+                    items,
+                    &labels,
+                )?;
                 // With a pool, the first evaluation is that of all candidates.
                 compatible_loss.set(compatible_loss.get().or(mixed));
             }

@@ -20,11 +20,10 @@ pub(super) fn compute(
             format!("from 1 to {components}, the number of components"),
         ));
     }
-    let all = [evaluation.others.columns(), Some(components)];
-    if let [Some(others), Some(own)] = all
-        && others != own
+    if let Some(others) = evaluation.others.columns()
+        && others != components
     {
-        return Err(Error::DimensionMismatch { queries: own, gallery: others });
+        return Err(Error::DimensionMismatch { queries: components, gallery: others });
     }
     gradient.fill(0.0);
     let (mut value, mut reference_gradient, mut census) = (0.0, None, Census::default());

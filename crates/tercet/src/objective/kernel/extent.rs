@@ -1,7 +1,7 @@
 //! The range of a row's distances, and the number of its triplets below a threshold.
 
 use crate::objective::from_positives::SORTED_COUNT;
-use crate::objective::row::AnchorRow;
+use crate::objective::row::{AnchorRow, RowGradient};
 use crate::simd::{extremes, vectorised};
 use crate::sorted_lookup::{SortedLookup, Threshold};
 
@@ -47,6 +47,20 @@ pub(super) fn count_below(
     lookup.sort(row.positive_distances());
     lookup.set_thresholds(threshold);
     lookup.count_pairs_below(row.negative_distances())
+}
+
+/// Counts all triplets of an anchor as selected, and those with d_an ≤ d_ap as violated: for objectives
+/// over all pairs. Returns the number of triplets.
+pub(super) fn count_all(
+    row: &AnchorRow,
+    extent: Extent,
+    lookup: &mut SortedLookup,
+    gradient: &mut RowGradient,
+) -> u64 {
+    let triplets = row.positive_count() as u64 * row.negative_count() as u64;
+    gradient.sums.selected += triplets;
+    gradient.sums.violated += count_violated(row, extent, lookup);
+    triplets
 }
 
 /// The number of an anchor's triplets with d_an ≤ d_ap.

@@ -5,7 +5,7 @@
 //! −e^{−d_an} / Σ_n e^{−d_an}.
 
 use super::exponentials::exponentials;
-use super::extent::{Extent, count_violated};
+use super::extent::{Extent, count_all};
 use crate::distance::multiply;
 use crate::objective::row::{AnchorRow, RowGradient};
 use crate::sorted_lookup::SortedLookup;
@@ -13,9 +13,7 @@ use crate::sorted_lookup::SortedLookup;
 pub(super) fn compute(row: &AnchorRow, lookup: &mut SortedLookup, gradient: &mut RowGradient) {
     let extent = Extent::of(row);
     let (far, near) = (extent.farthest_positive, extent.nearest_negative);
-    let triplets = row.positive_count() as u64 * row.negative_count() as u64;
-    gradient.sums.selected += triplets;
-    gradient.sums.violated += count_violated(row, extent, lookup);
+    let triplets = count_all(row, extent, lookup, gradient);
 
     // With far = max d_ap and near = min d_an, the terms e^{d_ap − far} and e^{near − d_an} do not
     // overflow. The weights hold these terms until their sum is known.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::exponentials::exponentials;
-use super::extent::{Extent, count_violated};
+use super::extent::{Extent, count_all};
 use crate::distance::multiply;
 use crate::objective::row::{AnchorRow, RowGradient};
 use crate::sorted_lookup::SortedLookup;
@@ -19,11 +19,8 @@ pub(super) fn compute(
     gradient: &mut RowGradient,
 ) {
     let extent = Extent::of(row);
-    let triplets = row.positive_count() as u64 * row.negative_count() as u64;
-    gradient.sums.selected += triplets;
-    gradient.sums.active += triplets;
+    gradient.sums.active += count_all(row, extent, lookup, gradient);
     gradient.sums.active_anchors += 1;
-    gradient.sums.violated += count_violated(row, extent, lookup);
     gradient.clear_own(row);
     let positive =
         side(row, row.positive_ranges(), extent.farthest_positive, alpha, base, gradient);

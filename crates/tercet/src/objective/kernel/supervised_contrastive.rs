@@ -5,7 +5,7 @@
 //! that of a negative −q_n/τ.
 
 use super::exponentials::exponentials;
-use super::extent::{Extent, count_violated};
+use super::extent::{Extent, count_all};
 use crate::distance::multiply;
 use crate::objective::row::{AnchorRow, RowGradient};
 use crate::simd::sum;
@@ -19,11 +19,8 @@ pub(super) fn compute(
 ) {
     let extent = Extent::of(row);
     let nearest = extent.nearest_positive.min(extent.nearest_negative);
-    let triplets = row.positive_count() as u64 * row.negative_count() as u64;
-    gradient.sums.selected += triplets;
-    gradient.sums.active += triplets;
+    gradient.sums.active += count_all(row, extent, lookup, gradient);
     gradient.sums.active_anchors += 1;
-    gradient.sums.violated += count_violated(row, extent, lookup);
     gradient.clear_own(row);
 
     // The terms e^{(nearest − d)/τ} do not overflow, and one of them is 1.

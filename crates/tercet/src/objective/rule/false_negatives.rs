@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Objective;
-use crate::{Distance, Error, Metric};
+use crate::{Distance, Error};
 
 /// Which negatives are probably false, because they are too similar to the anchor: n is ignored for
 /// the pair (a, p) if
@@ -79,12 +79,12 @@ impl FalseNegatives {
                 "an objective that selects triplets, such as facenet or batch-hard",
             );
         };
-        match loss.metric {
-            metric if metric.on_sphere() => Ok(()),
-            metric @ Metric { .. } => refuse(
-                metric.to_string(),
-                "normalised embeddings or the cosine distance, whose distances give similarities",
-            ),
+        if loss.metric.on_sphere() {
+            return Ok(());
         }
+        refuse(
+            loss.metric.to_string(),
+            "normalised embeddings or the cosine distance, whose distances give similarities",
+        )
     }
 }

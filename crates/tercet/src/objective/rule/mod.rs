@@ -6,6 +6,7 @@ mod false_negatives;
 mod lifted;
 mod multi_similarity;
 mod objective;
+mod parameter;
 mod penalty;
 mod preset;
 mod ranks;

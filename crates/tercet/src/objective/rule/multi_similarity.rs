@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Reduction;
-use super::lifted::positive_number;
+use super::parameter::positive_number;
 use crate::{Distance, Error, Metric};
 
 /// The multi-similarity loss (Wang et al., "Multi-Similarity Loss with General Pair Weighting for

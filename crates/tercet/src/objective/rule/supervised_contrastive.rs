@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Reduction;
-use super::lifted::positive_number;
+use super::parameter::positive_number;
 use crate::{Distance, Error, Metric};
 
 /// The supervised contrastive loss L_out (Khosla et al., "Supervised Contrastive Learning", NeurIPS
