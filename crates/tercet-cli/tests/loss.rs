@@ -304,8 +304,10 @@ fn false_negatives_are_ignored_and_prefixes_add_up() {
     let text = bench.run(&format!("{facenet} --false-negatives 0.9"));
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("with a negative that is probably false"), "{text}");
-    let (_, error) = bench.fails("e.npy --labels l.npy --preset batch-hard --false-negatives");
-    assert!(error.contains("normalised embeddings"), "{error}");
+    let (status, error) = bench.fails("e.npy --labels l.npy --preset batch-hard --false-negatives");
+    assert!(status == Some(2) && error.contains("normalised embeddings"), "{error}");
+    let (status, error) = bench.fails(&format!("{facenet} --false-negatives 2"));
+    assert!(status == Some(2) && error.contains("false-negatives is 2: expected"), "{error}");
 
     let hinge = "e.npy --labels l.npy --normalize --selection all --penalty hinge --margin 0.3";
     let whole = bench.json(hinge)["value"].as_f64().unwrap();
@@ -314,14 +316,23 @@ fn false_negatives_are_ignored_and_prefixes_add_up() {
     // 0, negatives at 0 and 2. Anchor 2: positive at 2, negatives at 0. Anchor 3: all at 2.
     let first = (2.0 * 0.3 + 2.0 * 2.3 + 2.0 * 0.3) / 8.0;
     assert!((both - whole - first).abs() < 1e-6, "{both} {whole} {first}");
-    let (_, error) = bench.fails("e.npy --labels l.npy --matryoshka 3");
-    assert!(error.contains("prefixes is 3: expected from 1 to 2"), "{error}");
+    let (status, error) = bench.fails("e.npy --labels l.npy --matryoshka 3");
+    assert!(
+        status == Some(2) && error.contains("matryoshka is 3: expected from 1 to 2"),
+        "{error}"
+    );
 
     let warm = bench.json("e.npy --labels l.npy --preset supervised-contrastive --temperature 1");
     let cold = bench.json("e.npy --labels l.npy --preset supervised-contrastive");
     assert!(warm["value"].as_f64().unwrap() < cold["value"].as_f64().unwrap());
     let (_, error) = bench.fails("e.npy --labels l.npy --preset facenet --temperature 1");
     assert!(error.contains("facenet has no temperature"), "{error}");
+    let contrastive = "e.npy --labels l.npy --preset supervised-contrastive";
+    let (status, error) = bench.fails(&format!("{contrastive} --temperature 0"));
+    assert!(
+        status == Some(2) && error.contains("temperature is 0: expected a positive"),
+        "{error}"
+    );
 }
 
 #[test]

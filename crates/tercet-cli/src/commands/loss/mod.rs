@@ -13,7 +13,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tercet::{
-    Census, Distance, FalseNegatives, Labels, Objective, Penalty, Percentiles, Preset, Reduction,
+    Census, Distance, FalseNegatives, Labels, Objective, ParameterError, Penalty, Percentiles,
+    Preset, Reduction,
 };
 use tercet_train::embeddings::Embeddings;
 use tercet_train::trainer::{Margin, Parts};
@@ -112,7 +113,8 @@ impl Loss {
         let classes = labels.as_ref().map(Labels::class_count);
         let task = self.task(objective, &embeddings, labels)?;
         let vectors = embeddings.view();
-        let named = || self.embeddings.display().to_string();
+        self.check_prefixes(vectors.ncols())?;
+        let file = || self.embeddings.display().to_string();
 
         interrupt::watch()?;
         let bar = progress::bar(general, "evaluating", vectors.nrows());
@@ -121,7 +123,7 @@ impl Loss {
             let began = Instant::now();
             let outcome = task
                 .evaluate(vectors, &|done, total| follow(&bar, done, total))
-                .with_context(named)?;
+                .with_context(file)?;
             times.push(began.elapsed().as_secs_f64());
             if times.len() as u64 == self.repeat {
                 break outcome;
@@ -135,7 +137,7 @@ impl Loss {
         let distance = Percentiles::pairwise_distances_watched(vectors, metric, &|done, total| {
             follow(&bar, done, total)
         });
-        let distance = distance.with_context(named)?;
+        let distance = distance.with_context(file)?;
         bar.finish_and_clear();
 
         if let Some(path) = &self.gradient {
@@ -193,7 +195,7 @@ impl Loss {
             (_, objective, Some(labels)) => Ok(Task::Rule(Rule {
                 objective,
                 labels,
-                false_negatives: self.false_negatives.map(|share| FalseNegatives { share }),
+                false_negatives: self.false_negatives(),
                 prefixes: self.matryoshka.clone(),
             })),
             _ => bail!("{} has no labels: name a file with --labels", self.embeddings.display()),
@@ -213,7 +215,30 @@ impl Loss {
             reduction: self.reduction,
             temperature: self.temperature,
         };
-        Ok(parts.of(self.preset.unwrap_or_default())?)
+        let objective = parts.of(self.preset.unwrap_or_default())?;
+        if self.temperature.is_some() {
+            named("temperature", objective.check_trainable())?;
+        }
+        if let Some(rule) = self.false_negatives() {
+            named("false-negatives", rule.check(&objective))?;
+        }
+        Ok(objective)
+    }
+
+    fn false_negatives(&self) -> Option<FalseNegatives> {
+        self.false_negatives.map(|share| FalseNegatives { share })
+    }
+
+    /// Checks the prefixes of vectors with this many components.
+    fn check_prefixes(&self, components: usize) -> std::result::Result<(), ParameterError> {
+        match self.matryoshka.iter().find(|prefix| !(1..=components).contains(prefix)) {
+            None => Ok(()),
+            Some(wrong) => Err(ParameterError {
+                parameter: "matryoshka",
+                got: wrong.to_string(),
+                expected: format!("from 1 to {components}, the number of components"),
+            }),
+        }
     }
 
     fn read(&self) -> anyhow::Result<Embeddings> {
@@ -276,6 +301,19 @@ impl Loss {
             number(1e3 * result.seconds)
         );
         text
+    }
+}
+
+/// An error of a parameter of the library, with the name of the flag.
+fn named(
+    flag: &'static str,
+    checked: std::result::Result<(), tercet::Error>,
+) -> anyhow::Result<()> {
+    match checked {
+        Err(tercet::Error::Parameter(error)) => {
+            Err(ParameterError { parameter: flag, ..error }.into())
+        }
+        checked => Ok(checked?),
     }
 }
 
