@@ -21,7 +21,7 @@ def test_the_table_of_calls(batch):
     x, labels = batch
     r = f = x[:10]
     r_labels = f_labels = labels[:10]
-    loss = tercet.TripletLoss("batch-hard", margin=0.2)
+    loss = tercet.TripletLoss("batch-hard", margin=0.2, normalize=True)
     a, p, n = loss.triplets(x, labels)
     calls = re.findall(r"^\| `(loss[.(].*?)` \|", README, re.M)
     assert len(calls) == 9

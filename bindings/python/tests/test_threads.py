@@ -49,6 +49,7 @@ rows = 60_000
 embeddings = np.random.default_rng(0).normal(size=(rows, 64)).astype(np.float32)
 labels = np.arange(rows) // 4
 began = time.monotonic()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in background processes
 threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
     tercet.TripletLoss("batch-all", soft=True)(embeddings, labels)
