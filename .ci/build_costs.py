@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-FEATURES = ["tsne", "parquet", "gallery", "serve", "hnsw", "postgres", "onnx"]
+FEATURES = ["tsne", "parquet", "gallery", "serve", "hnsw", "postgres", "onnx", "texts"]
 
 
 def cargo(target, *arguments):

@@ -42,6 +42,14 @@ impl OnnxEncoder {
         match self.never {}
     }
 
+    /// Embeds texts.
+    ///
+    /// # Errors
+    /// It cannot fail: there is no encoder on which to call it.
+    pub fn embed_texts(&self, _: &[&str]) -> Result<Array2<f32>, ModelError> {
+        match self.never {}
+    }
+
     /// Embeds items.
     ///
     /// # Errors

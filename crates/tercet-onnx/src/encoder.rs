@@ -1,34 +1,35 @@
 //! The encoder of an ONNX file, which is used in the same way as a model.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use ndarray::Array2;
 use prost::Message;
 use tercet::ParameterError;
-use tercet_train::data::{DataError, Examples, Input, Preprocessing, Standardization};
+use tercet_train::data::{DataError, Examples, Input, Preprocessing, Standardization, TextInput};
 use tercet_train::files::FileError;
 use tercet_train::fingerprint::Fingerprint;
-use tercet_train::model::{ModelCard, ModelError, embed_with};
+use tercet_train::model::{ModelCard, ModelError, embed_with, normalize_rows};
 use tercet_train::onnx::CARD;
 use tercet_train::pretrained;
 use tercet_train::reading;
 use tercet_train::trainer::ImageSize;
 use tercet_train::views::Views;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{GraphProto, ModelProto};
 
 use crate::input::{Item, Refusal, Seen};
 use crate::network::Network;
+use crate::texts::{TextEncoder, TextFiles, TextGraph};
 use crate::{Layout, OnnxError, OnnxOptions};
 
 /// The batch size, if the file does not set one.
 const BATCH: usize = 8;
 
-/// A network in an ONNX file that computes embeddings of images or vectors.
+/// A network in an ONNX file that computes embeddings of images, vectors or texts.
 #[derive(Debug)]
 pub struct OnnxEncoder {
-    network: Network,
-    seen: Seen,
+    runner: Runner,
     input: Input,
     normalize: bool,
     /// The model card, which files of `tercet export` contain.
@@ -36,45 +37,81 @@ pub struct OnnxEncoder {
     /// The batch size, if the file accepts any but its graph works for this one only. The caller
     /// should report it, because it is slower.
     pub fixed_batch: Option<usize>,
-    /// A stable hash of the file's bytes and of the options.
+    /// A stable hash of the file's bytes and of the options; for texts also of the tokeniser.
     pub fingerprint: String,
 }
 
+/// Where the tokeniser of an encoder of texts is, and how texts enter the encoder.
+pub(crate) enum Beside<'a> {
+    /// In the files beside the graph.
+    Files(&'a TextFiles),
+    /// In a model file, with the graph.
+    Stored {
+        /// The content of `tokenizer.json`.
+        tokenizer: &'a [u8],
+        /// How texts enter the encoder.
+        input: &'a TextInput,
+    },
+}
+
+/// What computes the rows.
+#[derive(Debug)]
+enum Runner {
+    /// A network of images or vectors.
+    Numbers { network: Network, seen: Seen },
+    /// A network of texts, with its tokeniser.
+    Texts(Box<TextEncoder>),
+}
+
 impl OnnxEncoder {
-    /// Reads a file and prepares it for inference.
+    /// Reads a file and prepares it for inference. An encoder of texts may also be given as a folder
+    /// of sentence-transformers.
     ///
     /// # Errors
-    /// The file is missing, is not ONNX, is not an encoder of images or vectors, or contains
-    /// operations that cannot be run; an option contradicts the file or is missing.
+    /// The file is missing, is not ONNX, is not an encoder of images, vectors or texts, or contains
+    /// operations that cannot be run; an option contradicts the file or is missing; a file beside the
+    /// graph of an encoder of texts is missing or belongs to another model.
     pub fn load(path: &Path, options: &OnnxOptions) -> Result<Self, OnnxError> {
-        let bytes = reading::read(path).map_err(|source| FileError {
-            action: "read the encoder",
-            path: path.to_owned(),
-            source,
-        })?;
+        let files = TextFiles::at(path)
+            .map_err(|reason| OnnxError::Unusable { path: path.to_owned(), reason })?;
+        let bytes = read(&files.graph)?;
+        Self::new(path, &bytes, &Beside::Files(&files), options)
+    }
+
+    /// Prepares the content of a file; `path` is used in errors, and to find weights in separate
+    /// files.
+    pub(crate) fn new(
+        path: &Path,
+        bytes: &[u8],
+        beside: &Beside<'_>,
+        options: &OnnxOptions,
+    ) -> Result<Self, OnnxError> {
         let unusable = |reason: String| OnnxError::Unusable { path: path.to_owned(), reason };
-        let proto = ModelProto::decode(&*bytes)
+        let proto = ModelProto::decode(bytes)
             .map_err(|error| unusable(format!("it is not ONNX: {error}")))?;
         let graph = proto
             .graph
             .as_ref()
             .filter(|graph| !graph.node.is_empty())
             .ok_or_else(|| unusable("it is not ONNX: it has no graph".to_owned()))?;
+        output_must_exist(graph, options)?;
+        if TextGraph::reads_tokens(graph) {
+            return Self::of_texts(path, proto, bytes, beside, options);
+        }
+        if path.is_dir() {
+            let inputs: Vec<_> = graph.input.iter().map(|input| &*input.name).collect();
+            let inputs = inputs.join(", ");
+            return Err(unusable(format!(
+                "its graph has the inputs {inputs}: expected input_ids and attention_mask; an encoder \
+                 of images or vectors is named by its .onnx file"
+            )));
+        }
+        refuse_for_texts(options)?;
         let seen =
             Seen::of(graph, options.size, options.layout).map_err(|refusal| match refusal {
                 Refusal::File(reason) => unusable(reason),
                 Refusal::Option(error) => OnnxError::Option(error),
             })?;
-        if let Some(name) = &options.output {
-            let names: Vec<_> = graph.output.iter().map(|output| &*output.name).collect();
-            if !names.contains(&&**name) {
-                return Err(OnnxError::Option(ParameterError {
-                    parameter: "output",
-                    got: format!("`{name}`"),
-                    expected: format!("one of {}", names.join(", ")),
-                }));
-            }
-        }
         let card = card(&proto).map_err(unusable)?;
         let input = match &card {
             Some(card) => {
@@ -91,18 +128,77 @@ impl OnnxEncoder {
         };
 
         let mut hash = Fingerprint::new();
-        hash.bytes(&bytes);
+        hash.bytes(bytes);
         hash.text(&serde_json::to_string(&input).map_err(|error| unusable(error.to_string()))?);
         hash.text(&format!("{:?} {:?} {}", seen.item, options.output, options.normalize));
         Ok(Self {
-            network,
-            seen,
+            runner: Runner::Numbers { network, seen },
             input,
             normalize: options.normalize,
             card,
             fixed_batch,
             fingerprint: hash.hex(),
         })
+    }
+
+    /// An encoder of texts.
+    fn of_texts(
+        path: &Path,
+        proto: ModelProto,
+        bytes: &[u8],
+        beside: &Beside<'_>,
+        options: &OnnxOptions,
+    ) -> Result<Self, OnnxError> {
+        let unusable = |reason: String| OnnxError::Unusable { path: path.to_owned(), reason };
+        let expected = "none: the encoder takes texts; leave it out";
+        refuse_given(options, expected)?;
+        let given = [("size", options.size.is_some()), ("layout", options.layout.is_some())];
+        refuse_first(given, expected)?;
+        let graph = proto.graph.as_ref().ok_or_else(|| unusable("it has no graph".to_owned()))?;
+        let graph = TextGraph::of(graph, options.output.as_deref()).map_err(unusable)?;
+        let (tokenizer, input, folder) = match beside {
+            Beside::Files(files) => {
+                let tokenizer = files.tokenizer().map_err(unusable)?;
+                let input = files.input(options).map_err(unusable)?;
+                (Cow::Owned(tokenizer), input, files.graph.parent().and_then(Path::to_str))
+            }
+            Beside::Stored { tokenizer, input } => {
+                input.check().map_err(|error| unusable(error.to_string()))?;
+                (Cow::Borrowed(*tokenizer), (*input).clone(), None)
+            }
+        };
+        let mut hash = Fingerprint::new();
+        hash.bytes(bytes);
+        hash.bytes(&tokenizer);
+        hash.text(&format!("{input:?} {:?}", options.output));
+        let encoder = TextEncoder::new(proto, &graph, folder, &tokenizer, input.clone());
+        Ok(Self {
+            runner: Runner::Texts(Box::new(encoder.map_err(unusable)?)),
+            normalize: input.normalize,
+            input: Input::Texts(input),
+            card: None,
+            fixed_batch: None,
+            fingerprint: hash.hex(),
+        })
+    }
+
+    /// The vectors of images or vectors that are prepared, one row each.
+    pub(crate) fn rows(&self, values: Vec<f32>, count: usize) -> Result<Array2<f32>, ModelError> {
+        let Runner::Numbers { network, seen } = &self.runner else {
+            return Err(ModelError::Embed("the encoder takes texts, no numbers".to_owned()));
+        };
+        let rows = forward(network, seen, values).map_err(ModelError::Embed)?;
+        if rows.iter().any(|value| !value.is_finite()) {
+            let reason = "the network gave values that are not finite";
+            return Err(ModelError::Embed(reason.to_owned()));
+        }
+        let dimensions = rows.len().checked_div(count).unwrap_or_default();
+        let mut rows = Array2::from_shape_vec((count, dimensions), rows)
+            .map_err(|error| ModelError::Embed(error.to_string()))?;
+        if self.is_normalized() {
+            normalize_rows(&mut rows);
+        }
+        Ok(rows)
     }
 
     /// The preprocessing of an item.
@@ -124,8 +220,8 @@ impl OnnxEncoder {
     /// `progress` receives the number of items that are done, and may stop the computation.
     ///
     /// # Errors
-    /// Those of [`Model::embed`](tercet_train::Model::embed), and an output without one row per
-    /// item.
+    /// Those of [`Model::embed`](tercet_train::Model::embed), an output without one row per item, and
+    /// examples that are no texts for an encoder of texts.
     ///
     /// # Panics
     /// If the images are smaller than the network's input.
@@ -136,21 +232,66 @@ impl OnnxEncoder {
         views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
-        let forward = |values: Vec<f32>, _| self.forward(values).map_err(ModelError::Embed);
+        let (network, seen) = match &self.runner {
+            Runner::Numbers { network, seen } => (network, seen),
+            Runner::Texts(encoder) => {
+                let Some(texts) = examples.texts() else {
+                    return Err(ModelError::Embed("the encoder takes texts".to_owned()));
+                };
+                let texts: Vec<&str> = items.iter().map(|&item| texts.text(item)).collect();
+                return encoder.embed(&texts, progress);
+            }
+        };
+        let forward =
+            |values: Vec<f32>, _| forward(network, seen, values).map_err(ModelError::Embed);
         let shape = self.input.shape();
         let normalize = self.is_normalized();
         embed_with(&forward, shape, examples, items, views, normalize, progress)
     }
 
-    /// The embeddings of items, one row each; images are N×C×H×W.
-    fn forward(&self, values: Vec<f32>) -> Result<Vec<f32>, String> {
-        match self.seen.item {
-            Item::Image { layout: Layout::Nhwc, channels, size: ImageSize { height, width } } => {
-                let plane = height as usize * width as usize;
-                self.network.forward(&channels_last(&values, channels, plane))
+    /// Embeds texts that are no items of a source, in the order given.
+    ///
+    /// # Errors
+    /// The encoder takes images or vectors; a text without any token; embeddings that are not
+    /// finite.
+    pub fn embed_texts(&self, texts: &[&str]) -> Result<Array2<f32>, ModelError> {
+        match &self.runner {
+            Runner::Texts(encoder) => encoder.embed(texts, &|_| ControlFlow::Continue(())),
+            Runner::Numbers { .. } => {
+                Err(ModelError::Embed("the encoder takes images or vectors, no texts".to_owned()))
             }
-            _ => self.network.forward(&values),
         }
+    }
+}
+
+/// The content of a graph's file.
+pub(crate) fn read(graph: &Path) -> Result<Vec<u8>, FileError> {
+    let action = "read the encoder";
+    reading::read(graph).map_err(|source| FileError { action, path: graph.to_owned(), source })
+}
+
+/// The embeddings of items, one row each; images are N×C×H×W.
+fn forward(network: &Network, seen: &Seen, values: Vec<f32>) -> Result<Vec<f32>, String> {
+    match seen.item {
+        Item::Image { layout: Layout::Nhwc, channels, size: ImageSize { height, width } } => {
+            let plane = height as usize * width as usize;
+            network.forward(&channels_last(&values, channels, plane))
+        }
+        _ => network.forward(&values),
+    }
+}
+
+/// Refuses the name of an output that the graph does not have.
+fn output_must_exist(graph: &GraphProto, options: &OnnxOptions) -> Result<(), OnnxError> {
+    let Some(name) = &options.output else { return Ok(()) };
+    let names: Vec<_> = graph.output.iter().map(|output| &*output.name).collect();
+    match names.contains(&&**name) {
+        true => Ok(()),
+        false => Err(OnnxError::Option(ParameterError {
+            parameter: "output",
+            got: format!("`{name}`"),
+            expected: format!("one of {}", names.join(", ")),
+        })),
     }
 }
 
@@ -205,6 +346,7 @@ fn standardized_inside(prepared: &Input, options: &OnnxOptions) -> Result<Input,
             Input::Images(Preprocessing { mean, std, ..prepared.clone() })
         }
         Input::Vectors(prepared) => Input::Vectors(Standardization::none(prepared.dimensions)),
+        Input::Texts(prepared) => Input::Texts(prepared.clone()),
     })
 }
 
@@ -245,7 +387,24 @@ fn refuse_given(options: &OnnxOptions, expected: &str) -> Result<(), OnnxError> 
         ("mean", options.mean.is_some()),
         ("std", options.std.is_some()),
     ];
-    match given.iter().find(|(_, given)| *given) {
+    refuse_first(given, expected)
+}
+
+/// Refuses options for the preprocessing of texts.
+fn refuse_for_texts(options: &OnnxOptions) -> Result<(), OnnxError> {
+    let given = [
+        ("max-tokens", options.max_tokens.is_some()),
+        ("token-pooling", options.pooling.is_some()),
+    ];
+    refuse_first(given, "none: the encoder takes no texts; leave it out")
+}
+
+/// Refuses the first of some options that is given.
+fn refuse_first<const N: usize>(
+    options: [(&'static str, bool); N],
+    expected: &str,
+) -> Result<(), OnnxError> {
+    match options.iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(OnnxError::Option(ParameterError {
             parameter: option,
             got: "given".to_owned(),

@@ -92,6 +92,7 @@ impl Seen {
                 vec![prepared.channels as usize, prepared.height as usize, prepared.width as usize]
             }
             Input::Vectors(prepared) => vec![prepared.dimensions],
+            Input::Texts(_) => return Err("its metadata prepares texts".to_owned()),
         };
         let text =
             |sides: &[usize]| sides.iter().map(usize::to_string).collect::<Vec<_>>().join("×");

@@ -4,11 +4,19 @@
 //! preprocessing of its items, and embeds them. Files of `tercet export` contain the preprocessing;
 //! for other files it is derived from the shape of the input and the [`OnnxOptions`].
 //!
+//! Encoders of texts are loaded from a folder of sentence-transformers, or from a graph with its
+//! `tokenizer.json` beside it; they need the feature `texts`.
+//!
+//! After [`use_as_backbones`], models of `tercet-train` can be trained on such encoders, and every
+//! function that loads a model accepts an encoder in its place.
+//!
 //! The feature `tract` (default) runs the networks. Without it [`OnnxEncoder::load`] refuses every
 //! file and says how to get a build that has it.
 
 #[cfg(not(feature = "tract"))]
 mod absent;
+#[cfg(feature = "tract")]
+mod backbone;
 #[cfg(feature = "tract")]
 mod encoder;
 mod error;
@@ -20,9 +28,13 @@ mod options;
 #[cfg(feature = "tract")]
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tract")]
+mod texts;
 
 #[cfg(not(feature = "tract"))]
 pub use absent::OnnxEncoder;
+#[cfg(feature = "tract")]
+pub use backbone::use_as_backbones;
 #[cfg(feature = "tract")]
 pub use encoder::OnnxEncoder;
 pub use error::OnnxError;

@@ -1,7 +1,7 @@
 //! The options for files that do not describe their preprocessing.
 
 use tercet::named;
-use tercet_train::data::Fit;
+use tercet_train::data::{Fit, TokenPooling};
 use tercet_train::trainer::ImageSize;
 
 /// The preprocessing and output of a file that does not describe them itself. Files of `tercet
@@ -22,7 +22,14 @@ pub struct OnnxOptions {
     pub layout: Option<Layout>,
     /// The name of the output that contains the embeddings. Default: the first output.
     pub output: Option<String>,
-    /// Whether to L2-normalise the embeddings. Default no.
+    /// The largest number of tokens of a text. Default: what the files beside the graph say, or else
+    /// 512.
+    pub max_tokens: Option<usize>,
+    /// How one vector is made of those of a text's tokens. Default: what the files beside the graph
+    /// say, or else the mean.
+    pub pooling: Option<TokenPooling>,
+    /// Whether to L2-normalise the embeddings. Default no, or as the files beside a graph of texts
+    /// say.
     pub normalize: bool,
 }
 

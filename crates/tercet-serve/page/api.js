@@ -60,10 +60,13 @@ async function knock() {
 
 const json = async (address, options) => (await ask(address, options)).json();
 
-/** A body for a question: a picture `{ file }` or an item `{ id }`. */
-const body = ({ file, id }) => file
+/** What JSON says of a question: a text `{ text }` or an item `{ id }`. */
+const named = ({ text, id }) => (text === undefined ? { id } : { text });
+
+/** A body for a question: a picture `{ file }`, a text `{ text }` or an item `{ id }`. */
+const body = ({ file, ...other }) => file
   ? { body: file, headers: { "content-type": file.type || "application/octet-stream" } }
-  : { body: JSON.stringify({ id }), headers: { "content-type": "application/json" } };
+  : { body: JSON.stringify(named(other)), headers: { "content-type": "application/json" } };
 
 const query = (values) => {
   const pairs = Object.entries(values).filter(([, value]) => value !== undefined && value !== null && value !== "");
@@ -87,18 +90,19 @@ export const search = (question, { k, label }, signal) =>
 
 export function compare(a, b, signal) {
   if (!a.file && !b.file) {
-    const text = JSON.stringify({ a: { id: a.id }, b: { id: b.id } });
+    const text = JSON.stringify({ a: named(a), b: named(b) });
     return json("/api/compare", { method: "POST", signal, body: text, headers: { "content-type": "application/json" } });
   }
   const form = new FormData();
   for (const [name, side] of [["a", a], ["b", b]]) {
-    form.append(name, side.file ?? new Blob([JSON.stringify({ id: side.id })], { type: "application/json" }));
+    form.append(name, side.file ?? new Blob([JSON.stringify(named(side))], { type: "application/json" }));
   }
   return json("/api/compare", { method: "POST", signal, body: form });
 }
 
-export const add = (file, { id, label }) =>
-  json(`/api/items${query({ id, label })}`, { method: "POST", ...body({ file }) });
+/** Adds what was asked about: `{ file }` or `{ text }`. */
+export const add = ({ file, text }, { id, label }) =>
+  json(`/api/items${query({ id, label })}`, { method: "POST", ...body({ file, text }) });
 
 export const remove = (id) => json(item(id), { method: "DELETE" });
 

@@ -20,7 +20,7 @@ export class Card {
     this.root.replaceChildren(
       h("p", { class: "lead" }, this.#sentence()),
       ...this.#figures(results),
-      h("h2", {}, "Thresholds to compare two pictures"),
+      h("h2", {}, `Thresholds to compare two ${about.reads_texts ? "texts" : "pictures"}`),
       this.#thresholds(state.pair, "compare", "This model has no thresholds: no classes were held out to evaluate it on."),
       ...(card.curve ? [h("p", { class: "caption" }, "The probability assumes that half of all pairs are the same.")] : []),
       h("h2", {}, "Thresholds to search this gallery"),
@@ -68,7 +68,7 @@ export class Card {
   #facts(card, config, about) {
     const { preprocessing: p } = card;
     const facts = [
-      ["Input", p.width ? `${p.width} × ${p.height}, ${p.channels === 1 ? "gray" : "colour"}` : `${count(p.dimensions)} numbers`],
+      ["Input", p.width ? `${p.width} × ${p.height}, ${p.channels === 1 ? "gray" : "colour"}` : p.max_tokens ? `texts of at most ${count(p.max_tokens)} tokens` : `${count(p.dimensions)} numbers`],
       ["Encoder", card.encoder.name],
       ["Embedding", `${about.dimensions} numbers`],
       ["Distance", about.metric],

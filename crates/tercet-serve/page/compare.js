@@ -5,6 +5,7 @@ import { distance, h, percent } from "./dom.js";
 import { Instrument } from "./instrument.js";
 import { Picker } from "./picker.js";
 import { pasted, Place } from "./picture.js";
+import { Sentence } from "./sentence.js";
 import { state } from "./state.js";
 import { sentence } from "./words.js";
 
@@ -14,7 +15,10 @@ export class Compare {
 
   constructor(root, go) {
     this.go = go;
-    this.places = ["First picture", "Second picture"].map((title) => new Place({ title, hint: title, changed: () => this.#changed() }));
+    const changed = () => this.#changed();
+    this.places = state.about.reads_texts
+      ? ["First text", "Second text"].map((title) => new Sentence({ title, hint: title, action: "Compare", changed }))
+      : ["First picture", "Second picture"].map((title) => new Place({ title, hint: title, changed }));
     this.instrument = new Instrument(state.pair);
     this.verdict = h("p", { class: "verdict" });
     this.number = h("p", { class: "number" });
@@ -34,7 +38,7 @@ export class Compare {
 
   /** `a` and `b` are items of the gallery; `given` a question that comes along. */
   async show(parameters, given) {
-    if (given?.file) this.places[0].set(given, true);
+    if (given?.file || given?.text !== undefined) this.places[0].set(given, true);
     await Promise.all(["a", "b"].map(async (name, side) => {
       const id = parameters.get(name);
       const place = this.places[side];
@@ -94,8 +98,9 @@ export class Compare {
     this.answer.classList.toggle("failed", Boolean(found?.error));
     if (!found) {
       this.number.textContent = "";
-      this.verdict.textContent = "Choose two pictures";
-      this.detail.textContent = "The answer appears here: whether they show the same, and how far they are apart.";
+      const texts = state.about.reads_texts;
+      this.verdict.textContent = texts ? "Type two texts" : "Choose two pictures";
+      this.detail.textContent = `The answer appears here: whether they ${texts ? "mean" : "show"} the same, and how far they are apart.`;
       this.instrument.mark([]);
       return;
     }

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { count, h, things } from "./dom.js";
 import { colour, shape } from "./marks.js";
 import { image } from "./picture.js";
+import { textOf } from "./sentence.js";
 import { state } from "./state.js";
 import { sentence } from "./words.js";
 
@@ -254,11 +255,18 @@ export class MapView {
     this.tip.hidden = at < 0;
     if (at >= 0) {
       const [id, label] = [this.#map.ids[at], this.#name(this.#map.class[at] ?? -1)];
-      this.tip.replaceChildren(image(api.thumbnail(id), ""), h("p", {}, h("b", {}, label), h("span", {}, id)));
+      this.tip.replaceChildren(state.about.reads_texts ? this.#text(id) : image(api.thumbnail(id), ""), h("p", {}, h("b", {}, label), h("span", {}, id)));
       if (aloud) this.status.textContent = `${label}, ${id}`;
       this.#place();
     }
     this.#paint();
+  }
+
+  /** The text of an item, when it has come. */
+  #text(id) {
+    const words = h("p", { class: "words" }, "…");
+    api.get(id).then((item) => { words.textContent = textOf(item) ?? ""; this.#place(); }, () => { words.textContent = ""; });
+    return words;
   }
 
   #open(at) {

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { h, toast } from "./dom.js";
 import { image } from "./picture.js";
+import { textOf } from "./sentence.js";
 import { sentence } from "./words.js";
 
 /** Items that the list shows. */
@@ -15,7 +16,7 @@ let pickers = 0;
 /**
  * A combobox (see the ARIA pattern): arrow keys move in the list, Enter chooses, Escape closes.
  *
- * `chosen` receives an item `{ id, label }`.
+ * `chosen` receives an item `{ id, label, attributes }`.
  */
 export class Picker {
   #running = null;
@@ -65,8 +66,8 @@ export class Picker {
       // A press would take the focus from the field, which closes the list.
       onpointerdown: (event) => event.preventDefault(), onclick: () => this.#choose(at),
     },
-      h("span", { class: "small" }, image(api.thumbnail(item.id), "")),
-      h("span", { class: "words" }, h("b", {}, item.label ?? "no class"), h("span", {}, item.id)))));
+      textOf(item) === null ? h("span", { class: "small" }, image(api.thumbnail(item.id), "")) : "",
+      h("span", { class: "words" }, h("b", {}, item.label ?? "no class"), h("span", {}, textOf(item) ?? item.id)))));
     if (!items.length) this.list.append(h("li", { class: "none", role: "status" }, problem));
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
@@ -87,7 +88,7 @@ export class Picker {
     const item = this.#items[at];
     this.#close();
     this.input.value = "";
-    if (item) this.chosen({ id: item.id, label: item.label });
+    if (item) this.chosen(item);
   }
 
   #key(event) {
@@ -112,7 +113,7 @@ export class Picker {
   async #random() {
     try {
       const [item] = await api.sample(1);
-      if (item) this.chosen({ id: item.id, label: item.label });
+      if (item) this.chosen(item);
     } catch (error) {
       toast(sentence(error.message));
     }

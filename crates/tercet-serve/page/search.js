@@ -1,4 +1,4 @@
-// Search: a picture or an item, and its nearest neighbours.
+// Search: a picture, a text or an item, and its nearest neighbours.
 
 import * as api from "./api.js";
 import { count, distance, h, percent, sure, things, toast } from "./dom.js";
@@ -6,6 +6,7 @@ import { enlarger } from "./enlarge.js";
 import { Instrument } from "./instrument.js";
 import { Picker } from "./picker.js";
 import { image, pasted, Place } from "./picture.js";
+import { Sentence, textOf } from "./sentence.js";
 import { state } from "./state.js";
 import { falseAccepts, sentence } from "./words.js";
 
@@ -17,7 +18,10 @@ export class Search {
 
   constructor(root, go) {
     this.go = go;
-    this.place = new Place({ title: "Query", hint: "A picture to find", changed: (question) => this.#changed(question) });
+    const changed = (question) => this.#changed(question);
+    this.place = state.about.reads_texts
+      ? new Sentence({ title: "Query", hint: "Type a sentence to find", action: "Search", changed })
+      : new Place({ title: "Query", hint: "A picture to find", changed });
     this.picker = new Picker({ name: "Find an item of the gallery", chosen: (item) => this.go("search", { item: item.id }) });
     this.instrument = new Instrument(state.search);
     this.label = h("input", { type: "search", list: "classes", placeholder: "all classes", autocomplete: "off", spellcheck: "false", onchange: () => this.run(), onfocus: () => this.#fillClasses() });
@@ -95,20 +99,31 @@ export class Search {
     this.legend.hidden = true;
     this.basis.hidden = true;
     this.start.replaceChildren(
-      h("h2", {}, state.about.items ? "Find what looks the same" : "The gallery is empty"),
+      h("h2", {}, !state.about.items ? "The gallery is empty" : state.about.reads_texts ? "Find what means the same" : "Find what looks the same"),
       h("p", { class: "lead" }, this.#invitation()),
       h("ul", { class: "samples" }, Array.from({ length: state.about.items ? 18 : 0 }, () => h("li", { class: "blank" }))));
     if (!state.about.items) return;
     const items = await api.sample(18).catch((error) => { toast(sentence(error.message)); return []; });
     if (this.place.question) return;
-    this.start.querySelector(".samples").replaceChildren(...items.map(({ id, label }) => h("li", {},
-      h("a", { href: `#search?item=${encodeURIComponent(id)}`, title: id }, image(api.thumbnail(id), label ?? id, { id, label })))));
+    const samples = this.start.querySelector(".samples");
+    samples.classList.toggle("texts", items.some((item) => textOf(item) !== null));
+    samples.replaceChildren(...items.map((item) => h("li", {},
+      h("a", { href: `#search?item=${encodeURIComponent(item.id)}`, title: item.id }, this.#seen(item, item.label ?? item.id)))));
   }
 
   #invitation() {
-    const { items, embeds } = state.about;
+    const { items, embeds, reads_texts: texts } = state.about;
+    if (texts) return items ? "Type a sentence, or start from one of these." : "Type a sentence, and add it to the gallery.";
     if (!items) return embeds ? "Drop a picture, and add it to the gallery." : "Add items with tercet gallery add.";
     return embeds ? "Drop a picture, paste one, or start from one of these." : "Start from one of these.";
+  }
+
+  /** An item as it is seen: its text, or else its picture. */
+  #seen(item, alternative) {
+    const text = textOf(item);
+    return text === null
+      ? image(api.thumbnail(item.id), alternative, { id: item.id, label: item.label })
+      : h("span", { class: "words" }, text);
   }
 
   async run() {
@@ -147,6 +162,7 @@ export class Search {
 
   #show({ hits, seconds, method }) {
     this.#hits = hits;
+    this.results.classList.toggle("texts", hits.some((hit) => textOf(hit) !== null));
     this.time = `${Math.max(1, Math.round(seconds * 1000))}\u00a0ms${method === "exact" ? "" : `, by ${method}`}`;
     this.results.replaceChildren(...hits.map((hit, place) => {
       const link = h("a", {
@@ -155,12 +171,12 @@ export class Search {
         onmouseleave: () => this.instrument.point(null), onblur: () => this.instrument.point(null),
         ondragstart: (event) => event.dataTransfer.setData("application/x-tercet-item", hit.id),
       },
-        h("div", { class: "picture" }, image(api.thumbnail(hit.id), "", { id: hit.id, label: hit.label }), h("span", { class: "sign", "aria-hidden": "true" })),
+        h("div", { class: "picture" }, this.#seen(hit, ""), h("span", { class: "sign", "aria-hidden": "true" })),
         h("span", { class: "label" }, hit.label ?? hit.id),
         hit.other_class ? h("span", { class: "another" }, "another class") : "",
         h("span", { class: "figures" }, h("span", {}, distance(hit.distance)), hit.probability === null ? "" : h("span", { class: "probability" }, percent(hit.probability))),
         h("span", { class: "unseen verdict" }));
-      return h("li", {}, link, enlarger({ source: api.thumbnail(hit.id), title: hit.label, text: hit.id }));
+      return h("li", {}, link, textOf(hit) === null ? enlarger({ source: api.thumbnail(hit.id), title: hit.label, text: hit.id }) : "");
     }));
     this.instrument.show();
     this.instrument.mark(hits.map((hit, key) => ({ distance: hit.distance, key })));
@@ -177,7 +193,7 @@ export class Search {
     const other = this.#hits.some((hit) => hit.other_class);
     this.legend.replaceChildren(...(judged ? [frame("same", "the same"), frame("different", "not the same")] : []),
       ...(judged && other ? [frame("conflict", "called the same, but of another class than the query")] : []),
-      h("span", {}, this.#hits.some(({ probability }) => probability !== null) ? "below each picture: distance and probability of being the same" : "below each picture: the distance"),
+      h("span", {}, `below each ${this.results.classList.contains("texts") ? "text" : "picture"}: ${this.#hits.some(({ probability }) => probability !== null) ? "distance and probability of being the same" : "the distance"}`),
       h("span", {}, `found in ${this.time}`));
     this.legend.hidden = !this.#hits.length;
     this.basis.textContent = this.#because();
@@ -244,12 +260,13 @@ export class Search {
     if (question) actions.push(button("Compare with …", () => this.go("compare", question.id ? { a: question.id } : {}, false, question)));
     if (question?.id) actions.push(h("a", { class: "button", href: `#map?item=${encodeURIComponent(question.id)}` }, "On the map"));
     if (question?.id && state.about.writable) actions.push(button("Remove", () => this.#remove(question.id)));
-    if (question?.file) actions.push(button("Clear", () => { this.place.set(null, true); this.#act(); this.#begin(); }));
+    if (question?.file || question?.text !== undefined) actions.push(button("Clear", () => { this.place.set(null, true); this.#act(); this.#begin(); }));
     this.actions.replaceChildren(...actions);
-    if (question?.file && state.about.writable && state.about.embeds) this.actions.append(this.#adding(question));
+    const isNew = question?.file ? state.about.embeds : question?.text !== undefined;
+    if (isNew && state.about.writable) this.actions.append(this.#adding(question));
   }
 
-  #adding({ file, name }) {
+  #adding({ file, text, name }) {
     const nearest = this.#hits[0];
     const label = h("input", { list: "classes", onfocus: () => this.#fillClasses(), autocomplete: "off", spellcheck: "false", value: nearest && state.search.same(nearest.distance) ? nearest.label ?? "" : "" });
     const id = h("input", { autocomplete: "off", spellcheck: "false", value: name && name !== "image.png" ? name : "", placeholder: "made from its content" });
@@ -258,7 +275,7 @@ export class Search {
       const button = form.querySelector("button");
       button.disabled = true;
       try {
-        const added = await api.add(file, { id: id.value.trim(), label: label.value.trim() });
+        const added = await api.add({ file, text }, { id: id.value.trim(), label: label.value.trim() });
         await state.changed();
         toast(`Added ${added.id}`, { name: "Undo", run: () => this.#undo(added.id) });
         this.go("search", { item: added.id });

@@ -28,6 +28,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/picker.js", JAVASCRIPT, include_bytes!("../page/picker.js")),
     ("/picture.js", JAVASCRIPT, include_bytes!("../page/picture.js")),
     ("/search.js", JAVASCRIPT, include_bytes!("../page/search.js")),
+    ("/sentence.js", JAVASCRIPT, include_bytes!("../page/sentence.js")),
     ("/state.js", JAVASCRIPT, include_bytes!("../page/state.js")),
     ("/words.js", JAVASCRIPT, include_bytes!("../page/words.js")),
 ];

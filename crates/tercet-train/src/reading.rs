@@ -97,7 +97,12 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        format!("line {line} is no text in UTF-8: save the file as UTF-8")
+        let place = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+        let byte = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        format!(
+            "line {line} is no text in UTF-8 (its byte {place} is 0x{byte:02X}, as in Latin-1): save \
+             the file as UTF-8, or convert it with `iconv -f LATIN1 -t UTF-8 IN > OUT`"
+        )
     })
 }
 

@@ -44,19 +44,22 @@ impl Views {
     }
 
     /// The input from which views are cropped: [`preprocessing`](Self::preprocessing) of pictures,
-    /// and vectors as they are.
+    /// and vectors and texts as they are.
     ///
     /// # Errors
-    /// Several views of vectors, which have only one.
+    /// Several views of vectors or texts, which have only one.
     pub fn input(self, input: &Input) -> Result<Input, DataError> {
         match (input, self) {
             (Input::Images(input), views) => Ok(Input::Images(views.preprocessing(input))),
-            (Input::Vectors(_), Self::Single) => Ok(input.clone()),
-            (Input::Vectors(_), views) => Err(DataError::Parameter(ParameterError {
-                parameter: "views",
-                got: views.to_string(),
-                expected: "single, since the model takes vectors, which have no other".to_owned(),
-            })),
+            (Input::Vectors(_) | Input::Texts(_), Self::Single) => Ok(input.clone()),
+            (Input::Vectors(_) | Input::Texts(_), views) => {
+                let items = if matches!(input, Input::Texts(_)) { "texts" } else { "vectors" };
+                Err(DataError::Parameter(ParameterError {
+                    parameter: "views",
+                    got: views.to_string(),
+                    expected: format!("single, since the model takes {items}, which have no other"),
+                }))
+            }
         }
     }
 

@@ -39,6 +39,7 @@ impl Export {
         let (name, sides, meaning) = match card.preprocessing {
             Input::Images(_) => (IMAGES, vec![channels, height, width], "pixels from 0 to 255"),
             Input::Vectors(_) => (VECTORS, vec![channels], "as the source has them"),
+            Input::Texts(_) => (VECTORS, vec![channels], "tokens"),
         };
         let dimensions = card.encoder.embedding_dim(card.preprocessing.shape());
         let mut shape = vec![json!("batch")];

@@ -247,6 +247,22 @@ struct Settings {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pretrained: Option<PathBuf>,
+    /// A frozen encoder, on whose vectors a head is trained: an ONNX file, or for sentences a folder
+    /// of sentence-transformers. Vectors are computed once and kept for later runs.
+    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["pretrained", "from"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backbone: Option<PathBuf>,
+    /// What such an encoder of images expects to be subtracted from each channel, whose values are
+    /// from 0 to 1 [default: ImageNet's 0.485,0.456,0.406; 0 for grey].
+    #[arg(long, value_name = "M,…", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(requires = "backbone")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backbone_mean: Option<Vec<f32>>,
+    /// What it expects each channel to be divided by afterwards [default: ImageNet's
+    /// 0.229,0.224,0.225; 1 for grey].
+    #[arg(long, value_name = "S,…", value_delimiter = ',', requires = "backbone")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backbone_std: Option<Vec<f32>>,
     /// A model of `tercet train` to continue from: its weights, architecture and preprocessing, with
     /// its objective and held-out classes unless they are given.
     #[arg(long, value_name = "MODEL", conflicts_with = "pretrained")]
@@ -445,8 +461,14 @@ impl Train {
     /// Refuses to write the model over a file that the run reads.
     fn check_out(&self, out: &Path, config: &TrainConfig) -> anyhow::Result<()> {
         let outputs = Outputs::default().file("--out", Some(out), &["safetensors"])?;
-        let files =
-            [&self.config, &config.labels, &config.pretrained, &config.from, &config.compatible];
+        let files = [
+            &self.config,
+            &config.labels,
+            &config.pretrained,
+            &config.backbone,
+            &config.from,
+            &config.compatible,
+        ];
         outputs.differ_from(files.into_iter().filter_map(Option::as_deref))?;
         let source: Source = config.source.parse()?;
         outputs.differ_from_source(&source)?;

@@ -53,12 +53,16 @@ pub(super) const PAGES: &[Page] = &[
             ("Input and output", &["out", "labels", "label-from", "skip-bad", "views", "dimensions"]),
             (
                 "Encoders of other programs",
-                &["onnx", "size", "fit", "mean", "std", "layout", "output", "normalize"],
+                &[
+                    "onnx", "size", "fit", "mean", "std", "layout", "output", "max-tokens",
+                    "token-pooling", "normalize",
+                ],
             ),
             ("Machine", &["threads"]),
         ],
         examples: "  tercet embed model.safetensors photos --out photos.safetensors
-  tercet embed --onnx encoder.onnx photos --out photos.npy",
+  tercet embed --onnx encoder.onnx photos --out photos.npy
+  tercet embed --onnx encoder texts.csv --out texts.npy        sentences",
     },
     Page {
         command: "export",
@@ -71,7 +75,8 @@ pub(super) const PAGES: &[Page] = &[
         short: &[],
         headings: &[],
         examples: "  tercet compare model.safetensors ann-1.jpg ann-2.jpg
-  tercet compare model.safetensors a.jpg b.jpg c.jpg --far 0.001",
+  tercet compare model.safetensors a.jpg b.jpg c.jpg --far 0.001
+  tercet compare model.safetensors 'where is my parcel' 'has it been sent'",
     },
     Page {
         command: "cluster",
@@ -97,7 +102,8 @@ pub(super) const PAGES: &[Page] = &[
         command: "gallery search",
         short: &[],
         headings: &[],
-        examples: "  tercet gallery search faces query.jpg",
+        examples: "  tercet gallery search faces query.jpg
+  tercet gallery search questions --text 'where is my parcel'",
     },
     Page {
         command: "upgrade",

@@ -35,6 +35,8 @@ pub(super) struct About {
     model: String,
     /// Whether the server can embed pictures.
     embeds: bool,
+    /// Whether the server can embed texts; then the attribute `text` of an item is its text.
+    reads_texts: bool,
     /// Whether items can be added and removed.
     writable: bool,
     /// Whether the gallery is deleted when the server stops.
@@ -69,6 +71,7 @@ pub(super) async fn gallery(State(service): State<Arc<Service>>) -> Json<About> 
         metric: info.settings.metric.to_string(),
         model: info.settings.model.clone(),
         embeds: service.embeds(),
+        reads_texts: service.reads_texts(),
         writable: !service.gallery.read_only,
         passing: service.passing,
         generation: info.generation,

@@ -30,10 +30,11 @@ pub(super) struct Compared {
 /// The prior probability of a comparison: both outcomes are equally likely.
 const PRIOR: f64 = 0.5;
 
-/// Compares two pictures, items or vectors
+/// Compares two pictures, texts, items or vectors
 ///
 /// The body is either a form with the parts `a` and `b`, each a picture or, with the type
-/// `application/json`, an item or a vector; or JSON: `{"a": {"id": "…"}, "b": {"vector": […]}}`.
+/// `application/json`, an item, a text or a vector; or JSON: `{"a": {"id": "…"}, "b": {"text":
+/// "…"}}`, with `{"vector": […]}` for a vector.
 #[utoipa::path(
     post,
     path = "/api/compare",

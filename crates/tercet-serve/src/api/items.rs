@@ -143,8 +143,8 @@ pub(super) async fn thumbnail(
 
 /// Adds an item
 ///
-/// The body is a picture, either directly or as the only part of a form, or JSON: `{"vector":
-/// […]}`.
+/// The body is a picture, either directly or as the only part of a form, or JSON: `{"text": "…"}` in a
+/// gallery of texts, or `{"vector": […]}`. A text becomes the attribute `text` of the item.
 #[utoipa::path(
     post,
     path = "/api/items",
@@ -177,7 +177,7 @@ pub(super) async fn add(
     let mut query = Parameters::of(request.uri().query());
     let id = query.one("id")?;
     let label = query.one("label")?.filter(|label| !label.is_empty());
-    let attributes = query.pairs("attribute")?.into_iter().collect();
+    let mut attributes: BTreeMap<String, String> = query.pairs("attribute")?.into_iter().collect();
     let duplicates =
         if query.switch("replace")? { Duplicates::Replace } else { Duplicates::Refuse };
     query.end()?;
@@ -185,12 +185,18 @@ pub(super) async fn add(
     let question = question::one(&service, request).await?;
     let content = match &question {
         Question::Picture(upload) => content_name(&upload.bytes),
+        Question::Named(Named::Text(text)) => {
+            attributes.insert("text".to_owned(), text.trim().to_owned());
+            content_name(text.trim().as_bytes())
+        }
         Question::Named(Named::Vector(vector)) => {
             let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
             content_name(&bytes)
         }
         Question::Named(Named::Id(_)) => {
-            return Err(Refusal::malformed("expected a picture or a vector to add, got an id"));
+            return Err(Refusal::malformed(
+                "expected a picture, a text or a vector to add, got an id",
+            ));
         }
     };
     let added = question.answerable(&service, true).await?;

@@ -23,6 +23,7 @@ use tower_http::csrf::CsrfLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use crate::embedder::Embedder;
 use crate::parameters::Parameters;
 use crate::refusal::Refusal;
 use crate::service::Service;
@@ -44,6 +45,11 @@ impl Service {
     /// Whether there is a model, and it embeds pictures.
     fn embeds(&self) -> bool {
         self.embedder.as_ref().is_some_and(|embedder| embedder.card.preprocessing.images().is_ok())
+    }
+
+    /// Whether there is a model, and it embeds texts.
+    fn reads_texts(&self) -> bool {
+        self.embedder.as_ref().is_some_and(Embedder::reads_texts)
     }
 
     /// The threshold that the request gives.

@@ -1,4 +1,4 @@
-//! The subject of a request: a picture, an item of the gallery, or a vector.
+//! The subject of a request: a picture, a text, an item of the gallery, or a vector.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,25 @@ use tercet_gallery::Thumbnail;
 use utoipa::ToSchema;
 
 use crate::body::Upload;
+use crate::embedder::Embedder;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
-/// A picture, an item or a vector.
+/// A picture, a text, an item or a vector.
 #[derive(Debug)]
 pub(super) enum Question {
     Picture(Upload),
     Named(Named),
 }
 
-/// An item of the gallery by its id, or a vector.
+/// An item of the gallery by its id, a text, or a vector.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Named {
     /// The id of an item.
     Id(String),
+    /// A text, if the gallery is of texts.
+    Text(String),
     /// The components of a vector, as many as the gallery has dimensions.
     Vector(Vec<f32>),
 }
@@ -155,6 +158,19 @@ async fn parts(whole: &Upload, request: Request) -> Result<BTreeMap<String, Ques
     Ok(parts)
 }
 
+/// The model, to embed what a request contains.
+fn embedder<'a>(service: &'a Service, what: &str) -> Result<&'a Embedder, Refusal> {
+    service.embedder.as_ref().ok_or_else(|| {
+        Refusal::unacceptable(
+            "no-model",
+            format!(
+                "this gallery is served without its model, so {what} cannot be embedded: start the \
+                 server with --model FILE, or ask by id or vector"
+            ),
+        )
+    })
+}
+
 impl Question {
     /// Computes or looks up the vector.
     pub(super) async fn answerable(
@@ -164,15 +180,12 @@ impl Question {
     ) -> Result<Answerable, Refusal> {
         match self {
             Self::Picture(upload) => {
-                let embedder = service.embedder.as_ref().ok_or_else(|| {
-                    Refusal::unacceptable(
-                        "no-model",
-                        "this gallery is served without its model, so pictures cannot be embedded: \
-                         start the server with --model FILE, or ask by id or vector",
-                    )
-                })?;
-                let embedded = embedder.embed(upload, small).await?;
+                let embedded = embedder(service, "pictures")?.embed(upload, small).await?;
                 Ok(Answerable { vector: embedded.vector, id: None, thumbnail: embedded.thumbnail })
+            }
+            Self::Named(Named::Text(text)) => {
+                let vector = embedder(service, "texts")?.embed_text(text).await?;
+                Ok(Answerable { vector, id: None, thumbnail: None })
             }
             Self::Named(Named::Vector(vector)) => {
                 Ok(Answerable { vector: vector.into(), id: None, thumbnail: None })

@@ -1,4 +1,4 @@
-//! `/api/search`: the nearest items to a picture, an item or a vector.
+//! `/api/search`: the nearest items to a picture, a text, an item or a vector.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,7 +73,8 @@ struct FoundItem {
 /// Searches for the nearest items
 ///
 /// The body is a picture, either directly or as the only part of a form; or JSON: `{"id": "…"}` for
-/// an item of the gallery, which is then excluded from the hits, or `{"vector": […]}`.
+/// an item of the gallery, which is then excluded from the hits, `{"text": "…"}` in a gallery of
+/// texts, or `{"vector": […]}`. The text of a hit is its attribute `text`.
 #[utoipa::path(
     post,
     path = "/api/search",

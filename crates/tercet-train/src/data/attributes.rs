@@ -100,6 +100,44 @@ impl Parts {
     }
 }
 
+/// The columns of a table that name parts of an item.
+pub(crate) const PART_COLUMNS: [&str; 3] = ["split", "is_query", "is_gallery"];
+
+impl Parts {
+    /// The parts that the cells of [`PART_COLUMNS`] name; `None` is an empty cell. The error is a
+    /// column and what is wrong with its cell.
+    pub(crate) fn of_cells(
+        [split, query, gallery]: [Option<&str>; 3],
+    ) -> Result<Self, (&'static str, String)> {
+        let [of_split, of_query, of_gallery] = PART_COLUMNS;
+        let split = match split {
+            None => None,
+            Some(text) => Some(Part::named(text).ok_or_else(|| {
+                let names = Part::ALL.map(Part::name).join(", ");
+                (of_split, format!("`{text}` is none of {names}"))
+            })?),
+        };
+        let is = |column: &'static str, cell: Option<&str>| match cell.map(flag) {
+            None => Ok(false),
+            Some(Ok(given)) => Ok(given.unwrap_or(false)),
+            Some(Err(reason)) => Err((column, reason)),
+        };
+        let query = is(of_query, query)?.then_some(Part::Query);
+        let gallery = is(of_gallery, gallery)?.then_some(Part::Gallery);
+        Ok([split, query, gallery].into_iter().flatten().collect())
+    }
+}
+
+/// The truth value of a cell; `None` for a gap. The error says what is expected.
+pub(crate) fn flag(text: &str) -> Result<Option<bool>, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "1.0" | "true" => Ok(Some(true)),
+        "0" | "0.0" | "false" => Ok(Some(false)),
+        "nan" => Ok(None), // a gap, as pandas may write it
+        _ => Err(format!("`{text}` is neither true (1) nor false (0)")),
+    }
+}
+
 impl FromIterator<Part> for Parts {
     fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Self {
         Self(parts.into_iter().fold(0, |bits, part| bits | (1 << part as u8)))

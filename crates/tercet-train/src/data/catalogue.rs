@@ -10,6 +10,7 @@ use tercet::Labels;
 use super::archive::Entry;
 use super::idx_image::IdxImage;
 use super::sheets::Cell;
+use super::text::Text;
 use super::vector::Vector;
 use super::{Attributes, BadItem, DataError, Part, decode_file};
 use crate::fingerprint::Fingerprint;
@@ -33,7 +34,7 @@ pub struct Catalogue {
     pub problems: Vec<String>,
 }
 
-/// One image, or vector, of a catalogue.
+/// One image, vector or text of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// Its id: the path from the root of the source with `/` between the parts, or for example
@@ -66,6 +67,8 @@ pub enum Content {
     Cell(Cell),
     /// No pixels, but a vector that something else computed from them.
     Vector(Vector),
+    /// A text.
+    Text(Text),
 }
 
 impl Content {
@@ -77,6 +80,15 @@ impl Content {
             Self::Idx(image) => Some(image.path()),
             Self::Cell(_) => None,
             Self::Vector(vector) => Some(vector.path()),
+            Self::Text(text) => Some(text.path()),
+        }
+    }
+
+    /// The text; `None` for images and vectors.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text.text()),
+            _ => None,
         }
     }
 }
@@ -236,11 +248,16 @@ impl Catalogue {
         self.items.iter().map(|item| item.id.as_str()).collect()
     }
 
+    /// Whether the items are texts.
+    pub fn has_texts(&self) -> bool {
+        self.items.first().is_some_and(|item| item.content.text().is_some())
+    }
+
     /// Decodes one item with its own colours and size; if it has a box, only the box is returned.
     ///
     /// # Errors
-    /// [`DataError::Undecodable`] with the path or the id; [`DataError::Vectors`] for a source
-    /// without images.
+    /// [`DataError::Undecodable`] with the path or the id; [`DataError::Vectors`] or
+    /// [`DataError::Texts`] for a source without images.
     ///
     /// # Panics
     /// If `item` is not smaller than [`len`](Self::len).
@@ -252,6 +269,9 @@ impl Catalogue {
             Content::Idx(image) => image.image(),
             Content::Cell(cell) => cell.image(),
             Content::Vector(_) => Err(DataError::Vectors { text: self.source.clone() }),
+            Content::Text(_) => {
+                Err(DataError::Texts { text: self.source.clone(), expected: "images" })
+            }
         }?;
         match attributes.crop {
             None => Ok(image),
@@ -280,7 +300,7 @@ impl Catalogue {
 
     /// 16 hexadecimal digits that distinguish catalogues: a hash of the ids and class names in
     /// their order, the same on every machine. The location of the source, pixels and attributes
-    /// are not part of it. Vectors are, because their ids may be mere row numbers.
+    /// are not part of it. Vectors and texts are, because their ids may be mere row numbers.
     pub fn fingerprint(&self) -> String {
         let mut hash = Fingerprint::new();
         hash.number(self.len() as u64);
@@ -289,6 +309,9 @@ impl Catalogue {
             hash.text(self.labels.name(class));
             if let Content::Vector(vector) = &item.content {
                 vector.values().iter().for_each(|value| hash.bytes(&value.to_le_bytes()));
+            }
+            if let Some(text) = item.content.text() {
+                hash.text(text);
             }
         }
         hash.hex()

@@ -170,6 +170,31 @@ pub enum DataError {
         /// The source.
         text: String,
     },
+    /// Texts, where images or vectors are needed.
+    #[error("{text} holds texts, not {expected}: only an encoder of texts has use for them")]
+    Texts {
+        /// The source.
+        text: String,
+        /// What is needed, `images` or `vectors`.
+        expected: &'static str,
+    },
+    /// Images or vectors, where texts are needed.
+    #[error("{text} holds {found}: expected texts (texts:FILE), since the encoder reads texts")]
+    NotTexts {
+        /// The source.
+        text: String,
+        /// What its items are, `images` or `vectors`.
+        found: &'static str,
+    },
+    /// A text for an encoder that takes images or vectors.
+    #[error("the model takes {takes}, not texts: it has no use for a text")]
+    NotForTexts {
+        /// What it takes, `images` or `vectors`.
+        takes: &'static str,
+    },
+    /// A picture for an encoder that takes texts.
+    #[error("an encoder of texts has no use for images")]
+    TextsNotImages,
     /// A picture for an encoder that takes vectors.
     #[error("an encoder of vectors with {dimensions} components has no use for images")]
     NotForImages {

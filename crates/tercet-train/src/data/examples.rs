@@ -1,11 +1,11 @@
-//! The items that an encoder is trained and evaluated on: pictures or vectors.
+//! The items that an encoder is trained and evaluated on: pictures, vectors or texts.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Augmentation, BadItem, Catalogue, Content, DataError, Pixels, PrepareOptions, Preprocessing,
-    Standardization, Vectors, Window,
+    Standardization, TextInput, Texts, Vectors, Window,
 };
 use crate::encoder::InputShape;
 
@@ -17,6 +17,8 @@ pub enum Input {
     Images(Preprocessing),
     /// Vectors.
     Vectors(Standardization),
+    /// Texts.
+    Texts(TextInput),
 }
 
 impl Input {
@@ -28,10 +30,12 @@ impl Input {
         match self {
             Self::Images(preprocessing) => preprocessing.check(),
             Self::Vectors(standardization) => standardization.check(),
+            Self::Texts(input) => input.check(),
         }
     }
 
-    /// The shape of the encoder's input: C×H×W, for vectors of D components D×1×1.
+    /// The shape of the encoder's input: C×H×W, for vectors of D components D×1×1, for texts of at
+    /// most T tokens T×1×1.
     pub fn shape(&self) -> InputShape {
         match self {
             Self::Images(preprocessing) => InputShape {
@@ -40,27 +44,43 @@ impl Input {
                 width: preprocessing.width as usize,
             },
             Self::Vectors(standardization) => InputShape::vectors(standardization.dimensions),
+            Self::Texts(input) => InputShape::vectors(input.max_tokens),
         }
     }
 
     /// The preprocessing of pictures.
     ///
     /// # Errors
-    /// [`DataError::NotForImages`] if the encoder takes vectors.
+    /// [`DataError::NotForImages`] if the encoder takes vectors, [`DataError::TextsNotImages`] if it
+    /// takes texts.
     pub fn images(&self) -> Result<&Preprocessing, DataError> {
         match self {
             Self::Images(preprocessing) => Ok(preprocessing),
             Self::Vectors(standardization) => {
                 Err(DataError::NotForImages { dimensions: standardization.dimensions })
             }
+            Self::Texts(_) => Err(DataError::TextsNotImages),
         }
     }
 
-    /// Mean and standard deviation of the channels or components.
+    /// How texts enter the encoder.
+    ///
+    /// # Errors
+    /// [`DataError::NotForTexts`] if it takes images or vectors.
+    pub fn texts(&self) -> Result<&TextInput, DataError> {
+        match self {
+            Self::Texts(input) => Ok(input),
+            Self::Images(_) => Err(DataError::NotForTexts { takes: "images" }),
+            Self::Vectors(_) => Err(DataError::NotForTexts { takes: "vectors" }),
+        }
+    }
+
+    /// Mean and standard deviation of the channels or components; texts have none.
     pub fn statistics(&self) -> (&[f32], &[f32]) {
         match self {
             Self::Images(Preprocessing { mean, std, .. })
             | Self::Vectors(Standardization { mean, std, .. }) => (mean, std),
+            Self::Texts(_) => (&[], &[]),
         }
     }
 }
@@ -72,11 +92,13 @@ pub enum Examples {
     Images(Pixels),
     /// Vectors.
     Vectors(Vectors),
+    /// Texts, which only an encoder of texts turns into numbers.
+    Texts(Texts),
 }
 
 impl Examples {
     /// Prepares every item, so that a bad one is found before training starts; see
-    /// [`Pixels::prepare`] and [`Vectors::prepare`].
+    /// [`Pixels::prepare`], [`Vectors::prepare`] and [`Texts::prepare`].
     ///
     /// # Errors
     /// The errors of these functions.
@@ -95,6 +117,8 @@ impl Examples {
                 Vectors::prepare(catalogue, standardization, options.skip_bad)
                     .map(|(vectors, bad)| (Self::Vectors(vectors), bad))
             }
+            Input::Texts(input) => Texts::prepare(catalogue, input, options.skip_bad)
+                .map(|(texts, bad)| (Self::Texts(texts), bad)),
         }
     }
 
@@ -103,6 +127,7 @@ impl Examples {
         match self {
             Self::Images(pixels) => pixels.catalogue(),
             Self::Vectors(vectors) => vectors.catalogue(),
+            Self::Texts(texts) => texts.catalogue(),
         }
     }
 
@@ -120,7 +145,7 @@ impl Examples {
     pub fn is_cached(&self) -> bool {
         match self {
             Self::Images(pixels) => pixels.is_cached(),
-            Self::Vectors(_) => true,
+            Self::Vectors(_) | Self::Texts(_) => true,
         }
     }
 
@@ -131,6 +156,14 @@ impl Examples {
             Self::Vectors(vectors) => {
                 4 * (vectors.catalogue().len() * vectors.standardization().dimensions) as u64
             }
+            Self::Texts(texts) => {
+                let items = &texts.catalogue().items;
+                items
+                    .iter()
+                    .filter_map(|item| item.content.text())
+                    .map(|text| text.len() as u64)
+                    .sum()
+            }
         }
     }
 
@@ -139,14 +172,23 @@ impl Examples {
         match self {
             Self::Images(pixels) => Input::Images(pixels.preprocessing().clone()),
             Self::Vectors(vectors) => Input::Vectors(vectors.standardization().clone()),
+            Self::Texts(texts) => Input::Texts(texts.input().clone()),
         }
     }
 
-    /// The pictures; `None` for vectors.
+    /// The texts; `None` for pictures and vectors.
+    pub fn texts(&self) -> Option<&Texts> {
+        match self {
+            Self::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
+    /// The pictures; `None` for vectors and texts.
     pub fn pixels(&self) -> Option<&Pixels> {
         match self {
             Self::Images(pixels) => Some(pixels),
-            Self::Vectors(_) => None,
+            Self::Vectors(_) | Self::Texts(_) => None,
         }
     }
 
@@ -154,7 +196,7 @@ impl Examples {
     /// [`Pixels::augmented`].
     ///
     /// # Errors
-    /// The errors of [`Pixels::item`].
+    /// The errors of [`Pixels::item`]; [`DataError::Texts`] for texts.
     ///
     /// # Panics
     /// If an item is not smaller than [`len`](Self::len).
@@ -167,14 +209,14 @@ impl Examples {
     ) -> Result<Vec<f32>, DataError> {
         match self {
             Self::Images(pixels) => pixels.augmented(items, augmentation, seed, step),
-            Self::Vectors(_) => self.batch(items),
+            Self::Vectors(_) | Self::Texts(_) => self.batch(items),
         }
     }
 
     /// Items as the input of an encoder: N×C×H×W values, standardised.
     ///
     /// # Errors
-    /// The errors of [`Pixels::item`].
+    /// The errors of [`Pixels::item`]; [`DataError::Texts`] for texts.
     ///
     /// # Panics
     /// If an item is not smaller than [`len`](Self::len).
@@ -182,27 +224,28 @@ impl Examples {
         match self {
             Self::Images(pixels) => pixels.batch(items),
             Self::Vectors(vectors) => Ok(vectors.batch(items)),
+            Self::Texts(texts) => Err(not_numbers(texts)),
         }
     }
 
     /// The same window of every picture, as by [`Pixels::window`]; vectors are returned whole.
     ///
     /// # Errors
-    /// The errors of [`Pixels::item`].
+    /// The errors of [`Pixels::item`]; [`DataError::Texts`] for texts.
     ///
     /// # Panics
     /// If [`Pixels::window`] panics.
     pub fn window(&self, items: &[u32], window: Window) -> Result<Vec<f32>, DataError> {
         match self {
             Self::Images(pixels) => pixels.window(items, window),
-            Self::Vectors(vectors) => Ok(vectors.batch(items)),
+            Self::Vectors(_) | Self::Texts(_) => self.batch(items),
         }
     }
 
     /// The baseline of an encoder: [`Pixels::matrix`], or the vectors without standardisation.
     ///
     /// # Errors
-    /// The errors of [`Pixels::item`].
+    /// The errors of [`Pixels::item`]; [`DataError::Texts`] for texts.
     ///
     /// # Panics
     /// If an item is not smaller than [`len`](Self::len).
@@ -210,8 +253,14 @@ impl Examples {
         match self {
             Self::Images(pixels) => pixels.matrix(items),
             Self::Vectors(vectors) => Ok(vectors.matrix(items)),
+            Self::Texts(texts) => Err(not_numbers(texts)),
         }
     }
+}
+
+/// The error for a network that takes numbers.
+fn not_numbers(texts: &Texts) -> DataError {
+    DataError::Texts { text: texts.catalogue().source.clone(), expected: "vectors" }
 }
 
 impl Catalogue {

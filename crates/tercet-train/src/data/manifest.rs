@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::attributes::PART_COLUMNS;
 use super::table::{Row, Table};
-use super::{Attributes, Catalogue, Content, Crop, DataError, Item, Part, Parts};
+use super::{Attributes, Catalogue, Content, Crop, DataError, Item, Parts};
 
 /// The required columns.
 const REQUIRED: [&str; 2] = ["path", "label"];
@@ -51,16 +52,8 @@ pub(crate) fn catalogue(source: String, file: &Path) -> Result<Catalogue, DataEr
 }
 
 fn parts(row: &Row<'_>) -> Result<Parts, DataError> {
-    let split = match row.get("split") {
-        None => None,
-        Some(text) => Some(Part::named(text).ok_or_else(|| {
-            let names = Part::ALL.map(Part::name).join(", ");
-            row.refuse("split", format!("`{text}` is none of {names}"))
-        })?),
-    };
-    let query = row.flag("is_query")?.unwrap_or(false).then_some(Part::Query);
-    let gallery = row.flag("is_gallery")?.unwrap_or(false).then_some(Part::Gallery);
-    Ok([split, query, gallery].into_iter().flatten().collect())
+    Parts::of_cells(PART_COLUMNS.map(|column| row.get(column)))
+        .map_err(|(column, reason)| row.refuse(column, reason))
 }
 
 fn crop(row: &Row<'_>) -> Result<Option<Crop>, DataError> {
@@ -94,6 +87,7 @@ mod tests {
     use image::{GrayImage, Luma};
 
     use super::*;
+    use crate::data::Part;
 
     fn list(text: &str) -> Result<Catalogue, String> {
         let folder = tempfile::tempdir().unwrap();

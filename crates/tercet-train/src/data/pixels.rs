@@ -79,6 +79,9 @@ impl Pixels {
         if catalogue.items.iter().any(|item| matches!(item.content, Content::Vector(_))) {
             return Err(DataError::Vectors { text: catalogue.source });
         }
+        if catalogue.has_texts() {
+            return Err(DataError::Texts { text: catalogue.source, expected: "images" });
+        }
         let total = catalogue.len();
         let item_len = preprocessing.item_len();
         let bytes = total as u64 * item_len as u64;

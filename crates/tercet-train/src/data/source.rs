@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::sheets::Set;
 use super::{
     Augmentation, Catalogue, DataError, LabelFrom, OneShotRuns, features, folder, idx, images, lfw,
-    look_alikes, manifest, market1501, omniglot, table, walk,
+    look_alikes, manifest, market1501, omniglot, table, texts, walk,
 };
 use crate::printable::{exact_name, printable_path};
 
@@ -55,6 +55,8 @@ pub enum Source {
     Omniglot(PathBuf),
     /// MNIST and its family: IDX files, gzipped or not.
     Idx(PathBuf),
+    /// Texts: rows of CSV, JSON Lines or Parquet, or text files in one folder per class.
+    Texts(PathBuf),
     /// Vectors instead of images.
     Features {
         /// The file with the vectors.
@@ -110,6 +112,10 @@ impl Source {
             what: "MNIST and its family: train-images-idx3-ubyte[.gz] …, a folder or one of them",
         },
         Kind {
+            usage: "texts:PATH",
+            what: "sentences: CSV, JSON Lines or Parquet with text,label and optionally id,split,is_query,is_gallery; or one folder per class with text files in it",
+        },
+        Kind {
             usage: "features:FILE",
             what: "vectors instead of images: .safetensors, .parquet, or .npy with labels in another file",
         },
@@ -140,6 +146,7 @@ impl Source {
             Self::Lfw(root) => lfw::catalogue(self.to_string(), root),
             Self::Omniglot(path) => omniglot::catalogue(self.to_string(), path),
             Self::Idx(path) => idx::catalogue(self.to_string(), path),
+            Self::Texts(path) => texts::catalogue(self.to_string(), path),
             Self::Features { path, labels } => {
                 features::catalogue(self.to_string(), path, labels.as_deref())
             }
@@ -159,6 +166,7 @@ impl Source {
             Self::Lfw(_) => "lfw",
             Self::Omniglot(_) => "omniglot",
             Self::Idx(_) => "idx",
+            Self::Texts(_) => "texts",
             Self::Features { .. } => "features",
         }
     }
@@ -175,6 +183,7 @@ impl Source {
             | Self::Lfw(path)
             | Self::Omniglot(path)
             | Self::Idx(path)
+            | Self::Texts(path)
             | Self::Features { path, .. } => Some(path),
         }
     }
@@ -251,11 +260,11 @@ impl Source {
     }
 
     /// The default augmentation of training images from this source: none for the embedded glyphs
-    /// and for vectors, `glyph` for other characters and drawings, `reid` for people seen by
+    /// and for vectors and texts, `glyph` for other characters and drawings, `reid` for people seen by
     /// cameras, `photo` for everything else.
     pub fn default_augmentation(&self) -> Augmentation {
         match self {
-            Self::Glyphs | Self::Features { .. } => Augmentation::NONE,
+            Self::Glyphs | Self::Features { .. } | Self::Texts(_) => Augmentation::NONE,
             Self::Emoji | Self::Omniglot(_) | Self::Idx(_) => Augmentation::GLYPH,
             Self::Market1501(_) => Augmentation::REID,
             Self::Folder(_)
@@ -286,6 +295,7 @@ impl Source {
             "lfw" => Some(at_path(Self::Lfw)),
             "omniglot" => Some(at_path(Self::Omniglot)),
             "idx" => Some(at_path(Self::Idx)),
+            "texts" => Some(at_path(Self::Texts)),
             "features" => Some(at_path(|path| Self::Features { path, labels: None })),
             _ => None,
         }
@@ -304,6 +314,9 @@ impl Source {
         }
         if idx::lies_at(path) {
             return Ok(Self::Idx(here));
+        }
+        if texts::lies_at(path) {
+            return Ok(Self::Texts(here));
         }
         if !path.is_dir() {
             let ending = path.extension().unwrap_or_default().to_ascii_lowercase();

@@ -35,6 +35,9 @@ pub struct Survey {
     pub cameras: Vec<CameraSize>,
     /// Number of components of the vectors; none for a source of images.
     pub dimensions: Option<usize>,
+    /// Numbers of characters of the texts; none for a source of images or vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub characters: Option<Spread>,
     /// Widths of the images in pixels; none if no image can be decoded.
     pub width: Option<Spread>,
     /// Heights of the images in pixels; none if no image can be decoded.
@@ -49,7 +52,7 @@ pub struct Survey {
     pub lone_classes: Vec<String>,
     /// What cannot be understood or decoded: the former first, each group in catalogue order.
     pub unreadable: Vec<BadItem>,
-    /// Items that show exactly the same picture, or are the same vector.
+    /// Items that show exactly the same picture, or are the same vector or text.
     pub duplicates: Vec<Duplicates>,
     /// Other irregularities of the source, one line each.
     pub problems: Vec<String>,
@@ -95,7 +98,7 @@ pub struct CameraSize {
     pub items: usize,
 }
 
-/// Items that show exactly the same picture, or are the same vector.
+/// Items that show exactly the same picture, or are the same vector or text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Duplicates {
     /// Their ids, in catalogue order.
@@ -106,8 +109,10 @@ pub struct Duplicates {
 
 /// What is recorded of one item.
 struct Look {
-    /// Width and height; none for a vector.
+    /// Width and height; none for a vector or text.
     size: Option<(u32, u32)>,
+    /// Number of characters of a text.
+    characters: Option<u64>,
     gray: bool,
     /// A hash of the content.
     content: u64,
@@ -176,6 +181,7 @@ impl Survey {
             parts: parts(catalogue),
             cameras: cameras(catalogue),
             dimensions: catalogue.vectors().map(|vectors| vectors.ncols()),
+            characters: Spread::of(seen.iter().filter_map(|look| look.characters).collect()),
             width: sides(|&(width, _)| width),
             height: sides(|&(_, height)| height),
             gray: gray as f64 / sizes_seen.len().max(1) as f64,
@@ -197,7 +203,13 @@ impl Look {
                 for value in vector.values() {
                     hash.bytes(&value.to_le_bytes());
                 }
-                Ok(Self { size: None, gray: false, content: hash.value() })
+                Ok(Self { size: None, characters: None, gray: false, content: hash.value() })
+            }
+            Content::Text(text) => {
+                let mut hash = Fingerprint::new();
+                hash.text(text.text());
+                let characters = Some(text.text().chars().count() as u64);
+                Ok(Self { size: None, characters, gray: false, content: hash.value() })
             }
             _ => catalogue.image(item).map(|image| Self::at(&image)),
         }
@@ -211,6 +223,7 @@ impl Look {
         hash.bytes(pixels.as_raw());
         Self {
             size: Some((image.width(), image.height())),
+            characters: None,
             gray: pixels.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]),
             content: hash.value(),
         }
@@ -328,9 +341,10 @@ impl fmt::Display for Survey {
             1..=CAMERAS_SHOWN => line(f, "cameras", &joined(&self.cameras))?,
             count => line(f, "cameras", &count)?,
         }
-        match self.dimensions {
-            Some(dimensions) => line(f, "dimensions", &dimensions)?,
-            None => {
+        match (self.dimensions, &self.characters) {
+            (Some(dimensions), _) => line(f, "dimensions", &dimensions)?,
+            (None, Some(_)) => line(f, "characters", &spread(&self.characters))?,
+            (None, None) => {
                 line(f, "width", &spread(&self.width))?;
                 line(f, "height", &spread(&self.height))?;
                 line(f, "gray", &format!("{:.1} %", 100.0 * self.gray))?;
@@ -338,9 +352,10 @@ impl fmt::Display for Survey {
         }
         line(f, "largest classes", &joined(&self.largest_classes))?;
         line(f, "smallest classes", &joined(&self.smallest_classes))?;
-        let equal = match self.dimensions {
-            Some(_) => "groups of equal vectors",
-            None => "groups of equal pictures",
+        let equal = match (self.dimensions, &self.characters) {
+            (Some(_), _) => "groups of equal vectors",
+            (None, Some(_)) => "groups of equal texts",
+            (None, None) => "groups of equal pictures",
         };
         let problems = [
             ("classes with one item", few(&self.lone_classes)),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::DataError;
+use super::attributes::flag;
 use crate::reading;
 
 /// A table with named columns, read row by row.
@@ -21,6 +22,9 @@ pub(crate) struct Table {
 /// The rows of a table as texts, each with its line in a CSV file, or its row number below the
 /// header.
 type Rows = std::vec::IntoIter<(u64, StringRecord)>;
+
+/// The longest first line of a CSV file that is read to recognise its kind, in bytes.
+const FIRST_LINE: u64 = 1 << 16;
 
 /// One row of a [`Table`].
 pub(crate) struct Row<'a> {
@@ -126,6 +130,25 @@ fn without_points(header: &StringRecord, rows: Vec<StringRecord>) -> Vec<StringR
     rows.iter().map(|row| row.iter().enumerate().map(shorter).collect()).collect()
 }
 
+/// The names of the columns in the first line of a CSV file; empty if there are none.
+pub(crate) fn csv_columns(path: &Path) -> Vec<String> {
+    let first = reading::open(path).ok().and_then(|(mut file, _)| {
+        let bytes = reading::first_bytes(&mut file, FIRST_LINE).ok()?;
+        let bytes = reading::without_mark(&bytes).to_owned();
+        ReaderBuilder::new().trim(Trim::All).from_reader(&*bytes).headers().ok().cloned()
+    });
+    first.iter().flatten().map(str::to_owned).collect()
+}
+
+/// The rows of a Parquet file as texts: its columns, and each row with its number, counted from 1.
+/// The cells of columns that are not `known` are empty.
+pub(crate) fn parquet_rows(
+    path: &Path,
+    known: &[&str],
+) -> Result<(StringRecord, Vec<(u64, StringRecord)>), DataError> {
+    open_parquet(path, known, &[]).map(|(rows, header)| (header, rows.collect()))
+}
+
 /// Whether a Parquet file has a column of this name; false if Parquet is not compiled in.
 pub(crate) fn has_column(path: &Path, name: &str) -> bool {
     #[cfg(feature = "parquet")]
@@ -169,12 +192,7 @@ impl Row<'_> {
     /// A truth value; `None` if the cell is empty.
     pub(crate) fn flag(&self, column: &str) -> Result<Option<bool>, DataError> {
         let Some(text) = self.get(column) else { return Ok(None) };
-        match text.to_ascii_lowercase().as_str() {
-            "1" | "1.0" | "true" => Ok(Some(true)),
-            "0" | "0.0" | "false" => Ok(Some(false)),
-            "nan" => Ok(None), // a gap, as pandas may write it
-            _ => Err(self.refuse(column, format!("`{text}` is neither true (1) nor false (0)"))),
-        }
+        flag(text).map_err(|reason| self.refuse(column, reason))
     }
 
     /// An error for an empty cell.

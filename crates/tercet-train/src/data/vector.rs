@@ -15,7 +15,7 @@ pub struct Vector {
 
 impl Vector {
     /// A row of a table that was read from this file.
-    pub(super) fn new(table: Arc<(PathBuf, Array2<f32>)>, row: usize) -> Self {
+    pub(crate) fn new(table: Arc<(PathBuf, Array2<f32>)>, row: usize) -> Self {
         Self { table, row }
     }
 

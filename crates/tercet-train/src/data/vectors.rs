@@ -1,6 +1,6 @@
 //! The vectors of a catalogue as numbers.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use tercet::ParameterError;
 
@@ -24,6 +24,15 @@ impl Standardization {
     /// No change of vectors with this many components.
     pub fn none(dimensions: usize) -> Self {
         Self { dimensions, mean: Vec::new(), std: Vec::new() }
+    }
+
+    /// A vector as the input of an encoder; it has as many components as `dimensions` says.
+    pub(crate) fn apply(&self, row: ArrayView1<f32>) -> Vec<f32> {
+        if self.mean.is_empty() {
+            return row.to_vec();
+        }
+        let statistics = self.mean.iter().zip(&self.std);
+        row.iter().zip(statistics).map(|(value, (mean, std))| (value - mean) / std).collect()
     }
 
     /// Checks that every parameter is in its range.
@@ -82,6 +91,9 @@ impl Vectors {
         }
         let Some(values) = catalogue.vectors() else {
             return Err(match (catalogue.is_empty(), bad.first()) {
+                _ if catalogue.has_texts() => {
+                    DataError::Texts { text: catalogue.source, expected: "vectors" }
+                }
                 (false, _) => DataError::Images { text: catalogue.source },
                 (true, None) => DataError::NoItems { what: "training" },
                 (true, Some(first)) => DataError::AllBad { first: first.clone(), items: bad.len() },
@@ -112,15 +124,8 @@ impl Vectors {
     /// # Panics
     /// If an item is not smaller than the number of items.
     pub fn batch(&self, items: &[u32]) -> Vec<f32> {
-        let Standardization { mean, std, .. } = &self.standardization;
         let rows = items.iter().map(|&item| self.values.row(item as usize));
-        if mean.is_empty() {
-            return rows.flatten().copied().collect();
-        }
-        rows.flat_map(|row| {
-            row.into_iter().zip(mean).zip(std).map(|((value, mean), std)| (value - mean) / std)
-        })
-        .collect()
+        rows.flat_map(|row| self.standardization.apply(row)).collect()
     }
 
     /// Items without standardisation, N×D: the baseline of an encoder.

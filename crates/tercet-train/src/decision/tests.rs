@@ -34,6 +34,7 @@ fn crowd(seed: u64, classes: usize, each: usize, wide: f32) -> (Array2<f32>, Vec
 fn card(open_set: Option<OpenSet>) -> ModelCard {
     ModelCard {
         format: FORMAT,
+        backbone: None,
         encoder: EncoderConfig::named("small-cnn", EncoderOptions::default()).unwrap(),
         preprocessing: Input::Images(Preprocessing::new(24, 24, 1)),
         distance: Distance::Euclidean,

@@ -40,6 +40,7 @@ pub fn export(model: &Model) -> Result<Vec<u8>, OnnxError> {
     let (name, unit) = match card.preprocessing {
         Input::Images(_) => (IMAGES, 255.0),
         Input::Vectors(_) => (VECTORS, 1.0),
+        Input::Texts(_) => return Err(refuse("it takes texts, not numbers".to_owned())),
     };
     let items = graph.input(name);
     let items = standardised(&mut graph, items, card, unit);
@@ -72,7 +73,7 @@ fn standardised(graph: &mut Graph, items: Flow, card: &ModelCard, unit: f32) -> 
     let shift: Vec<f32> = mean.iter().zip(std).map(|(mean, std)| -mean / std).collect();
     let axes = match card.preprocessing {
         Input::Images(_) => 4,
-        Input::Vectors(_) => 2,
+        Input::Vectors(_) | Input::Texts(_) => 2,
     };
     graph.scale_and_shift(&items, &scale, &shift, axes)
 }

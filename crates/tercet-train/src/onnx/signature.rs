@@ -1,7 +1,7 @@
 //! The documentation inside of an exported graph.
 
 use super::{CARD, IMAGES, OUTPUT, VECTORS};
-use crate::data::{Input, Preprocessing, Standardization};
+use crate::data::{Input, Preprocessing, Standardization, TextInput};
 use crate::model::ModelCard;
 use crate::onnx_graph::messages::{Axis, GraphMessage, Shape, TensorType, Type, Value, kind};
 
@@ -21,6 +21,9 @@ pub(super) fn declare(graph: &mut GraphMessage, card: &ModelCard) {
             let meaning = "N×D: as they are; mean and std are applied inside";
             rows(VECTORS, &[*dimensions], meaning.to_owned())
         }
+        Input::Texts(TextInput { max_tokens, .. }) => {
+            rows(VECTORS, &[*max_tokens], "N×T: tokens".to_owned())
+        }
     };
     let dimensions = card.encoder.embedding_dim(card.preprocessing.shape());
     let length = if card.normalized { " of length 1" } else { "" };
@@ -38,6 +41,7 @@ pub(super) fn describe(card: &ModelCard) -> String {
         Input::Vectors(Standardization { dimensions, .. }) => {
             format!("vectors of {dimensions} components")
         }
+        Input::Texts(TextInput { max_tokens, .. }) => format!("texts of {max_tokens} tokens"),
     };
     format!(
         "Embeds {what}. The metadata property `{CARD}` holds, as JSON, how items are prepared, the \

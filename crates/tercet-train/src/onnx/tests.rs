@@ -47,6 +47,7 @@ fn model_of(encoder: EncoderConfig, channels: u32, normalized: bool) -> Model {
     network.forward(Tensor::random(sides, Distribution::Normal(0.5, 2.0), &device));
     let card = ModelCard {
         format: FORMAT,
+        backbone: None,
         encoder,
         preprocessing,
         distance: Distance::Euclidean,

@@ -20,7 +20,7 @@ use tercet::{CrossModel, FalseNegatives, Labels, Metric, Objective, Outcome, Par
 use super::events::{Event, Surroundings};
 use super::settings::TrainConfig;
 use super::{TrainError, start_model};
-use crate::data::{DataError, Examples, PrepareOptions};
+use crate::data::{Catalogue, DataError, Examples, PrepareOptions};
 use crate::model::{CompatibleWith, Model, ModelCard, ModelError};
 use crate::views::Views;
 
@@ -63,18 +63,19 @@ impl OldModel {
         Ok(Some(Self { path: path.clone(), model, weight: config.compatible_weight() }))
     }
 
-    /// Embeds all items of `examples` with the old model, as that model prepares them; none if
-    /// interrupted.
+    /// Embeds all items with the old model, as that model prepares them; none if interrupted.
+    /// `originals` are the items of `examples` as the source has them.
     pub(super) fn with_vectors(
         self,
         config: &TrainConfig,
         examples: &Examples,
+        originals: Catalogue,
         around: &Surroundings,
     ) -> Result<Option<Compatible>, TrainError> {
         let Self { path, model, weight } = self;
         let input = examples.input().shape();
         let own = config.encoder_config()?.embedding_dim(input);
-        let old = model.card.encoder.embedding_dim(model.card.preprocessing.shape());
+        let old = model.card.dimensions();
         if own != old {
             return Err(ParameterError {
                 parameter: "embedding-dim",
@@ -92,8 +93,7 @@ impl OldModel {
             cache_limit_bytes: config.cache_limit.0.saturating_sub(examples.cached_bytes()),
         };
         let progress = |done, total| (around.watch)(Event::Preparing { done, total });
-        let catalogue = examples.catalogue().clone();
-        let prepared = Examples::prepare(catalogue, &model.card.preprocessing, &options, &progress);
+        let prepared = Examples::prepare(originals, &model.card.preprocessing, &options, &progress);
         let (prepared, _) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
             prepared => prepared?,
@@ -207,6 +207,7 @@ mod tests {
             format: FORMAT,
             encoder: EncoderConfig::named("linear-head", options).unwrap(),
             preprocessing: Input::Vectors(Standardization::none(2)),
+            backbone: None,
             distance: Distance::Euclidean,
             normalized: false,
             matryoshka: Vec::new(),

@@ -104,8 +104,8 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
-    /// The model file that the run started from has changed.
-    #[error("the model {path} changed since this run started from it: restore the file, or start a new run", path = .0.display())]
+    /// The model file that the run started from, or its backbone, has changed.
+    #[error("{path} changed since this run started from it: restore the file, or start a new run", path = .0.display())]
     StartChanged(PathBuf),
     /// The older model with which the run stays compatible has changed.
     #[error("the model {path} of --compatible changed since this run began: restore the file, or start a new run", path = .0.display())]

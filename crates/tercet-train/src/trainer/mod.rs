@@ -14,6 +14,7 @@
 //! - `run_folder`: the files of a run, among them `metrics.jsonl` and the checkpoints.
 //! - `events`: what a run reports to its caller. `plan`: a run that is only planned.
 
+mod backbone;
 mod best;
 mod collapse;
 mod compatible;

@@ -7,6 +7,7 @@ use tercet::whitening::Pca;
 use tercet::{Labels, ParameterError, PkSampler, Sampling};
 
 use super::TrainError;
+use super::backbone;
 use super::compatible::{Compatible, OldModel};
 use super::events::{Event, Surroundings};
 use super::settings::{BatchShape, TrainConfig};
@@ -15,7 +16,7 @@ use crate::data::{
     BadItem, Catalogue, DataError, Examples, PrepareOptions, Source, Split, categories,
 };
 use crate::encoder::InputShape;
-use crate::model::ModelError;
+use crate::model::{ModelError, Opened};
 use crate::pretrained::{self, StateDict};
 
 /// The data of a run, checked, decoded and split, and the weights that it starts from.
@@ -30,6 +31,8 @@ pub(super) struct Prepared {
     pub(super) start: Option<Start>,
     /// The older model with which the new one stays compatible.
     pub(super) compatible: Option<Compatible>,
+    /// The frozen encoder that computed the vectors of the examples.
+    pub(super) backbone: Option<Opened>,
     /// The principal components of the training vectors, D×D', from which a head with D' < D
     /// components starts.
     pub(super) principal: Option<Array2<f32>>,
@@ -51,6 +54,7 @@ impl Prepared {
         let start = Start::of(config)?;
         let old = OldModel::of(config)?;
         let pretrained = config.pretrained.as_deref().map(StateDict::read).transpose()?;
+        let backbone = backbone::open(config)?;
         let catalogue = training(source.catalogue()?)?;
         catalogue.needs_good(config.skip_bad)?;
         refuse_untrainable(&catalogue)?;
@@ -62,20 +66,34 @@ impl Prepared {
         for problem in &catalogue.problems {
             (around.watch)(Event::Warning(problem.clone()));
         }
+        let progress = |done, total| (around.watch)(Event::Preparing { done, total });
         let options = PrepareOptions {
             skip_bad: config.skip_bad,
             interrupted: Some(around.stop),
             cache_limit_bytes: config.cache_limit.0,
         };
-        let progress = |done, total| (around.watch)(Event::Preparing { done, total });
+        let mut originals = None;
+        let mut skipped = Vec::new();
+        let catalogue = match &backbone {
+            None => catalogue,
+            Some(opened) => {
+                let embedded = backbone::embedded(opened, catalogue, &options, around)?;
+                let Some(embedded) = embedded else { return Ok(None) };
+                (originals, skipped) = (Some(embedded.originals), embedded.skipped);
+                embedded.catalogue
+            }
+        };
         let input = config.input(&source, &catalogue)?;
         // A model must receive the same input in further training as in its first training.
         let input = start.as_ref().map_or(input, |start| start.card.preprocessing.clone());
         let prepared = Examples::prepare(catalogue, &input, &options, &progress);
-        let (examples, skipped) = match prepared {
+        let (examples, bad) = match prepared {
             Err(DataError::Interrupted) => return Ok(None),
             prepared => prepared?,
         };
+        if backbone.is_none() {
+            skipped = bad;
+        }
         if !skipped.is_empty() {
             (around.watch)(Event::Skipped(&skipped));
         }
@@ -100,9 +118,10 @@ impl Prepared {
             Some(_) => None,
             None => principal(config, &examples, &split.train)?,
         };
+        let originals = || originals.as_ref().unwrap_or(examples.catalogue()).clone();
         let compatible = match old {
             None => None,
-            Some(old) => match old.with_vectors(config, &examples, around)? {
+            Some(old) => match old.with_vectors(config, &examples, originals(), around)? {
                 None => return Ok(None),
                 with_vectors => with_vectors,
             },
@@ -115,6 +134,7 @@ impl Prepared {
             pretrained,
             start,
             compatible,
+            backbone,
             principal,
         };
         let (data, held_out) = (&prepared.fingerprint, prepared.held_out());
@@ -124,6 +144,13 @@ impl Prepared {
             (around.watch)(Event::Warning(note));
         }
         Ok(Some(prepared))
+    }
+
+    /// Fingerprint of the model file that the run starts from, or of its backbone.
+    pub(super) fn starts_from(&self) -> Option<String> {
+        let backbone = || self.backbone.as_ref().map(|opened| opened.backbone.fingerprint());
+        let start = self.start.as_ref().map(|start| &*start.fingerprint);
+        start.or_else(backbone).map(str::to_owned)
     }
 
     /// Mean and standard deviation of each channel. They reveal whether pixels were changed while

@@ -119,7 +119,7 @@ impl<'a> Setup<'a> {
             watch: CollapseWatch::default(),
             softened: Vec::new(),
             good: None,
-            start: prepared.start.as_ref().map(|start| start.fingerprint.clone()),
+            start: prepared.starts_from(),
             compatible: prepared.compatible.as_ref().map(|old| old.with.fingerprint.clone()),
             collapsed: false,
             unfinished: false,

@@ -27,15 +27,19 @@ impl Start {
         let Some(path) = &config.from else { return Ok(None) };
         let bytes = fs::read(path).at("read the model", path).map_err(ModelError::from)?;
         let card = ModelCard::of(&bytes, path)?;
+        if card.backbone.is_some() {
+            return Err(ParameterError {
+                parameter: "from",
+                got: path.display().to_string(),
+                expected: "a model without a backbone: train a new head with --backbone".to_owned(),
+            }
+            .into());
+        }
         config.check_start(&card, path)?;
         let mut hash = Fingerprint::new();
         hash.bytes(&bytes);
         let fingerprint = hash.hex();
         Ok(Some(Self { path: path.clone(), bytes, card, fingerprint }))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The encoder with the weights of the file.
@@ -170,6 +174,7 @@ impl TrainConfig {
                 config.filter = images.filter;
             }
             crate::data::Input::Vectors(vectors) => config.standardize = !vectors.mean.is_empty(),
+            crate::data::Input::Texts(_) => {}
         }
         config
     }

@@ -33,7 +33,7 @@ pub(super) struct State {
     /// The step of the newest checkpoint at which no collapse had begun; this checkpoint is
     /// retained.
     pub(super) good: Option<u64>,
-    /// Fingerprint of the model file that the run started from.
+    /// Fingerprint of the model file that the run started from, or of its backbone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) start: Option<String>,
     /// Fingerprint of the older model with which the run stays compatible.

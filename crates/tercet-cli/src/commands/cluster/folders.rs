@@ -1,4 +1,4 @@
-//! Writes groups as folders of pictures.
+//! Writes groups as folders of pictures or text files.
 
 use std::collections::HashSet;
 use std::fs;
@@ -68,7 +68,7 @@ fn names(pictures: &Catalogue) -> Vec<String> {
     let name = |item: &Item| {
         let mut name = item.id.replace(['/', '\\', '\0'], "_");
         if file_of(item).is_none() {
-            name += ".png";
+            name += if item.content.text().is_some() { ".txt" } else { ".png" };
         }
         name = shortened(name, &item.id);
         let mut free = name.clone();
@@ -141,8 +141,11 @@ pub(super) fn place(
             Some(from) if link(from, &to)? => placed.linked += 1,
             Some(_) => placed.copied += 1,
             None => {
-                let picture = pictures.image(item)?;
-                picture.save(&to).with_context(|| format!("cannot write {}", to.display()))?;
+                let written = || format!("cannot write {}", to.display());
+                match pictures.items[item].content.text() {
+                    Some(text) => fs::write(&to, format!("{text}\n")).with_context(written)?,
+                    None => pictures.image(item)?.save(&to).with_context(written)?,
+                }
                 placed.copied += 1;
             }
         }

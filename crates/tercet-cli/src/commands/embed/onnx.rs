@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tercet_onnx::{Layout, OnnxEncoder, OnnxError, OnnxOptions};
-use tercet_train::data::{Fit, Input};
+use tercet_train::data::{Fit, Input, TextInput, TokenPooling};
 use tercet_train::trainer::ImageSize;
 
 use crate::General;
@@ -14,8 +14,9 @@ use crate::progress;
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     /// Embed with the encoder of an ONNX file instead of a model. Files of `tercet export` say
-    /// themselves how items are prepared; for others, the flags below do.
-    #[arg(long, value_name = "FILE")]
+    /// themselves how items are prepared; for others, the flags below do. For sentences: a folder of
+    /// sentence-transformers, or a graph with its tokenizer.json beside it.
+    #[arg(long, value_name = "FILE|DIR")]
     pub(super) onnx: Option<PathBuf>,
     /// Height x width of the images that enter the encoder, or one side of a square, if it accepts
     /// any.
@@ -39,6 +40,14 @@ pub(super) struct Flags {
     /// The output that holds the embeddings [default: the first].
     #[arg(long, value_name = "NAME", requires = "onnx")]
     output: Option<String>,
+    /// The largest number of tokens of a sentence; the rest is not read [default: what the encoder's
+    /// files say].
+    #[arg(long, value_name = "N", requires = "onnx")]
+    max_tokens: Option<usize>,
+    /// How the vectors of a sentence's tokens become one: mean, cls [default: what the encoder's files
+    /// say].
+    #[arg(long, value_name = "POOLING", requires = "onnx")]
+    token_pooling: Option<TokenPooling>,
     /// Bring embeddings to length 1.
     #[arg(long, requires = "onnx")]
     normalize: bool,
@@ -54,6 +63,8 @@ impl Flags {
             std: self.std.clone(),
             layout: self.layout,
             output: self.output.clone(),
+            max_tokens: self.max_tokens,
+            pooling: self.token_pooling,
             normalize: self.normalize,
         };
         let encoder = OnnxEncoder::load(file, &options).map_err(|error| match error {
@@ -70,6 +81,15 @@ impl Flags {
                     file.display(),
                     input.mean,
                     input.std
+                ),
+            );
+        }
+        if let Input::Texts(TextInput { max_tokens, pooling, .. }) = encoder.input() {
+            progress::remark(
+                general,
+                format!(
+                    "note: {} reads at most {max_tokens} tokens of a text, pooled by {pooling}",
+                    file.display()
                 ),
             );
         }

@@ -12,7 +12,7 @@ use tercet_train::data::{
     Examples, LabelFrom, OneShotRuns, Pairs, Part, Source, classes_named, items_named,
 };
 use tercet_train::embeddings::Format;
-use tercet_train::model::Model;
+use tercet_train::model::{Model, is_encoder};
 use tercet_train::sharing::source_name;
 use tercet_train::trainer::TrainConfig;
 
@@ -207,7 +207,8 @@ impl Reading {
             pairs,
             runs,
             threshold: model.card.threshold,
-            pictures: catalogue.dimensions().is_none().then_some(catalogue),
+            pictures: (catalogue.dimensions().is_none() && !catalogue.has_texts())
+                .then_some(catalogue),
             skipped,
             steps: Vec::new(),
             reranking: None,
@@ -422,7 +423,8 @@ fn split(inputs: &[String]) -> anyhow::Result<(Vec<&Path>, Option<&str>)> {
         if names_kind(input) {
             return false;
         }
-        Format::of(path).is_ok() || (path.is_file() && Model::is_model(path).unwrap_or(false))
+        let is_model = || Model::is_model(path).unwrap_or(false);
+        Format::of(path).is_ok() || is_encoder(path) || (path.is_file() && is_model())
     };
     let (systems, source) = match inputs.split_last() {
         Some((last, others)) if !others.is_empty() && !is_system(last) => (others, Some(last)),

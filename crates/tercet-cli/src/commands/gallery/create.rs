@@ -124,8 +124,7 @@ impl Create {
                 (embeddings.vectors.ncols(), made_by)
             }
             (Contents::Pictures { .. }, Some(Chosen { model, .. })) => {
-                let input = model.card.preprocessing.shape();
-                (model.card.encoder.embedding_dim(input), model.fingerprint.clone())
+                (model.card.dimensions(), model.fingerprint.clone())
             }
             (Contents::Pictures { .. }, None) => bail!("pictures need a model"),
         };

@@ -1,9 +1,8 @@
 //! The model that computes the vectors of a gallery.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tercet_gallery::{Error, ReadGallery};
 use tercet_train::data::Source;
 use tercet_train::model::Model;
@@ -21,8 +20,7 @@ pub(crate) struct Chosen {
 
 impl Chosen {
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        let file =
-            fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?;
+        let file = Model::file_of(path)?;
         Ok(Self { model: Model::from_bytes(file.clone(), path)?, file })
     }
 

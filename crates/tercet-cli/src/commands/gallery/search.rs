@@ -26,6 +26,9 @@ pub(super) struct Search {
     gallery: String,
     /// Pictures, or embeddings (`.safetensors`, `.parquet`, `.npy`), to find the nearest items of.
     queries: Vec<PathBuf>,
+    /// A text to find the nearest items of, in a gallery of texts.
+    #[arg(long, value_name = "TEXT")]
+    text: Vec<String>,
     /// Find the nearest others of an item of the gallery.
     #[arg(long, value_name = "ID")]
     id: Vec<String>,
@@ -55,13 +58,14 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn run(self, general: &General) -> anyhow::Result<ExitCode> {
         super::super::use_threads(self.threads)?;
-        if self.queries.is_empty() && self.id.is_empty() {
-            bail!(Usage("name pictures or embeddings to search by, or --id".to_owned()));
+        if self.queries.is_empty() && self.id.is_empty() && self.text.is_empty() {
+            bail!(Usage("name pictures or embeddings to search by, or --text or --id".to_owned()));
         }
         let reader = tercet_gallery::reader(&self.gallery)?;
-        let pictures = self.queries.iter().any(|path| Format::of(path).is_err());
-        // Without pictures, a model is only used to interpret the distances.
-        let model = match pictures || self.model.is_some() || reader.info()?.has_model {
+        let embeds =
+            !self.text.is_empty() || self.queries.iter().any(|path| Format::of(path).is_err());
+        // Without pictures and texts, a model is only used to interpret the distances.
+        let model = match embeds || self.model.is_some() || reader.info()?.has_model {
             true => Some(model::of(&*reader, &self.gallery, self.model.as_deref())?),
             false => None,
         };
@@ -83,6 +87,13 @@ impl Search {
             let Queries { names, made_by, rows } = queries(&*reader, model.as_ref(), path)?;
             let answer = self.search(&*reader, &made_by, rows.view(), Vec::new())?;
             take(names, answer);
+        }
+        if !self.text.is_empty() {
+            let model = model.as_ref().context("texts need a model")?;
+            let texts: Vec<&str> = self.text.iter().map(String::as_str).collect();
+            let rows = model.embed_texts(&texts)?;
+            let answer = self.search(&*reader, &model.fingerprint, rows.view(), Vec::new())?;
+            take(self.text.iter().map(|text| (text.clone(), None)).collect(), answer);
         }
         for id in &self.id {
             let own = reader.vectors(&[id])?;

@@ -20,6 +20,9 @@ pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
     let mut defaults = source
         .and_then(|source| source.parse().ok())
         .map_or_else(TrainConfig::default, |source| TrainConfig::suited_to(&source));
+    if given.contains_key("backbone") {
+        defaults = defaults.on_a_backbone();
+    }
     if let Some(path) = given.get("from").and_then(toml::Value::as_str).map(PathBuf::from) {
         let card = ModelCard::load(&path)?;
         if source.is_none() {

@@ -222,10 +222,10 @@ impl Trainer<'_> {
         if state.data != self.state.data || state.statistics != self.state.statistics {
             return Err(TrainError::DataChanged(self.setup.config.source.clone()));
         }
-        if let Some(start) =
-            self.setup.prepared.start.as_ref().filter(|_| state.start != self.state.start)
+        if let Some(start) = self.setup.config.from.as_ref().or(self.setup.config.backbone.as_ref())
+            && state.start != self.state.start
         {
-            return Err(TrainError::StartChanged(start.path().to_owned()));
+            return Err(TrainError::StartChanged(start.clone()));
         }
         if let Some(old) = self
             .setup

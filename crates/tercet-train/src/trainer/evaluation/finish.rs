@@ -9,8 +9,9 @@ use tercet::{OpenSet, Retrieval};
 use super::findings::{Before, Collapse};
 use super::outcome::Trained;
 use super::verdict::{Findings, Verdict};
+use crate::data::Input;
 use crate::judgement::{Judgement, open_set};
-use crate::model::{FORMAT, Model, ModelCard, ModelError, Provenance};
+use crate::model::{BackboneCard, Model, ModelCard, ModelError, Provenance};
 use crate::sharing::hide_folders;
 use crate::trainer::compatible::Compatibility;
 use crate::trainer::counts::Count;
@@ -87,9 +88,10 @@ impl Trainer<'_> {
             None => None,
         };
         let card = self.card(results, after.as_ref().map(|(judged, _)| judged), open_set)?;
-        Model::save(&card, &encoder, &self.setup.folder.model_file())?;
+        let files = self.setup.prepared.backbone.as_ref().map(|opened| &opened.files);
+        Model::save_with(&card, &encoder, files, &self.setup.folder.model_file())?;
         if let Some(out) = &self.setup.config.out {
-            Model::save(&card, &encoder, out)?;
+            Model::save_with(&card, &encoder, files, out)?;
         }
         let mut trained = Trained {
             model: self.setup.config.out.clone().unwrap_or_else(|| self.setup.folder.model_file()),
@@ -158,11 +160,13 @@ impl Trainer<'_> {
             ..self.setup.config.clone()
         })?;
         hide_folders(&mut config);
+        let backbone = self.backbone();
         let verification = after.and_then(|after| after.verification.as_ref());
         Ok(ModelCard {
-            format: FORMAT,
+            format: ModelCard::format(backbone.is_some()),
             encoder: self.setup.config.encoder_config()?,
-            preprocessing: self.setup.prepared.examples.input(),
+            preprocessing: self.preprocessing(),
+            backbone,
             distance: self.setup.metric.distance,
             normalized: self.setup.metric.normalize,
             matryoshka: self.setup.config.matryoshka.clone(),
@@ -184,6 +188,24 @@ impl Trainer<'_> {
                 results,
             },
         })
+    }
+}
+
+impl Trainer<'_> {
+    /// How items enter the model.
+    fn preprocessing(&self) -> Input {
+        match &self.setup.prepared.backbone {
+            Some(opened) => opened.backbone.input().clone(),
+            None => self.setup.prepared.examples.input(),
+        }
+    }
+
+    /// What the model file says about the backbone, if there is one.
+    fn backbone(&self) -> Option<BackboneCard> {
+        let opened = self.setup.prepared.backbone.as_ref()?;
+        let Input::Vectors(vectors) = self.setup.prepared.examples.input() else { return None };
+        let path = self.setup.config.backbone.as_deref()?;
+        Some(BackboneCard::new(path, &*opened.backbone, vectors))
     }
 }
 

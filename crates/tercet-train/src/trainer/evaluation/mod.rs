@@ -74,7 +74,7 @@ impl Trainer<'_> {
         self.setup.report(Event::Baseline(name, &untrained));
         let (pixels, features) = match *self.setup.prepared.examples {
             Examples::Images(_) => (Some(raw), None),
-            Examples::Vectors(_) => (None, Some(raw)),
+            Examples::Vectors(_) | Examples::Texts(_) => (None, Some(raw)),
         };
         Ok(Before { pixels, features, untrained: Some(untrained) })
     }
@@ -83,7 +83,7 @@ impl Trainer<'_> {
     pub(super) fn raw_name(&self) -> &'static str {
         match *self.setup.prepared.examples {
             Examples::Images(_) => "pixels",
-            Examples::Vectors(_) => "features",
+            Examples::Vectors(_) | Examples::Texts(_) => "features",
         }
     }
 
@@ -92,7 +92,7 @@ impl Trainer<'_> {
     pub(super) fn raw_metric(&self) -> Metric {
         match *self.setup.prepared.examples {
             Examples::Images(_) => Metric::default(),
-            Examples::Vectors(_) => self.setup.metric,
+            Examples::Vectors(_) | Examples::Texts(_) => self.setup.metric,
         }
     }
 

@@ -8,7 +8,7 @@ use tercet_report::{Judged, Measured, TrainingReport};
 
 use super::outcome::Trained;
 use super::verdict::Notation;
-use crate::data::{Input, Preprocessing, Standardization};
+use crate::data::{Input, Preprocessing, Standardization, TextInput};
 use crate::files::write_atomically;
 use crate::judgement::{self, Judgement};
 use crate::sharing::{now, source_name};
@@ -72,6 +72,9 @@ impl Trainer<'_> {
                     if mean.is_empty() { "as they are" } else { "standardised" }
                 ),
             ),
+            Input::Texts(TextInput { max_tokens, .. }) => {
+                ("texts", format!("at most {max_tokens} tokens"))
+            }
         };
         let count = |count: &Count| format!("{} classes, {} items", count.classes, count.items);
         Ok([

@@ -5,7 +5,7 @@ use std::fmt;
 use tercet::{FalseNegatives, Objective, ParameterError};
 
 use super::{Curriculum, Keep, ScheduleKind, TrainConfig};
-use crate::encoder::EncoderConfig;
+use crate::encoder::{EncoderConfig, Takes};
 
 /// More past embeddings than this are taken for a typing error: with 64 components they take 4 GiB.
 const LARGEST_MEMORY: usize = 1 << 24;
@@ -152,6 +152,20 @@ impl TrainConfig {
             }
             if self.channels == Some(1) {
                 return refuse("nothing with 1 channel: these weights are of colour images");
+            }
+        }
+        if let Some(backbone) = &self.backbone {
+            if encoder.takes() == Takes::Images {
+                let expected = "linear-head or mlp-head, which take the vectors of --backbone";
+                return refuse("encoder", &self.encoder, expected);
+            }
+            for (key, is_set) in
+                [("from", self.from.is_some()), ("pretrained", self.pretrained.is_some())]
+            {
+                if is_set {
+                    let expected = format!("nothing but with {key} left out: both name weights");
+                    return refuse("backbone", &backbone.display(), &expected);
+                }
             }
         }
         if let Some(freeze) = &self.freeze {

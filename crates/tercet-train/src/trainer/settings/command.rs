@@ -12,7 +12,10 @@ impl TrainConfig {
     /// be shared.
     pub fn command(&self) -> String {
         let source: Option<Source> = self.source.parse().ok();
-        let defaults = source.as_ref().map_or_else(Self::default, Self::suited_to);
+        let mut defaults = source.as_ref().map_or_else(Self::default, Self::suited_to);
+        if self.backbone.is_some() {
+            defaults = defaults.on_a_backbone();
+        }
         let [Ok(own), Ok(defaults)] = [self, &defaults].map(toml::Table::try_from) else {
             return "tercet train".to_owned();
         };

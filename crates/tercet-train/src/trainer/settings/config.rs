@@ -142,6 +142,18 @@ pub struct TrainConfig {
     /// are then standardised with the statistics of ImageNet. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
+    /// A frozen encoder, on whose vectors a head is trained: an ONNX file, or for texts a folder of
+    /// sentence-transformers, or a graph with its `tokenizer.json` beside it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<PathBuf>,
+    /// What a backbone that does not say so itself expects to be subtracted from each channel, whose
+    /// values are between 0 and 1. Default: the means of ImageNet for three channels, 0 for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone_mean: Option<Vec<f32>>,
+    /// What such a backbone expects each channel to be divided by afterwards. Default: the standard
+    /// deviations of ImageNet for three channels, 1 for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone_std: Option<Vec<f32>>,
     /// A model file from which the run takes weights, architecture and preprocessing. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
@@ -262,6 +274,9 @@ impl Default for TrainConfig {
             pooling: None,
             embedding_dim: None,
             pretrained: None,
+            backbone: None,
+            backbone_mean: None,
+            backbone_std: None,
             from: None,
             compatible: None,
             compatible_weight: None,
@@ -294,16 +309,20 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The defaults for a source: those of [`TrainConfig::default`], and for vectors a head that is
-    /// initialised as the identity; docs/book/src/how-to/features.md has the measurements.
+    /// The defaults for a source: those of [`TrainConfig::default`], and for vectors and texts those
+    /// of [`on_a_backbone`](Self::on_a_backbone).
     pub fn suited_to(source: &Source) -> Self {
         let config = Self { source: source.to_string(), ..Self::default() };
         match source {
-            Source::Features { .. } => {
-                Self { encoder: LinearHeadConfig::NAME.to_owned(), ..config }
-            }
+            Source::Features { .. } | Source::Texts(_) => config.on_a_backbone(),
             _ => config,
         }
+    }
+
+    /// The defaults for the vectors of another encoder: a head that is initialised as the identity;
+    /// docs/book/src/how-to/features.md has the measurements.
+    pub fn on_a_backbone(self) -> Self {
+        Self { encoder: LinearHeadConfig::NAME.to_owned(), ..self }
     }
 }
 

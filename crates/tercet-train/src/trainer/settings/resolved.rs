@@ -119,6 +119,9 @@ impl TrainConfig {
             Err(ParameterError { parameter: "encoder", got, expected: expected.to_owned() })
         };
         match (encoder.takes(), catalogue.dimensions()) {
+            _ if catalogue.has_texts() => {
+                refuse("an encoder of texts (--backbone FOLDER), since the source holds texts")
+            }
             (Takes::Images, Some(_)) => {
                 refuse("linear-head or mlp-head, since the source holds vectors")
             }

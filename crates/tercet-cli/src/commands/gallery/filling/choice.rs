@@ -12,6 +12,9 @@ use tercet_train::embeddings::Embeddings;
 
 use super::{Contents, Filled, Filling};
 
+/// The name of the attribute that contains a text.
+pub(in crate::commands::gallery) const TEXT: &str = "text";
+
 /// The items that are added, and counts of the others.
 #[derive(Debug, Default)]
 pub(crate) struct Choice {
@@ -52,7 +55,7 @@ impl Filling {
     ) -> anyhow::Result<Choice> {
         let mut choice = Choice::default();
         let mut seen = HashSet::new();
-        let mut choose = |of: usize, id: String, label: Option<String>, vector| {
+        let mut choose = |of: usize, id: String, label: Option<String>, content| {
             if id.is_empty()
                 || id.contains('\0')
                 || label.as_ref().is_some_and(|of| of.contains('\0'))
@@ -64,7 +67,7 @@ impl Filling {
                 ))));
             }
             if let Some(before) = before
-                && is_held(before, &id, label.as_deref(), vector)?
+                && is_held(before, &id, label.as_deref(), content)?
             {
                 choice.kept += 1;
                 return Ok(());
@@ -83,7 +86,8 @@ impl Filling {
         match contents {
             Contents::Pictures { catalogue, .. } => {
                 for (of, item) in catalogue.items.iter().enumerate() {
-                    choose(of, self.id(&item.id), catalogue_label(catalogue, of), None)?;
+                    let content = item.content.text().map_or(Known::Nothing, Known::Text);
+                    choose(of, self.id(&item.id), catalogue_label(catalogue, of), content)?;
                 }
                 choice.skipped = catalogue.bad.clone();
             }
@@ -96,7 +100,7 @@ impl Filling {
                 let left_out: HashSet<usize> = bad.iter().map(|&(row, _)| row).collect();
                 for row in (0..embeddings.vectors.nrows()).filter(|row| !left_out.contains(row)) {
                     let label = embeddings.labels.as_ref().map(|labels| labels[row].clone());
-                    let vector = Some((embeddings.vectors.row(row), metric));
+                    let vector = Known::Vector(embeddings.vectors.row(row), metric);
                     choose(row, self.id(&row_id(embeddings, row)), label, vector)?;
                 }
                 choice.skipped = bad.into_iter().map(|(_, bad)| bad).collect();
@@ -143,13 +147,24 @@ fn why_unusable(vector: ArrayView1<f32>, metric: Metric) -> Option<String> {
     }
 }
 
-/// Whether the gallery already contains the item. An item of the same id with another label or
-/// another vector is a conflict: the gallery cannot contain both.
+/// What is known about the content of an item before it is embedded.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    /// Nothing: it is a picture.
+    Nothing,
+    /// Its vector, and how vectors are compared.
+    Vector(ArrayView1<'a, f32>, Metric),
+    /// Its text.
+    Text(&'a str),
+}
+
+/// Whether the gallery already contains the item. An item of the same id with another label, text or
+/// vector is a conflict: the gallery cannot contain both.
 fn is_held(
     before: &dyn ReadGallery,
     id: &str,
     label: Option<&str>,
-    vector: Option<(ArrayView1<f32>, Metric)>,
+    content: Known<'_>,
 ) -> anyhow::Result<bool> {
     let Some(held) = before.item(id)? else { return Ok(false) };
     let difference = if held.label.as_deref() != label {
@@ -158,7 +173,11 @@ fn is_held(
             None => "without a class".to_owned(),
         };
         format!("{}, the source has it {}", name(held.label.as_deref()), name(label))
-    } else if let Some((vector, metric)) = vector
+    } else if let Known::Text(text) = content
+        && held.attributes.get(TEXT).is_none_or(|held| held != text)
+    {
+        "with another text than the source".to_owned()
+    } else if let Known::Vector(vector, metric) = content
         && !is_same(before, id, vector, metric)?
     {
         "with another vector than the source".to_owned()

@@ -5,6 +5,7 @@ mod again;
 mod choice;
 mod into;
 mod pictures;
+mod texts;
 mod vectors;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::commands;
 use crate::exit::Usage;
 
 pub(super) use again::Again;
+pub(super) use choice::TEXT;
 pub(super) use choice::{Choice, Conflict};
 pub(super) use into::Into;
 
@@ -47,7 +49,7 @@ pub(super) struct Filling {
     /// Longest side of the thumbnails in pixels; 0 keeps none.
     #[arg(long, value_name = "PIXELS", default_value_t = THUMBNAILS)]
     thumbnails: u32,
-    /// Leave out pictures that cannot be read and vectors that cannot be used, instead of failing.
+    /// Leave out pictures and texts that cannot be read and vectors that cannot be used, instead of failing.
     #[arg(long)]
     skip_bad: bool,
     /// Threads; 0 takes every core.
@@ -57,7 +59,7 @@ pub(super) struct Filling {
 
 /// The contents of a source.
 pub(super) enum Contents {
-    /// Pictures, whose vectors a model computes.
+    /// Pictures or texts, whose vectors a model computes.
     Pictures { source: Source, catalogue: Catalogue },
     /// The vectors of a file.
     Vectors { path: PathBuf, embeddings: Embeddings },
@@ -103,7 +105,7 @@ impl Filling {
     /// Lists the contents of the source, without decoding anything.
     pub(super) fn contents(&self) -> anyhow::Result<Contents> {
         let path = Path::new(self.source.strip_prefix("features:").unwrap_or(&self.source));
-        if Format::of(path).is_ok() {
+        if Format::of(path).is_ok() && !self.is_table() {
             if path.is_file() && Model::is_model(path)? {
                 bail!(Usage(format!(
                     "{} is a model: name it with --model, and a source of items in its place",
@@ -143,6 +145,12 @@ impl Filling {
             }
             Contents::Vectors { .. } => Ok(()),
         }
+    }
+
+    /// Whether a file that might have embeddings is a table of pictures or texts.
+    fn is_table(&self) -> bool {
+        let source = self.source.parse::<Source>();
+        source.is_ok_and(|source| matches!(source, Source::Manifest(_) | Source::Texts(_)))
     }
 
     fn id(&self, id: &str) -> String {

@@ -17,7 +17,8 @@ const PICTURES: [usize; 2] = [16, 1024];
 const PIECE: Duration = Duration::from_secs(1);
 
 impl Filling {
-    /// Adds pictures. Each is decoded once, for the model and for its thumbnail.
+    /// Adds pictures, or the texts of a source of texts. A picture is decoded once, for the model and
+    /// for its thumbnail.
     pub(crate) fn add_pictures(
         &self,
         general: &General,
@@ -28,6 +29,9 @@ impl Filling {
     ) -> anyhow::Result<Filled> {
         for problem in &catalogue.problems {
             progress::remark(general, format!("note: {problem}"));
+        }
+        if catalogue.has_texts() {
+            return self.add_texts(general, into, model, catalogue, &choice);
         }
         let preprocessing = model.card.preprocessing.images()?;
         let wanted: Vec<u32> = choice.items.iter().map(|&item| item as u32).collect();
@@ -83,7 +87,10 @@ impl Filling {
 }
 
 /// The attributes that the source has for an item, by name.
-fn attributes(catalogue: &Catalogue, item: u32) -> std::collections::BTreeMap<String, String> {
+pub(super) fn attributes(
+    catalogue: &Catalogue,
+    item: u32,
+) -> std::collections::BTreeMap<String, String> {
     let known = &catalogue.items[item as usize].attributes;
     let parts: Vec<&str> = known.parts.iter().map(|part| part.name()).collect();
     [

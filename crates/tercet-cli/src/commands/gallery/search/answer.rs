@@ -6,7 +6,11 @@ use serde::Serialize;
 use tercet_gallery::Hit;
 use tercet_train::decision::{Basis, Decision, KNOWN_SHARE};
 
+use super::super::filling::TEXT;
 use crate::table::{count, share};
+
+/// The largest number of characters of a text that a table shows.
+const WIDEST_TEXT: usize = 60;
 
 /// The largest width of the column of classes.
 const WIDEST_CLASS: usize = 20;
@@ -105,6 +109,10 @@ impl Found {
                 judged.hit.distance,
                 judged.hit.item.id
             );
+            if let Some(words) = judged.hit.item.attributes.get(TEXT) {
+                let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+                let _ = write!(text, "  {}", shortened(&line, WIDEST_TEXT));
+            }
         }
         text
     }
