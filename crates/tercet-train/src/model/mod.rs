@@ -36,7 +36,8 @@ use card::KEY;
 use embedding::{CHUNK, matrix};
 
 pub use backbone::{
-    Backbone, BackboneCard, BackboneOptions, Files, OfFiles, OfPath, Opened, Opener, is_encoder, use_opener,
+    Backbone, BackboneCard, BackboneOptions, Files, OfFiles, OfPath, Opened, Opener, is_encoder,
+    use_opener,
 };
 pub use card::{CompatibleWith, FORMAT, ModelCard, Provenance};
 pub use embedding::{embed_with, normalize_rows, prefix};
