@@ -143,7 +143,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // A second call would repeat the arguments of the first in its messages, and nothing else.
     let _ = ARGUMENTS.set(arguments.into_iter().collect());
     let Cli { command, general } = parsed();
-    #[cfg(feature = "onnx")]
     tercet_onnx::use_as_backbones();
     // A server runs for a long time and is idle most of it, so it returns its pages to the system.
     if !matches!(command, Command::Serve(_)) {

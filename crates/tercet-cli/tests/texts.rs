@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{fail, json, run, stderr};
+use common::{fail, json, run, stderr, succeed};
 use safetensors::SafeTensors;
 
 /// A folder as sentence-transformers writes it.
@@ -135,4 +135,56 @@ fn sources_and_encoders_of_another_kind_are_refused() {
     let empty = tempfile::tempdir().unwrap();
     let message = fail(&[&onnx[..], &[empty.path().to_str().unwrap(), &texts]].concat(), 1);
     assert!(message.contains("it holds no graph: expected onnx/model.onnx"), "{message}");
+}
+
+#[test]
+fn a_head_on_an_encoder_of_sentences_is_used_like_any_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = sentences(folder.path()).to_str().unwrap().to_owned();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (run, model) = (path("run"), path("run/model.safetensors"));
+    let settings = ["--batch", "4x3", "--steps", "60", "--holdout", "0.5", "--json", "--quiet"];
+    let named = ["train", &texts, "--backbone", &encoder(), "--run", &run];
+    let mut command = common::tercet(&[&named[..], &settings].concat());
+    let output = command.env("TERCET_CACHE", folder.path().join("cache")).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let trained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let before = trained["before"]["features"]["map_at_r"].as_f64().unwrap();
+    assert!(before > 0.1 && trained["after"]["map_at_r"].as_f64().unwrap() > 0.1, "{trained}");
+
+    let evaluated = json(&["eval", &model, &texts, "--json"]);
+    assert_eq!(evaluated["retrieval"]["map_at_r"], trained["after"]["map_at_r"]);
+    let compared = json(&["compare", &model, "will it rain", "play a song", "--json"]);
+    assert!(compared["pairs"][0]["distance"].as_f64().unwrap() > 0.0, "{compared}");
+    let grouped = json(&["cluster", &model, &texts, "--groups", "8", "--json"]);
+    assert_eq!(grouped["groups"], 8);
+
+    // A gallery shows the sentences that it finds.
+    let gallery = path("gallery");
+    succeed(&["gallery", "create", &gallery, &texts, "--model", &model]);
+    let arguments = ["gallery", "search", &gallery, "--text", "please weather sun", "-k", "2"];
+    let found = json(&[&arguments[..], &["--json"]].concat());
+    let hit = &found["queries"][0]["hits"][0];
+    assert!(hit["attributes"]["text"].as_str().unwrap().starts_with("please"), "{found}");
+    let shown = succeed(&arguments);
+    assert!(shown.contains(hit["attributes"]["text"].as_str().unwrap()), "{shown}");
+
+    // The exported graph pools and embeds by itself; its tokeniser lies beside it.
+    let joined = path("joined/model.onnx");
+    fs::create_dir(folder.path().join("joined")).unwrap();
+    let exported = json(&["export", &model, "--onnx", &joined, "--json"]);
+    assert_eq!(exported["input"]["name"], "input_ids");
+    assert!(folder.path().join("joined/tokenizer.json").exists());
+    let [ours, theirs] = ["ours.safetensors", "theirs.safetensors"].map(path);
+    succeed(&["embed", &model, &texts, "--out", &ours]);
+    let as_graph = ["embed", "--onnx", &joined, "--max-tokens", "8", &texts, "--out", &theirs];
+    succeed(&as_graph);
+    let ((ours, width), (theirs, other)) = (vectors(Path::new(&ours)), vectors(Path::new(&theirs)));
+    assert_eq!(width, other);
+    let apart = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-5, "{apart}");
+    // Another tokeniser beside it is not overwritten.
+    fs::write(folder.path().join("joined/tokenizer.json"), "{}").unwrap();
+    let message = fail(&["export", &model, "--onnx", &joined], 1);
+    assert!(message.contains("is the tokeniser of another model"), "{message}");
 }

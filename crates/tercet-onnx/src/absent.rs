@@ -11,6 +11,11 @@ use tercet_train::views::Views;
 
 use crate::{OnnxError, OnnxOptions};
 
+pub use tercet_train::onnx::export;
+
+/// Does nothing, since there are no encoders that could be backbones.
+pub fn use_as_backbones() {}
+
 /// A network in an ONNX file. This build cannot run one, so no value of this type exists.
 #[derive(Debug)]
 pub struct OnnxEncoder {

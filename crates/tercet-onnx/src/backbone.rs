@@ -21,7 +21,7 @@ use crate::texts::TextFiles;
 use crate::{OnnxEncoder, OnnxError, OnnxOptions};
 
 /// The names of the files in a model file.
-const GRAPH: &str = "model.onnx";
+pub(crate) const GRAPH: &str = "model.onnx";
 const TOKENIZER: &str = "tokenizer.json";
 const OPTIONS: &str = "options.json";
 

@@ -21,6 +21,8 @@ mod backbone;
 mod encoder;
 mod error;
 #[cfg(feature = "tract")]
+mod export;
+#[cfg(feature = "tract")]
 mod input;
 #[cfg(feature = "tract")]
 mod network;
@@ -32,12 +34,14 @@ mod tests;
 mod texts;
 
 #[cfg(not(feature = "tract"))]
-pub use absent::OnnxEncoder;
+pub use absent::{OnnxEncoder, export, use_as_backbones};
 #[cfg(feature = "tract")]
 pub use backbone::use_as_backbones;
 #[cfg(feature = "tract")]
 pub use encoder::OnnxEncoder;
 pub use error::OnnxError;
+#[cfg(feature = "tract")]
+pub use export::export;
 pub use options::{Layout, OnnxOptions};
 
 /// The example of the README is compiled as a test.

@@ -36,7 +36,7 @@ const OUTPUTS: [&str; 3] = ["sentence_embedding", "last_hidden_state", "token_em
 pub(crate) struct TextGraph {
     /// The inputs in the order of the file, and whether each has 32 bits instead of 64.
     pub(super) inputs: Vec<(Role, bool)>,
-    pub(super) output: String,
+    pub(crate) output: String,
     /// The name and the number of rows of the embeddings of tokens, if they were found.
     vocabulary: Option<(String, usize)>,
 }

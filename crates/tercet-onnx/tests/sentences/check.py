@@ -36,20 +36,26 @@ def export(weights, folder):
     body = transformers.AutoModel.from_pretrained(weights, attn_implementation="eager").eval()
 
     class Tokens(torch.nn.Module):
-        def forward(self, input_ids, attention_mask, token_type_ids):
-            return body(input_ids, attention_mask, token_type_ids).last_hidden_state
+        def __init__(self):
+            super().__init__()
+            self.body = body
 
-    names = ["input_ids", "attention_mask", "token_type_ids"]
+        def forward(self, input_ids, attention_mask, token_type_ids):
+            inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+            return self.body(**inputs).last_hidden_state
+
     example = torch.ones(2, 7, dtype=torch.int64)
+    sides = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
     torch.onnx.export(
-        Tokens(),
+        Tokens().eval(),
         (example, example, torch.zeros_like(example)),
         str(folder / "model.onnx"),
-        input_names=names,
+        input_names=["input_ids", "attention_mask", "token_type_ids"],
         output_names=["last_hidden_state"],
-        dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*names, "last_hidden_state"]},
-        opset_version=17,
-        dynamo=False,
+        dynamic_shapes=(sides, sides, sides),
+        opset_version=18,
+        dynamo=True,
+        external_data=False,
     )
 
 

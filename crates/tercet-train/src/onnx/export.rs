@@ -32,9 +32,34 @@ const TINY: f32 = 1e-24;
 /// metadata property `tercet`.
 ///
 /// # Errors
-/// Weights that cannot be read.
+/// Weights that cannot be read; a model with a backbone, whose graph only `tercet_onnx::export` can
+/// join with that of the head.
 pub fn export(model: &Model) -> Result<Vec<u8>, OnnxError> {
-    let card = &model.card;
+    if model.backbone().is_some() {
+        let reason = format!("it has a backbone: {}", tercet::FULL_BUILD);
+        return Err(OnnxError { encoder: model.card.encoder.name(), reason });
+    }
+    written(model, &model.card)
+}
+
+/// The head of a model with a backbone as an ONNX file of its own, from the vectors of the backbone
+/// to embeddings; otherwise as [`export`].
+///
+/// # Errors
+/// Weights that cannot be read.
+pub fn export_head(model: &Model) -> Result<Vec<u8>, OnnxError> {
+    match &model.card.backbone {
+        None => export(model),
+        Some(backbone) => {
+            let preprocessing = Input::Vectors(backbone.vectors.clone());
+            let head = ModelCard { preprocessing, backbone: None, ..model.card.clone() };
+            written(model, &head)
+        }
+    }
+}
+
+/// The encoder of a model as a file, with a card.
+fn written(model: &Model, card: &ModelCard) -> Result<Vec<u8>, OnnxError> {
     let refuse = |reason: String| OnnxError { encoder: card.encoder.name(), reason };
     let mut graph = Graph::default();
     let (name, unit) = match card.preprocessing {

@@ -10,7 +10,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use export::{OPSET, export};
+pub use export::{OPSET, export, export_head};
 
 /// The metadata key of the model's card.
 pub const CARD: &str = "tercet";
