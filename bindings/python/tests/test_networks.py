@@ -224,3 +224,17 @@ def test_the_command(trained, tmp_path):
     script = Path(sys.executable).with_name("tercet")
     if script.exists():
         assert subprocess.run([script, "--version"], capture_output=True, text=True).stdout.startswith("tercet")
+
+
+def test_an_encoder_of_sentences(tmp_path):
+    encoder = Path(__file__).parents[3] / "crates/tercet-onnx/tests/sentences/encoder"
+    model = tercet.Model.load(encoder)
+    vectors = model.embed_texts(["please play a song", "will it rain today"])
+    assert vectors.shape == (2, model.dimensions) == (2, 12)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert model.embed_texts([]).shape == (0, 12)
+    with pytest.raises(ValueError, match="text 2"):
+        model.embed_texts(["rain", " "])
+    model.save(tmp_path / "whole.safetensors")  # graph and tokeniser are in the file
+    copy = tercet.Model.load(tmp_path / "whole.safetensors")
+    np.testing.assert_array_equal(copy.embed_texts(["will it rain today"])[0], vectors[1])

@@ -1,5 +1,6 @@
 //! Embeds pictures and texts: decodes pictures within a memory limit, and embeds in batches.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -169,7 +170,7 @@ fn serve(model: &Model, arrivals: &mpsc::Receiver<Waiting>, batch: usize, metric
 fn embed(model: &Model, inputs: &[Input]) -> Result<Array2<f32>, ModelError> {
     let texts: Vec<&str> = inputs.iter().filter_map(Input::text).collect();
     if !texts.is_empty() {
-        return model.embed_texts(&texts);
+        return model.embed_texts(&texts, &|_| ControlFlow::Continue(()));
     }
     let pictures: Vec<Vec<u8>> = inputs.iter().filter_map(Input::picture).cloned().collect();
     model.embed_prepared(&pictures)

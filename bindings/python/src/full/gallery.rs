@@ -89,7 +89,7 @@ impl GalleryStore {
                 let core = model.get().core();
                 card = Some(core.card.clone());
                 Settings {
-                    dimensions: core.card.encoder.embedding_dim(core.card.preprocessing.shape()),
+                    dimensions: core.card.dimensions(),
                     metric: core.metric(),
                     model: core.fingerprint.clone(),
                     quantization,

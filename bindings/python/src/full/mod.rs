@@ -25,6 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Adds everything to the module.
 pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    tercet_onnx::use_as_backbones();
     module.add_class::<model::Model>()?;
     module.add_class::<gallery::GalleryStore>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;

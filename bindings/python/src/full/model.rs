@@ -16,7 +16,6 @@ use rayon::prelude::*;
 use tercet_train::data::{DataError, decode_file};
 use tercet_train::model::{Model as Core, ModelError};
 
-use super::by_cause;
 use crate::results::dictionary;
 use crate::threads::compute;
 
@@ -137,17 +136,14 @@ impl Model {
 
 #[pymethods]
 impl Model {
-    /// Reads a model file.
+    /// Reads a model file, an encoder in an ONNX file, or a folder of sentence-transformers with its
+    /// graph as ONNX. The vectors of such an encoder are scaled to length 1.
     ///
     /// Raises FileNotFoundError or OSError for a file that cannot be read, ValueError for one that is no
     /// model, is damaged or of a newer format.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let file = std::fs::read(&path).map_err(|error| {
-            let message = format!("cannot read the model {}: {error}", path.display());
-            by_cause(&std::io::Error::new(error.kind(), message))
-        })?;
-        compute(py, |_| Self::of_bytes(file, &path))
+        compute(py, |_| Self::of_bytes(Core::file_of(&path)?, &path))
     }
 
     /// The model in the content of a file.
@@ -204,11 +200,42 @@ impl Model {
                 }
             }
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-            let dimensions = model.card.encoder.embedding_dim(model.card.preprocessing.shape());
+            let dimensions = model.card.dimensions();
             match views.is_empty() {
                 true => Ok(Array2::zeros((0, dimensions))),
                 false => concatenate(Axis(0), &views)
                     .map_err(|error| ModelError::Embed(error.to_string())),
+            }
+        })?;
+        Ok(embeddings.into_pyarray(py))
+    }
+
+    /// Embeds texts, in the order given; Ctrl-C stops between chunks of 1,024.
+    ///
+    /// Parameters
+    /// ----------
+    /// texts : sequence of str
+    ///
+    /// Returns
+    /// -------
+    /// float32 array, shape (N, D)
+    ///
+    /// Raises
+    /// ------
+    /// ValueError
+    ///     An empty text, with its number; a model that takes no texts.
+    fn embed_texts<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<String>,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let embeddings = compute(py, |watch| {
+            let model = self.core();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let go_on = |done: usize| watch(done as u64, texts.len() as u64);
+            match texts.is_empty() {
+                true => Ok(Array2::zeros((0, model.card.dimensions()))),
+                false => model.embed_texts(&texts, &go_on),
             }
         })?;
         Ok(embeddings.into_pyarray(py))
@@ -241,8 +268,7 @@ impl Model {
     /// D.
     #[getter]
     fn dimensions(&self) -> usize {
-        let model = self.core();
-        model.card.encoder.embedding_dim(model.card.preprocessing.shape())
+        self.core().card.dimensions()
     }
 
     /// The distance below which two pictures show the same: the most accurate one on held-out classes;

@@ -1,5 +1,6 @@
 //! `tercet compare`: decides whether pictures show the same thing, or texts are of one class.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -68,7 +69,7 @@ impl Compare {
         texts: Vec<String>,
     ) -> anyhow::Result<(Vec<String>, Array2<f32>)> {
         let some: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = model.embed_texts(&some)?;
+        let vectors = model.embed_texts(&some, &|_| ControlFlow::Continue(()))?;
         Ok((texts, vectors))
     }
 }

@@ -289,14 +289,20 @@ impl Model {
         self.embed_prepared(&prepared)
     }
 
-    /// Embeds texts that are no items of a source, in the given order.
+    /// Embeds texts that are no items of a source, in the given order. `progress` is called with the
+    /// number of texts that are done, and can stop the call.
     ///
     /// # Errors
-    /// The model takes no texts; an empty text, with its number; embeddings that are not finite.
-    pub fn embed_texts(&self, texts: &[&str]) -> Result<Array2<f32>, ModelError> {
+    /// The model takes no texts; an empty text, with its number; embeddings that are not finite;
+    /// [`DataError::Interrupted`](crate::data::DataError::Interrupted) if `progress` stopped the call.
+    pub fn embed_texts(
+        &self,
+        texts: &[&str],
+        progress: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<Array2<f32>, ModelError> {
         let examples = Examples::Texts(Texts::of(texts, self.card.preprocessing.texts()?)?);
         let items: Vec<u32> = (0..texts.len() as u32).collect();
-        self.embed(&examples, &items, Views::Single, &|_| ControlFlow::Continue(()))
+        self.embed(&examples, &items, Views::Single, progress)
     }
 
     /// Embeds pictures that the card's [`Preprocessing::apply`](crate::data::Preprocessing::apply)

@@ -25,7 +25,7 @@ pub(super) fn declare(graph: &mut GraphMessage, card: &ModelCard) {
             rows(VECTORS, &[*max_tokens], "N×T: tokens".to_owned())
         }
     };
-    let dimensions = card.encoder.embedding_dim(card.preprocessing.shape());
+    let dimensions = card.dimensions();
     let length = if card.normalized { " of length 1" } else { "" };
     let meaning = format!("N×D{length}: compare by {} distance", card.distance);
     graph.input = vec![input];

@@ -2,6 +2,7 @@
 
 mod answer;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -91,7 +92,7 @@ impl Search {
         if !self.text.is_empty() {
             let model = model.as_ref().context("texts need a model")?;
             let texts: Vec<&str> = self.text.iter().map(String::as_str).collect();
-            let rows = model.embed_texts(&texts)?;
+            let rows = model.embed_texts(&texts, &|_| ControlFlow::Continue(()))?;
             let answer = self.search(&*reader, &model.fingerprint, rows.view(), Vec::new())?;
             take(self.text.iter().map(|text| (text.clone(), None)).collect(), answer);
         }

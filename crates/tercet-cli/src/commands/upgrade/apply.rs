@@ -88,7 +88,7 @@ impl Work<'_> {
     fn settings(&self) -> Settings {
         let card = &self.new.model.card;
         Settings {
-            dimensions: card.encoder.embedding_dim(card.preprocessing.shape()),
+            dimensions: card.dimensions(),
             metric: self.new.model.metric(),
             model: self.new.model.fingerprint.clone(),
             quantization: None,
