@@ -18,6 +18,7 @@ use tercet_train::trainer::ImageSize;
 use tercet_train::views::Views;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
+use crate::claims;
 use crate::input::{Item, Refusal, Seen};
 use crate::network::Network;
 use crate::texts::{TextEncoder, TextFiles, TextGraph};
@@ -95,6 +96,17 @@ impl OnnxEncoder {
             .filter(|graph| !graph.node.is_empty())
             .ok_or_else(|| unusable("it is not ONNX: it has no graph".to_owned()))?;
         output_must_exist(graph, options)?;
+        claims::check(graph).map_err(unusable)?;
+        let control_flow = claims::control_flow(graph).map(str::to_owned);
+        let unusable = |reason: String| {
+            unusable(match &control_flow {
+                None => reason,
+                Some(operation) => format!(
+                    "its graph has control flow (`{operation}`), expected a graph that runs all of its \
+                     operations: {reason}"
+                ),
+            })
+        };
         if TextGraph::reads_tokens(graph) {
             return Self::of_texts(path, proto, bytes, beside, options);
         }

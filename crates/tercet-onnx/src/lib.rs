@@ -18,6 +18,8 @@ mod absent;
 #[cfg(feature = "tract")]
 mod backbone;
 #[cfg(feature = "tract")]
+mod claims;
+#[cfg(feature = "tract")]
 mod encoder;
 mod error;
 #[cfg(feature = "tract")]

@@ -268,3 +268,44 @@ fn a_graph_written_for_one_item_takes_them_one_by_one() {
         OnnxEncoder::load(&write(folder.path(), product(), None), &OnnxOptions::default());
     assert_eq!(encoder.unwrap().fixed_batch, None);
 }
+
+#[test]
+fn claims_beyond_all_memory_are_refused_before_they_are_allocated() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = |sides: &[i64]| TensorProto {
+        name: "shape".to_owned(),
+        dims: vec![sides.len() as i64],
+        data_type: DataType::Int64 as i32,
+        int64_data: sides.to_vec(),
+        ..Default::default()
+    };
+    let terabytes = &[1 << 20, 1 << 20];
+    let empty = TensorProto { dims: terabytes.to_vec(), float_data: vec![1.0], ..shape(&[]) };
+    let empty = TensorProto { data_type: DataType::Float as i32, int64_data: vec![], ..empty };
+    let cases = [
+        (node("ConstantOfShape", &["shape"], "large", &[]), shape(terabytes), "ConstantOfShape"),
+        (node("Expand", &["weight", "shape"], "large", &[]), shape(terabytes), "Expand"),
+        (node("Tile", &["weight", "shape"], "large", &[]), shape(terabytes), "Tile"),
+        (node("OneHot", &["weight", "shape"], "large", &[]), shape(&[1 << 40]), "OneHot"),
+        (node("Identity", &["shape"], "large", &[]), empty, "its weight `shape` has the shape"),
+    ];
+    for (large, tensor, word) in cases {
+        let mut graph = product();
+        graph.node.insert(0, large);
+        graph.initializer.push(tensor);
+        let path = write(folder.path(), graph, None);
+        let error = OnnxEncoder::load(&path, &OnnxOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(word) && error.contains("expected"), "{error}");
+    }
+}
+
+#[test]
+fn control_flow_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut graph = product();
+    graph.node.push(node("Loop", &["", "", "y"], "z", &[]));
+    graph.output = vec![value("z", &[0, 2])];
+    let path = write(folder.path(), graph, None);
+    let error = OnnxEncoder::load(&path, &OnnxOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("control flow (`Loop`)"), "{error}");
+}

@@ -26,12 +26,13 @@ pub(super) const PAGES: &[Page] = &[
         command: "train",
         short: &[
             "holdout", "size", "augment", "steps", "batch", "objective", "margin", "encoder",
-            "embedding-dim", "learning-rate", "seed", "run", "resume", "out",
+            "backbone", "embedding-dim", "learning-rate", "seed", "run", "resume", "out",
         ],
         headings: &[],
         examples: "  tercet train                                    the embedded glyphs, about a minute
   tercet train photos --steps 2000                one subfolder per class
   tercet train photos --objective facenet --batch 32x4
+  tercet train photos --backbone encoder.onnx     a head on a frozen encoder
   tercet train --resume runs/photos-1             continue after an interruption",
     },
     Page {
