@@ -32,6 +32,17 @@ fn from_a_folder_of_pictures_to_what_is_near() {
     let created = create(&gallery, &photos, &[]);
     assert_eq!((&created["items"], &created["added"]), (&48.into(), &48.into()));
 
+    // Nothing in it tells in which folders of this machine gallery and pictures are.
+    for file in fs::read_dir(&gallery).unwrap().map(|file| file.unwrap().path()) {
+        let bytes = if file.is_file() { fs::read(&file).unwrap() } else { Vec::new() };
+        let text = String::from_utf8_lossy(&bytes);
+        for secret in [folder.path(), world.folder.path()] {
+            // Both folders are in the system's folder for temporary files.
+            let secret = secret.parent().unwrap().to_str().unwrap();
+            assert!(!text.contains(&format!("{secret}/")), "{}", file.display());
+        }
+    }
+
     let info = json(&["gallery", "info", &gallery, "--verify", "--json"]);
     assert_eq!((&info["items"], &info["dimensions"]), (&48.into(), &8.into()));
     assert_eq!(info["has_model"], true);

@@ -40,8 +40,7 @@ impl Network {
     pub(super) fn untrained_prefix(&self, dimensions: usize) -> Option<String> {
         let Self::Model(model) = self else { return None };
         let trained = &model.card.matryoshka;
-        let shape = model.card.preprocessing.shape();
-        let all = model.card.encoder.embedding_dim(shape);
+        let all = model.card.dimensions();
         let known = trained.contains(&dimensions) || dimensions == all;
         (!known).then(|| match &trained[..] {
             [] => format!(

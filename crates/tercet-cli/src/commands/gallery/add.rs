@@ -76,7 +76,7 @@ impl Add {
         let own = reader.settings().model.clone();
         // Drop the reader, which would prevent the log from being emptied while items are added.
         drop(reader);
-        self.filling.note_source(&contents, &mut *writer)?;
+        self.filling.note_source(&contents, &self.gallery, &mut *writer)?;
         let again = self.again();
         let mut into = Into {
             writer: &mut *writer,

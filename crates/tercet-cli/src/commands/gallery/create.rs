@@ -72,7 +72,7 @@ impl Create {
             ),
             error => error.into(),
         })?;
-        self.filling.note_source(&contents, &mut *writer)?;
+        self.filling.note_source(&contents, &self.gallery, &mut *writer)?;
         let mut again = Again::new(&self.gallery, &self.filling);
         self.indexing.repeat(&mut again);
         let mut into = Into { writer: &mut *writer, duplicates: Duplicates::Refuse, again: &again };

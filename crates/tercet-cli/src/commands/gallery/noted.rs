@@ -1,13 +1,21 @@
 //! What a gallery notes about the sources of its items, so that their pictures can be found again.
+//!
+//! A gallery is copied and given away, so it contains no absolute path: a source is noted as it is
+//! reached from the folder of the gallery. In a database there is no such folder, and only the name of
+//! the source is noted.
+
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tercet_gallery::WriteGallery;
 use tercet_train::data::{LabelFrom, Source};
+use tercet_train::sharing::source_name;
 
 /// A source whose pictures were added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Noted {
-    /// The source, as `kind:PATH` with the whole path.
+    /// The source, as `kind:PATH` with the path from the gallery; galleries of earlier versions have
+    /// the whole path.
     pub(crate) source: String,
     /// What was put before the ids of its items.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -17,13 +25,32 @@ pub(crate) struct Noted {
 }
 
 impl Noted {
-    pub(crate) fn of(source: &Source, prefix: &str, label_from: Option<&LabelFrom>) -> Self {
-        let whole = source.path().and_then(|path| path.canonicalize().ok());
-        let source = match whole {
+    /// A source whose pictures are added to the gallery at `location`.
+    pub(crate) fn of(
+        source: &Source,
+        location: &str,
+        prefix: &str,
+        label_from: Option<&LabelFrom>,
+    ) -> Self {
+        let written = source.path().map(|path| match from(location, path) {
             Some(path) => format!("{}:{}", source.kind(), path.display()),
-            None => source.to_string(),
-        };
-        Self { source, prefix: prefix.to_owned(), label_from: label_from.cloned() }
+            None => source_name(&source.to_string()),
+        });
+        Self {
+            source: written.unwrap_or_else(|| source.to_string()),
+            prefix: prefix.to_owned(),
+            label_from: label_from.cloned(),
+        }
+    }
+
+    /// The source as it is reached from here, if it was noted in the gallery at `location`.
+    pub(crate) fn reached(&self, location: &str) -> String {
+        match self.source.split_once(':') {
+            Some((kind, path)) if Path::new(path).is_relative() && folder(location).is_some() => {
+                format!("{kind}:{}", Path::new(location).join(path).display())
+            }
+            _ => self.source.clone(),
+        }
     }
 
     /// Writes it into the gallery.
@@ -34,5 +61,49 @@ impl Noted {
     /// Reads it from a text that a gallery has noted; `None` if another version wrote it.
     pub(crate) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
+    }
+}
+
+/// The whole path of a gallery's folder; none if it is in a database.
+fn folder(location: &str) -> Option<PathBuf> {
+    Path::new(location).canonicalize().ok()
+}
+
+/// The path from the folder of a gallery to `path`; none if there is none.
+fn from(location: &str, path: &Path) -> Option<PathBuf> {
+    let (folder, path) = (folder(location)?, path.canonicalize().ok()?);
+    let (from, to): (Vec<Component>, Vec<Component>) =
+        (folder.components().collect(), path.components().collect());
+    let common = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
+    // On another drive there is no way.
+    (common > 0).then(|| {
+        let up = from[common..].iter().map(|_| Component::ParentDir);
+        up.chain(to[common..].iter().copied()).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_reached_from_its_gallery_and_no_folder_above_both_is_noted() {
+        let world = tempfile::tempdir().unwrap();
+        let [photos, gallery] =
+            ["work/photos", "work/galleries/photos"].map(|name| world.path().join(name));
+        for folder in [&photos, &gallery] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let source: Source = format!("folder:{}", photos.display()).parse().unwrap();
+        let location = gallery.to_str().unwrap();
+        let noted = Noted::of(&source, location, "", None);
+        assert_eq!(noted.source, "folder:../../photos");
+        let reached = noted.reached(location);
+        let (kind, path) = reached.split_once(':').unwrap();
+        assert_eq!(kind, "folder");
+        assert_eq!(Path::new(path).canonicalize().unwrap(), photos.canonicalize().unwrap());
+        let in_database = Noted::of(&source, "postgres://host/faces", "", None);
+        assert_eq!(in_database.source, "folder:photos");
+        assert_eq!(in_database.reached("postgres://host/faces"), "folder:photos");
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn gallery_of(
     reader.refresh()?;
     let choice = filling.choose(&contents, chosen.model.metric(), Some(&*reader))?;
     let again = Again::new(&location, &filling);
-    filling.note_source(&contents, &mut *writer)?;
+    filling.note_source(&contents, &location, &mut *writer)?;
     let mut into = Into { writer: &mut *writer, duplicates: Duplicates::Refuse, again: &again };
     let filled = filling.add_pictures(general, &mut into, &chosen.model, catalogue, choice);
     let filled = filled.map_err(|error| match error.is::<Interrupted>() {
@@ -98,9 +98,8 @@ fn folder(source: &Source, fingerprint: &str) -> PathBuf {
 
 fn opened(folder: &Path, chosen: &Chosen) -> anyhow::Result<Box<dyn WriteGallery>> {
     let model = &chosen.model;
-    let input = model.card.preprocessing.shape();
     let settings = Settings {
-        dimensions: model.card.encoder.embedding_dim(input),
+        dimensions: model.card.dimensions(),
         metric: model.metric(),
         model: model.fingerprint.clone(),
         quantization: None,

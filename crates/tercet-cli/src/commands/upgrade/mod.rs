@@ -140,7 +140,8 @@ impl Upgrade {
         new: &Chosen,
         path: &Path,
     ) -> anyhow::Result<ExitCode> {
-        let pictures = Pictures::find(general, reader, &self.pictures, &self.prefix)?;
+        let pictures =
+            Pictures::find(general, reader, &self.gallery, &self.pictures, &self.prefix)?;
         let findings = self.findings(general, reader, &pictures, &new.model)?;
         let mut document = json!({
             "gallery": self.gallery,
@@ -187,7 +188,8 @@ impl Upgrade {
         if reader.info()?.previous_model.is_some() {
             return Err(Error::HasPrevious { location: self.gallery.clone() }.into());
         }
-        let pictures = Pictures::find(general, reader, &self.pictures, &self.prefix)?;
+        let pictures =
+            Pictures::find(general, reader, &self.gallery, &self.pictures, &self.prefix)?;
         let plan = match staging.plan_for(&self.gallery, &new.model.fingerprint, apply)? {
             Some(plan) => plan,
             None => {

@@ -32,6 +32,7 @@ impl Pictures {
     pub(super) fn find(
         general: &General,
         reader: &dyn ReadGallery,
+        location: &str,
         given: &[String],
         prefix: &str,
     ) -> anyhow::Result<Self> {
@@ -43,14 +44,15 @@ impl Pictures {
             return Ok(found);
         }
         for noted in reader.sources()?.iter().filter_map(|text| Noted::read(text)) {
-            let source = commands::source(&noted.source, None, noted.label_from.as_ref());
+            let reached = noted.reached(location);
+            let source = commands::source(&reached, None, noted.label_from.as_ref());
             match source.and_then(|source| Ok(source.catalogue()?)) {
                 Ok(catalogue) => found.add(catalogue, &noted.prefix),
                 Err(error) => progress::remark(
                     general,
                     format!(
                         "note: the pictures of {} cannot be read any more ({error:#}); --pictures SOURCE names another place",
-                        noted.source
+                        reached
                     ),
                 ),
             }

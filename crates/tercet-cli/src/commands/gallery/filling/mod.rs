@@ -133,15 +133,16 @@ impl Filling {
         Ok(Contents::Pictures { source, catalogue })
     }
 
-    /// Notes in the gallery where the pictures are, so that they can be found again.
+    /// Notes in the gallery at `location` where the pictures are, so that they can be found again.
     pub(super) fn note_source(
         &self,
         contents: &Contents,
+        location: &str,
         writer: &mut dyn WriteGallery,
     ) -> anyhow::Result<()> {
         match contents {
             Contents::Pictures { source, .. } => {
-                Noted::of(source, &self.prefix, self.label_from.as_ref()).write(writer)
+                Noted::of(source, location, &self.prefix, self.label_from.as_ref()).write(writer)
             }
             Contents::Vectors { .. } => Ok(()),
         }
