@@ -243,7 +243,9 @@ struct Settings {
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding_dim: Option<usize>,
-    /// Weights of torchvision or timm from which a ResNet's body starts: `.safetensors` or `.pth`.
+    /// Weights of torchvision, timm and others from which the body starts: `.safetensors` or `.pth`.
+    /// Without --encoder, the file says which architecture it is, images are 160x160, and the body
+    /// learns at a tenth of --learning-rate.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pretrained: Option<PathBuf>,
@@ -402,6 +404,7 @@ impl Train {
             return Ok(ExitCode::SUCCESS);
         }
         super::use_threads(config.threads)?;
+        self.tell_what_was_chosen(general, &config);
         if self.dry_run {
             return plan::show(general, &config);
         }
@@ -456,6 +459,26 @@ impl Train {
             }
             Ended::Interrupted { step } => Err(stopping::interrupted(&run, step, config.steps)),
         }
+    }
+
+    /// Reports what was chosen for pretrained weights whose architecture was not given.
+    fn tell_what_was_chosen(&self, general: &General, config: &TrainConfig) {
+        let (Some(file), None) = (&self.settings.pretrained, &self.settings.encoder) else {
+            return;
+        };
+        let size = config.size.map_or_else(String::new, |size| format!(", images of {size}"));
+        let rate = config.backbone_learning_rate.unwrap_or(config.learning_rate);
+        remark(
+            general,
+            format!(
+                "{} has weights of {}: chosen are --encoder {}{size}, and a learning rate of {rate} for the \
+                 body beside {} for the head",
+                file.display(),
+                config.encoder,
+                config.encoder,
+                config.learning_rate
+            ),
+        );
     }
 
     /// Refuses to write the model over a file that the run reads.
@@ -519,13 +542,15 @@ fn class_names(path: &str) -> Result<BTreeSet<String>, DataError> {
 const LIST: &str = "list";
 
 /// The architectures with their descriptions.
-const ENCODERS: [(&str, &str); 8] = [
+const ENCODERS: [(&str, &str); 10] = [
     ("small-cnn", "convolution blocks, for images of up to about 100 pixels a side (default)"),
     ("lunet", "residual, from scratch, 128x64: persons (In Defense of the Triplet Loss), 5.0 M"),
     ("inception-small", "Inception, 96x96: faces (OpenFace's nn4.small2 of FaceNet's NN4), 3.7 M"),
     ("resnet18", "11.2 M and a head, torchvision's layout"),
     ("resnet34", "21.3 M and a head, torchvision's layout"),
     ("resnet50", "23.5 M and a head, torchvision's layout; with its head TriNet"),
+    ("mobilenet-v2", "2.2 M and a head, torchvision's layout: photos, from pretrained weights"),
+    ("efficientnet-lite0", "3.4 M and a head: photos, from pretrained weights"),
     ("linear-head", "one matrix on vectors, from the identity (default of features)"),
     ("mlp-head", "a hidden layer beside a matrix, on vectors"),
 ];
@@ -537,7 +562,7 @@ struct Listed {
 }
 
 fn encoders() -> String {
-    ENCODERS.map(|(name, what)| format!("{name:<16} {what}")).join("\n")
+    ENCODERS.map(|(name, what)| format!("{name:<18} {what}")).join("\n")
 }
 
 /// The figures before and after training, how the run went, and where its files are. `from_model`

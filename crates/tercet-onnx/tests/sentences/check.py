@@ -33,7 +33,7 @@ def export(weights, folder):
     for name in FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(weights / name, folder / name)
-    body = transformers.AutoModel.from_pretrained(weights, attn_implementation="eager").eval()
+    body = transformers.AutoModel.from_pretrained(weights, attn_implementation="sdpa").eval()
 
     class Tokens(torch.nn.Module):
         def __init__(self):
@@ -45,17 +45,16 @@ def export(weights, folder):
             return self.body(**inputs).last_hidden_state
 
     example = torch.ones(2, 7, dtype=torch.int64)
-    sides = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
+    names = ["input_ids", "attention_mask", "token_type_ids"]
     torch.onnx.export(
         Tokens().eval(),
         (example, example, torch.zeros_like(example)),
         str(folder / "model.onnx"),
-        input_names=["input_ids", "attention_mask", "token_type_ids"],
+        input_names=names,
         output_names=["last_hidden_state"],
-        dynamic_shapes=(sides, sides, sides),
-        opset_version=18,
-        dynamo=True,
-        external_data=False,
+        dynamic_axes={name: {0: "texts", 1: "tokens"} for name in [*names, "last_hidden_state"]},
+        opset_version=17,
+        dynamo=False,  # the newer exporter of this version gives other values for this network
     )
 
 

@@ -1,8 +1,8 @@
 //! The options from which an encoder configuration was created.
 
 use super::{
-    EncoderConfig, EncoderOptions, InceptionSmallConfig, LinearHeadConfig, LuNetConfig,
-    MlpHeadConfig, ResNetConfig, SmallCnnConfig,
+    EfficientNetLite0Config, EncoderConfig, EncoderOptions, InceptionSmallConfig, LinearHeadConfig,
+    LuNetConfig, MlpHeadConfig, MobileNetV2Config, ResNetConfig, SmallCnnConfig,
 };
 
 impl EncoderConfig {
@@ -22,12 +22,16 @@ impl EncoderConfig {
             Self::LuNet(LuNetConfig { width, hidden, embedding_dim })
             | Self::ResNet18(ResNetConfig { width, hidden, embedding_dim })
             | Self::ResNet34(ResNetConfig { width, hidden, embedding_dim })
-            | Self::ResNet50(ResNetConfig { width, hidden, embedding_dim }) => EncoderOptions {
-                width: Some(width),
-                hidden: Some(hidden),
-                embedding_dim: Some(embedding_dim),
-                ..none
-            },
+            | Self::ResNet50(ResNetConfig { width, hidden, embedding_dim })
+            | Self::MobileNetV2(MobileNetV2Config { width, hidden, embedding_dim })
+            | Self::EfficientNetLite0(EfficientNetLite0Config { width, hidden, embedding_dim }) => {
+                EncoderOptions {
+                    width: Some(width),
+                    hidden: Some(hidden),
+                    embedding_dim: Some(embedding_dim),
+                    ..none
+                }
+            }
             Self::InceptionSmall(InceptionSmallConfig { width, embedding_dim }) => {
                 EncoderOptions { width: Some(width), embedding_dim: Some(embedding_dim), ..none }
             }

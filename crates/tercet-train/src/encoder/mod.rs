@@ -4,11 +4,14 @@
 //! `forward`. To add one, write its file and add it to [`EncoderConfig`] and [`Encoder`].
 
 mod config_options;
+mod efficientnet_lite0;
 mod inception_small;
+mod inverted_residual;
 mod layers;
 mod linear_head;
 mod lunet;
 mod mlp_head;
+mod mobilenet_v2;
 mod options;
 mod pooling;
 mod resnet;
@@ -16,10 +19,12 @@ mod small_cnn;
 mod stages;
 mod trail;
 
+pub use efficientnet_lite0::{EfficientNetLite0, EfficientNetLite0Config};
 pub use inception_small::{InceptionSmall, InceptionSmallConfig};
 pub use linear_head::{LinearHead, LinearHeadConfig};
 pub use lunet::{LuNet, LuNetConfig};
 pub use mlp_head::{MlpHead, MlpHeadConfig};
+pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use options::EncoderOptions;
 pub use pooling::Pooling;
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth};
@@ -82,6 +87,12 @@ pub enum EncoderConfig {
     /// ResNet-50.
     #[serde(rename = "resnet50")]
     ResNet50(ResNetConfig),
+    /// MobileNetV2.
+    #[serde(rename = "mobilenet-v2")]
+    MobileNetV2(MobileNetV2Config),
+    /// EfficientNet-Lite0.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientNetLite0(EfficientNetLite0Config),
     /// A linear map of vectors.
     LinearHead(LinearHeadConfig),
     /// A linear map plus a network with one hidden layer, on vectors.
@@ -89,13 +100,15 @@ pub enum EncoderConfig {
 }
 
 /// The names of all architectures.
-pub const ENCODER_NAMES: [&str; 8] = [
+pub const ENCODER_NAMES: [&str; 10] = [
     SmallCnnConfig::NAME,
     LuNetConfig::NAME,
     InceptionSmallConfig::NAME,
     ResNetDepth::D18.name(),
     ResNetDepth::D34.name(),
     ResNetDepth::D50.name(),
+    MobileNetV2Config::NAME,
+    EfficientNetLite0Config::NAME,
     LinearHeadConfig::NAME,
     MlpHeadConfig::NAME,
 ];
@@ -122,6 +135,10 @@ impl EncoderConfig {
             name if name == ResNetDepth::D50.name() => {
                 Self::ResNet50(ResNetConfig::with(&mut left))
             }
+            MobileNetV2Config::NAME => Self::MobileNetV2(MobileNetV2Config::with(&mut left)),
+            EfficientNetLite0Config::NAME => {
+                Self::EfficientNetLite0(EfficientNetLite0Config::with(&mut left))
+            }
             LinearHeadConfig::NAME => Self::LinearHead(LinearHeadConfig::with(&mut left)),
             MlpHeadConfig::NAME => Self::MlpHead(MlpHeadConfig::with(&mut left)),
             _ => {
@@ -145,6 +162,8 @@ impl EncoderConfig {
             Self::ResNet18(_) => ResNetDepth::D18.name(),
             Self::ResNet34(_) => ResNetDepth::D34.name(),
             Self::ResNet50(_) => ResNetDepth::D50.name(),
+            Self::MobileNetV2(_) => MobileNetV2Config::NAME,
+            Self::EfficientNetLite0(_) => EfficientNetLite0Config::NAME,
             Self::LinearHead(_) => LinearHeadConfig::NAME,
             Self::MlpHead(_) => MlpHeadConfig::NAME,
         }
@@ -177,6 +196,8 @@ impl EncoderConfig {
             Self::ResNet18(config) | Self::ResNet34(config) | Self::ResNet50(config) => {
                 config.embedding_dim
             }
+            Self::MobileNetV2(config) => config.embedding_dim,
+            Self::EfficientNetLite0(config) => config.embedding_dim,
             Self::LinearHead(LinearHeadConfig { embedding_dim: 0 })
             | Self::MlpHead(MlpHeadConfig { embedding_dim: 0, .. }) => input.channels,
             Self::LinearHead(config) => config.embedding_dim,
@@ -189,6 +210,8 @@ impl EncoderConfig {
     pub fn stages(&self) -> &'static [Stage] {
         match self {
             Self::ResNet18(_) | Self::ResNet34(_) | Self::ResNet50(_) => &ResNetConfig::STAGES,
+            Self::MobileNetV2(_) => &MobileNetV2Config::STAGES,
+            Self::EfficientNetLite0(_) => &EfficientNetLite0Config::STAGES,
             _ => &[],
         }
     }
@@ -211,6 +234,10 @@ impl EncoderConfig {
             Self::ResNet50(config) => {
                 Encoder::ResNet(config.init(ResNetDepth::D50, input, device)?)
             }
+            Self::MobileNetV2(config) => Encoder::MobileNetV2(config.init(input, device)?),
+            Self::EfficientNetLite0(config) => {
+                Encoder::EfficientNetLite0(config.init(input, device)?)
+            }
             Self::LinearHead(config) => Encoder::LinearHead(config.init(input, device)?),
             Self::MlpHead(config) => Encoder::MlpHead(config.init(input, device)?),
         };
@@ -231,6 +258,10 @@ pub enum Encoder {
     InceptionSmall(InceptionSmall),
     /// ResNet-18, 34 or 50.
     ResNet(ResNet),
+    /// MobileNetV2.
+    MobileNetV2(MobileNetV2),
+    /// EfficientNet-Lite0.
+    EfficientNetLite0(EfficientNetLite0),
     /// A linear map of vectors.
     LinearHead(LinearHead),
     /// A linear map plus a network with one hidden layer, on vectors.
@@ -247,6 +278,8 @@ impl Encoder {
             Self::LuNet(network) => network.forward(input),
             Self::InceptionSmall(network) => network.forward(input),
             Self::ResNet(network) => network.forward(input),
+            Self::MobileNetV2(network) => network.forward(input),
+            Self::EfficientNetLite0(network) => network.forward(input),
             Self::LinearHead(head) => head.forward(input.flatten(1, 3)),
             Self::MlpHead(head) => head.forward(input.flatten(1, 3)),
         }
@@ -261,6 +294,8 @@ impl Encoder {
             Self::LuNet(network) => network.follow(start),
             Self::InceptionSmall(network) => network.follow(start),
             Self::ResNet(network) => network.follow(start),
+            Self::MobileNetV2(network) => network.follow(start),
+            Self::EfficientNetLite0(network) => network.follow(start),
             Self::LinearHead(head) => head.follow(start),
             Self::MlpHead(head) => head.follow(start),
         };
@@ -290,6 +325,8 @@ impl Encoder {
             Self::LuNet(network) => network.graph(graph, items),
             Self::InceptionSmall(network) => network.graph(graph, items),
             Self::ResNet(network) => network.graph(graph, items),
+            Self::MobileNetV2(network) => network.graph(graph, items),
+            Self::EfficientNetLite0(network) => network.graph(graph, items),
             Self::LinearHead(head) => head.graph(graph, items),
             Self::MlpHead(head) => head.graph(graph, items),
         }

@@ -11,6 +11,7 @@
 //! they use Burn's own operations.
 
 mod convolution;
+mod depthwise;
 mod grid;
 mod map;
 mod normalization;
@@ -31,6 +32,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
 
 use convolution::Convolution;
+use depthwise::{Depthwise, Place};
 use normalization::{Finish, Normalization};
 
 /// The operations with a backward pass, as an extension of Burn's backends.
@@ -41,6 +43,16 @@ pub(crate) trait Kernels: Backend {
     /// # Shapes
     /// - map: N×C×H×W, weight: D×C×k×k with odd k, result: N×D×H×W
     fn convolution(map: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Convolution of each channel with a kernel of its own.
+    ///
+    /// # Shapes
+    /// - map: N×C×H×W, weight: C×1×k×k, result: N×C×H'×W' as `place` says
+    fn depthwise(
+        map: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        place: Place,
+    ) -> FloatTensor<Self>;
 
     /// Batch norm with the statistics of the batch, then `finish`. Returns the result, the mean and
     /// the biased variance.
@@ -74,6 +86,13 @@ pub(crate) trait PlainKernels: Backend {
 /// Applies a convolution layer.
 pub(crate) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
     let [height, width] = layer.kernel_size;
+    if let Some(place) = depthwise(layer, map.dims()) {
+        return Tensor::from_dispatch(<Dispatch as Kernels>::depthwise(
+            map.into_dispatch(),
+            layer.weight.val().into_dispatch(),
+            place,
+        ));
+    }
     let keeps_size = match &layer.padding {
         PaddingConfig2d::Same => true,
         PaddingConfig2d::Valid => height == 1,
@@ -90,6 +109,36 @@ pub(crate) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
         map.into_dispatch(),
         weight.into_dispatch(),
     ))
+}
+
+/// Where the kernels of a layer stand on a map of this shape, if each channel has one of its own.
+fn depthwise(layer: &Conv2d, [_, channels, height, width]: [usize; 4]) -> Option<Place> {
+    let [filters, inputs, side, other] = layer.weight.dims();
+    let [stride, across] = layer.stride;
+    let is_one_each = layer.groups == channels && filters == channels && inputs == 1;
+    let is_square = side == other && stride == across && layer.dilation == [1, 1];
+    if !(is_one_each && is_square && channels > 1 && layer.bias.is_none()) {
+        return None;
+    }
+    let padded = |length: usize, [before, after]: [usize; 2]| {
+        (before, (length + before + after).checked_sub(side).map(|rest| rest / stride + 1))
+    };
+    // As Burn and TensorFlow pad: stride s makes ⌈length/s⌉ of a length, and an odd zero is at the end.
+    let same = |length: usize| {
+        let zeros = ((length.div_ceil(stride) - 1) * stride + side).saturating_sub(length);
+        [zeros / 2, zeros - zeros / 2]
+    };
+    let ((top, high), (left, wide)) = match &layer.padding {
+        PaddingConfig2d::Same if height > 0 && width > 0 => {
+            (padded(height, same(height)), padded(width, same(width)))
+        }
+        PaddingConfig2d::Same => return None,
+        PaddingConfig2d::Valid => (padded(height, [0; 2]), padded(width, [0; 2])),
+        PaddingConfig2d::Explicit(top, left, bottom, right) => {
+            (padded(height, [*top, *bottom]), padded(width, [*left, *right]))
+        }
+    };
+    Some(Place { stride, top, left, height: high?, width: wide? })
 }
 
 /// Applies a batch norm layer, a leaky ReLU of slope `slope` below 0 (0 is ReLU, 1 is none), and,
@@ -141,6 +190,14 @@ pub(crate) fn normalize(layer: &BatchNorm, map: Tensor<4>, slope: f32, pool: boo
 impl Kernels for Flex {
     fn convolution(map: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         Convolution::new(&map, &weight).forward()
+    }
+
+    fn depthwise(
+        map: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        place: Place,
+    ) -> FloatTensor<Self> {
+        Depthwise::new(&map, &weight, place).forward()
     }
 
     fn normalization(
@@ -201,6 +258,43 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             .stateful()
         {
             OpsKind::Tracked(prep) => prep.finish(convolution, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn depthwise(
+        map: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        place: Place,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct DepthwiseBackward;
+
+        impl Backward<Flex, 2> for DepthwiseBackward {
+            type State = Depthwise;
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 2>,
+                grads: &mut Gradients,
+                _checkpointer: &mut Checkpointer,
+            ) {
+                let [map, weight] = ops.parents;
+                let gradient = ops.state.gradient(&grads.consume::<Flex>(&ops.node));
+                if let Some(node) = weight {
+                    grads.register::<Flex>(node.id, gradient.of_weight());
+                }
+                if let Some(node) = map {
+                    grads.register::<Flex>(node.id, gradient.of_map());
+                }
+            }
+        }
+
+        let depthwise = Depthwise::new(map.primitive(), weight.primitive(), place);
+        let output = depthwise.forward();
+        match DepthwiseBackward.prepare::<C>([map.node(), weight.node()]).compute_bound().stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(depthwise, output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

@@ -117,3 +117,47 @@ fn other_convolutions_go_by_the_framework() {
     let expected = strided.forward(map.clone()).into_data();
     convolve(&strided, map).into_data().assert_approx_eq::<f32>(&expected, Tolerance::default());
 }
+
+#[test]
+fn depthwise_convolutions_agree_with_the_framework() {
+    let device = Device::flex().autodiff();
+    device.seed(11);
+    // The columns are images, channels, height, width, side, stride, and whether the padding is that
+    // of TensorFlow.
+    let cases = [
+        (3, 5, 7, 9, 3, 1, false),
+        (2, 8, 8, 6, 3, 2, false),
+        (20, 3, 5, 5, 5, 1, false),
+        (2, 4, 9, 8, 5, 2, false),
+        (3, 6, 8, 8, 3, 2, true),
+        (2, 7, 7, 10, 5, 2, true),
+        (1, 33, 2, 3, 5, 2, true),
+        (2, 2, 1, 1, 3, 1, false),
+    ];
+    for (images, channels, height, width, side, stride, tensorflow) in cases {
+        let what = format!("{images}×{channels}×{height}×{width}, {side} by {stride} {tensorflow}");
+        let half = side / 2;
+        let padding = match tensorflow {
+            true => PaddingConfig2d::Same,
+            false => PaddingConfig2d::Explicit(half, half, half, half),
+        };
+        let layer = Conv2dConfig::new([channels, channels], [side, side])
+            .with_stride([stride, stride])
+            .with_padding(padding)
+            .with_groups(channels)
+            .with_bias(false)
+            .init(&device);
+        let shape = [images, channels, height, width];
+        let map = Tensor::<4>::random(shape, Distribution::Default, &device).require_grad();
+        let reference = Tensor::from_inner(map.clone().inner()).require_grad();
+        let (ours, theirs) = (convolve(&layer, map.clone()), layer.forward(reference.clone()));
+        assert_eq!(ours.dims(), theirs.dims(), "{what}");
+        close(&what, ours.clone(), theirs.clone());
+        let weights = Tensor::<4>::random(ours.dims(), Distribution::Default, &device);
+        let ours = (ours * weights.clone()).sum().backward();
+        let theirs = (theirs * weights).sum().backward();
+        close(&what, map.grad(&ours).unwrap(), reference.grad(&theirs).unwrap());
+        let weight = layer.weight.val();
+        close(&what, weight.grad(&ours).unwrap(), weight.grad(&theirs).unwrap());
+    }
+}

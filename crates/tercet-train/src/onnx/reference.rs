@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use burn::tensor::activation::relu;
 use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::onnx_graph::messages::{GraphMessage, Node, Weights, kind};
@@ -62,6 +62,7 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
         "Sqrt" => x.sqrt(),
         "ReduceSum" => x.sum_dim(1),
         "Relu" => relu(x),
+        "Clip" => x.max_pair(of(1).unwrap()).min_pair(of(2).unwrap()),
         "LeakyRelu" => relu(x.clone()) - relu(x.neg()).mul_scalar(real("alpha")),
         "Concat" => Tensor::cat((0..node.input.len()).map(|place| of(place).unwrap()).collect(), 1),
         "Flatten" => row(x).reshape([n as isize, -1, 1, 1]),
@@ -79,8 +80,22 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
             let kernel = pair("kernel_shape");
             let groups = find("group").unwrap().i.unwrap() as usize;
             assert_eq!(of(1).unwrap().dims()[1] * groups, c);
-            let options =
-                ConvOptions::new(pair("strides"), padding(kernel), pair("dilations"), groups);
+            let strides = pair("strides");
+            // SAME_UPPER: as many zeros as ⌈side/stride⌉ outputs need, an odd one at the end.
+            let zeros = |side: usize, axis: usize| {
+                ((side.div_ceil(strides[axis]) - 1) * strides[axis] + kernel[axis])
+                    .saturating_sub(side)
+            };
+            let (x, padding) = match find("auto_pad") {
+                None => (x, padding(kernel)),
+                Some(_) => {
+                    let [_, _, height, width] = x.dims();
+                    let (high, wide) = (zeros(height, 0), zeros(width, 1));
+                    let sides = (wide / 2, wide - wide / 2, high / 2, high - high / 2);
+                    (x.pad(sides, PadMode::Constant(0.0)), [0, 0])
+                }
+            };
+            let options = ConvOptions::new(strides, padding, pair("dilations"), groups);
             conv2d(x, of(1).unwrap(), of(2).map(|bias| bias.flatten::<1>(0, 3)), options)
         }
         "MaxPool" => {

@@ -81,6 +81,14 @@ impl Graph {
         self.node(name, "LeakyRelu", vec![map.clone()], vec![real("alpha", slope)])
     }
 
+    /// min(max(x, least), most).
+    pub(crate) fn clip(&mut self, map: &Flow, least: f32, most: f32) -> Flow {
+        let name = self.next("clip");
+        let least = self.values(&name, "least", &[], &[least]);
+        let most = self.values(&name, "most", &[], &[most]);
+        self.node(name, "Clip", vec![map.clone(), least, most], vec![])
+    }
+
     pub(crate) fn max_pool(&mut self, map: &Flow, layer: &MaxPool2d) -> Flow {
         let name = self.next("pool");
         let attributes = vec![

@@ -1,12 +1,14 @@
-//! Weights that another program trained: state dicts of torchvision and timm.
+//! Weights that another program trained: state dicts of torchvision, timm and others.
 //!
 //! They initialise the body of an encoder. Its head, which belongs to the task, has random initial
 //! weights.
 
+mod recognise;
 mod state_dict;
 #[cfg(test)]
 mod tests;
 
+pub use recognise::{ARCHITECTURES, recognise, statistics};
 pub use state_dict::StateDict;
 
 use std::collections::BTreeMap;
@@ -30,8 +32,8 @@ pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 const HEAD: &str = "head.";
 
 /// The prefixes of classifiers, which embeddings do not need: `fc` in torchvision and timm,
-/// `classifier` in re-identification.
-const CLASSIFIERS: [&str; 2] = ["fc.", "classifier."];
+/// `_fc` in EfficientNet-Lite, `classifier` in torchvision's MobileNetV2 and in re-identification.
+const CLASSIFIERS: [&str; 3] = ["fc.", "_fc.", "classifier."];
 
 /// Number of names of a list that a message contains.
 const TOLD: usize = 4;
@@ -49,6 +51,17 @@ pub enum PretrainedError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A name in the place of a file.
+    #[error("{0}")]
+    NoFile(String),
+    /// Weights of a network that is not supported.
+    #[error("{} fits no architecture: {found}; expected weights of {}", printable_path(path), ARCHITECTURES.join(", "))]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: String,
     },
     /// Weights of another network.
     #[error("{} does not fit {encoder}: {reason}", printable_path(path))]
@@ -77,7 +90,7 @@ impl fmt::Display for Taken {
         if !self.left.is_empty() {
             write!(f, "; not used: {}", some(&self.left))?;
         }
-        write!(f, "; images are standardised as ImageNet's were")
+        write!(f, "; images are standardised as those of these weights were")
     }
 }
 
@@ -97,7 +110,12 @@ impl StateDict {
         let misfit = |reason: String| PretrainedError::Misfit {
             path: self.path.clone(),
             encoder: config.name(),
-            reason,
+            reason: match self.architecture() {
+                Some(other) if other != config.name() => {
+                    format!("it has weights of {other} (--encoder {other}); {reason}")
+                }
+                _ => reason,
+            },
         };
         let wanted: BTreeMap<String, Vec<usize>> = encoder
             .collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)

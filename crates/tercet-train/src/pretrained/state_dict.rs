@@ -9,7 +9,7 @@ use burn::store::pytorch_reader::{DType, PytorchReader};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
-use super::PretrainedError;
+use super::{PretrainedError, recognise};
 use crate::files::At;
 use crate::fingerprint::Fingerprint;
 use crate::{reading, safetensors_head};
@@ -48,6 +48,9 @@ impl StateDict {
     /// # Errors
     /// A file that is missing, damaged, or of another kind.
     pub fn read(path: &Path) -> Result<Self, PretrainedError> {
+        if let Some(advice) = recognise::advice(path) {
+            return Err(PretrainedError::NoFile(advice));
+        }
         let action = "read the pretrained weights";
         let (mut file, length) = reading::open(path).at(action, path)?;
         let start = reading::first_bytes(&mut file, 1024).at(action, path)?;
@@ -60,6 +63,9 @@ impl StateDict {
             Some(b'{') => from_safetensors(path)?,
             _ => from_pytorch(path)?,
         };
+        let (mut names, weights): (Vec<String>, Vec<Weights>) = tensors.into_iter().unzip();
+        recognise::nested(&mut names);
+        let tensors = names.into_iter().zip(weights).collect();
         let mut read = Self { path: path.to_owned(), tensors, fingerprint: String::new() };
         if read.tensors.is_empty() {
             return Err(read.damaged("it holds no tensors"));

@@ -65,6 +65,40 @@ fn the_body_computes_what_torchvision_does() {
 }
 
 #[test]
+fn mobile_bodies_compute_what_their_pytorch_versions_do() {
+    for (weights, name, taken) in [
+        ("mobilenet-v2.safetensors", "mobilenet-v2", 260),
+        ("mobilenet-v2-flat.safetensors", "mobilenet-v2", 260),
+        ("efficientnet-lite0.safetensors", "efficientnet-lite0", 245),
+    ] {
+        let (encoder, done) = put(&file(weights), name, 4).unwrap();
+        assert_eq!(done.taken, taken, "{weights}");
+        let bytes = fs::read(file("mobile-golden.safetensors")).unwrap();
+        let golden = SafeTensors::deserialize(&bytes).unwrap();
+        let numbers = |name: &str| -> (Vec<usize>, Vec<f32>) {
+            let tensor = golden.tensor(name).unwrap();
+            let (numbers, _) = tensor.data().as_chunks();
+            let numbers = numbers.iter().map(|&number| f32::from_le_bytes(number)).collect();
+            (tensor.shape().to_vec(), numbers)
+        };
+        let (shape, images) = numbers("images");
+        let images: Tensor<4> = Tensor::from_data(TensorData::new(images, shape), &Device::flex());
+        let got = match encoder {
+            Encoder::MobileNetV2(network) => network.features(images),
+            Encoder::EfficientNetLite0(network) => network.features(images),
+            _ => panic!("{name} is another network"),
+        };
+        let got: Vec<f32> = got.into_data().try_to_vec().unwrap();
+        let (_, expected) = numbers(name);
+        assert_eq!(got.len(), expected.len());
+        let largest = expected.iter().fold(1.0_f32, |largest, value| largest.max(value.abs()));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!((got - expected).abs() <= 1e-4 * largest, "{weights}: {got} {expected}");
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let message = refused(&file("resnet18.pth"), "resnet18", 8);
     assert!(

@@ -101,8 +101,8 @@ impl Prepared {
         let examples = Arc::new(match examples {
             examples if start.is_some() => examples,
             Examples::Images(pixels) if pretrained.is_some() => {
-                let (mean, std) = (pretrained::MEAN.to_vec(), pretrained::STD.to_vec());
-                Examples::Images(pixels.with_statistics(mean, std)?)
+                let (mean, std) = pretrained::statistics(&config.encoder_config()?);
+                Examples::Images(pixels.with_statistics(mean.to_vec(), std.to_vec())?)
             }
             Examples::Images(pixels) => {
                 let (mean, std) = pixels.channel_statistics(&split.train)?;

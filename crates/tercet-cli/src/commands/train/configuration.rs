@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use tercet_train::model::ModelCard;
+use tercet_train::pretrained;
 use tercet_train::shell;
 use tercet_train::trainer::{OnCollapse, TrainConfig};
 
@@ -13,7 +14,8 @@ use crate::exit::Usage;
 /// the model that it continues from.
 ///
 /// # Errors
-/// Unknown keys, invalid values, a model that cannot be read or comes without a source.
+/// Unknown keys, invalid values, a model that cannot be read or comes without a source, pretrained
+/// weights of an unknown network without the name of an architecture.
 pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
     // An invalid source is reported when it is read.
     let source = given.get("source").and_then(toml::Value::as_str);
@@ -29,6 +31,13 @@ pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
             bail!(Usage(without_source(&card, &path)));
         }
         defaults = defaults.continuing(&card, &path, &given)?;
+    }
+    let weights = given.get("pretrained").and_then(toml::Value::as_str);
+    if let Some(weights) = weights.filter(|_| !given.contains_key("encoder")) {
+        if let Some(rate) = given.get("learning-rate").and_then(toml::Value::as_float) {
+            defaults.learning_rate = rate;
+        }
+        defaults = defaults.on_weights_of(pretrained::recognise(Path::new(weights))?);
     }
     let mut merged = toml::Table::try_from(defaults)?;
     if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {

@@ -319,6 +319,17 @@ impl TrainConfig {
         }
     }
 
+    /// The defaults for fine-tuning pretrained weights of an architecture: images large enough for
+    /// features of photographs, and a body that learns ten times more slowly than the head.
+    pub fn on_weights_of(self, architecture: &str) -> Self {
+        Self {
+            encoder: architecture.to_owned(),
+            size: Some(ImageSize { height: 160, width: 160 }),
+            backbone_learning_rate: Some(self.learning_rate / 10.0),
+            ..self
+        }
+    }
+
     /// The defaults for the vectors of another encoder: a head that is initialised as the identity;
     /// docs/book/src/how-to/features.md has the measurements.
     pub fn on_a_backbone(self) -> Self {
