@@ -74,6 +74,8 @@ export class Instrument {
   /** Shows the distances of results: `[{ distance, key }]`. */
   mark(marks) {
     this.#marks = marks;
+    this.rug.replaceChildren();
+    if (this.#to === null) return; // no threshold, no axis
     this.rug.replaceChildren(...marks.map(({ distance: d, key }) => {
       const tick = svg("path", { d: `M${this.#x(d)} ${HEIGHT}V${HEIGHT - 26}`, "data-key": key });
       return tick;

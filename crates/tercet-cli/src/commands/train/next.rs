@@ -42,7 +42,11 @@ pub(super) fn steps(trained: &Trained, config: &TrainConfig) -> String {
         let skip = config.skip_bad.then(|| OsString::from("--skip-bad"));
         let create = ["gallery".into(), "create".into(), gallery.clone(), name];
         let create = create.into_iter().chain(["--model".into(), model]).chain(label_from);
-        add("make the pictures searchable", create.chain(skip).collect());
+        let what = match source {
+            Source::Texts(_) => "make the sentences searchable",
+            _ => "make the pictures searchable",
+        };
+        add(what, create.chain(skip).collect());
         if cfg!(feature = "serve") {
             add("search them in a browser", vec!["serve".into(), gallery]);
         }
