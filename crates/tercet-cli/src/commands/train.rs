@@ -243,9 +243,8 @@ struct Settings {
     #[arg(long, value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding_dim: Option<usize>,
-    /// Weights of torchvision, timm and others from which the body starts: `.safetensors` or `.pth`.
-    /// Without --encoder, the file says which architecture it is, images are 160x160, and the body
-    /// learns at a tenth of --learning-rate.
+    /// Weights from which the body starts, a `.safetensors` or `.pth` of torchvision's ResNet-18, 34
+    /// or 50 or MobileNetV2, or of EfficientNet-Lite0; they determine the encoder.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pretrained: Option<PathBuf>,
@@ -279,7 +278,8 @@ struct Settings {
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     compatible_weight: Option<f64>,
-    /// Parts of the body that do not learn: the first N of stem, layer1 … layer4, or some by name.
+    /// Parts of the body that do not learn: the first N stages, or some by name (ResNet: stem, layer1 …
+    /// layer4; mobile networks: stem, stage1 … stage7, last).
     #[arg(long, value_name = "N|STAGE,…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     freeze: Option<Freeze>,
@@ -404,7 +404,6 @@ impl Train {
             return Ok(ExitCode::SUCCESS);
         }
         super::use_threads(config.threads)?;
-        self.tell_what_was_chosen(general, &config);
         if self.dry_run {
             return plan::show(general, &config);
         }
@@ -459,26 +458,6 @@ impl Train {
             }
             Ended::Interrupted { step } => Err(stopping::interrupted(&run, step, config.steps)),
         }
-    }
-
-    /// Reports what was chosen for pretrained weights whose architecture was not given.
-    fn tell_what_was_chosen(&self, general: &General, config: &TrainConfig) {
-        let (Some(file), None) = (&self.settings.pretrained, &self.settings.encoder) else {
-            return;
-        };
-        let size = config.size.map_or_else(String::new, |size| format!(", images of {size}"));
-        let rate = config.backbone_learning_rate.unwrap_or(config.learning_rate);
-        remark(
-            general,
-            format!(
-                "{} has weights of {}: chosen are --encoder {}{size}, and a learning rate of {rate} for the \
-                 body beside {} for the head",
-                file.display(),
-                config.encoder,
-                config.encoder,
-                config.learning_rate
-            ),
-        );
     }
 
     /// Refuses to write the model over a file that the run reads.
@@ -549,8 +528,8 @@ const ENCODERS: [(&str, &str); 10] = [
     ("resnet18", "11.2 M and a head, torchvision's layout"),
     ("resnet34", "21.3 M and a head, torchvision's layout"),
     ("resnet50", "23.5 M and a head, torchvision's layout; with its head TriNet"),
-    ("mobilenet-v2", "2.2 M and a head, torchvision's layout: photos, from pretrained weights"),
-    ("efficientnet-lite0", "3.4 M and a head: photos, from pretrained weights"),
+    ("mobilenet-v2", "2.2 M and a head, torchvision's layout: photos on a small budget"),
+    ("efficientnet-lite0", "3.4 M and a head, layout of efficientnet-lite-pytorch"),
     ("linear-head", "one matrix on vectors, from the identity (default of features)"),
     ("mlp-head", "a hidden layer beside a matrix, on vectors"),
 ];
@@ -562,7 +541,7 @@ struct Listed {
 }
 
 fn encoders() -> String {
-    ENCODERS.map(|(name, what)| format!("{name:<18} {what}")).join("\n")
+    ENCODERS.map(|(name, what)| format!("{name:<19} {what}")).join("\n")
 }
 
 /// The figures before and after training, how the run went, and where its files are. `from_model`

@@ -31,6 +31,8 @@ ENCODERS = [
     ("resnet18", ["--width", "8"]),
     ("resnet34", ["--width", "4"]),
     ("resnet50", ["--width", "4"]),
+    ("mobilenet-v2", ["--width", "8"]),
+    ("efficientnet-lite0", ["--width", "8"]),
 ]
 
 SIDE = 32

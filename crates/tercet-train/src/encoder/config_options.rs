@@ -22,17 +22,15 @@ impl EncoderConfig {
             Self::LuNet(LuNetConfig { width, hidden, embedding_dim })
             | Self::ResNet18(ResNetConfig { width, hidden, embedding_dim })
             | Self::ResNet34(ResNetConfig { width, hidden, embedding_dim })
-            | Self::ResNet50(ResNetConfig { width, hidden, embedding_dim })
-            | Self::MobileNetV2(MobileNetV2Config { width, hidden, embedding_dim })
-            | Self::EfficientNetLite0(EfficientNetLite0Config { width, hidden, embedding_dim }) => {
-                EncoderOptions {
-                    width: Some(width),
-                    hidden: Some(hidden),
-                    embedding_dim: Some(embedding_dim),
-                    ..none
-                }
-            }
-            Self::InceptionSmall(InceptionSmallConfig { width, embedding_dim }) => {
+            | Self::ResNet50(ResNetConfig { width, hidden, embedding_dim }) => EncoderOptions {
+                width: Some(width),
+                hidden: Some(hidden),
+                embedding_dim: Some(embedding_dim),
+                ..none
+            },
+            Self::InceptionSmall(InceptionSmallConfig { width, embedding_dim })
+            | Self::MobileNetV2(MobileNetV2Config { width, embedding_dim })
+            | Self::EfficientNetLite0(EfficientNetLite0Config { width, embedding_dim }) => {
                 EncoderOptions { width: Some(width), embedding_dim: Some(embedding_dim), ..none }
             }
             Self::LinearHead(LinearHeadConfig { embedding_dim }) => {

@@ -14,7 +14,7 @@ use super::EncoderConfig;
 pub struct Stage {
     /// Its name on the command line.
     pub name: &'static str,
-    /// The names of its modules.
+    /// The paths of its modules, such as `layer1` or `features.0`.
     pub(super) modules: &'static [&'static str],
 }
 
@@ -112,12 +112,11 @@ impl EncoderConfig {
 fn group<'a>(stages: impl IntoIterator<Item = &'a Stage>) -> Result<ParamGroup, ParameterError> {
     let modules: Vec<_> = stages.into_iter().flat_map(|stage| stage.modules).copied().collect();
     // The names of modules may follow the name of the enum variant in a path.
-    ParamGroup::from_regex(format!(r"^(\w+\.)?({})\.", modules.join("|"))).map_err(|error| {
-        ParameterError {
-            parameter: "freeze",
-            got: modules.join(", "),
-            expected: format!("names of modules: {error:?}"),
-        }
+    let paths = modules.join("|").replace('.', r"\.");
+    ParamGroup::from_regex(format!(r"^(\w+\.)?({paths})\.")).map_err(|error| ParameterError {
+        parameter: "freeze",
+        got: modules.join(", "),
+        expected: format!("names of modules: {error:?}"),
     })
 }
 
@@ -130,8 +129,12 @@ mod tests {
     use crate::encoder::{Encoder, EncoderOptions, InputShape};
 
     fn resnet() -> (EncoderConfig, Encoder) {
+        narrow("resnet18")
+    }
+
+    fn narrow(name: &str) -> (EncoderConfig, Encoder) {
         let options = EncoderOptions { width: Some(2), ..Default::default() };
-        let config = EncoderConfig::named("resnet18", options).unwrap();
+        let config = EncoderConfig::named(name, options).unwrap();
         let input = InputShape { channels: 3, height: 32, width: 32 };
         let encoder = config.init(input, &Device::flex().autodiff()).unwrap();
         (config, encoder)
@@ -196,6 +199,39 @@ mod tests {
         }
         let left = learning(&encoder.freeze_group(config.body().unwrap()));
         assert!(!left.is_empty() && left.iter().all(|path| stage(path, "head")), "{left:?}");
+    }
+
+    #[test]
+    fn stages_of_mobile_networks_are_parts_that_together_are_the_body() {
+        for name in ["mobilenet-v2", "efficientnet-lite0"] {
+            let (config, encoder) = narrow(name);
+            let all = learning(&encoder);
+            let mut frozen = 0;
+            for stage in config.stages() {
+                let (config, encoder) = narrow(name);
+                let freeze = Freeze::Named(vec![stage.name.to_owned()]);
+                let left = learning(&encoder.freeze_group(config.frozen(&freeze).unwrap()));
+                let now: Vec<_> = all.iter().filter(|path| !left.contains(path)).collect();
+                // Each of these modules, and no other, has weights that no longer learn.
+                let of = |path: &String, module: &str| {
+                    format!(".{path}.")
+                        .replace(".Convolution.", ".")
+                        .contains(&format!(".{module}."))
+                };
+                assert!(
+                    now.iter().all(|path| stage.modules.iter().any(|m| of(path, m))),
+                    "{now:?}"
+                );
+                assert!(
+                    stage.modules.iter().all(|m| now.iter().any(|path| of(path, m))),
+                    "{now:?}"
+                );
+                frozen += now.len();
+            }
+            let head = learning(&encoder.freeze_group(config.body().unwrap()));
+            assert_eq!(head.len(), 2, "{head:?}");
+            assert_eq!(frozen + 2, all.len(), "{name}");
+        }
     }
 
     #[test]

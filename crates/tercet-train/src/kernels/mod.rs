@@ -1,6 +1,6 @@
 //! The most expensive operations of a convolutional network, with kernels of our own for the CPU
-//! backend: convolution, and batch norm with its activation and pooling, each with its backward
-//! pass.
+//! backend: convolution, depthwise convolution, and batch norm with its activation and pooling, each
+//! with its backward pass.
 //!
 //! Maps are stored *channels last*, whatever their logical order N×C×H×W is, so that the channels
 //! of a pixel are a vector and a convolution is a few matrix products that read the map in place
@@ -32,7 +32,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
 
 use convolution::Convolution;
-use depthwise::{Depthwise, Place};
+use depthwise::{Depthwise, Placement};
 use normalization::{Finish, Normalization};
 
 /// The operations with a backward pass, as an extension of Burn's backends.
@@ -44,14 +44,14 @@ pub(crate) trait Kernels: Backend {
     /// - map: N×C×H×W, weight: D×C×k×k with odd k, result: N×D×H×W
     fn convolution(map: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Convolution of each channel with a kernel of its own.
+    /// Convolution in which each channel has a kernel of its own.
     ///
     /// # Shapes
-    /// - map: N×C×H×W, weight: C×1×k×k, result: N×C×H'×W' as `place` says
+    /// - map: N×C×H×W, weight: C×1×k×k, result: N×C×H'×W'
     fn depthwise(
         map: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        place: Place,
+        placement: Placement,
     ) -> FloatTensor<Self>;
 
     /// Batch norm with the statistics of the batch, then `finish`. Returns the result, the mean and
@@ -85,14 +85,15 @@ pub(crate) trait PlainKernels: Backend {
 
 /// Applies a convolution layer.
 pub(crate) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
-    let [height, width] = layer.kernel_size;
-    if let Some(place) = depthwise(layer, map.dims()) {
+    if let Some(placement) = depthwise_placement(layer, &map) {
+        let weight = layer.weight.val();
         return Tensor::from_dispatch(<Dispatch as Kernels>::depthwise(
             map.into_dispatch(),
-            layer.weight.val().into_dispatch(),
-            place,
+            weight.into_dispatch(),
+            placement,
         ));
     }
+    let [height, width] = layer.kernel_size;
     let keeps_size = match &layer.padding {
         PaddingConfig2d::Same => true,
         PaddingConfig2d::Valid => height == 1,
@@ -111,34 +112,29 @@ pub(crate) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
     ))
 }
 
-/// Where the kernels of a layer stand on a map of this shape, if each channel has one of its own.
-fn depthwise(layer: &Conv2d, [_, channels, height, width]: [usize; 4]) -> Option<Place> {
-    let [filters, inputs, side, other] = layer.weight.dims();
-    let [stride, across] = layer.stride;
-    let is_one_each = layer.groups == channels && filters == channels && inputs == 1;
-    let is_square = side == other && stride == across && layer.dilation == [1, 1];
-    if !(is_one_each && is_square && channels > 1 && layer.bias.is_none()) {
+/// How the kernel of a depthwise layer moves over a map; none if the layer is of another kind.
+fn depthwise_placement(layer: &Conv2d, map: &Tensor<4>) -> Option<Placement> {
+    let [_, channels, height, width] = map.dims();
+    let [filters, of_group, side, across] = layer.weight.val().dims();
+    let [stride, other] = layer.stride;
+    let simple = layer.dilation == [1, 1] && stride == other && side == across;
+    let one_each = layer.groups == channels && filters == channels && of_group == 1;
+    if !(simple && one_each && channels > 1 && layer.bias.is_none()) {
         return None;
     }
-    let padded = |length: usize, [before, after]: [usize; 2]| {
-        (before, (length + before + after).checked_sub(side).map(|rest| rest / stride + 1))
-    };
-    // As Burn and TensorFlow pad: stride s makes ⌈length/s⌉ of a length, and an odd zero is at the end.
-    let same = |length: usize| {
-        let zeros = ((length.div_ceil(stride) - 1) * stride + side).saturating_sub(length);
-        [zeros / 2, zeros - zeros / 2]
-    };
-    let ((top, high), (left, wide)) = match &layer.padding {
-        PaddingConfig2d::Same if height > 0 && width > 0 => {
-            (padded(height, same(height)), padded(width, same(width)))
-        }
-        PaddingConfig2d::Same => return None,
-        PaddingConfig2d::Valid => (padded(height, [0; 2]), padded(width, [0; 2])),
+    let placement = match layer.padding {
+        PaddingConfig2d::Same => Placement::same(stride, side, height, width),
+        PaddingConfig2d::Valid => Placement { stride, rows: [0; 2], columns: [0; 2] },
         PaddingConfig2d::Explicit(top, left, bottom, right) => {
-            (padded(height, [*top, *bottom]), padded(width, [*left, *right]))
+            Placement { stride, rows: [top, bottom], columns: [left, right] }
         }
     };
-    Some(Place { stride, top, left, height: high?, width: wide? })
+    placement.fits(side, height, width).then_some(placement)
+}
+
+/// Applies a batch norm layer and ReLU6, min(max(x, 0), 6).
+pub(crate) fn normalize_relu6(layer: &BatchNorm, map: Tensor<4>) -> Tensor<4> {
+    finish(layer, map, Finish { slope: 0.0, limit: 6.0, pool: false })
 }
 
 /// Applies a batch norm layer, a leaky ReLU of slope `slope` below 0 (0 is ReLU, 1 is none), and,
@@ -147,7 +143,10 @@ fn depthwise(layer: &Conv2d, [_, channels, height, width]: [usize; 4]) -> Option
 /// In training mode the layer normalises with the statistics of the batch and updates its running
 /// statistics, as Burn's own forward pass does.
 pub(crate) fn normalize(layer: &BatchNorm, map: Tensor<4>, slope: f32, pool: bool) -> Tensor<4> {
-    let finish = Finish { slope, pool };
+    finish(layer, map, Finish { slope, limit: f32::INFINITY, pool })
+}
+
+fn finish(layer: &BatchNorm, map: Tensor<4>, finish: Finish) -> Tensor<4> {
     if map.device().is_autodiff() && layer.training.is_enabled() {
         let (output, mean, variance) = <Dispatch as Kernels>::normalization(
             map.into_dispatch(),
@@ -172,7 +171,9 @@ pub(crate) fn normalize(layer: &BatchNorm, map: Tensor<4>, slope: f32, pool: boo
     if device.is_autodiff() {
         // A frozen layer among trained ones: rare enough to use Burn's own operations.
         let map = layer.forward(map);
+        let Finish { slope, limit, pool } = finish;
         let map = if slope == 1.0 { map } else { leaky_relu(map, f64::from(slope)) };
+        let map = if limit.is_finite() { map.clamp_max(limit) } else { map };
         return if pool { MaxPool2dConfig::new([2, 2]).init().forward(map) } else { map };
     }
     let mean = layer.running_mean.value().to_device(&device);
@@ -195,9 +196,9 @@ impl Kernels for Flex {
     fn depthwise(
         map: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        place: Place,
+        placement: Placement,
     ) -> FloatTensor<Self> {
-        Depthwise::new(&map, &weight, place).forward()
+        Depthwise::new(&map, &weight, placement).forward()
     }
 
     fn normalization(
@@ -265,7 +266,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     fn depthwise(
         map: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        place: Place,
+        placement: Placement,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct DepthwiseBackward;
@@ -290,7 +291,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             }
         }
 
-        let depthwise = Depthwise::new(map.primitive(), weight.primitive(), place);
+        let depthwise = Depthwise::new(map.primitive(), weight.primitive(), placement);
         let output = depthwise.forward();
         match DepthwiseBackward.prepare::<C>([map.node(), weight.node()]).compute_bound().stateful()
         {

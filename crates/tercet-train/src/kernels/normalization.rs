@@ -13,11 +13,28 @@ use super::map::{self, Map, Size};
 pub(crate) struct Finish {
     /// The slope of the activation for negative values: 0 is ReLU, 1 is none.
     pub(crate) slope: f32,
+    /// The largest output of the activation: 6 in ReLU6, otherwise infinite. The gradient is 0 where
+    /// it is reached.
+    pub(crate) limit: f32,
     /// Whether 2×2 max-pooling follows; an odd last row or column is then ignored.
     pub(crate) pool: bool,
 }
 
 impl Finish {
+    #[inline(always)]
+    fn act(&self, x: f32) -> f32 {
+        let y = if x > 0.0 { x } else { x * self.slope };
+        // NaN stays NaN.
+        if y > self.limit { self.limit } else { y }
+    }
+
+    /// The gradient of the activation's input `x`, from that of its output.
+    #[inline(always)]
+    fn gradient(&self, x: f32, gradient: f32) -> f32 {
+        let bent = if x > 0.0 { gradient } else { gradient * self.slope };
+        if x >= self.limit { 0.0 } else { bent }
+    }
+
     fn size(&self, size: Size) -> Size {
         match self.pool {
             true => Size { height: size.height / 2, width: size.width / 2, ..size },
@@ -114,7 +131,7 @@ impl Normalization {
                 for image in first..size.images.min(first + at_once) {
                     let [mut of_g, mut of_gx] = [vec![0.0; c], vec![0.0; c]];
                     for_each_row(map, &output, *finish, image, |rows, gradients| {
-                        sum_row(rows, gradients, channels, finish.slope, &mut of_g, &mut of_gx);
+                        sum_row(rows, gradients, channels, *finish, &mut of_g, &mut of_gx);
                     });
                     for (sums, image) in sums.iter_mut().zip([of_g, of_gx]) {
                         sums.iter_mut().zip(image).for_each(|(sum, x)| *sum += f64::from(x));
@@ -138,7 +155,7 @@ impl Normalization {
             let mut out = values.chunks_mut(tall * row_len);
             for_each_row(map, &output, *finish, image, |rows, gradients| {
                 if let Some(out) = out.next() {
-                    spread_row(rows, gradients, channels, finish.slope, [&mean_g, &mean_gx], out);
+                    spread_row(rows, gradients, channels, *finish, [&mean_g, &mean_gx], out);
                 }
             });
         });
@@ -252,12 +269,10 @@ impl Moments {
 fn finished(map: &Map, a: &[f32], b: &[f32], finish: Finish) -> FlexTensor {
     let size = finish.size(map.size);
     let c = size.channels;
-    let slope = finish.slope;
     let mut values = vec![0.0_f32; size.images * size.image_len()];
     let rows = values.par_chunks_exact_mut((size.width * c).max(1));
     rows.enumerate().for_each(|(row, out)| {
         let (image, row) = (row / size.height, row % size.height);
-        let act = |x: f32| if x > 0.0 { x } else { x * slope };
         if finish.pool {
             let [upper, lower] = [2 * row, 2 * row + 1].map(|row| map.row(image, row));
             let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
@@ -271,7 +286,7 @@ fn finished(map: &Map, a: &[f32], b: &[f32], finish: Finish) -> FlexTensor {
                         let (a, b, out) = (&a[..c], &b[..c], &mut out[..c]);
                         for i in 0..c {
                             let [w, x, y, z] = [w[i], x[i], y[i], z[i]].map(|x| a[i] * x + b[i]);
-                            out[i] = act(larger(larger(w, x), larger(y, z)));
+                            out[i] = finish.act(larger(larger(w, x), larger(y, z)));
                         }
                     }
                 },
@@ -284,7 +299,7 @@ fn finished(map: &Map, a: &[f32], b: &[f32], finish: Finish) -> FlexTensor {
                     for (out, pixel) in out.chunks_exact_mut(c).zip(row.chunks_exact(c)) {
                         let (a, b, pixel, out) = (&a[..c], &b[..c], &pixel[..c], &mut out[..c]);
                         for i in 0..c {
-                            out[i] = act(a[i] * pixel[i] + b[i]);
+                            out[i] = finish.act(a[i] * pixel[i] + b[i]);
                         }
                     }
                 },
@@ -324,11 +339,11 @@ fn for_each_row(
 /// How a gradient is distributed to the four pixels of a pool: the first of the largest receives
 /// all of it.
 #[inline(always)]
-fn share(values: [f32; 4], gradient: f32, slope: f32) -> [f32; 4] {
+fn share(values: [f32; 4], gradient: f32, finish: Finish) -> [f32; 4] {
     let [w, x, y, z] = values;
     let (first, second) = (larger(w, x), larger(y, z));
     let most = larger(first, second);
-    let gradient = if most > 0.0 { gradient } else { gradient * slope };
+    let gradient = finish.gradient(most, gradient);
     let in_first = second <= first;
     [
         if in_first & (x <= w) { gradient } else { 0.0 },
@@ -343,7 +358,7 @@ fn sum_row(
     [upper, lower]: [&[f32]; 2],
     gradients: &[f32],
     channels: &Channels,
-    slope: f32,
+    finish: Finish,
     of_g: &mut [f32],
     of_gx: &mut [f32],
 ) {
@@ -358,8 +373,7 @@ fn sum_row(
                 for (pixel, gradient) in upper.chunks_exact(c).zip(gradients.chunks_exact(c)) {
                     let (pixel, gradient) = (&pixel[..c], &gradient[..c]);
                     for i in 0..c {
-                        let active = a[i] * pixel[i] + b[i] > 0.0;
-                        let g = if active { gradient[i] } else { gradient[i] * slope };
+                        let g = finish.gradient(a[i] * pixel[i] + b[i], gradient[i]);
                         of_g[i] += g;
                         of_gx[i] += g * ((pixel[i] - mean[i]) * inverse[i]);
                     }
@@ -374,7 +388,7 @@ fn sum_row(
                 let gradient = &gradient[..c];
                 for i in 0..c {
                     let pixels = [w[i], x[i], y[i], z[i]];
-                    let g = share(pixels.map(|x| a[i] * x + b[i]), gradient[i], slope);
+                    let g = share(pixels.map(|x| a[i] * x + b[i]), gradient[i], finish);
                     let x = pixels.map(|x| (x - mean[i]) * inverse[i]);
                     of_g[i] += (g[0] + g[1]) + (g[2] + g[3]);
                     of_gx[i] += (g[0] * x[0] + g[1] * x[1]) + (g[2] * x[2] + g[3] * x[3]);
@@ -389,7 +403,7 @@ fn spread_row(
     [upper, lower]: [&[f32]; 2],
     gradients: &[f32],
     channels: &Channels,
-    slope: f32,
+    finish: Finish,
     [mean_g, mean_gx]: [&[f32]; 2],
     out: &mut [f32],
 ) {
@@ -415,8 +429,7 @@ fn spread_row(
                     }
                     let gradient = &gradients[place * c..][..c];
                     for i in 0..c {
-                        let active = a[i] * pixel[i] + b[i] > 0.0;
-                        let g = if active { gradient[i] } else { gradient[i] * slope };
+                        let g = finish.gradient(a[i] * pixel[i] + b[i], gradient[i]);
                         out[i] = spread(i, pixel[i], g);
                     }
                 }
@@ -440,7 +453,7 @@ fn spread_row(
                 let gradient = &gradient[..c];
                 for i in 0..c {
                     let pixels = [w[i], x[i], y[i], z[i]];
-                    let g = share(pixels.map(|x| a[i] * x + b[i]), gradient[i], slope);
+                    let g = share(pixels.map(|x| a[i] * x + b[i]), gradient[i], finish);
                     out_w[i] = spread(i, w[i], g[0]);
                     out_x[i] = spread(i, x[i], g[1]);
                     out_y[i] = spread(i, y[i], g[2]);

@@ -6,7 +6,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Device, Distribution, Tensor, Tolerance};
 
-use super::{convolve, normalize};
+use super::{convolve, normalize, normalize_relu6};
 
 fn layers(channels: usize, filters: usize, side: usize, device: &Device) -> (Conv2d, BatchNorm) {
     let convolution = Conv2dConfig::new([channels, filters], [side, side])
@@ -119,28 +119,27 @@ fn other_convolutions_go_by_the_framework() {
 }
 
 #[test]
-fn depthwise_convolutions_agree_with_the_framework() {
+fn depthwise_convolution_and_its_gradients_agree_with_the_framework() {
     let device = Device::flex().autodiff();
     device.seed(11);
-    // The columns are images, channels, height, width, side, stride, and whether the padding is that
-    // of TensorFlow.
+    let same = PaddingConfig2d::Same;
+    let explicit = |top, left, bottom, right| PaddingConfig2d::Explicit(top, left, bottom, right);
+    // The columns are images, channels, height, width, side, stride, padding.
     let cases = [
-        (3, 5, 7, 9, 3, 1, false),
-        (2, 8, 8, 6, 3, 2, false),
-        (20, 3, 5, 5, 5, 1, false),
-        (2, 4, 9, 8, 5, 2, false),
-        (3, 6, 8, 8, 3, 2, true),
-        (2, 7, 7, 10, 5, 2, true),
-        (1, 33, 2, 3, 5, 2, true),
-        (2, 2, 1, 1, 3, 1, false),
+        (3, 5, 7, 9, 3, 1, explicit(1, 1, 1, 1)),
+        (2, 24, 8, 6, 3, 2, explicit(1, 1, 1, 1)),
+        (2, 17, 8, 6, 3, 2, same.clone()), // zeros below and to the right only
+        (5, 8, 7, 9, 5, 2, same.clone()),
+        (2, 33, 6, 10, 5, 2, same.clone()),
+        (2, 4, 5, 4, 5, 1, same.clone()),
+        (2, 3, 2, 1, 5, 1, same.clone()), // the kernel is larger than the map
+        (1, 6, 1, 1, 3, 2, same),
+        (3, 7, 9, 8, 3, 1, PaddingConfig2d::Valid),
+        (2, 9, 9, 8, 3, 3, explicit(0, 2, 1, 0)),
+        (70, 2, 4, 4, 3, 1, explicit(1, 1, 1, 1)),
     ];
-    for (images, channels, height, width, side, stride, tensorflow) in cases {
-        let what = format!("{images}×{channels}×{height}×{width}, {side} by {stride} {tensorflow}");
-        let half = side / 2;
-        let padding = match tensorflow {
-            true => PaddingConfig2d::Same,
-            false => PaddingConfig2d::Explicit(half, half, half, half),
-        };
+    for (images, channels, height, width, side, stride, padding) in cases {
+        let what = format!("{images}×{channels}×{height}×{width}, {side} {stride} {padding:?}");
         let layer = Conv2dConfig::new([channels, channels], [side, side])
             .with_stride([stride, stride])
             .with_padding(padding)
@@ -148,10 +147,13 @@ fn depthwise_convolutions_agree_with_the_framework() {
             .with_bias(false)
             .init(&device);
         let shape = [images, channels, height, width];
-        let map = Tensor::<4>::random(shape, Distribution::Default, &device).require_grad();
+        let map = Tensor::<4>::random(shape, Distribution::Normal(0.5, 2.0), &device);
+        let map = map.require_grad();
         let reference = Tensor::from_inner(map.clone().inner()).require_grad();
-        let (ours, theirs) = (convolve(&layer, map.clone()), layer.forward(reference.clone()));
-        assert_eq!(ours.dims(), theirs.dims(), "{what}");
+
+        assert!(super::depthwise_placement(&layer, &map).is_some(), "{what}");
+        let ours = convolve(&layer, map.clone());
+        let theirs = layer.forward(reference.clone());
         close(&what, ours.clone(), theirs.clone());
         let weights = Tensor::<4>::random(ours.dims(), Distribution::Default, &device);
         let ours = (ours * weights.clone()).sum().backward();
@@ -160,4 +162,40 @@ fn depthwise_convolutions_agree_with_the_framework() {
         let weight = layer.weight.val();
         close(&what, weight.grad(&ours).unwrap(), weight.grad(&theirs).unwrap());
     }
+}
+
+#[test]
+fn relu6_and_its_gradient_agree_with_the_framework() {
+    let device = Device::flex().autodiff();
+    device.seed(13);
+    let norm = || BatchNormConfig::new(6).init(&device);
+    let (ours, reference) = (norm(), norm());
+    let scale = || Tensor::<1>::from_floats([4.0, 9.0, -6.0, 1.0, 0.5, 20.0], &device);
+    let with_scale =
+        |norm: BatchNorm| BatchNorm { gamma: burn::module::Param::from_tensor(scale()), ..norm };
+    let (ours, reference) = (with_scale(ours), with_scale(reference));
+    let map = Tensor::<4>::random([3, 6, 5, 7], Distribution::Normal(0.5, 2.0), &device);
+    let map = map.require_grad();
+    let other = Tensor::from_inner(map.clone().inner()).require_grad();
+    let got = normalize_relu6(&ours, map.clone());
+    let expected = reference.forward(other.clone()).clamp(0.0, 6.0);
+    let limited = expected.clone().equal_elem(6.0).int().sum().into_scalar::<i64>();
+    assert!(limited > 20, "{limited} of 630 values reach the limit");
+    close("relu6", got.clone(), expected.clone());
+    let weights = Tensor::<4>::random(got.dims(), Distribution::Default, &device);
+    let got = (got * weights.clone()).sum().backward();
+    let expected = (expected * weights).sum().backward();
+    close("map", map.grad(&got).unwrap(), other.grad(&expected).unwrap());
+    for (ours, reference) in [(&ours.gamma, &reference.gamma), (&ours.beta, &reference.beta)] {
+        let reference = reference.val().grad(&expected).unwrap();
+        close("scale and shift", ours.val().grad(&got).unwrap(), reference);
+    }
+
+    // Without gradients, with the running statistics.
+    let device = Device::flex();
+    let norm = BatchNormConfig::new(4).init(&device);
+    norm.running_var.update(Tensor::from_floats([0.01, 0.1, 1.0, 10.0], &device));
+    let map = Tensor::<4>::random([2, 4, 3, 3], Distribution::Normal(0.0, 3.0), &device);
+    let expected = norm.forward(map.clone()).clamp(0.0, 6.0);
+    close("inference", normalize_relu6(&norm, map), expected);
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use burn::tensor::activation::relu;
 use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::onnx_graph::messages::{GraphMessage, Node, Weights, kind};
@@ -48,12 +48,18 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
     let row = |tensor: Tensor<4>| tensor.flatten::<2>(1, 3);
     let padding = |kernel: [usize; 2]| match find("auto_pad") {
         // For odd kernels with stride 1, this retains the size.
-        Some(_) => kernel.map(|side| side / 2),
+        Some(_) => kernel.map(|side| [side / 2; 2]),
         None => {
             let pads = sides("pads");
-            assert_eq!(pads[..2], pads[2..], "{node:?}");
-            [pads[0], pads[1]]
+            [[pads[0], pads[2]], [pads[1], pads[3]]]
         }
+    };
+    // The same padding on both sides.
+    let even = |kernel: [usize; 2]| {
+        padding(kernel).map(|[before, after]| {
+            assert_eq!(before, after, "{node:?}");
+            before
+        })
     };
     match &*node.op_type {
         "Add" => x + of(1).unwrap(),
@@ -62,7 +68,10 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
         "Sqrt" => x.sqrt(),
         "ReduceSum" => x.sum_dim(1),
         "Relu" => relu(x),
-        "Clip" => x.max_pair(of(1).unwrap()).min_pair(of(2).unwrap()),
+        "Clip" => {
+            let limit = |place: usize| of(place).unwrap().into_scalar::<f32>();
+            x.clamp(limit(1), limit(2))
+        }
         "LeakyRelu" => relu(x.clone()) - relu(x.neg()).mul_scalar(real("alpha")),
         "Concat" => Tensor::cat((0..node.input.len()).map(|place| of(place).unwrap()).collect(), 1),
         "Flatten" => row(x).reshape([n as isize, -1, 1, 1]),
@@ -81,21 +90,21 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
             let groups = find("group").unwrap().i.unwrap() as usize;
             assert_eq!(of(1).unwrap().dims()[1] * groups, c);
             let strides = pair("strides");
-            // SAME_UPPER: as many zeros as ⌈side/stride⌉ outputs need, an odd one at the end.
-            let zeros = |side: usize, axis: usize| {
-                ((side.div_ceil(strides[axis]) - 1) * strides[axis] + kernel[axis])
-                    .saturating_sub(side)
+            // SAME_UPPER: ⌈side / stride⌉ outputs, the additional zero at the end.
+            let padding: Vec<[usize; 2]> = match find("auto_pad") {
+                Some(_) => (0..2)
+                    .map(|axis| {
+                        let (side, stride) = (x.dims()[2 + axis], strides[axis]);
+                        let covered = (side.div_ceil(stride) - 1) * stride + kernel[axis];
+                        let zeros = covered.saturating_sub(side);
+                        [zeros / 2, zeros - zeros / 2]
+                    })
+                    .collect(),
+                None => padding(kernel).to_vec(),
             };
-            let (x, padding) = match find("auto_pad") {
-                None => (x, padding(kernel)),
-                Some(_) => {
-                    let [_, _, height, width] = x.dims();
-                    let (high, wide) = (zeros(height, 0), zeros(width, 1));
-                    let sides = (wide / 2, wide - wide / 2, high / 2, high - high / 2);
-                    (x.pad(sides, PadMode::Constant(0.0)), [0, 0])
-                }
-            };
-            let options = ConvOptions::new(strides, padding, pair("dilations"), groups);
+            let padding = [0, 1].map(|axis: usize| (padding[axis][0], padding[axis][1]));
+            let options =
+                ConvOptions::new_with_padding(strides, padding, pair("dilations"), groups);
             conv2d(x, of(1).unwrap(), of(2).map(|bias| bias.flatten::<1>(0, 3)), options)
         }
         "MaxPool" => {
@@ -104,7 +113,7 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
                 x,
                 MaxPoolOptions::new(kernel)
                     .with_stride(pair("strides"))
-                    .with_padding(padding(kernel))
+                    .with_padding(even(kernel))
                     .with_dilation(pair("dilations"))
                     .with_ceil_mode(flag("ceil_mode")),
             )
@@ -115,7 +124,7 @@ fn apply(node: &Node, of: &dyn Fn(usize) -> Option<Tensor<4>>) -> Tensor<4> {
                 x,
                 AvgPoolOptions::new(kernel)
                     .with_stride(pair("strides"))
-                    .with_padding(padding(kernel))
+                    .with_padding(even(kernel))
                     .with_count_include_pad(flag("count_include_pad"))
                     .with_ceil_mode(flag("ceil_mode")),
             )

@@ -75,18 +75,25 @@ impl Graph {
         self.node(name, "Relu", vec![map.clone()], vec![])
     }
 
+    /// min(max(x, 0), 6).
+    pub(crate) fn relu6(&mut self, map: &Flow) -> Flow {
+        // All of them share their limits.
+        let limits = [("low", 0.0), ("high", 6.0)].map(|(name, limit)| {
+            let flow = Flow(format!("relu6.{name}"));
+            match self.weights.iter().any(|weights| weights.name == flow.0) {
+                true => flow,
+                false => self.values("relu6", name, &[], &[limit]),
+            }
+        });
+        let name = self.next("relu6");
+        let inputs = [map.clone()].into_iter().chain(limits).collect();
+        self.node(name, "Clip", inputs, vec![])
+    }
+
     /// x if x > 0, otherwise slope·x.
     pub(crate) fn leaky_relu(&mut self, map: &Flow, slope: f64) -> Flow {
         let name = self.next("relu");
         self.node(name, "LeakyRelu", vec![map.clone()], vec![real("alpha", slope)])
-    }
-
-    /// min(max(x, least), most).
-    pub(crate) fn clip(&mut self, map: &Flow, least: f32, most: f32) -> Flow {
-        let name = self.next("clip");
-        let least = self.values(&name, "least", &[], &[least]);
-        let most = self.values(&name, "most", &[], &[most]);
-        self.node(name, "Clip", vec![map.clone(), least, most], vec![])
     }
 
     pub(crate) fn max_pool(&mut self, map: &Flow, layer: &MaxPool2d) -> Flow {

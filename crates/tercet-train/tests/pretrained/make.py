@@ -42,9 +42,9 @@ class Narrow(ResNet):
         return torch.flatten(self.avgpool(x), 1)
 
 
-def randomise(network):
-    """Gives batch norms weights and statistics that are not trivial; inference mode."""
-    for module in network.modules():
+def network(block, layers, width):
+    made = Narrow(block, layers, width)
+    for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor, low, high in [
                 (module.weight, 0.5, 1.5),
@@ -53,11 +53,7 @@ def randomise(network):
                 (module.running_var, 0.5, 1.5),
             ]:
                 nn.init.uniform_(tensor, low, high)
-    return network.eval()
-
-
-def network(block, layers, width):
-    return randomise(Narrow(block, layers, width))
+    return made.eval()
 
 
 def main():

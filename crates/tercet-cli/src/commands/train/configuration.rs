@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use tercet_train::model::ModelCard;
-use tercet_train::pretrained;
+use tercet_train::pretrained::StateDict;
 use tercet_train::shell;
 use tercet_train::trainer::{OnCollapse, TrainConfig};
 
 use crate::exit::Usage;
 
 /// The configuration of a run: the keys that were given, over the defaults that suit their source and
-/// the model that it continues from.
+/// the model or the pretrained weights that it starts from.
 ///
 /// # Errors
-/// Unknown keys, invalid values, a model that cannot be read or comes without a source, pretrained
-/// weights of an unknown network without the name of an architecture.
+/// Unknown keys, invalid values, a model or weights that cannot be read, a model without a source.
 pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
     // An invalid source is reported when it is read.
     let source = given.get("source").and_then(toml::Value::as_str);
@@ -32,12 +31,9 @@ pub fn configuration(given: toml::Table) -> anyhow::Result<TrainConfig> {
         }
         defaults = defaults.continuing(&card, &path, &given)?;
     }
-    let weights = given.get("pretrained").and_then(toml::Value::as_str);
-    if let Some(weights) = weights.filter(|_| !given.contains_key("encoder")) {
-        if let Some(rate) = given.get("learning-rate").and_then(toml::Value::as_float) {
-            defaults.learning_rate = rate;
-        }
-        defaults = defaults.on_weights_of(pretrained::recognise(Path::new(weights))?);
+    if let Some(path) = given.get("pretrained").and_then(toml::Value::as_str).map(Path::new) {
+        let weights = StateDict::read(path)?.published()?;
+        defaults = defaults.fine_tuning(weights, path, &given)?;
     }
     let mut merged = toml::Table::try_from(defaults)?;
     if OBJECTIVE_KEYS.iter().any(|key| given.contains_key(*key)) {

