@@ -48,6 +48,14 @@ fn missing_commands_say_how_to_get_them() {
 }
 
 #[test]
+fn missing_encoders_say_how_to_get_them() {
+    let photos = World::get().text("photos");
+    let train = ["train", &photos, "--backbone", "encoder.onnx", "--steps", "1"];
+    refuses(cfg!(feature = "onnx"), &train, "ONNX");
+    refuses(cfg!(feature = "onnx"), &["eval", "encoder.onnx", &photos], "ONNX");
+}
+
+#[test]
 fn missing_kinds_of_files_say_how_to_get_them() {
     let world = World::get();
     let model = world.text("model.safetensors");

@@ -210,7 +210,7 @@ fn features() -> Vec<Feature> {
     vec![
         feature("gallery", cfg!(feature = "gallery"), "tercet gallery: items to search"),
         feature("hnsw", cfg!(feature = "hnsw"), "an approximate index for large galleries"),
-        feature("onnx", cfg!(feature = "onnx"), "embed --onnx: encoders of other programs"),
+        feature("onnx", cfg!(feature = "onnx"), "encoders of other programs as ONNX"),
         feature("parquet", cfg!(feature = "parquet"), "tables and embeddings as Parquet files"),
         feature("postgres", cfg!(feature = "postgres"), "galleries in a PostgreSQL database"),
         feature(
@@ -218,6 +218,7 @@ fn features() -> Vec<Feature> {
             cfg!(feature = "serve"),
             "tercet serve: a gallery over HTTP, and its page",
         ),
+        feature("texts", cfg!(feature = "texts"), "encoders of sentences, with their tokeniser"),
         feature("tsne", cfg!(feature = "tsne"), "eval --map t-sne, and the map of the page"),
     ]
 }

@@ -163,6 +163,6 @@ pub(super) fn reopen(files: Files, path: &Path) -> Result<Opened, ModelError> {
 }
 
 fn opener() -> Result<&'static Opener, String> {
-    let reason = || format!("this build runs no ONNX graphs: {}", tercet::FULL_BUILD);
+    let reason = || format!("this build has no ONNX: {}", tercet::FULL_BUILD);
     OPENER.get().ok_or_else(reason)
 }
