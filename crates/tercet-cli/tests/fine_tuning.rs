@@ -296,7 +296,7 @@ fn pretrained_weights_choose_the_settings() {
             assert_eq!(moved(&frozen[name]), !is_frozen, "{name}");
         }
         // Other commands take the model.
-        succeed(&["export", &model, "--out", &text(&format!("{encoder}.onnx")), "--quiet"]);
+        succeed(&["export", &model, "--onnx", &text(&format!("{encoder}.onnx")), "-q"]);
         succeed(&["eval", &model, &data, "--quiet"]);
     }
 
