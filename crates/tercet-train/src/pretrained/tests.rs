@@ -79,11 +79,12 @@ fn close(what: &str, got: &[f32], expected: &[f32]) {
 fn compare_mobile(encoder: Encoder, name: &str, golden: &Path) {
     let (shape, images) = golden_in(golden, "images");
     let (_, expected) = golden_in(golden, name);
-    // Without gradients, and as a network that learns computes them with frozen norms.
-    for device in [Device::flex(), Device::flex().autodiff()] {
+    // Without gradients, and with a frozen body in a network that learns.
+    let body = EncoderConfig::named(name, EncoderOptions::default()).unwrap().body().unwrap();
+    let frozen = encoder.clone().train().freeze_group(body);
+    for (device, encoder) in [(Device::flex(), encoder), (Device::flex().autodiff(), frozen)] {
         let data = TensorData::new(images.clone(), shape.clone());
         let images: Tensor<4> = Tensor::from_data(data, &device);
-        let encoder = encoder.clone().to_device(&device);
         let features = match &encoder {
             Encoder::MobileNetV2(network) => network.features(images),
             Encoder::EfficientNetLite0(network) => network.features(images),
