@@ -30,7 +30,8 @@ pub(crate) struct Embedded {
 }
 
 /// The vectors of a backbone for the items of a catalogue. Vectors that were computed before, for the
-/// same content with the same backbone, are read from the cache.
+/// same content with the same backbone, are read from the cache. `preparing` and `progress` receive the
+/// number of items that are decoded and embedded, of all items.
 ///
 /// # Errors
 /// The errors of [`Examples::prepare`] and of [`Backbone::embed`]. A cache that cannot be used is no
@@ -39,9 +40,10 @@ pub(crate) fn embedded(
     catalogue: Catalogue,
     backbone: &dyn Backbone,
     options: &PrepareOptions<'_>,
+    preparing: &(dyn Fn(usize, usize) + Sync),
     progress: &dyn Fn(usize, usize) -> ControlFlow<()>,
 ) -> Result<Embedded, ModelError> {
-    let prepared = Examples::prepare(catalogue, backbone.input(), options, &|_, _| {});
+    let prepared = Examples::prepare(catalogue, backbone.input(), options, preparing);
     let (examples, skipped) = prepared?;
     let mut problem = None;
     let mut cache = match vector_cache::folder() {

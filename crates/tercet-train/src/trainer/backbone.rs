@@ -28,14 +28,16 @@ pub(super) fn embedded(
     options: &PrepareOptions<'_>,
     around: &Surroundings,
 ) -> Result<Option<Embedded>, TrainError> {
+    let preparing = |done, total| (around.watch)(Event::Preparing { done, total });
     let progress = |done, total| {
-        (around.watch)(Event::Preparing { done, total });
+        preparing(done, total);
         match around.stop.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     };
-    let embedded = match model::embedded(catalogue, &*opened.backbone, options, &progress) {
+    let backbone = &*opened.backbone;
+    let embedded = match model::embedded(catalogue, backbone, options, &preparing, &progress) {
         Err(ModelError::Data(DataError::Interrupted)) => return Ok(None),
         embedded => embedded?,
     };
