@@ -39,8 +39,52 @@ pub(crate) fn check(graph: &GraphProto) -> Result<(), String> {
     }
     for node in &graph.node {
         check_node(node, &constants)?;
+        // The nodes of a graph must be sorted: the inputs of a node are computed before it.
+        if let Some(output) = node.output.first() {
+            constants.extend(computed(node, &constants).map(|numbers| (&**output, numbers)));
+        }
     }
     Ok(())
+}
+
+/// The largest number of whole numbers that are computed here; no shape has so many sides.
+const MOST_NUMBERS: usize = 256;
+
+/// The output of an operation that makes a shape of constants. Numbers beyond the range of i64 are
+/// limited to it.
+fn computed(node: &NodeProto, constants: &HashMap<&str, Vec<i64>>) -> Option<Vec<i64>> {
+    let inputs = node.input.iter().filter(|name| !name.is_empty());
+    let inputs = inputs.map(|name| constants.get(&**name).map(Vec::as_slice));
+    let inputs: Vec<&[i64]> = inputs.collect::<Option<_>>()?;
+    if inputs.iter().map(|numbers| numbers.len()).sum::<usize>() > MOST_NUMBERS {
+        return None;
+    }
+    match &*node.op_type {
+        "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" => {
+            inputs.first().map(|numbers| numbers.to_vec())
+        }
+        "Concat" => Some(inputs.concat()),
+        "Add" => by_pairs(&inputs, i64::saturating_add),
+        "Sub" => by_pairs(&inputs, i64::saturating_sub),
+        "Mul" => by_pairs(&inputs, i64::saturating_mul),
+        "ReduceProd" => {
+            inputs.first().map(|numbers| vec![numbers.iter().copied().fold(1, i64::saturating_mul)])
+        }
+        _ => None,
+    }
+}
+
+/// An operation on two lists of equal length, or on a list and one number.
+fn by_pairs(inputs: &[&[i64]], operation: fn(i64, i64) -> i64) -> Option<Vec<i64>> {
+    let &[a, b] = inputs else { return None };
+    match (a, b) {
+        (a, b) if a.len() == b.len() => {
+            Some(a.iter().zip(b).map(|(&a, &b)| operation(a, b)).collect())
+        }
+        (&[a], b) => Some(b.iter().map(|&b| operation(a, b)).collect()),
+        (a, &[b]) => Some(a.iter().map(|&a| operation(a, b)).collect()),
+        _ => None,
+    }
 }
 
 /// The name of the first operation that decides at run time which others are run.

@@ -300,6 +300,27 @@ fn claims_beyond_all_memory_are_refused_before_they_are_allocated() {
 }
 
 #[test]
+fn shapes_that_are_computed_from_constants_are_checked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let side = TensorProto {
+        name: "side".to_owned(),
+        dims: vec![1],
+        data_type: DataType::Int64 as i32,
+        int64_data: vec![1 << 20],
+        ..Default::default()
+    };
+    for operation in ["Concat", "Mul"] {
+        let mut graph = product();
+        graph.node.insert(0, node(operation, &["side", "side"], "shape", &[]));
+        graph.node.insert(1, node("ConstantOfShape", &["shape"], "large", &[]));
+        graph.initializer.push(side.clone());
+        let path = write(folder.path(), graph, None);
+        let error = OnnxEncoder::load(&path, &OnnxOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("ConstantOfShape creates a tensor of"), "{operation}: {error}");
+    }
+}
+
+#[test]
 fn control_flow_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut graph = product();
