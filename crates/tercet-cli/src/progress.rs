@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use tercet_train::printable::printable_text;
 use tercet_train::trainer::{Condition, Event, JudgedOn, Line, REMEDY, StepLine};
 
@@ -45,7 +45,8 @@ pub(crate) fn spinner(general: &General, what: &'static str) -> ProgressBar {
     if Mode::of(general) != Mode::Bars {
         return ProgressBar::hidden();
     }
-    let spinner = ProgressBar::new_spinner().with_message(what);
+    let spinner =
+        ProgressBar::new_spinner().with_message(what).with_style(lowered("{spinner} {msg}"));
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
 }
@@ -57,13 +58,27 @@ pub(crate) fn bar(general: &General, what: &'static str, total: usize) -> Progre
     }
     ProgressBar::new(total as u64)
         .with_message(what)
-        .with_style(style("{msg:<10} {wide_bar} {human_pos}/{human_len}, {eta} left"))
+        .with_style(lowered("{msg:<10} {wide_bar} {human_pos}/{human_len}{left}"))
+}
+
+/// A style below an empty row. The terminal writes `^C` after the live lines, in the row below them, so
+/// that they are drawn again one row too low: what remains on the screen is then an empty row.
+fn lowered(template: &str) -> ProgressStyle {
+    style(&format!("\n{template}"))
 }
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("left", left)
         .progress_chars("━╸─")
+}
+
+/// The remaining time, once it can be estimated.
+fn left(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    if state.eta().as_secs() > 0 {
+        let _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
+    }
 }
 
 /// The live display of a training run.
@@ -118,7 +133,8 @@ impl TrainingDisplay {
             Event::Preparing { done, total } => {
                 if done == 0 || self.main.length() != Some(total as u64) {
                     self.main.set_length(total as u64);
-                    self.main.set_style(style("reading  {wide_bar} {human_pos}/{human_len} items"));
+                    self.main
+                        .set_style(lowered("reading  {wide_bar} {human_pos}/{human_len} items"));
                 }
                 self.main.set_position(done as u64);
             }
@@ -155,8 +171,8 @@ impl TrainingDisplay {
                 }
                 parts.push(counted(parameters, "parameter", "parameters") + &resumed);
                 self.say(&parts.join(", "));
-                self.main.set_style(style(
-                    "step     {wide_bar} {human_pos}/{human_len}, {elapsed} so far, {eta} left",
+                self.main.set_style(lowered(
+                    "step     {wide_bar} {human_pos}/{human_len}, {elapsed} so far{left}",
                 ));
                 self.main.set_length(self.steps);
                 self.main.set_position(step);
