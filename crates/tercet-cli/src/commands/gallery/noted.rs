@@ -1,8 +1,9 @@
 //! What a gallery notes about the sources of its items, so that their pictures can be found again.
 //!
 //! A gallery is copied and given away, so it contains no absolute path: a source is noted as it is
-//! reached from the folder of the gallery. In a database there is no such folder, and only the name of
-//! the source is noted.
+//! reached from the folder of the gallery. In a database there is no such folder, and if gallery and
+//! source have only the root in common, the way between them contains the absolute path: then only the
+//! name of the source is noted.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -75,8 +76,9 @@ fn from(location: &str, path: &Path) -> Option<PathBuf> {
     let (from, to): (Vec<Component>, Vec<Component>) =
         (folder.components().collect(), path.components().collect());
     let common = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
-    // On another drive there is no way.
-    (common > 0).then(|| {
+    // On another drive there is no way. A way over the root would contain the absolute path.
+    let is_below_the_root = from[..common].iter().any(|part| matches!(part, Component::Normal(_)));
+    is_below_the_root.then(|| {
         let up = from[common..].iter().map(|_| Component::ParentDir);
         up.chain(to[common..].iter().copied()).collect()
     })
@@ -102,6 +104,9 @@ mod tests {
         let (kind, path) = reached.split_once(':').unwrap();
         assert_eq!(kind, "folder");
         assert_eq!(Path::new(path).canonicalize().unwrap(), photos.canonicalize().unwrap());
+        // The way over the root would contain the absolute path.
+        let elsewhere = Noted::of(&source, "/", "", None);
+        assert_eq!(elsewhere.source, "folder:photos");
         let in_database = Noted::of(&source, "postgres://host/faces", "", None);
         assert_eq!(in_database.source, "folder:photos");
         assert_eq!(in_database.reached("postgres://host/faces"), "folder:photos");
