@@ -198,8 +198,8 @@ impl Compared<'_> {
             }
         };
         if self.model.card.calibration.is_some() {
-            text += "\nThe share is the probability that the two are the same, if they were as likely to be\n\
-                     the same as not before they were compared.";
+            text += "\nThe share is the probability that the two are the same, if they were as likely\n\
+                     to be the same as not before they were compared.";
         }
         if self.threshold.is_some() {
             let (two, one) = match self.what {
@@ -207,8 +207,8 @@ impl Compared<'_> {
                 _ => ("two pictures", "a picture"),
             };
             text += &format!(
-                "\nThis is for {two}. To find {one} among many, use tercet gallery search: it\n\
-                 decides by the size of the gallery."
+                "\nThis is for {two}. To find {one} among many, use tercet gallery\n\
+                 search: it decides by the size of the gallery."
             );
         }
         text

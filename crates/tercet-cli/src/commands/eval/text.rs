@@ -1,8 +1,10 @@
 //! Formats an evaluation as text.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use tercet::Census;
+use tercet_train::sharing::distinct_names;
 
 use super::comparison::Compared;
 use super::system::System;
@@ -18,11 +20,33 @@ pub(super) fn figures(systems: &[System], verdicts: &[Verdict]) -> String {
     let mut table = Table::new(columns);
     let head = first.figures.iter().map(|figure| figure.name.clone());
     table.row(std::iter::once(String::new()).chain(head));
-    for (system, verdict) in systems.iter().zip(verdicts) {
-        let name = if alone { String::new() } else { system.name.clone() };
+    let names = shown(&systems.iter().map(|system| &*system.name).collect::<Vec<_>>());
+    for (name, verdict) in names.into_iter().zip(verdicts) {
+        let name = if alone { String::new() } else { name };
         table.row(std::iter::once(name).chain(verdict.figures.iter().map(cell)));
     }
     table.text()
+}
+
+/// The names of systems as they are shown. If all are files of the same name in several folders, these
+/// are named: a narrow table would shorten `runs/a-1/model.safetensors` and `runs/a-2/model.safetensors`
+/// to the same text.
+fn shown(names: &[&str]) -> Vec<String> {
+    let path = |name: &str| name.split(" + ").next().unwrap_or_default().to_owned();
+    let paths: BTreeSet<String> = names.iter().map(|name| path(name)).collect();
+    let files: BTreeSet<&str> =
+        paths.iter().filter_map(|path| Some(path.rsplit_once(['/', '\\'])?.1)).collect();
+    let all_have_folders = paths.iter().all(|path| path.contains(['/', '\\']));
+    let full = || names.iter().map(|&name| name.to_owned()).collect();
+    let Some(file) = files.first().filter(|_| files.len() == 1 && all_have_folders) else {
+        return full();
+    };
+    if paths.len() < 2 {
+        return full();
+    }
+    let file = format!("/{file}");
+    let names = distinct_names(names.iter().copied());
+    names.iter().map(|name| name.replacen(&file, "", 1)).collect()
 }
 
 fn cell(figure: &Figure) -> String {
@@ -53,13 +77,16 @@ pub(super) fn differences(differences: &[Compared]) -> String {
         Column::Left,
         Column::Left,
     ]);
-    for Compared { figure, difference } in differences {
+    let pairs = differences.iter().map(|compared| &compared.difference);
+    let names: Vec<&str> = pairs.flat_map(|pair| [&*pair.second, &*pair.first]).collect();
+    let names = shown(&names);
+    for (Compared { figure, difference }, names) in differences.iter().zip(names.chunks_exact(2)) {
         let [low, high] = difference.ci95;
         table.row([
             (*figure).to_owned(),
-            difference.second.clone(),
+            names[0].clone(),
             "against".to_owned(),
-            difference.first.clone(),
+            names[1].clone(),
             format!("{} ({} to {})", signed(difference.difference), signed(low), signed(high)),
             if difference.real { "real" } else { "may be chance" }.to_owned(),
         ]);
@@ -82,4 +109,21 @@ pub(super) fn census(name: &str, census: &Census) -> String {
         number(census.violated)
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_of_the_same_file_name_are_shown_by_their_folders() {
+        let runs = ["runs/a-1/model.safetensors", "/home/ann/a-2/model.safetensors + pca 8"];
+        assert_eq!(shown(&runs), ["a-1", "a-2 + pca 8"]);
+        let same = ["m/model.safetensors", "m/model.safetensors + pca 8"];
+        assert_eq!(shown(&same), same);
+        let others = ["runs/a.npy", "runs/b.npy"];
+        assert_eq!(shown(&others), others);
+        let without = ["model.safetensors", "runs/a/model.safetensors"];
+        assert_eq!(shown(&without), without);
+    }
 }
