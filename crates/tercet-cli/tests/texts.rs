@@ -60,7 +60,7 @@ fn data_info_tells_lengths_and_what_is_wrong() {
     let survey = json(&["data", "info", &path, "--json"]);
     assert_eq!(survey["source"], format!("texts:{path}"));
     assert_eq!((&survey["classes"], &survey["items"]), (&8.into(), &48.into()));
-    assert_eq!(survey["characters"]["min"], 11, "{survey}");
+    assert_eq!(survey["characters"]["min"], 12, "{survey}");
     assert_eq!(survey["width"], serde_json::Value::Null);
 
     let file = folder.path().join("bad.csv");

@@ -278,6 +278,21 @@ const FOLLOWED: &[(&str, &str, &str)] = &[
     ("lower --learning-rate", "", "a_run_that_diverges"),
     ("a --memory that starts there", "", "settings_that_need_others"),
     ("--freeze keeps weights", "", "settings_that_need_others"),
+    (
+        "train a new head with --backbone",
+        "tercet-cli/tests/backbone.rs",
+        "a_head_and_its_backbone_are_one_model",
+    ),
+    (
+        "which take the vectors of --backbone",
+        "tercet-cli/tests/backbone.rs",
+        "wrong_backbones_are_refused",
+    ),
+    (
+        "an encoder of texts (--backbone FOLDER)",
+        "tercet-cli/tests/texts.rs",
+        "a_head_on_an_encoder_of_sentences_is_used_like_any_model",
+    ),
     ("or name --chunk", "", "settings_that_need_others"),
     ("--validation", "", "settings_that_need_others"),
     ("`--threads {then}` keeps", "", "another_number_of_threads"),

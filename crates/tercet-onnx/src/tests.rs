@@ -217,7 +217,7 @@ fn files_that_cannot_embed_are_refused_by_name() {
     assert!(message.contains("encoder.onnx cannot embed"), "{message}");
 
     let path = write(folder.path(), product(), Some("{\"format\": 99}"));
-    assert!(refused(&path, none()).contains("format 99, newer than the 1"));
+    assert!(refused(&path, none()).contains("format 99, newer than the 2"));
     let path = write(folder.path(), product(), None);
     let mean = OnnxOptions { mean: Some(vec![0.5]), ..none() };
     let message = refused(&path, mean);

@@ -26,7 +26,7 @@ pub(super) const PAGES: &[Page] = &[
         command: "train",
         short: &[
             "holdout", "size", "augment", "steps", "batch", "objective", "margin", "encoder",
-            "backbone", "embedding-dim", "learning-rate", "seed", "run", "resume", "out",
+            "embedding-dim", "learning-rate", "seed", "run", "resume", "out",
         ],
         headings: &[],
         examples: "  tercet train                                    the embedded glyphs, about a minute

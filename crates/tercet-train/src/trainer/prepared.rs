@@ -113,15 +113,15 @@ impl Prepared {
             }
             vectors => vectors,
         });
-        let fingerprint = examples.catalogue().fingerprint();
+        let originals = originals.as_ref().unwrap_or(examples.catalogue());
+        let fingerprint = originals.fingerprint();
         let principal = match start {
             Some(_) => None,
             None => principal(config, &examples, &split.train)?,
         };
-        let originals = || originals.as_ref().unwrap_or(examples.catalogue()).clone();
         let compatible = match old {
             None => None,
-            Some(old) => match old.with_vectors(config, &examples, originals(), around)? {
+            Some(old) => match old.with_vectors(config, &examples, originals.clone(), around)? {
                 None => return Ok(None),
                 with_vectors => with_vectors,
             },
