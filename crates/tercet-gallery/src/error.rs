@@ -162,8 +162,8 @@ pub enum Error {
         /// The id.
         id: String,
     },
-    /// The gallery does not contain this id; nothing was changed.
-    #[error("the gallery holds no `{id}`; nothing was changed")]
+    /// The gallery does not contain this id. A call that changes items has changed none.
+    #[error("the gallery holds no `{id}`")]
     UnknownId {
         /// The id.
         id: String,
