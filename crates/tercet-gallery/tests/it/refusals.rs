@@ -66,7 +66,7 @@ fn items_that_do_not_fit_are_refused_as_a_whole() {
     );
     assert_eq!(
         writer.remove(&["item-0", "nobody"]).unwrap_err().to_string(),
-        "the gallery holds no `nobody`; nothing was changed"
+        "the gallery holds no `nobody`"
     );
     let reader = Reader::open(folder.path()).unwrap();
     assert_eq!(reader.verify().unwrap().items, 3);
