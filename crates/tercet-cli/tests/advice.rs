@@ -199,7 +199,7 @@ const CASES: &[Case] = &[
 const NOT_FOLLOWED: &[(&str, &str)] = &[
     ("names what is missing, nothing to do", "classes asked for by --classes"),
     ("the usage line of the help", "tercet embed [OPTIONS]"),
-    ("names another command for another task", "among many, use tercet gallery search"),
+    ("names another command for another task", "among many, use tercet gallery"),
     ("needs an argument that is no text", "write the texts into a file, and name it with --texts"),
 ];
 

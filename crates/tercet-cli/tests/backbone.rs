@@ -107,7 +107,7 @@ fn a_head_and_its_backbone_are_one_model() {
     succeed(&["gallery", "create", &gallery, &photos, "--model", &model]);
     let found = json(&["gallery", "search", &gallery, &one, "-k", "1", "--json"]);
     assert_eq!(found["queries"][0]["hits"][0]["id"], "class 0/0.png", "{found}");
-    let grouped = json(&["cluster", &model, &photos, "--groups", "8", "--json"]);
+    let grouped = json(&["cluster", &model, &photos, "--clusters", "8", "--json"]);
     assert_eq!(grouped["groups"], 8);
     // Neither model nor encoder can be continued; a new head is trained instead.
     let more = ["--run", &world.text("more"), "--steps", "1", "--quiet"];

@@ -156,7 +156,7 @@ fn a_head_on_an_encoder_of_sentences_is_used_like_any_model() {
     assert_eq!(evaluated["map_at_r"], trained["after"]["map_at_r"]);
     let compared = json(&["compare", &model, "will it rain", "play a song", "--json"]);
     assert!(compared["pairs"][0]["distance"].as_f64().unwrap() > 0.0, "{compared}");
-    let grouped = json(&["cluster", &model, &texts, "--groups", "8", "--json"]);
+    let grouped = json(&["cluster", &model, &texts, "--clusters", "8", "--json"]);
     assert_eq!(grouped["groups"], 8);
 
     // A gallery shows the sentences that it finds.

@@ -260,11 +260,6 @@ const FOLLOWED: &[(&str, &str, &str)] = &[
         "tercet-cli/tests/upgrade.rs",
         "models_that_cannot_be_compatible_are_refused",
     ),
-    (
-        "--pretrained takes a file of weights",
-        "tercet-cli/tests/fine_tuning.rs",
-        "pretrained_weights_choose_the_settings",
-    ),
     ("holds a run already", "", "a_taken_folder"),
     ("a run would overwrite", "", "a_taken_folder"),
     (

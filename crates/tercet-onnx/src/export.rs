@@ -25,7 +25,8 @@ use crate::texts::TextGraph;
 /// [`onnx::export`].
 const OLDEST: i64 = 13;
 
-/// The start of all names that are not the backbone's.
+/// The start of all names of the backbone, and of all others.
+const BACKBONE: &str = "backbone/";
 const OWN: &str = "tercet/";
 
 /// The addend that avoids the division of a zero vector by zero.
@@ -63,8 +64,21 @@ fn joined(model: &Model, opened: &Opened, head: &[u8]) -> Result<Vec<u8>, String
     }
     let graph = file.graph.as_mut().ok_or("the backbone has no graph")?;
     let mut added = Added::default();
+    // Its names must differ from those that are added.
+    let tokens = match &model.card.preprocessing {
+        Input::Texts(_) => Some(TextGraph::of(graph, None)?),
+        _ => None,
+    };
+    let kept: Vec<String> = match tokens {
+        Some(_) => graph.input.iter().map(|input| input.name.clone()).collect(),
+        None => Vec::new(),
+    };
+    rename(graph, &kept);
     let vectors = match &model.card.preprocessing {
-        Input::Texts(input) => added.pooled(graph, input)?,
+        Input::Texts(input) => {
+            let output = tokens.map(|tokens| tokens.output).unwrap_or_default();
+            added.pooled(graph, &format!("{BACKBONE}{output}"), input)?
+        }
         Input::Images(preprocessing) => added.standardized(graph, Some(preprocessing))?,
         Input::Vectors(_) => added.standardized(graph, None)?,
     };
@@ -108,7 +122,7 @@ impl Added {
         let weights: Vec<&str> = graph.initializer.iter().map(|tensor| &*tensor.name).collect();
         let given = graph.input.iter_mut().find(|input| !weights.contains(&&*input.name));
         let input = given.ok_or("the backbone has no input")?;
-        let own = input.name.clone();
+        let own = input.name.clone(); // what the backbone calls its input
         if let Some(Preprocessing { mean, std, .. }) = preprocessing {
             let channels = mean.len() as i64;
             let per_channel = match seen.item {
@@ -127,7 +141,7 @@ impl Added {
             let scaled = format!("{OWN}scaled");
             self.before.push(node("Mul", &[IMAGES, &scale], &scaled, vec![]));
             self.before.push(node("Add", &[&scaled, &shift], &own, vec![]));
-        } else if own != VECTORS {
+        } else {
             VECTORS.clone_into(&mut input.name);
             self.before.push(node("Identity", &[VECTORS], &own, vec![]));
         }
@@ -138,17 +152,21 @@ impl Added {
     }
 
     /// Pools the tokens of texts. The result is the name of their vectors, N×D.
-    fn pooled(&mut self, graph: &GraphProto, input: &TextInput) -> Result<String, String> {
-        let of = TextGraph::of(graph, None)?;
-        let output = graph.output.iter().find(|output| output.name == of.output);
-        let axes = output.map(|output| sides(output).len());
+    fn pooled(
+        &mut self,
+        graph: &GraphProto,
+        output: &str,
+        input: &TextInput,
+    ) -> Result<String, String> {
+        let declared = graph.output.iter().find(|declared| declared.name == output);
+        let axes = declared.map(|declared| sides(declared).len());
         let pooled = format!("{OWN}pooled");
         match (axes, input.pooling) {
-            (Some(2), _) => self.after.push(node("Identity", &[&of.output], &pooled, vec![])),
+            (Some(2), _) => self.after.push(node("Identity", &[output], &pooled, vec![])),
             (Some(3), TokenPooling::Cls) => {
                 let first = self.wholes("first", vec![], &[0]);
                 let axis = vec![whole("axis", 1)];
-                self.after.push(node("Gather", &[&of.output, &first], &pooled, axis));
+                self.after.push(node("Gather", &[output, &first], &pooled, axis));
             }
             (Some(3), TokenPooling::Mean) => {
                 let [mask, masks, kept, sum, count] =
@@ -160,7 +178,7 @@ impl Added {
                 self.after.extend([
                     node("Cast", &["attention_mask"], &mask, float),
                     node("Unsqueeze", &[&mask, &last], &masks, vec![]),
-                    node("Mul", &[&of.output, &masks], &kept, vec![]),
+                    node("Mul", &[output, &masks], &kept, vec![]),
                     node("ReduceSum", &[&kept, &tokens], &sum, flat()),
                     node("ReduceSum", &[&masks, &tokens], &count, flat()),
                     node("Div", &[&sum, &count], &pooled, vec![]),
@@ -170,7 +188,7 @@ impl Added {
                 return Err(format!(
                     "the output `{}` of the backbone has {} axes: expected 3 for tokens or 2 for \
                      texts",
-                    of.output,
+                    output,
                     axes.map_or_else(|| "unknown".to_owned(), |axes| axes.to_string())
                 ));
             }
@@ -215,6 +233,31 @@ impl Added {
         });
         name
     }
+}
+
+/// Puts the name of the backbone in front of all names of a graph but some.
+fn rename(graph: &mut GraphProto, kept: &[String]) {
+    let renamed = |name: &mut String| {
+        if !name.is_empty() && !kept.contains(name) {
+            name.insert_str(0, BACKBONE);
+        }
+    };
+    for node in &mut graph.node {
+        renamed(&mut node.name);
+        node.input.iter_mut().for_each(renamed);
+        node.output.iter_mut().for_each(renamed);
+        for attribute in &mut node.attribute {
+            attribute
+                .g
+                .iter_mut()
+                .chain(&mut attribute.graphs)
+                .for_each(|graph| rename(graph, kept));
+        }
+    }
+    graph.initializer.iter_mut().for_each(|tensor| renamed(&mut tensor.name));
+    graph.input.iter_mut().for_each(|value| renamed(&mut value.name));
+    graph.output.iter_mut().for_each(|value| renamed(&mut value.name));
+    graph.value_info.clear(); // shapes of values, which a reader derives by itself
 }
 
 /// Appends the graph of a head that takes the vectors of this name, and declares its output as the

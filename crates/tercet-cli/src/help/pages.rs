@@ -31,7 +31,6 @@ pub(super) const PAGES: &[Page] = &[
         headings: &[],
         examples: "  tercet train                                    the embedded glyphs, about a minute
   tercet train photos --steps 2000                one subfolder per class
-  tercet train photos --objective facenet --batch 32x4
   tercet train photos --backbone encoder.onnx     a head on a frozen encoder
   tercet train --resume runs/photos-1             continue after an interruption",
     },

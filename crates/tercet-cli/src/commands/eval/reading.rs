@@ -433,7 +433,10 @@ fn split(inputs: &[String]) -> anyhow::Result<(Vec<&Path>, Option<&str>)> {
     if let Some(odd) = systems.iter().find(|input| !is_system(input)) {
         let model = Path::new(odd).join("model.safetensors");
         if model.is_file() {
-            bail!(Usage(format!("`{odd}` is the folder of a run: name its model, {}", model.display())));
+            bail!(Usage(format!(
+                "`{odd}` is the folder of a run: name its model, {}",
+                model.display()
+            )));
         }
         bail!(Usage(format!(
             "`{odd}` is neither a model nor a file of embeddings (.safetensors, .npy, .parquet); a source comes last"
