@@ -237,13 +237,18 @@ impl Model {
         views: Views,
         progress: &dyn Fn(usize) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
-        if let Some(Opened { backbone, .. }) = &self.backbone {
+        if let (Some(Opened { backbone, .. }), Some(_)) = (&self.backbone, examples.texts()) {
             return self.embed_vectors(backbone.embed(examples, items, views, progress)?);
         }
         let shape = self.card.preprocessing.shape();
         let device = &self.device;
-        let forward =
-            |inputs, count| values(self.encoder.forward(images(inputs, count, shape, device)));
+        let forward = |inputs, count| match &self.backbone {
+            None => values(self.encoder.forward(images(inputs, count, shape, device))),
+            Some(Opened { backbone, .. }) => {
+                let embeddings = self.embed_vectors(backbone.forward(inputs, count)?)?;
+                Ok(embeddings.into_iter().collect())
+            }
+        };
         let normalize = self.card.normalized;
         embed_with(&forward, shape, examples, items, views, normalize, progress)
     }
