@@ -74,7 +74,7 @@ impl ModelCard {
     /// The card of a model file, without its weights.
     ///
     /// # Errors
-    /// The errors of [`Model::load`], except damaged weights.
+    /// The errors of [`Model::load`](super::Model::load), except damaged weights.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let (mut file, length) = reading::open(path).at("read the model", path)?;
         let refuse = |reason: String| ModelError::NotAModel { path: path.to_owned(), reason };

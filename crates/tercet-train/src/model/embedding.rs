@@ -112,7 +112,7 @@ pub(crate) fn values(tensor: Tensor<2>) -> Result<Vec<f32>, ModelError> {
 }
 
 /// The first components of embeddings, normalised by themselves if `normalize` is set. A model whose
-/// card lists this number in [`ModelCard::matryoshka`] was trained for it.
+/// card lists this number in [`ModelCard::matryoshka`](super::ModelCard::matryoshka) was trained for it.
 ///
 /// # Shapes
 /// - embeddings: N×D, result: N×dimensions

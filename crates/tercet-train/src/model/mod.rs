@@ -226,7 +226,7 @@ impl Model {
     ///
     /// # Errors
     /// An item that can no longer be read; embeddings that are not finite;
-    /// [`DataError::Interrupted`] if `progress` stopped the call.
+    /// [`DataError::Interrupted`](crate::data::DataError::Interrupted) if `progress` stopped the call.
     ///
     /// # Panics
     /// If the images are smaller than the encoder's input.
