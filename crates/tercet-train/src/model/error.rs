@@ -26,7 +26,7 @@ pub enum ModelError {
     #[error(transparent)]
     Encoder(#[from] ParameterError),
     /// A backbone that cannot be used.
-    #[error("the backbone of {} cannot be used: {reason}", printable_path(path))]
+    #[error("{} cannot be used as an encoder: {reason}", printable_path(path))]
     Backbone {
         /// The path of the backbone, or of the model file that contains it.
         path: PathBuf,
