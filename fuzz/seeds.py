@@ -1,6 +1,6 @@
 """Where the fuzzer starts: `python seeds.py`, in an environment with requirements.txt.
 
-Parquet files lie in crates/tercet-train/tests/parquet; corpus/model_file/tiny.safetensors is the
+Parquet files lie in crates/tercet-parquet/tests/files; corpus/model_file/tiny.safetensors is the
 model of `tercet train quickstart --steps 1 --batch 2x2 --size 8 --depth 1 --width 4
 --embedding-dim 4 --holdout 0`.
 """

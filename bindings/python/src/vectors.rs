@@ -4,7 +4,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use tercet::expansion::Expansion;
 use tercet::neighbors::{self, Neighbor};
-use tercet::projection::Projection;
+use tercet_projection::Projection;
 
 use crate::arrays::Vectors;
 use crate::errors::OrRaise;

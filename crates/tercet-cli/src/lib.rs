@@ -144,6 +144,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let _ = ARGUMENTS.set(arguments.into_iter().collect());
     let Cli { command, general } = parsed();
     tercet_onnx::use_as_backbones();
+    #[cfg(feature = "parquet")]
+    tercet_parquet::enable();
     // A server runs for a long time and is idle most of it, so it returns its pages to the system.
     if !matches!(command, Command::Serve(_)) {
         keep_freed_pages();

@@ -138,7 +138,7 @@ fn labels_may_lie_inside_and_numbers_may_be_f64() {
 #[test]
 #[cfg(feature = "parquet")]
 fn parquet_is_read() {
-    let tables = concat!(env!("CARGO_MANIFEST_DIR"), "/../tercet-train/tests/parquet");
+    let tables = concat!(env!("CARGO_MANIFEST_DIR"), "/../tercet-parquet/tests/files");
     let bench = Bench::new();
     let got = bench.json(&format!("{tables}/pyarrow-snappy.parquet --preset batch-all"));
     assert_eq!((&got["triplets"], &got["classes"]), (&12.into(), &3.into()));

@@ -15,7 +15,7 @@ fn the_doctor_lists_every_feature_and_how_to_get_those_that_are_missing() {
     let features = found["build"]["features"].as_array().unwrap();
     let of = |name: &str| features.iter().find(|feature| feature["name"] == name).unwrap();
     assert_eq!(of("gallery")["compiled"], cfg!(feature = "gallery"));
-    assert_eq!(of("tsne")["compiled"], cfg!(feature = "tsne"));
+    assert_eq!(of("parquet")["compiled"], cfg!(feature = "parquet"));
     let is_complete = features.iter().all(|feature| feature["compiled"] == true);
     let text = succeed(&["doctor"]);
     assert_eq!(text.contains("--features"), !is_complete, "{text}");

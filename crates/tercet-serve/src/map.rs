@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
-use tercet::projection::Projection;
 use tercet_gallery::{Error, Info, Item, ReadGallery};
+use tercet_projection::Projection;
 use utoipa::ToSchema;
 
 use crate::gallery::Gallery;

@@ -22,8 +22,6 @@ mod kernels;
 pub mod model;
 pub mod onnx;
 mod onnx_graph;
-#[cfg(feature = "parquet")]
-mod parquet_claims;
 pub mod pretrained;
 pub mod printable;
 pub mod reading;

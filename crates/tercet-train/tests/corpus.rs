@@ -5,9 +5,6 @@
 use std::fs;
 use std::path::Path;
 
-#[cfg(feature = "parquet")]
-#[path = "../../../fuzz/src/embeddings_file.rs"]
-mod embeddings_file;
 #[path = "../../../fuzz/src/image_file.rs"]
 mod image_file;
 #[path = "../../../fuzz/src/model_file.rs"]
@@ -21,13 +18,6 @@ fn replay(folder: &str, check: fn(&[u8])) {
         checked += 1;
     }
     assert!(checked > 0, "{folder}");
-}
-
-#[test]
-#[cfg(feature = "parquet")]
-fn embeddings() {
-    replay("fuzz/corpus/embeddings_file", embeddings_file::check);
-    replay("crates/tercet-train/tests/parquet", embeddings_file::check);
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub mod one_shot;
 pub mod open_set;
 mod parameter;
 pub mod percentiles;
-pub mod projection;
+pub mod plane;
 pub mod quantisation;
 mod ranking;
 pub mod reidentification;

@@ -26,6 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Adds everything to the module.
 pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tercet_onnx::use_as_backbones();
+    tercet_parquet::enable();
     module.add_class::<model::Model>()?;
     module.add_class::<gallery::GalleryStore>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;

@@ -241,7 +241,7 @@ fn the_map_is_made_once_and_given_again() {
     }
     assert_eq!(
         (&places["method"], &places["items"]),
-        (&json!(tercet::projection::Projection::best()), &json!(2100))
+        (&json!(tercet_projection::Projection::best()), &json!(2100))
     );
     assert_eq!(places["classes"].as_array().unwrap().len(), 100);
     let tag = map.header("etag").unwrap();

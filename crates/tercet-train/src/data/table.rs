@@ -1,8 +1,5 @@
 //! Tables in CSV or Parquet, whose columns are accessed by name. Errors have line and column.
 
-#[cfg(feature = "parquet")]
-mod parquet;
-
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::DataError;
 use super::attributes::flag;
+use crate::embeddings::parquet;
 use crate::reading;
 
 /// A table with named columns, read row by row.
@@ -149,32 +147,25 @@ pub(crate) fn parquet_rows(
     open_parquet(path, known, &[]).map(|(rows, header)| (header, rows.collect()))
 }
 
-/// Whether a Parquet file has a column of this name; false if Parquet is not compiled in.
+/// Whether a Parquet file has a column of this name; false if Parquet is not enabled.
 pub(crate) fn has_column(path: &Path, name: &str) -> bool {
-    #[cfg(feature = "parquet")]
-    return parquet::columns(path).iter().any(|column| column == name);
-    #[cfg(not(feature = "parquet"))]
-    {
-        let _ = (path, name);
-        false
-    }
+    let columns = parquet::files().map(|files| files.columns(path)).unwrap_or_default();
+    columns.iter().any(|column| column == name)
 }
 
-#[cfg(feature = "parquet")]
 fn open_parquet(
     path: &Path,
     required: &[&str],
     optional: &[&str],
 ) -> Result<(Rows, StringRecord), DataError> {
+    let refuse = |reason| DataError::Refused { path: path.to_owned(), reason };
+    let files = parquet::files().map_err(refuse)?;
+    let content = reading::read(path)
+        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
     let known: Vec<&str> = required.iter().chain(optional).copied().collect();
-    let (header, rows) = parquet::read(path, &known)?;
-    Ok(((1..).zip(rows).collect::<Vec<_>>().into_iter(), header))
-}
-
-#[cfg(not(feature = "parquet"))]
-fn open_parquet(path: &Path, _: &[&str], _: &[&str]) -> Result<(Rows, StringRecord), DataError> {
-    let reason = format!("this build has no Parquet: {}", tercet::FULL_BUILD);
-    Err(DataError::Refused { path: path.to_owned(), reason })
+    let table = files.table(content, &known).map_err(refuse)?;
+    let rows = (1..).zip(table.rows.into_iter().map(StringRecord::from));
+    Ok((rows.collect::<Vec<_>>().into_iter(), StringRecord::from(table.header)))
 }
 
 impl Row<'_> {

@@ -7,17 +7,17 @@ use ndarray::Axis;
 
 use super::Embeddings;
 
-/// Values of double precision that exceed the range of single precision, by their index in the
-/// matrix.
+/// Values of double precision that exceed the range of single precision (3.4e38), by their index in
+/// the matrix in row order.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Beyond {
+pub struct OutOfRange {
     pub(crate) numbers: HashMap<usize, f64>,
 }
 
-impl Beyond {
+impl OutOfRange {
     /// Converts a value to single precision. If it exceeds the range, it becomes infinite and is
     /// recorded.
-    pub(super) fn narrow(&mut self, number: f64, place: usize) -> f32 {
+    pub fn narrow(&mut self, number: f64, place: usize) -> f32 {
         let narrow = number as f32;
         if narrow.is_infinite() && number.is_finite() {
             self.numbers.insert(place, number);
@@ -43,7 +43,7 @@ impl fmt::Display for BadRow {
 
 impl Embeddings {
     /// The rows that cannot be used, in increasing order, each with its first wrong value.
-    pub(super) fn bad_rows(&self, beyond: &Beyond) -> Vec<BadRow> {
+    pub(super) fn bad_rows(&self, beyond: &OutOfRange) -> Vec<BadRow> {
         let columns = self.vectors.ncols();
         let bad = |(row, values): (usize, ndarray::ArrayView1<'_, f32>)| {
             let component = values.iter().position(|value| !value.is_finite())?;
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn rows_that_are_no_numbers_are_left_out_by_their_number_in_the_file() {
-        let mut beyond = Beyond::default();
+        let mut beyond = OutOfRange::default();
         let inf = beyond.narrow(-1e300, 5);
         let embeddings = Embeddings {
             vectors: array![[1.0, 2.0], [f32::NAN, 2.0], [3.0, inf], [5.0, 6.0]],

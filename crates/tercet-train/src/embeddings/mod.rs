@@ -3,8 +3,7 @@
 mod bad_rows;
 mod labels;
 pub(crate) mod npy;
-#[cfg(feature = "parquet")]
-mod parquet;
+pub mod parquet;
 mod safetensors;
 mod triplets;
 
@@ -18,8 +17,7 @@ use crate::files::{At, FileError, write_atomically};
 use crate::printable::printable_path;
 use crate::{reading, safetensors_head};
 
-pub use bad_rows::BadRow;
-use bad_rows::Beyond;
+pub use bad_rows::{BadRow, OutOfRange};
 pub use labels::labels_beside;
 
 /// Embeddings, with the labels and ids of their items.
@@ -98,7 +96,7 @@ pub enum Format {
     /// `.safetensors`: the tensor `embeddings` (N×D, F32 or F16); metadata `labels` and `ids` as
     /// JSON lists, and `model`.
     Safetensors,
-    /// `.parquet`, in builds with the feature `parquet`: the columns `id`, `label` and `embedding`;
+    /// `.parquet`, in programs that [enable](parquet) it: the columns `id`, `label` and `embedding`;
     /// `model` in the file's metadata.
     Parquet,
 }
@@ -124,21 +122,15 @@ impl Format {
     /// written to `path`.
     ///
     /// # Errors
-    /// Parquet in a build without the feature `parquet`.
+    /// Parquet in a program that does not [enable](parquet) it.
     pub fn check(self, path: &Path) -> Result<(), EmbeddingsError> {
         match self {
-            Self::Parquet if !cfg!(feature = "parquet") => {
+            Self::Parquet if !parquet::is_enabled() => {
                 Err(EmbeddingsError::NotBuilt(path.to_owned()))
             }
             Self::Npy | Self::Safetensors | Self::Parquet => Ok(()),
         }
     }
-}
-
-/// The error of reading and writing Parquet in a build without it.
-#[cfg(not(feature = "parquet"))]
-fn no_parquet<T>() -> Result<T, String> {
-    Err(format!("this build has no Parquet: {FULL_BUILD}"))
 }
 
 impl Embeddings {
@@ -165,10 +157,7 @@ impl Embeddings {
         match format {
             Format::Npy => Ok(npy::write(self.view())),
             Format::Safetensors => safetensors::write(self),
-            #[cfg(feature = "parquet")]
-            Format::Parquet => parquet::write(self),
-            #[cfg(not(feature = "parquet"))]
-            Format::Parquet => no_parquet(),
+            Format::Parquet => parquet::files()?.write(self),
         }
     }
 
@@ -269,17 +258,14 @@ impl Embeddings {
         Self::parse(bytes, format).map(|(embeddings, _)| embeddings)
     }
 
-    fn parse(bytes: Vec<u8>, format: Format) -> Result<(Self, Beyond), String> {
+    fn parse(bytes: Vec<u8>, format: Format) -> Result<(Self, OutOfRange), String> {
         match format {
             Format::Npy => {
                 let (vectors, beyond) = npy::Npy::parse(&bytes)?.matrix()?;
                 Ok((Self { vectors, labels: None, ids: None, model: None }, beyond))
             }
             Format::Safetensors => safetensors::read(&bytes),
-            #[cfg(feature = "parquet")]
-            Format::Parquet => parquet::read(bytes),
-            #[cfg(not(feature = "parquet"))]
-            Format::Parquet => no_parquet(),
+            Format::Parquet => parquet::files()?.read(bytes),
         }
     }
 
@@ -393,9 +379,7 @@ mod tests {
     #[test]
     fn wrong_files_are_named() {
         let folder = tempfile::tempdir().unwrap();
-        let mut names = vec!["e.npy", "e.safetensors"];
-        names.extend(cfg!(feature = "parquet").then_some("e.parquet"));
-        for name in names {
+        for name in ["e.npy", "e.safetensors"] {
             let path = folder.path().join(name);
             fs::write(&path, b"\x93NUMPYbut not really").unwrap();
             let error = Embeddings::load(&path).unwrap_err().to_string();
@@ -403,10 +387,8 @@ mod tests {
         }
         let error = Embeddings::load(&folder.path().join("e.csv")).unwrap_err();
         assert!(matches!(error, EmbeddingsError::UnknownFormat(_)));
-        if !cfg!(feature = "parquet") {
-            let error = Embeddings::load(&folder.path().join("e.parquet")).unwrap_err();
-            assert!(matches!(error, EmbeddingsError::NotBuilt(_)));
-        }
+        let error = Embeddings::load(&folder.path().join("e.parquet")).unwrap_err();
+        assert!(matches!(error, EmbeddingsError::NotBuilt(_)));
     }
 
     #[test]
@@ -432,11 +414,8 @@ mod tests {
     #[test]
     fn devices_and_pointers_are_no_files_of_embeddings() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["v.npy", "v.safetensors", "v.parquet"] {
+        for name in ["v.npy", "v.safetensors"] {
             let path = folder.path().join(name);
-            if Format::of(&path).is_err() {
-                continue;
-            }
             fs::write(&path, "version https://git-lfs.github.com/spec/v1\nsize 8\n").unwrap();
             let message = Embeddings::load(&path).unwrap_err().to_string();
             assert!(message.contains(name) && message.contains("git lfs pull"), "{message}");

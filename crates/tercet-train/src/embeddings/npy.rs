@@ -5,7 +5,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::Beyond;
+use super::OutOfRange;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -110,11 +110,11 @@ impl<'a> Npy<'a> {
     }
 
     /// The array as a matrix, from f16, f32 or f64, and the values that exceed the range of f32.
-    pub(crate) fn matrix(&self) -> Result<(Array2<f32>, Beyond), String> {
+    pub(crate) fn matrix(&self) -> Result<(Array2<f32>, OutOfRange), String> {
         let &[rows, columns] = self.shape.as_slice() else {
             return Err(format!("its shape is {:?}, expected rows × dimensions", self.shape));
         };
-        let mut beyond = Beyond::default();
+        let mut beyond = OutOfRange::default();
         let values: Vec<f32> = match &self.kind[1..] {
             "f2" => self.values(|bytes| half::f16::from_le_bytes(bytes).to_f32()),
             "f4" => self.values(f32::from_le_bytes),

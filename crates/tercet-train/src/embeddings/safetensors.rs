@@ -4,7 +4,7 @@ use ::safetensors::tensor::{Dtype, SafeTensors};
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
-use super::{Beyond, Embeddings};
+use super::{Embeddings, OutOfRange};
 
 /// The largest length of a header; readers of the format refuse longer ones.
 const HEADER_LIMIT: usize = 100_000_000;
@@ -46,7 +46,7 @@ pub(super) fn write(embeddings: &Embeddings) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<(Embeddings, Beyond), String> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Embeddings, OutOfRange), String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let view = file
@@ -58,7 +58,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Embeddings, Beyond), String> {
             view.shape()
         ));
     };
-    let mut beyond = Beyond::default();
+    let mut beyond = OutOfRange::default();
     let values: Vec<f32> = match view.dtype() {
         Dtype::F32 => {
             view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()

@@ -23,8 +23,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tercet::projection::Projection;
 use tercet::{Census, TripletLoss};
+use tercet_projection::Projection;
 
 use crate::outputs::Outputs;
 use crate::table::count;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ndarray::Axis;
-use tercet::projection::Projection;
 use tercet::retrieval::{Example, QueryJudgement};
 use tercet::verification::Pair;
 use tercet::{Census, Retrieval};
+use tercet_projection::Projection;
 use tercet_report as page;
 use tercet_report::EvaluationReport;
 use tercet_train::confusion::{confusions, sampled};

@@ -193,25 +193,3 @@ fn texts_are_for_encoders_of_texts_only() {
     let message = prepare(Source::Glyphs.catalogue().unwrap(), &input).unwrap_err();
     assert!(message.contains("expected texts"), "{message}");
 }
-
-#[cfg(feature = "parquet")]
-#[test]
-fn parquet_has_the_same_columns() {
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-    use parquet::arrow::ArrowWriter;
-
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("x.parquet");
-    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("one"), None, Some("two")]));
-    let labels: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
-    let batch = RecordBatch::try_from_iter([("text", texts), ("label", labels)]).unwrap();
-    let mut writer =
-        ArrowWriter::try_new(fs::File::create(&file).unwrap(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    let source: Source = file.display().to_string().parse().unwrap();
-    assert_eq!(source.kind(), "texts");
-    let all = source.catalogue().unwrap();
-    assert_eq!((all.ids(), all.labels.clone()), (vec!["1", "3"], ["1", "3"].into_iter().collect()));
-    assert!(all.bad[0].to_string().contains("x.parquet:2: column `text`: it is empty"));
-}

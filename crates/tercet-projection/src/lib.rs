@@ -1,14 +1,13 @@
-//! Projections of embeddings onto a map of two dimensions.
+//! Projections of embeddings onto a map of two dimensions: principal components, and t-SNE with the
+//! feature `tsne` (default).
+//!
+//! t-SNE brings a dozen other crates, which training and evaluation do not need.
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::distance::Points;
-use crate::named;
-#[cfg(feature = "tsne")]
-use crate::neighbors;
-use crate::whitening::Pca;
-use crate::{Distance, Error, Metric};
+use tercet::plane::{compared_vectors, principal_plane};
+use tercet::{Error, Metric, named};
 
 /// The largest number of vectors for t-SNE, which take about twenty seconds on one core.
 pub const PLACED_ITEMS: usize = 10_000;
@@ -60,15 +59,8 @@ impl Projection {
     /// without it; vectors that are not finite, too long, or without dimensions.
     pub fn map(self, embeddings: ArrayView2<f32>, metric: Metric) -> Result<Array2<f32>, Error> {
         self.check()?;
-        let euclidean = Metric { distance: Distance::Euclidean, normalize: metric.on_sphere() };
-        let points = Points::new(embeddings, euclidean)?;
-        let vectors =
-            Array2::from_shape_fn(embeddings.dim(), |(row, column)| points.row(row)[column]);
-        let pca = Pca::fit(vectors.view(), points.dimensions().min(2))?;
-        let components = pca.apply(vectors.view())?;
-        let plane = Array2::from_shape_fn((points.len(), 2), |(row, axis)| {
-            components.row(row).get(axis).copied().unwrap_or(0.0)
-        });
+        let vectors = compared_vectors(embeddings, metric)?;
+        let plane = principal_plane(vectors.view())?;
         match self {
             Self::Pca => Ok(plane),
             Self::TSne => t_sne(vectors.view(), plane),
@@ -105,7 +97,7 @@ fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Er
         });
     }
     let perplexity = ((rows.len() - 1) as f32 / 3.0).min(30.0);
-    let near = neighbors::nearest_leave_one_out(
+    let near = tercet::neighbors::nearest_leave_one_out(
         vectors,
         &rows,
         (3.0 * perplexity) as usize,
@@ -145,9 +137,11 @@ fn t_sne(vectors: ArrayView2<f32>, start: Array2<f32>) -> Result<Array2<f32>, Er
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tercet::Distance;
     #[cfg(feature = "tsne")]
-    use crate::{Labels, Retrieval};
+    use tercet::{Labels, Retrieval};
+
+    use super::*;
 
     /// Vectors of six groups; vector i belongs to group i mod 6.
     fn blobs(items: usize) -> Array2<f32> {
@@ -162,8 +156,8 @@ mod tests {
     fn neighbours_stay_neighbours_on_the_map() {
         let (vectors, labels) = (blobs(240), Labels::from_iter((0..240).map(|i| i % 6)));
         let map = Projection::TSne.map(vectors.view(), Metric::default()).unwrap();
-        let judged = Retrieval::leave_one_out(map.view(), &labels, Metric::default()).unwrap();
-        assert!(judged.recall_at(1).unwrap() > 0.99, "{judged:?}");
+        let evaluated = Retrieval::leave_one_out(map.view(), &labels, Metric::default()).unwrap();
+        assert!(evaluated.recall_at(1).unwrap() > 0.99, "{evaluated:?}");
         for _ in 0..3 {
             assert_eq!(Projection::TSne.map(vectors.view(), Metric::default()).unwrap(), map);
         }
@@ -207,3 +201,8 @@ mod tests {
         );
     }
 }
+
+/// Compiles the example of the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

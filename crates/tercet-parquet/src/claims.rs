@@ -5,7 +5,7 @@
 //! pages are read first, and a file is refused if its data would be more than a thousand times as
 //! long as the file itself (plus 64 MiB).
 
-use ::parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::ParquetMetaData;
 
 /// Data may be this many times as long as their packed form …
 const RATIO: u64 = 1000;
@@ -21,16 +21,16 @@ const ROWS: u64 = 1024;
 
 /// Totals over the pages of some columns.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Claims {
+pub(super) struct Claims {
     /// Number of values in all of them, nulls included.
-    pub(crate) values: u64,
+    pub(super) values: u64,
     /// The unpacked length of the largest page: no value is longer.
     page: u64,
 }
 
 impl Claims {
     /// The number of rows that can be read at once, however long their texts are.
-    pub(crate) fn batch_size(&self) -> usize {
+    pub(super) fn batch_size(&self) -> usize {
         (BATCH / self.page.max(1)).clamp(1, ROWS) as usize
     }
 }
@@ -41,7 +41,7 @@ impl Claims {
 /// # Errors
 /// What is wrong: a column outside the file, a page header that cannot be read, pages that claim
 /// more than is plausible, or more values than the column claims.
-pub(crate) fn check(
+pub(super) fn check(
     file: &[u8],
     metadata: &ParquetMetaData,
     leaves: impl Fn(usize) -> bool,
@@ -238,12 +238,12 @@ impl Compact<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use ::parquet::arrow::ArrowWriter;
-    use ::parquet::basic::{Compression, ZstdLevel};
-    use ::parquet::file::metadata::ParquetMetaDataReader;
-    use ::parquet::file::properties::WriterProperties;
     use arrow_array::{ArrayRef, Float32Array, RecordBatch, StringArray};
     use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::{Compression, ZstdLevel};
+    use parquet::file::metadata::ParquetMetaDataReader;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
 

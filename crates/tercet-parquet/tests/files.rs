@@ -1,6 +1,5 @@
 //! Parquet files of pyarrow, pandas and polars, and our own.
 
-#![cfg(feature = "parquet")]
 #![allow(clippy::unwrap_used)] // tests may panic
 
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use ndarray::Array2;
 use tercet_train::embeddings::Embeddings;
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parquet").join(name).with_extension("parquet")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name).with_extension("parquet")
 }
 
 fn expected() -> Array2<f32> {
@@ -18,6 +17,7 @@ fn expected() -> Array2<f32> {
 
 #[test]
 fn files_of_other_tools_are_read() {
+    tercet_parquet::enable();
     let letters = Some(["a", "b", "a", "b", "c"]);
     let numbers = Some(["0", "1", "0", "1", "2"]);
     let ids = Some(["r0", "r1", "r2", "r3", "r4"]);
@@ -42,6 +42,7 @@ fn files_of_other_tools_are_read() {
 
 #[test]
 fn gaps_and_other_types_are_named() {
+    tercet_parquet::enable();
     for (name, expected) in [
         ("null-embedding", "row 2: its embedding is null"),
         ("null-number", "row 1, column 1 is null"),
@@ -58,6 +59,7 @@ fn gaps_and_other_types_are_named() {
 
 #[test]
 fn there_and_back() {
+    tercet_parquet::enable();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("e.parquet");
     // More rows than the reader takes at a time.

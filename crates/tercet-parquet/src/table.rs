@@ -1,9 +1,7 @@
-//! The rows of a Parquet file as texts.
+//! Tables: the rows of a Parquet file as texts.
 
 use std::path::Path;
 
-use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -12,43 +10,36 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use bytes::Bytes;
-use csv::StringRecord;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use tercet_train::embeddings::parquet::Table;
+use tercet_train::reading;
 
-use crate::data::DataError;
-use crate::{parquet_claims, reading};
+use crate::claims;
 
 /// The largest number of bytes of the texts of all rows: 1 GiB.
 const TEXT_LIMIT: usize = 1 << 30;
 
 /// The names of all columns, and the rows of the `known` ones; the cells of other columns are
 /// empty. A null is an empty text.
-pub(super) fn read(
-    path: &Path,
-    known: &[&str],
-) -> Result<(StringRecord, Vec<StringRecord>), DataError> {
-    let bytes = reading::read(path)
-        .map_err(|reason| DataError::Unreadable { path: path.to_owned(), reason })?;
-    rows(Bytes::from(bytes), known)
-        .map_err(|reason| DataError::Refused { path: path.to_owned(), reason })
-}
-
-fn rows(bytes: Bytes, known: &[&str]) -> Result<(StringRecord, Vec<StringRecord>), String> {
-    let told = |error: ::parquet::errors::ParquetError| error.to_string();
+pub(super) fn read(content: Vec<u8>, known: &[&str]) -> Result<Table, String> {
+    let bytes = Bytes::from(content);
+    let message = |error: ParquetError| error.to_string();
     // Parquet's own types are used, so that Arrow's dictionaries and large arrays are read as plain
     // text.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)
-        .map_err(told)?;
-    let header: StringRecord =
-        builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        .map_err(message)?;
+    let header: Vec<String> =
+        builder.schema().fields().iter().map(|field| field.name().clone()).collect();
     let wanted: Vec<usize> =
-        (0..header.len()).filter(|&place| known.contains(&&header[place])).collect();
+        (0..header.len()).filter(|&place| known.contains(&header[place].as_str())).collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
-    let claims =
-        parquet_claims::check(&bytes, builder.metadata(), |leaf| mask.leaf_included(leaf))?;
+    let claims = claims::check(&bytes, builder.metadata(), |leaf| mask.leaf_included(leaf))?;
     let builder = builder.with_projection(mask).with_batch_size(claims.batch_size());
     let (mut rows, mut length) = (Vec::new(), 0);
-    for batch in builder.build().map_err(told)? {
+    for batch in builder.build().map_err(message)? {
         let batch = batch.map_err(|error| error.to_string())?;
         let columns = wanted
             .iter()
@@ -61,14 +52,14 @@ fn rows(bytes: Bytes, known: &[&str]) -> Result<(StringRecord, Vec<StringRecord>
             return Err(format!("its texts take more than {TEXT_LIMIT} bytes"));
         }
         rows.extend((0..batch.num_rows()).map(|row| {
-            let mut cells = vec![""; header.len()];
+            let mut cells = vec![String::new(); header.len()];
             for (place, texts) in &columns {
-                cells[*place] = &texts[row];
+                cells[*place].clone_from(&texts[row]);
             }
-            StringRecord::from(cells)
+            cells
         }));
     }
-    Ok((header, rows))
+    Ok(Table { header, rows })
 }
 
 fn texts(name: &str, column: &ArrayRef) -> Result<Vec<String>, String> {
